@@ -1,0 +1,210 @@
+//! The conformance suite of [`RecordRepository`]: what every store must do, run unchanged against each.
+//!
+//! An adapter implements [`RepositoryFixture`] and calls [`repository_conformance!`](crate::repository_conformance) in
+//! a test module; each case becomes a test of its own. Its crate needs tokio's `macros`, `rt-multi-thread` and `time`
+//! among its dev-dependencies.
+
+pub mod audit;
+pub mod commits;
+pub mod groups;
+pub mod owed;
+pub mod pages;
+pub mod races;
+pub mod sums;
+mod whole;
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::memory::MemoryRepository;
+use crate::outcome::{Outcome, StoredRecord};
+use crate::plan::Arrival;
+use crate::ports::{Batch, Committed, Owner, RecordRepository};
+use crate::record::Record;
+use crate::rule::{Rule, RuleDraft, RuleSet, rules_to_json};
+use crate::testing::clock::TestClock;
+use crate::text::RecordId;
+use crate::time::Timestamp;
+
+/// A store of its own for one case, with as many handles as the case wants.
+#[async_trait]
+pub trait RepositoryFixture: Send + Sync + Sized {
+    /// Makes a new, empty store that shares nothing with any other. Dropping the fixture takes it away.
+    async fn fresh() -> Self;
+
+    /// Returns a handle on the store: at each call another one, as another running instance would have it.
+    async fn handle(&self) -> Arc<dyn RecordRepository>;
+
+    /// Returns once a lease of this length that was renewed before the call has lapsed, by the store's clock. The
+    /// suite asks it of leases of [`SHORT_LEASE`] only.
+    async fn let_lapse(&self, lease: Duration);
+}
+
+/// The lease that is left to lapse: short, because a store may judge by its own clock, which nobody can move on.
+pub const SHORT_LEASE: Duration = Duration::from_millis(300);
+
+/// A lease that outlives every case.
+pub const LONG_LEASE: Duration = Duration::from_secs(3_600);
+
+/// How long a case may take before it counts as stuck, e.g. in a deadlock.
+pub const CASE_DEADLINE: Duration = Duration::from_secs(180);
+
+/// Makes a test of every case of the repository's conformance suite, for a type that implements
+/// [`RepositoryFixture`](crate::testing::RepositoryFixture).
+///
+/// ```ignore
+/// mod conformance {
+///     tallyhouse_core::repository_conformance!(super::Fixture);
+/// }
+/// ```
+#[macro_export]
+macro_rules! repository_conformance {
+    ($fixture:ty) => {
+        $crate::conformance_tests! { $fixture, repository;
+            commits::an_empty_store_answers_emptily;
+            commits::a_record_is_found_exactly_as_it_came;
+            commits::a_duplicate_changes_nothing;
+            commits::a_conflict_names_the_fields_and_changes_nothing;
+            commits::inside_a_batch_records_meet_as_they_do_in_the_store;
+            commits::sequences_and_previous_summaries_run_on;
+            commits::a_batch_of_n_does_what_n_batches_of_one_do;
+            commits::a_key_that_only_refusals_touch_has_no_summary;
+            commits::rules_and_traces_are_kept_as_they_were;
+            commits::ten_thousand_records_are_one_commit;
+            commits::a_batch_of_nothing_stores_nothing;
+        }
+    };
+}
+
+/// Makes a test of each case; the suites' own macros call it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($fixture:ty, $suite:ident; $($module:ident::$case:ident;)*) => {
+        $(
+            #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let case = $crate::testing::$suite::$module::$case::<$fixture>();
+                let in_time = ::tokio::time::timeout($crate::testing::repository::CASE_DEADLINE, case).await;
+                assert!(in_time.is_ok(), "the case is stuck");
+            }
+        )*
+    };
+}
+
+/// The fixture of [`MemoryRepository`]: its handles are one and the same, its leases lapse by a [`TestClock`].
+#[derive(Debug)]
+pub struct MemoryFixture {
+    clock: Arc<TestClock>,
+    repository: Arc<MemoryRepository>,
+}
+
+#[async_trait]
+impl RepositoryFixture for MemoryFixture {
+    async fn fresh() -> Self {
+        let clock = Arc::new(TestClock::default());
+        Self { repository: Arc::new(MemoryRepository::new(Arc::clone(&clock) as _)), clock }
+    }
+
+    async fn handle(&self) -> Arc<dyn RecordRepository> {
+        Arc::clone(&self.repository) as _
+    }
+
+    async fn let_lapse(&self, lease: Duration) {
+        self.clock.advance(lease);
+    }
+}
+
+/// The time of day `n` microseconds into 2026.
+fn moment(n: i64) -> Timestamp {
+    let start = Timestamp::parse("2026-01-01T00:00:00Z").expect("this is RFC 3339");
+    Timestamp::from_micros(start.as_micros() + n).expect("a few microseconds do not leave the year")
+}
+
+fn id(text: &str) -> RecordId {
+    RecordId::new(text).expect("the case gives a valid id")
+}
+
+fn batch(records: impl IntoIterator<Item = Record>) -> Batch {
+    Batch {
+        arrivals: records.into_iter().map(Arrival::from).collect(),
+        rules: Arc::default(),
+        now: moment(0),
+        owner: None,
+        settled: Vec::new(),
+    }
+}
+
+fn batch_of(owner: &Owner, records: impl IntoIterator<Item = Record>) -> Batch {
+    Batch { owner: Some(owner.clone()), ..batch(records) }
+}
+
+async fn commit(repository: &dyn RecordRepository, batch: Batch) -> Committed {
+    let records = batch.arrivals.len();
+    let committed = repository.commit(batch).await.expect("a good batch is committed");
+    assert_eq!(committed.outcomes.len(), records, "one outcome for each record");
+    committed
+}
+
+async fn commit_records(repository: &dyn RecordRepository, records: impl IntoIterator<Item = Record>) -> Vec<Outcome> {
+    commit(repository, batch(records)).await.outcomes
+}
+
+#[track_caller]
+fn processed(outcome: &Outcome) -> &Arc<StoredRecord> {
+    match outcome {
+        Outcome::Processed(stored) => stored,
+        Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => {
+            unreachable!("expected a processed record, got {outcome:?}")
+        }
+    }
+}
+
+fn rules<const N: usize>(drafts: [RuleDraft; N]) -> Arc<RuleSet> {
+    let rules = drafts.map(|draft| Rule::new(draft).expect("the case gives a valid rule"));
+    Arc::new(RuleSet::new(rules).expect("the case names each rule once"))
+}
+
+fn rule(name: &str, threshold: &str) -> RuleDraft {
+    RuleDraft { name: name.to_owned(), threshold: threshold.to_owned(), ..RuleDraft::default() }
+}
+
+/// All of a stored record as text: `==` takes 1.0 for 1.00, a store must not.
+fn exact(stored: &StoredRecord) -> String {
+    let json = serde_json::to_string(stored).expect("a stored record is always JSON");
+    format!("{json} rules {} trace {:?}", rules_to_json(&stored.alerts), stored.traceparent)
+}
+
+fn exact_outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Processed(stored) => exact(stored),
+        Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => format!("{outcome:?}"),
+    }
+}
+
+/// Lets other futures of the same task go on.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[track_caller]
+fn assert_distinct<T: Ord + std::fmt::Debug>(items: impl IntoIterator<Item = T>) {
+    let mut seen = BTreeSet::new();
+    for item in items {
+        assert!(!seen.contains(&item), "{item:?} comes twice");
+        seen.insert(item);
+    }
+}
