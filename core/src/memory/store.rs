@@ -111,7 +111,11 @@ impl Store {
     }
 
     /// Returns the matching records by `time`, then id.
-    fn matching<'a>(&'a self, filter: &'a Filter, from: Option<Timestamp>) -> impl Iterator<Item = &'a Arc<StoredRecord>> {
+    fn matching<'a>(
+        &'a self,
+        filter: &'a Filter,
+        from: Option<Timestamp>,
+    ) -> impl Iterator<Item = &'a Arc<StoredRecord>> {
         let from = filter.start.max(from).map_or(Bound::Unbounded, Bound::Included);
         (self.by_time.range((from, Bound::Unbounded)))
             .take_while(|(time, _)| filter.end.is_none_or(|end| **time < end))
@@ -131,10 +135,8 @@ impl Store {
     }
 
     pub(super) fn summaries(&self, query: &SummaryQuery) -> Vec<(Reference, Summary)> {
-        let key = |reference: &Reference| Key {
-            destination_id: query.destination_id.clone(),
-            reference: reference.clone(),
-        };
+        let key =
+            |reference: &Reference| Key { destination_id: query.destination_id.clone(), reference: reference.clone() };
         let from = query.after.as_ref().map_or_else(
             || Bound::Included(key(&Reference::new("").expect("a reference may be empty"))),
             |after| Bound::Excluded(key(after)),

@@ -29,7 +29,8 @@ pub async fn an_empty_store_answers_emptily<F: RepositoryFixture>() {
     let query = HistoryQuery { after: 0, alerting_only: true, limit: 10 };
     assert_eq!(repository.history(query).await.expect("the history is read"), []);
     assert_eq!(repository.owed().await.expect("what is owed is counted"), OwedStats::default());
-    let groups = repository.groups(GroupQuery { records: true, ..GroupQuery::default() }).await.expect("groups are read");
+    let groups =
+        repository.groups(GroupQuery { records: true, ..GroupQuery::default() }).await.expect("groups are read");
     assert_eq!(groups.next, None);
     assert_eq!(assert_whole(&*repository).await, []);
 }
@@ -57,7 +58,8 @@ pub async fn a_record_is_found_exactly_as_it_came<F: RepositoryFixture>() {
             source_id: text,
             destination_id: text,
             record_type: ["positive", "negative"][i % 2],
-            value: ["12.50", "1250", "0", "0.000", "9999999999999999999999999999", "1.000000000000000000000000000"][i % 6],
+            value: ["12.50", "1250", "0", "0.000", "9999999999999999999999999999", "1.000000000000000000000000000"]
+                [i % 6],
             unit: text,
             reference: if i % 2 == 0 { text } else { "" },
         }));
@@ -216,8 +218,10 @@ pub async fn a_key_that_only_refusals_touch_has_no_summary<F: RepositoryFixture>
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     commit_records(&*repository, [record("r-1", "D", "", "1", "EUR")]).await;
-    let outcomes =
-        commit_records(&*repository, [record("r-1", "elsewhere", "", "1", "EUR"), record("r-1", "D", "other", "1", "EUR")]);
+    let outcomes = commit_records(
+        &*repository,
+        [record("r-1", "elsewhere", "", "1", "EUR"), record("r-1", "D", "other", "1", "EUR")],
+    );
     assert!(outcomes.await.iter().all(|outcome| outcome.name() == "conflict"));
     for (destination, expected) in [("elsewhere", vec![]), ("D", vec![""])] {
         let destination_id = DestinationId::new(destination).expect("a valid destination");
@@ -251,7 +255,8 @@ pub async fn rules_and_traces_are_kept_as_they_were<F: RepositoryFixture>() {
         Arrival { record: record("r-3", "D", "", "11", "it's \"EUR\""), traceparent: trace },
     ];
     let first = rules([everything.clone(), rule("default", "10")]);
-    let outcomes = commit(&*repository, Batch { arrivals: Arc::from(arrivals), rules: first, ..batch([]) }).await.outcomes;
+    let outcomes =
+        commit(&*repository, Batch { arrivals: Arc::from(arrivals), rules: first, ..batch([]) }).await.outcomes;
     let later = rules([RuleDraft { threshold: "1".to_owned(), ..everything }, rule("another", "0")]);
     commit(&*repository, Batch { rules: later, ..batch([record("r-4", "D\\1", "", "2", "it's \"EUR\"")]) }).await;
 
@@ -300,4 +305,3 @@ async fn state(repository: &dyn RecordRepository) -> Vec<String> {
     let summary: Summary = records.iter().map(|stored| &stored.processed.record).collect();
     records.iter().map(|stored| exact(stored)).chain([summary.to_compact()]).collect()
 }
-

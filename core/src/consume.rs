@@ -1,0 +1,159 @@
+//! Consumes a queue: from a source through a door, each payload settled only after its commit or its dead letter.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::future::{Either, select};
+use tokio::sync::watch;
+
+use crate::intake::{Door, SubmitError};
+use crate::outcome::Outcome;
+use crate::plan::Arrival;
+use crate::ports::{Clock, Delivery, PortError, RecordRepository, RecordSource, RefusalReason, Settlement, Verdict};
+use crate::record::{Field, Record};
+use crate::reject::{Rejection, RejectionCode};
+use crate::retry::RetryPolicy;
+use crate::writer::Chain;
+
+/// The longest payload that is taken from a queue, in bytes: as long as a record over HTTP may be.
+pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+
+/// What a queue is consumed with.
+#[derive(Clone)]
+pub struct Consumer {
+    /// The queue.
+    pub source: Arc<dyn RecordSource>,
+    /// The way into the pipeline.
+    pub door: Door,
+    /// Asked whether storage is back, before anything more is taken from the queue.
+    pub repository: Arc<dyn RecordRepository>,
+    /// How to wait.
+    pub clock: Arc<dyn Clock>,
+    /// The waits after a failure.
+    pub retry: RetryPolicy,
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumer").field("source", &self.source.name()).finish_non_exhaustive()
+    }
+}
+
+impl Consumer {
+    /// Consumes until `stop` becomes true, or is dropped. Several consumers of one queue may run at once.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut waits = self.retry.waits();
+        while !*stop.borrow_and_update() {
+            let step = match select(pin!(self.step()), pin!(stop.changed())).await {
+                Either::Left((step, _)) => step,
+                Either::Right((Ok(()), step)) => {
+                    // What was received is settled first; a wait for more ends soon by itself.
+                    step.await
+                }
+                Either::Right((Err(_), _)) => return,
+            };
+            let wait = waits.next().unwrap_or(self.retry.wait_max);
+            match step {
+                Ok(Step::Settled) => waits = self.retry.waits(),
+                Ok(Step::GivenBack) => self.pause(wait, &mut stop).await,
+                Err(error) => {
+                    tracing::warn!(
+                        source = self.source.name(), error = %Chain(&error), retry_in_ms = wait.as_millis(),
+                        "a queue could not be consumed and is tried again"
+                    );
+                    self.pause(wait, &mut stop).await;
+                }
+            }
+        }
+    }
+
+    /// Receives once, and settles what came.
+    async fn step(&self) -> Result<Step, PortError> {
+        // While storage is away, nothing is taken.
+        self.repository.ping().await?;
+        let deliveries = self.source.receive(self.door.chunk_records_max()).await?;
+        if deliveries.is_empty() { Ok(Step::Settled) } else { self.handle(deliveries).await }
+    }
+
+    /// Takes deliveries through the pipeline and settles each. If storage is away they are all given back, and nothing is
+    /// put into the dead letters.
+    async fn handle(&self, deliveries: Vec<Delivery>) -> Result<Step, PortError> {
+        let tags: Vec<String> = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
+        let mut verdicts: HashMap<usize, Verdict> = HashMap::new();
+        let (mut places, mut arrivals) = (Vec::new(), Vec::new());
+        for (place, delivery) in deliveries.into_iter().enumerate() {
+            let traceparent = delivery.traceparent;
+            match parse(delivery.payload.as_deref()) {
+                Ok(record) => {
+                    places.push(place);
+                    arrivals.push(Arrival { record, traceparent });
+                }
+                Err(rejection) => {
+                    verdicts.insert(place, refusal(&rejection));
+                }
+            }
+        }
+        // Where there is no good record, only a question tells whether storage is there.
+        let outcomes = if arrivals.is_empty() {
+            self.repository.ping().await.map(|()| Vec::new()).map_err(|_| SubmitError::Unavailable)
+        } else {
+            self.door.submit(arrivals).await
+        };
+        match outcomes {
+            Ok(outcomes) => verdicts.extend(places.into_iter().zip(outcomes.iter().map(verdict))),
+            Err(SubmitError::Unavailable | SubmitError::Overloaded | SubmitError::Stopped) => verdicts.clear(),
+        }
+        let step = if verdicts.is_empty() { Step::GivenBack } else { Step::Settled };
+        let settlements = tags.into_iter().enumerate().map(|(place, tag)| {
+            let verdict = verdicts.remove(&place).unwrap_or(Verdict::Return);
+            Settlement { tag, verdict }
+        });
+        self.source.settle(settlements.collect()).await?;
+        Ok(step)
+    }
+
+    async fn pause(&self, wait: std::time::Duration, stop: &mut watch::Receiver<bool>) {
+        select(pin!(self.clock.sleep(wait)), pin!(stop.changed())).await;
+    }
+}
+
+/// How one round ended.
+enum Step {
+    /// Nothing came, or what came is settled.
+    Settled,
+    /// What came could not be stored, and is in the queue again.
+    GivenBack,
+}
+
+fn parse(payload: Option<&[u8]>) -> Result<Record, Rejection> {
+    let payload = payload.ok_or_else(|| Rejection::not_json("has no field \"record\""))?;
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return Err(Rejection::too_large(PAYLOAD_BYTES_MAX));
+    }
+    Record::from_json(payload)
+}
+
+fn verdict(outcome: &Outcome) -> Verdict {
+    match outcome {
+        Outcome::Processed(_) | Outcome::Duplicate { .. } => Verdict::Done,
+        Outcome::Conflict { differs, .. } => {
+            let names: Vec<&str> = differs.iter().copied().map(Field::name).collect();
+            let detail = format!("was processed before with other content: {}", names.join(", "));
+            Verdict::Refused { reason: RefusalReason::Conflict, detail }
+        }
+        Outcome::Rejected(rejection) => refusal(rejection),
+    }
+}
+
+fn refusal(rejection: &Rejection) -> Verdict {
+    let reason = match rejection.code {
+        code @ (RejectionCode::NotJson | RejectionCode::TooLarge | RejectionCode::Rejected) => {
+            RefusalReason::Rejection(code)
+        }
+    };
+    Verdict::Refused { reason, detail: rejection.detail() }
+}
+
+#[cfg(test)]
+mod tests;

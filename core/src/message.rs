@@ -1,0 +1,216 @@
+//! The messages that a stored record owes: CloudEvents 1.0 in JSON. A message is never kept; it is rebuilt from the
+//! stored record, to the letter, whenever it is published or caught up with.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::outcome::StoredRecord;
+use crate::rule::Rule;
+
+/// Which messages: those to the notification service or those to the alerting service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// One message for every processed record.
+    Notifications,
+    /// One message for every rule that a processed record met.
+    Alerts,
+}
+
+impl Topic {
+    /// Both topics.
+    pub const ALL: [Self; 2] = [Self::Notifications, Self::Alerts];
+
+    /// Returns the name that channels and paths have.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Notifications => "notifications",
+            Self::Alerts => "alerts",
+        }
+    }
+}
+
+/// A place in a topic: the position of the record, and which of its messages. Positions follow the order of commits,
+/// and to the outside they are opaque.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The record's position: 1, 2, 3 … in the order of commits.
+    pub record: u64,
+    /// The number of the rule among those that the record met; 0 for a notification.
+    pub part: u32,
+}
+
+impl Position {
+    /// Before every message.
+    pub const START: Self = Self { record: 0, part: 0 };
+
+    /// Returns the place after every message of the record at this position.
+    #[must_use]
+    pub fn after_record(record: u64) -> Self {
+        Self { record, part: u32::MAX }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.part {
+            0 => write!(f, "{}", self.record),
+            part => write!(f, "{}-{part}", self.record),
+        }
+    }
+}
+
+impl FromStr for Position {
+    type Err = PositionError;
+
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        let (record, part) = text.split_once('-').unwrap_or((text, "0"));
+        // `parse` alone would take a plus sign.
+        if !record.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
+            return Err(PositionError);
+        }
+        let record: u64 = record.parse().map_err(|_| PositionError)?;
+        // Databases count up to the largest signed number of 64 bits.
+        if i64::try_from(record).is_err() {
+            return Err(PositionError);
+        }
+        Ok(Self { record, part: part.parse().map_err(|_| PositionError)? })
+    }
+}
+
+/// The text is not a position that was handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a position as it was handed out")]
+pub struct PositionError;
+
+/// One message: a view of a stored record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    stored: Arc<StoredRecord>,
+    /// The rule that was met, for an alert.
+    rule: Option<Arc<Rule>>,
+}
+
+impl Message {
+    /// Returns the messages that a stored record owes to a topic, in their order.
+    pub fn of(stored: &Arc<StoredRecord>, topic: Topic) -> impl Iterator<Item = Self> + use<> {
+        let rules: Vec<Option<Arc<Rule>>> = match topic {
+            Topic::Notifications => vec![None],
+            Topic::Alerts => stored.alerts.iter().cloned().map(Some).collect(),
+        };
+        let stored = Arc::clone(stored);
+        rules.into_iter().map(move |rule| Self { stored: Arc::clone(&stored), rule })
+    }
+
+    /// Returns every message that a stored record owes: its notification, then its alerts.
+    pub fn all_of(stored: &Arc<StoredRecord>) -> impl Iterator<Item = Self> + use<> {
+        Self::of(stored, Topic::Notifications).chain(Self::of(stored, Topic::Alerts))
+    }
+
+    /// Returns the topic.
+    #[must_use]
+    pub fn topic(&self) -> Topic {
+        if self.rule.is_some() { Topic::Alerts } else { Topic::Notifications }
+    }
+
+    /// Returns the stored record that owes the message.
+    #[must_use]
+    pub fn stored(&self) -> &Arc<StoredRecord> {
+        &self.stored
+    }
+
+    /// Returns the rule that was met, for an alert.
+    #[must_use]
+    pub fn rule(&self) -> Option<&Rule> {
+        self.rule.as_deref()
+    }
+
+    /// Returns the CloudEvents `id`: the record's id, for an alert with the rule's name behind a slash. It never changes.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let id = &self.stored.processed.record.record_id;
+        self.rule.as_ref().map_or_else(|| id.to_string(), |rule| format!("{id}/{}", rule.name()))
+    }
+}
+
+/// The CloudEvents `source` of each topic; with the `id` it tells messages apart, also between several services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageFormat {
+    /// Of notifications: `urn:tallyhouse:records` by default.
+    pub records_source: String,
+    /// Of alerts: `urn:tallyhouse:alerts` by default.
+    pub alerts_source: String,
+}
+
+impl Default for MessageFormat {
+    fn default() -> Self {
+        Self { records_source: "urn:tallyhouse:records".to_owned(), alerts_source: "urn:tallyhouse:alerts".to_owned() }
+    }
+}
+
+impl MessageFormat {
+    /// Writes a message as a CloudEvent in JSON (CloudEvents 1.0, JSON event format, structured mode), in one line.
+    #[must_use]
+    pub fn to_json(&self, message: &Message) -> String {
+        serde_json::to_string(&Event { format: self, message }).expect("a message is always JSON")
+    }
+
+    fn source(&self, topic: Topic) -> &str {
+        match topic {
+            Topic::Notifications => &self.records_source,
+            Topic::Alerts => &self.alerts_source,
+        }
+    }
+}
+
+struct Event<'a> {
+    format: &'a MessageFormat,
+    message: &'a Message,
+}
+
+impl Serialize for Event<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored = &self.message.stored;
+        let topic = self.message.topic();
+        let event_type = match topic {
+            Topic::Notifications => "tallyhouse.record.processed.v1",
+            Topic::Alerts => "tallyhouse.record.alert.v1",
+        };
+        let mut event = serializer.serialize_struct("Event", 9)?;
+        event.serialize_field("specversion", "1.0")?;
+        event.serialize_field("type", event_type)?;
+        event.serialize_field("source", self.format.source(topic))?;
+        event.serialize_field("id", &self.message.id())?;
+        event.serialize_field("subject", &stored.processed.record.destination_id)?;
+        event.serialize_field("time", &stored.processed.processed_at)?;
+        event.serialize_field("datacontenttype", "application/json")?;
+        if let Some(traceparent) = &stored.traceparent {
+            event.serialize_field("traceparent", traceparent)?;
+        }
+        event.serialize_field("data", &Data(self.message))?;
+        event.end()
+    }
+}
+
+struct Data<'a>(&'a Message);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored = &self.0.stored;
+        let mut data = serializer.serialize_struct("Data", 3)?;
+        data.serialize_field("record", &stored.processed.record)?;
+        data.serialize_field("sequence", &stored.processed.sequence)?;
+        match &self.0.rule {
+            None => data.serialize_field("previous", &stored.previous)?,
+            Some(rule) => data.serialize_field("rule", rule.as_ref())?,
+        }
+        data.end()
+    }
+}
+
+#[cfg(test)]
+mod tests;

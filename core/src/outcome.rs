@@ -1,0 +1,152 @@
+//! What becomes of a record that was sent: the same on every door.
+
+use std::sync::Arc;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::record::{Field, Record};
+use crate::reject::Rejection;
+use crate::rule::Rule;
+use crate::summary::Summary;
+use crate::text::RecordId;
+use crate::time::Timestamp;
+
+/// A record as it was processed: its place in the order of its key, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessedRecord {
+    /// The record as it came the first time.
+    pub record: Record,
+    /// Its ordinal among the processed records with its destination and reference: 1, 2, 3 …
+    pub sequence: u64,
+    /// When it was processed, by the service's clock.
+    pub processed_at: Timestamp,
+}
+
+/// A stored record: all that its messages need, so that they can be rebuilt to the letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// The record and its place.
+    pub processed: ProcessedRecord,
+    /// The summary of the earlier ones in the sequence of its key.
+    pub previous: Summary,
+    /// The rules that it met, as they were at the commit.
+    pub alerts: Vec<Arc<Rule>>,
+    /// The W3C trace context that came with it, handed on with its messages.
+    pub traceparent: Option<String>,
+}
+
+/// What became of one record that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Seen for the first time: stored, summed up, messages owed, all in one transaction.
+    Processed(Arc<StoredRecord>),
+    /// Seen before with the same content: no effect, and a success.
+    Duplicate {
+        /// The record.
+        record_id: RecordId,
+        /// The sequence it got the first time.
+        sequence: u64,
+        /// When it was processed the first time.
+        processed_at: Timestamp,
+    },
+    /// Seen before with other content: no effect.
+    Conflict {
+        /// The record.
+        record_id: RecordId,
+        /// The fields that differ, in the order of [`Field::ALL`].
+        differs: Vec<Field>,
+    },
+    /// Breaks a rule or a limit: no effect.
+    Rejected(Rejection),
+}
+
+impl Outcome {
+    /// Returns the name of the outcome as it is used outside.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Processed(_) => "processed",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Conflict { .. } => "conflict",
+            Self::Rejected(_) => "rejected",
+        }
+    }
+
+    /// Returns the record's id; a rejected record may have none that is valid.
+    #[must_use]
+    pub fn record_id(&self) -> Option<&RecordId> {
+        match self {
+            Self::Processed(stored) => Some(&stored.processed.record.record_id),
+            Self::Duplicate { record_id, .. } | Self::Conflict { record_id, .. } => Some(record_id),
+            Self::Rejected(rejection) => rejection.record_id.as_ref(),
+        }
+    }
+}
+
+/// How many records had which outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct OutcomeCounts {
+    /// Processed.
+    pub processed: u64,
+    /// Duplicates.
+    pub duplicates: u64,
+    /// Conflicts.
+    pub conflicts: u64,
+    /// Rejected.
+    pub rejected: u64,
+}
+
+impl OutcomeCounts {
+    /// Counts one outcome.
+    pub fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Processed(_) => self.processed += 1,
+            Outcome::Duplicate { .. } => self.duplicates += 1,
+            Outcome::Conflict { .. } => self.conflicts += 1,
+            Outcome::Rejected(_) => self.rejected += 1,
+        }
+    }
+
+    /// Returns how many records were refused: conflicts and rejected ones.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.conflicts + self.rejected
+    }
+}
+
+impl Serialize for ProcessedRecord {
+    /// Writes the eight fields of the record, `sequence` and `processedAt`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("ProcessedRecord", 10)?;
+        self.write_fields(&mut object)?;
+        object.end()
+    }
+}
+
+impl ProcessedRecord {
+    fn write_fields<S: SerializeStruct>(&self, object: &mut S) -> Result<(), S::Error> {
+        self.record.write_fields(object)?;
+        object.serialize_field("sequence", &self.sequence)?;
+        object.serialize_field("processedAt", &self.processed_at)
+    }
+}
+
+impl StoredRecord {
+    /// Returns the names of the rules that the record met.
+    #[must_use]
+    pub fn alert_names(&self) -> Vec<&str> {
+        self.alerts.iter().map(|rule| rule.name()).collect()
+    }
+}
+
+impl Serialize for StoredRecord {
+    /// Writes the eight fields of the record, `sequence`, `processedAt`, `previous` and the names of its `alerts`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("StoredRecord", 12)?;
+        self.processed.write_fields(&mut object)?;
+        object.serialize_field("previous", &self.previous)?;
+        object.serialize_field("alerts", &self.alert_names())?;
+        object.end()
+    }
+}

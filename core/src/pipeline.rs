@@ -1,0 +1,194 @@
+//! The pipeline: from a record that is submitted to its outcome, with the messages that it owes on their way.
+//!
+//! A host builds it from its ports, spawns the futures of the [`Driver`] on its runtime, and submits records through a
+//! [`Door`]. The whole life of a record is in `writer.rs`; that of its messages in `relay.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt as _, join_all};
+use tokio::sync::{mpsc, watch};
+
+use crate::intake::{Door, Intake, SubmitError};
+use crate::isolate::Suspects;
+use crate::outcome::Outcome;
+use crate::plan::Arrival;
+use crate::ports::{Clock, MessageEmitter, Owner, RecordRepository};
+use crate::relay::{Outbox, Relay};
+use crate::retry::RetryPolicy;
+use crate::rule::RuleSet;
+use crate::writer::Writer;
+
+/// How the pipeline batches, waits and bounds. The defaults serve a host that changes none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PipelineSettings {
+    /// How many batches are committed at once. One for a store with one writer. Default 1.
+    pub writers: usize,
+    /// How many records are committed together at most. Default 1,000: from there on batches gain little.
+    pub batch_records_max: usize,
+    /// How many records wait at each door at most. Default 20,000.
+    pub intake_records_max: usize,
+    /// How many bytes of records wait at each door at most. Default 32 MiB.
+    pub intake_bytes_max: usize,
+    /// For how long a commit is tried again before its records are answered with [`SubmitError::Unavailable`]. Default
+    /// 5 s.
+    pub commit_patience: Duration,
+    /// The waits between these tries, and between those to publish.
+    pub retry: RetryPolicy,
+    /// For how long this instance's owed messages are its own after it was last heard of. Default 10 s.
+    pub lease: Duration,
+    /// How long published batches wait to be settled together with the next commit. Default 200 ms.
+    pub settle_wait: Duration,
+    /// How many committed batches wait in memory to be published; those beyond are read again from the store. Default
+    /// 64.
+    pub relay_batches_max: usize,
+}
+
+impl Default for PipelineSettings {
+    fn default() -> Self {
+        Self {
+            writers: 1,
+            batch_records_max: 1_000,
+            intake_records_max: 20_000,
+            intake_bytes_max: 32 * 1024 * 1024,
+            commit_patience: Duration::from_secs(5),
+            retry: RetryPolicy::default(),
+            lease: Duration::from_secs(10),
+            settle_wait: Duration::from_millis(200),
+            relay_batches_max: 64,
+        }
+    }
+}
+
+/// What a pipeline is built of.
+#[derive(Clone)]
+pub struct PipelineParts {
+    /// Where records are kept.
+    pub repository: Arc<dyn RecordRepository>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The alert rules in force.
+    pub rules: RuleSet,
+    /// Who publishes, and by which name it owes messages; `None` leaves them to another instance.
+    pub emitter: Option<(Owner, Arc<dyn MessageEmitter>)>,
+    /// How to batch, wait and bound.
+    pub settings: PipelineSettings,
+}
+
+impl std::fmt::Debug for PipelineParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PipelineParts").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The way into the service. Clones are the same pipeline.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    intake: Arc<Intake>,
+    /// The door of [`Pipeline::process`].
+    library: Door,
+    settings: PipelineSettings,
+    commits: watch::Receiver<u64>,
+}
+
+/// The work of a pipeline: futures that the host spawns, and that end when the pipeline is closed and all that was
+/// accepted is done.
+#[must_use = "a pipeline does nothing until its futures run"]
+pub struct Driver {
+    tasks: Vec<BoxFuture<'static, ()>>,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("tasks", &self.tasks.len()).finish()
+    }
+}
+
+impl Pipeline {
+    /// Builds a pipeline. Nothing runs before its [`Driver`] does.
+    pub fn new(parts: PipelineParts) -> (Self, Driver) {
+        let PipelineParts { repository, clock, rules, emitter, settings } = parts;
+        let intake = Arc::new(Intake::default());
+        let (committed, commits) = watch::channel(0);
+        let (owner, emitter) = emitter.unzip();
+        let (fresh_tx, fresh_rx) = mpsc::channel(settings.relay_batches_max.max(1));
+        let outbox = owner.map(|owner| Outbox::new(owner, fresh_tx));
+
+        let suspects = Arc::new(Suspects::default());
+        let mut tasks = Vec::new();
+        for _ in 0..settings.writers.max(1) {
+            let writer = Writer {
+                intake: Arc::clone(&intake),
+                repository: Arc::clone(&repository),
+                clock: Arc::clone(&clock),
+                rules: Arc::new(rules.clone()),
+                outbox: outbox.clone(),
+                committed: committed.clone(),
+                suspects: Arc::clone(&suspects),
+                settings,
+            };
+            tasks.push(writer.run().boxed());
+        }
+        if let (Some(outbox), Some(emitter)) = (outbox, emitter) {
+            let relay = Relay::new(repository, emitter, clock, &outbox, Arc::clone(&intake), settings);
+            tasks.push(relay.run(fresh_rx).boxed());
+        }
+
+        let library = Self::door_into(&intake, &settings);
+        (Self { intake, library, settings, commits }, Driver { tasks })
+    }
+
+    /// Processes one record exactly once: waits for room in the intake and for the commit.
+    ///
+    /// # Errors
+    /// The record has no outcome, and processing it again is safe.
+    pub async fn process(&self, arrival: impl Into<Arrival>) -> Result<Outcome, SubmitError> {
+        let outcomes = self.library.submit(vec![arrival.into()]).await?;
+        // One record, one outcome: see `Committed`.
+        outcomes.into_iter().next().ok_or(SubmitError::Unavailable)
+    }
+
+    /// Opens a door with room of its own in the intake. Doors are for the life of the pipeline: open one for each way in.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Self::door_into(&self.intake, &self.settings)
+    }
+
+    /// Returns a watch whose value changes after every commit that stored something.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
+    /// Returns how many records wait in the intake.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.intake.depth()
+    }
+
+    /// Takes no more records. Those that wait are still committed, and their messages published; then the futures of the
+    /// [`Driver`] end.
+    pub fn close(&self) {
+        self.intake.close();
+    }
+
+    fn door_into(intake: &Arc<Intake>, settings: &PipelineSettings) -> Door {
+        Door::new(intake, settings.intake_records_max, settings.intake_bytes_max, settings.batch_records_max)
+    }
+}
+
+impl Driver {
+    /// Returns the futures, each to be spawned by itself.
+    #[must_use]
+    pub fn into_tasks(self) -> Vec<BoxFuture<'static, ()>> {
+        self.tasks
+    }
+
+    /// Runs all of them in one future.
+    pub async fn run(self) {
+        join_all(self.tasks).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,359 @@
+//! The relay: publishes what committed batches owe, and settles what has been published.
+//!
+//! The usual way is short: a writer hands a committed batch over in memory, the relay publishes it, and the next commit
+//! settles it. Where the relay can't keep up, memory stays bounded: batches are dropped here, and read again from the
+//! outbox, where they are owed all the same. Batches that another instance left behind come by the same way.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use tokio::sync::mpsc;
+
+use crate::intake::Intake;
+use crate::message::Message;
+use crate::outcome::StoredRecord;
+use crate::pipeline::PipelineSettings;
+use crate::ports::{
+    Clock, HistoryQuery, MessageEmitter, OwedBatch, OwedId, Owner, PortError, PortErrorKind, RecordRepository, Whose,
+};
+use crate::writer::Chain;
+
+/// How many records are read back from the store and published at a time.
+const PAGE_RECORDS: usize = 500;
+/// How many owed batches are claimed at a time.
+const CLAIM_BATCHES: usize = 32;
+
+/// A committed batch in memory, whose messages are owed.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    owed: OwedBatch,
+    stored: Vec<Arc<StoredRecord>>,
+}
+
+/// A writer's side of the relay.
+#[derive(Debug, Clone)]
+pub(crate) struct Outbox {
+    state: Arc<OutboxState>,
+    fresh: mpsc::Sender<Fresh>,
+}
+
+/// What writers and relay share.
+#[derive(Debug)]
+struct OutboxState {
+    owner: Owner,
+    /// Set while batches go by way of the store only. Held while a batch is handed over, so that none is in between.
+    behind: Mutex<bool>,
+    leased: AtomicBool,
+    published: Mutex<Published>,
+}
+
+/// Batches that have been published, until the store has forgotten them.
+#[derive(Debug, Default)]
+struct Published {
+    to_settle: Vec<OwedId>,
+    /// Those to settle, and those that a commit under way is settling.
+    unsettled: HashSet<OwedId>,
+}
+
+impl OutboxState {
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn behind(&self) -> MutexGuard<'_, bool> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_behind(&self) -> bool {
+        *self.behind()
+    }
+
+    fn set_behind(&self, behind: bool) {
+        *self.behind() = behind;
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new(owner: Owner, fresh: mpsc::Sender<Fresh>) -> Self {
+        let published = Mutex::default();
+        let state = OutboxState { owner, behind: Mutex::new(false), leased: AtomicBool::new(false), published };
+        Self { state: Arc::new(state), fresh }
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.state.owner.clone()
+    }
+
+    /// Takes the first lease, once.
+    pub(crate) async fn lease_first(
+        &self,
+        repository: &dyn RecordRepository,
+        lease: Duration,
+    ) -> Result<(), PortError> {
+        if !self.state.leased.load(Ordering::Acquire) {
+            repository.renew(&self.state.owner, lease).await?;
+            self.state.leased.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Takes the published batches that the next commit is to settle.
+    pub(crate) fn take_published(&self) -> Vec<OwedId> {
+        std::mem::take(&mut self.state.published().to_settle)
+    }
+
+    /// Gives back what could not be settled.
+    pub(crate) fn put_published(&self, mut ids: Vec<OwedId>) {
+        self.state.published().to_settle.append(&mut ids);
+    }
+
+    /// Forgets what has been settled.
+    pub(crate) fn forget(&self, settled: &[OwedId]) {
+        let mut published = self.state.published();
+        settled.iter().for_each(|id| {
+            published.unsettled.remove(id);
+        });
+    }
+
+    /// Hands a committed batch to the relay, unless that is behind: then it will find the batch in the store.
+    pub(crate) fn hand_over(&self, owed: OwedBatch, stored: Vec<Arc<StoredRecord>>) {
+        let mut behind = self.state.behind();
+        if !*behind && self.fresh.try_send(Fresh { owed, stored }).is_err() {
+            *behind = true;
+        }
+    }
+}
+
+pub(crate) struct Relay {
+    repository: Arc<dyn RecordRepository>,
+    emitter: Arc<dyn MessageEmitter>,
+    clock: Arc<dyn Clock>,
+    state: Arc<OutboxState>,
+    intake: Arc<Intake>,
+    settings: PipelineSettings,
+    /// Batches that were published from the store while a writer may have been handing them over.
+    swept: HashSet<OwedId>,
+}
+
+/// What the relay woke up for.
+enum Event {
+    Fresh(Fresh),
+    Quiet,
+    Closed,
+}
+
+impl Relay {
+    pub(crate) fn new(
+        repository: Arc<dyn RecordRepository>,
+        emitter: Arc<dyn MessageEmitter>,
+        clock: Arc<dyn Clock>,
+        outbox: &Outbox,
+        intake: Arc<Intake>,
+        settings: PipelineSettings,
+    ) -> Self {
+        let state = Arc::clone(&outbox.state);
+        Self { repository, emitter, clock, state, intake, settings, swept: HashSet::new() }
+    }
+
+    /// Works until the writers have ended and what they handed over is published, as far as that can be done.
+    pub(crate) async fn run(mut self, fresh: mpsc::Receiver<Fresh>) {
+        let (repository, clock, owner) =
+            (Arc::clone(&self.repository), Arc::clone(&self.clock), self.state.owner.clone());
+        let lease = self.settings.lease;
+        let renewals = async {
+            loop {
+                clock.sleep(lease / 3).await;
+                warn_of(repository.renew(&owner, lease).await, "renewing the lease on owed messages failed");
+            }
+        };
+        // The lease is kept also while publishing takes long.
+        match select(pin!(renewals), pin!(self.publish_all(fresh))).await {
+            Either::Left((never, _)) => never,
+            Either::Right(((), _)) => {}
+        }
+        warn_of(repository.renew(&owner, Duration::ZERO).await, "giving up the lease on owed messages failed");
+    }
+
+    async fn publish_all(&mut self, mut fresh: mpsc::Receiver<Fresh>) {
+        let mut next_look = self.clock.elapsed();
+        loop {
+            if self.clock.elapsed() >= next_look {
+                let more = self.take_over().await;
+                next_look = self.clock.elapsed() + if more { Duration::ZERO } else { self.settings.lease / 4 };
+            }
+            let patience = self.patience(next_look);
+            match self.next_event(&mut fresh, patience).await {
+                Event::Fresh(Fresh { owed, stored }) => {
+                    if !self.swept.remove(&owed.id) && self.emit(&stored).await {
+                        self.note_published(owed.id);
+                    }
+                }
+                Event::Quiet => self.settle().await,
+                Event::Closed => break,
+            }
+            // What was handed over before is older than what is only in the store.
+            if fresh.is_empty() {
+                self.catch_up_if_behind().await;
+            }
+        }
+        self.catch_up_if_behind().await;
+        self.settle().await;
+    }
+
+    /// For how long nothing may happen: a short while if something could be settled, else until the next look for what
+    /// others left.
+    fn patience(&self, next_look: Duration) -> Duration {
+        let until_look = next_look.saturating_sub(self.clock.elapsed());
+        if self.state.published().to_settle.is_empty() { until_look } else { self.settings.settle_wait.min(until_look) }
+    }
+
+    async fn next_event(&self, fresh: &mut mpsc::Receiver<Fresh>, patience: Duration) -> Event {
+        match select(pin!(fresh.recv()), pin!(self.clock.sleep(patience))).await {
+            Either::Left((Some(batch), _)) => Event::Fresh(batch),
+            Either::Left((None, _)) => Event::Closed,
+            Either::Right(((), _)) => Event::Quiet,
+        }
+    }
+
+    /// Publishes the messages of some records, trying until it is done; `false` if the pipeline was closed before: they stay
+    /// owed.
+    async fn emit(&self, stored: &[Arc<StoredRecord>]) -> bool {
+        let messages: Vec<Message> = stored.iter().flat_map(Message::all_of).collect();
+        let mut waits = self.settings.retry.waits();
+        loop {
+            let Err(error) = self.emitter.emit(&messages).await else { return true };
+            let wait = waits.next().unwrap_or(self.settings.retry.wait_max);
+            tracing::warn!(error = %Chain(&error), retry_in_ms = wait.as_millis(), "publishing failed and is tried again");
+            if self.intake.is_closed() {
+                self.state.set_behind(true);
+                return false;
+            }
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    fn note_published(&self, id: OwedId) {
+        let mut published = self.state.published();
+        published.to_settle.push(id);
+        published.unsettled.insert(id);
+    }
+
+    /// Settles what has been published and no commit has settled.
+    async fn settle(&self) {
+        let ids = std::mem::take(&mut self.state.published().to_settle);
+        if ids.is_empty() {
+            return;
+        }
+        let settled = self.repository.settle(&self.state.owner, &ids).await;
+        let mut published = self.state.published();
+        match &settled {
+            Ok(()) => ids.iter().for_each(|id| {
+                published.unsettled.remove(id);
+            }),
+            Err(_) => published.to_settle.extend(ids),
+        }
+        drop(published);
+        warn_of(settled, "settling published messages failed");
+    }
+
+    /// Publishes what nobody alive owes; says whether there is more.
+    async fn take_over(&mut self) -> bool {
+        let claimed = match self.repository.claim(&self.state.owner, Whose::Abandoned, CLAIM_BATCHES).await {
+            Ok(batches) => batches,
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "looking for messages that were left behind failed");
+                return false;
+            }
+        };
+        if !claimed.is_empty() {
+            tracing::info!(batches = claimed.len(), "publishing messages that were left behind");
+        }
+        if let Err(error) = self.publish_stored(&claimed).await {
+            // They are this instance's own now.
+            self.state.set_behind(true);
+            tracing::warn!(error = %Chain(&error), "publishing messages that were left behind failed");
+        }
+        claimed.len() == CLAIM_BATCHES
+    }
+
+    async fn catch_up_if_behind(&mut self) {
+        if self.state.is_behind() {
+            warn_of(self.catch_up().await, "catching up with owed messages failed and will be tried again");
+        }
+    }
+
+    /// Publishes this instance's batches that are only in the store, and says when writers may hand over again.
+    ///
+    /// While `behind` is set nothing is handed over, and it is called when all that was handed over before is published.
+    async fn catch_up(&mut self) -> Result<(), PortError> {
+        self.swept.clear();
+        while self.publish_own().await?.is_none() {}
+        // From here on writers hand over again. What they committed just before is swept up now, and with it perhaps
+        // something that they hand over at the same time: that is passed over when it comes.
+        self.state.set_behind(false);
+        match self.publish_own().await {
+            Ok(None) => self.state.set_behind(true),
+            Ok(Some(())) => {}
+            Err(error) => {
+                self.state.set_behind(true);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes some of this instance's batches from the store; `Some` if there were few, so that there may be no more.
+    async fn publish_own(&mut self) -> Result<Option<()>, PortError> {
+        self.settle().await;
+        let claimed = self.repository.claim(&self.state.owner, Whose::Own, CLAIM_BATCHES).await?;
+        let few = (claimed.len() < CLAIM_BATCHES).then_some(());
+        let owed: Vec<OwedBatch> = {
+            let published = self.state.published();
+            claimed.into_iter().filter(|batch| !published.unsettled.contains(&batch.id)).collect()
+        };
+        if owed.is_empty() && few.is_none() {
+            // All of them are published, and some commit is settling them.
+            self.clock.sleep(self.settings.settle_wait).await;
+        }
+        self.swept.extend(owed.iter().map(|batch| batch.id));
+        self.publish_stored(&owed).await?;
+        Ok(few)
+    }
+
+    /// Reads batches back and publishes them.
+    async fn publish_stored(&self, batches: &[OwedBatch]) -> Result<(), PortError> {
+        for batch in batches {
+            let mut after = batch.first.saturating_sub(1);
+            while after < batch.last {
+                let left = usize::try_from(batch.last - after).unwrap_or(PAGE_RECORDS);
+                let query = HistoryQuery { after, alerting_only: false, limit: left.min(PAGE_RECORDS) };
+                let page = self.repository.history(query).await?;
+                let Some((last, _)) = page.last() else {
+                    let lost = format!("no records at the positions {} to {}", after + 1, batch.last);
+                    return Err(PortError::new(PortErrorKind::Corrupt, "reading owed messages", lost));
+                };
+                after = *last;
+                let stored: Vec<Arc<StoredRecord>> = page.into_iter().map(|(_, stored)| stored).collect();
+                if !self.emit(&stored).await {
+                    let stopping = "the pipeline was closed while the emitter was away";
+                    return Err(PortError::new(PortErrorKind::Unavailable, "publishing owed messages", stopping));
+                }
+            }
+            self.note_published(batch.id);
+        }
+        Ok(())
+    }
+}
+
+fn warn_of(result: Result<(), PortError>, what: &'static str) {
+    if let Err(error) = result {
+        tracing::warn!(error = %Chain(&error), "{what}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! The summary of a set of records: how many, when, and exact totals per unit.
+
+use std::borrow::Cow;
+
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::record::{Record, RecordType};
+use crate::sum::{Net, Sum};
+use crate::text::Unit;
+use crate::time::Timestamp;
+use crate::value::Value;
+
+/// Most records that a stored summary may say it has: databases count up to the largest signed number of 64 bits. Adding
+/// as many again can't wrap.
+const COUNT_MAX: u64 = i64::MAX.cast_unsigned();
+
+/// How many records of one type there are, and their exact sum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Side {
+    /// How many records.
+    pub count: u64,
+    /// Their sum.
+    pub sum: Sum,
+}
+
+/// The totals of one unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitTotal {
+    /// The unit.
+    pub unit: Unit,
+    /// The positive records.
+    pub positive: Side,
+    /// The negative records.
+    pub negative: Side,
+}
+
+/// The summary of a set of records. The summary of no records has `count` 0, no times and no totals.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    count: u64,
+    /// First and last `time` among the records.
+    times: Option<(Timestamp, Timestamp)>,
+    /// Sorted by unit, by bytes.
+    totals: Vec<UnitTotal>,
+}
+
+impl UnitTotal {
+    /// Returns how many records there are of both types.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.positive.count + self.negative.count
+    }
+
+    /// Returns the positive sum less the negative one.
+    #[must_use]
+    pub fn net(&self) -> Net {
+        self.positive.sum.minus(self.negative.sum)
+    }
+}
+
+impl Summary {
+    /// Most units that one key may have: the record that would bring the next one is rejected, so that a summary, which
+    /// every later record carries along, stays small.
+    pub const UNITS_MAX: usize = 100;
+
+    /// Returns how many records are summed up.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Returns the first and the last `time`.
+    #[must_use]
+    pub fn times(&self) -> Option<(Timestamp, Timestamp)> {
+        self.times
+    }
+
+    /// Returns the totals, sorted by unit.
+    #[must_use]
+    pub fn totals(&self) -> &[UnitTotal] {
+        &self.totals
+    }
+
+    /// Says whether a record of this unit would be one unit too many for one key.
+    #[must_use]
+    pub fn has_no_room_for(&self, unit: &Unit) -> bool {
+        self.totals.len() >= Self::UNITS_MAX && self.place_of(unit).is_err()
+    }
+
+    /// Adds one record, exactly.
+    pub fn add(&mut self, record: &Record) {
+        self.add_value(record.time, record.record_type, record.value, &record.unit);
+    }
+
+    /// Adds what a record brings to a summary: useful where the rest of it is not at hand.
+    pub fn add_value(&mut self, time: Timestamp, record_type: RecordType, value: Value, unit: &Unit) {
+        self.count += 1;
+        self.span(time, time);
+        let total = self.total_mut(unit);
+        let side = match record_type {
+            RecordType::Positive => &mut total.positive,
+            RecordType::Negative => &mut total.negative,
+        };
+        side.count += 1;
+        side.sum.add(value);
+    }
+
+    /// Adds records of one type and unit at once: how many, their sum, and their first and last `time`. The same as adding
+    /// them one by one; no records add nothing.
+    pub fn add_side(&mut self, unit: &Unit, record_type: RecordType, side: Side, first: Timestamp, last: Timestamp) {
+        if side.count == 0 {
+            return;
+        }
+        self.count += side.count;
+        self.span(first, last);
+        let total = self.total_mut(unit);
+        let mine = match record_type {
+            RecordType::Positive => &mut total.positive,
+            RecordType::Negative => &mut total.negative,
+        };
+        mine.count += side.count;
+        mine.sum.merge(side.sum);
+    }
+
+    fn span(&mut self, first: Timestamp, last: Timestamp) {
+        self.times = Some(self.times.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
+    }
+
+    fn place_of(&self, unit: &Unit) -> Result<usize, usize> {
+        self.totals.binary_search_by(|total| total.unit.cmp(unit))
+    }
+
+    fn total_mut(&mut self, unit: &Unit) -> &mut UnitTotal {
+        let place = self.place_of(unit).unwrap_or_else(|place| {
+            let total = UnitTotal { unit: unit.clone(), positive: Side::default(), negative: Side::default() };
+            self.totals.insert(place, total);
+            place
+        });
+        &mut self.totals[place]
+    }
+}
+
+impl<'a> FromIterator<&'a Record> for Summary {
+    fn from_iter<I: IntoIterator<Item = &'a Record>>(records: I) -> Self {
+        let mut summary = Self::default();
+        records.into_iter().for_each(|record| summary.add(record));
+        summary
+    }
+}
+
+impl Serialize for UnitTotal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("UnitTotal", 5)?;
+        object.serialize_field("unit", &self.unit)?;
+        object.serialize_field("count", &self.count())?;
+        object.serialize_field("positive", &self.positive)?;
+        object.serialize_field("negative", &self.negative)?;
+        object.serialize_field("net", &self.net())?;
+        object.end()
+    }
+}
+
+impl Serialize for Summary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Summary", 4)?;
+        self.write_fields(&mut object)?;
+        object.end()
+    }
+}
+
+impl Summary {
+    /// Writes the members of a summary into a JSON object that is under way.
+    pub(crate) fn write_fields<S: SerializeStruct>(&self, object: &mut S) -> Result<(), S::Error> {
+        object.serialize_field("count", &self.count)?;
+        object.serialize_field("firstTime", &self.times.map(|(first, _)| first))?;
+        object.serialize_field("lastTime", &self.times.map(|(_, last)| last))?;
+        object.serialize_field("totals", &self.totals)
+    }
+}
+
+/// The short form in which adapters keep a summary, as JSON text:
+/// `[count, first µs, last µs, [[unit, positive count, positive sum, negative count, negative sum], …]]`.
+#[derive(Serialize, Deserialize)]
+struct Compact<'a>(u64, Option<i64>, Option<i64>, #[serde(borrow)] Vec<CompactTotal<'a>>);
+
+#[derive(Serialize, Deserialize)]
+struct CompactTotal<'a>(
+    #[serde(borrow)] Cow<'a, str>,
+    u64,
+    #[serde(borrow)] Cow<'a, str>,
+    u64,
+    #[serde(borrow)] Cow<'a, str>,
+);
+
+impl Summary {
+    /// Writes the short form in which adapters keep a summary: a JSON array,
+    /// `[count, first µs, last µs, [[unit, positive count, positive sum, negative count, negative sum], …]]`.
+    #[must_use]
+    pub fn to_compact(&self) -> String {
+        let (first, last) = self.times.map(|(first, last)| (first.as_micros(), last.as_micros())).unzip();
+        let compact = Compact(self.count, first, last, self.totals.iter().map(CompactTotal::of).collect());
+        serde_json::to_string(&compact).expect("numbers and strings are always JSON")
+    }
+
+    /// Reads what [`Summary::to_compact`] wrote; `None` if it is anything else, or contradicts itself.
+    #[must_use]
+    pub fn from_compact(text: &str) -> Option<Self> {
+        let Compact(count, first, last, totals) = serde_json::from_str(text).ok()?;
+        let times = match (first, last) {
+            (Some(first), Some(last)) => Some((Timestamp::from_micros(first)?, Timestamp::from_micros(last)?)),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return None,
+        };
+        let totals: Vec<UnitTotal> = totals.into_iter().map(CompactTotal::read).collect::<Option<_>>()?;
+        let counted =
+            totals.iter().try_fold(0_u64, |n, t| n.checked_add(t.positive.count)?.checked_add(t.negative.count))?;
+        let sorted = totals.windows(2).all(|pair| pair[0].unit < pair[1].unit);
+        let in_order = times.is_none_or(|(first, last)| first <= last);
+        let consistent = counted == count && count <= COUNT_MAX && times.is_some() == (count > 0) && sorted && in_order;
+        consistent.then_some(Self { count, times, totals })
+    }
+}
+
+impl<'a> CompactTotal<'a> {
+    fn of(total: &'a UnitTotal) -> Self {
+        let UnitTotal { unit, positive, negative } = total;
+        let (positive_sum, negative_sum) = (positive.sum.to_string(), negative.sum.to_string());
+        Self(unit.as_str().into(), positive.count, positive_sum.into(), negative.count, negative_sum.into())
+    }
+
+    fn read(self) -> Option<UnitTotal> {
+        let Self(unit, positive, positive_sum, negative, negative_sum) = self;
+        let side = |count, sum: &str| Sum::parse(sum).filter(|sum| sum.can_be_of(count)).map(|sum| Side { count, sum });
+        let total = UnitTotal {
+            unit: Unit::new(&unit).ok()?,
+            positive: side(positive, &positive_sum)?,
+            negative: side(negative, &negative_sum)?,
+        };
+        (positive > 0 || negative > 0).then_some(total)
+    }
+}
+
+#[cfg(test)]
+mod tests;

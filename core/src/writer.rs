@@ -1,0 +1,167 @@
+//! A writer: takes what waits, commits it in one transaction, and answers everyone who waits for it. A record's whole
+//! life is [`Writer::run`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::intake::{Answer, Intake, SubmitError, Waiting};
+use crate::isolate::{Suspects, isolate};
+use crate::outcome::{Outcome, StoredRecord};
+use crate::pipeline::PipelineSettings;
+use crate::plan::Arrival;
+use crate::ports::{Batch, Clock, Committed, OwedId, PortError, PortErrorKind, RecordRepository};
+use crate::relay::Outbox;
+use crate::rule::RuleSet;
+
+pub(crate) struct Writer {
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) repository: Arc<dyn RecordRepository>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Arc<RuleSet>,
+    /// Where the messages go; `None` leaves them to another instance.
+    pub(crate) outbox: Option<Outbox>,
+    pub(crate) committed: watch::Sender<u64>,
+    /// Records that the store has refused.
+    pub(crate) suspects: Arc<Suspects>,
+    pub(crate) settings: PipelineSettings,
+}
+
+/// What became of one record: its outcome, or that it has none.
+pub(crate) type Fate = Result<Outcome, SubmitError>;
+
+impl Writer {
+    /// Works until the intake is closed and empty.
+    pub(crate) async fn run(self) {
+        while let Some(waiting) = self.intake.take(self.settings.batch_records_max).await {
+            let (replies, arrivals) = gather(waiting);
+            let fates = self.commit(arrivals).await;
+            answer(replies, fates);
+        }
+    }
+
+    /// Commits records, each with its own fate: where the store refuses the batch, the record at fault is sought.
+    async fn commit(&self, arrivals: Vec<Arrival>) -> Vec<Fate> {
+        let arrivals: Arc<[Arrival]> = arrivals.into();
+        match self.commit_patiently(&arrivals).await {
+            Ok(committed) => committed.outcomes.into_iter().map(Ok).collect(),
+            Err(PortErrorKind::Unavailable) => vec![Err(SubmitError::Unavailable); arrivals.len()],
+            Err(PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse) => {
+                isolate(self, &arrivals).await
+            }
+        }
+    }
+
+    /// Tries until the store does it, refuses it, or patience ends.
+    pub(crate) async fn commit_patiently(&self, arrivals: &Arc<[Arrival]>) -> Result<Committed, PortErrorKind> {
+        let mut batch = Batch {
+            arrivals: Arc::clone(arrivals),
+            rules: Arc::clone(&self.rules),
+            now: self.clock.now(),
+            owner: self.outbox.as_ref().map(Outbox::owner),
+            settled: self.outbox.as_ref().map(Outbox::take_published).unwrap_or_default(),
+        };
+        let deadline = self.clock.elapsed() + self.settings.commit_patience;
+        let mut waits = self.settings.retry.waits();
+        loop {
+            let error = match self.try_commit(&batch).await {
+                Ok(committed) => {
+                    self.note(&committed, &batch.settled);
+                    return Ok(committed);
+                }
+                Err(error) => error,
+            };
+            let wait = waits.next().unwrap_or(Duration::MAX);
+            let late = self.clock.elapsed().saturating_add(wait) > deadline;
+            if error.kind() != PortErrorKind::Unavailable || late {
+                tracing::error!(error = %Chain(&error), records = arrivals.len(), "a commit failed");
+                if let Some(outbox) = &self.outbox {
+                    outbox.put_published(std::mem::take(&mut batch.settled));
+                }
+                return Err(error.kind());
+            }
+            tracing::warn!(error = %Chain(&error), retry_in_ms = wait.as_millis(), "a commit failed and is tried again");
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    async fn try_commit(&self, batch: &Batch) -> Result<Committed, PortError> {
+        if let Some(outbox) = &self.outbox {
+            // What an owner without a lease owes would be taken over at once.
+            outbox.lease_first(&*self.repository, self.settings.lease).await?;
+        }
+        self.repository.commit(batch.clone()).await
+    }
+
+    /// Returns how many commits have stored something.
+    pub(crate) fn commits(&self) -> u64 {
+        *self.committed.borrow()
+    }
+
+    /// Hands what was committed to the relay, and tells those who follow.
+    fn note(&self, committed: &Committed, settled: &[OwedId]) {
+        if let Some(outbox) = &self.outbox {
+            outbox.forget(settled);
+        }
+        let Some(owed) = committed.owed else { return };
+        if let Some(outbox) = &self.outbox {
+            let stored: Vec<Arc<StoredRecord>> = committed.outcomes.iter().filter_map(stored_in).cloned().collect();
+            outbox.hand_over(owed, stored);
+        }
+        self.committed.send_modify(|commits| *commits += 1);
+    }
+}
+
+/// One submission that waits for its answer: how many records it had.
+type Reply = (usize, Waiting);
+
+fn gather(waiting: Vec<Waiting>) -> (Vec<Reply>, Vec<Arrival>) {
+    let mut arrivals = Vec::with_capacity(waiting.iter().map(|waiting| waiting.arrivals.len()).sum());
+    let replies = waiting
+        .into_iter()
+        .map(|mut waiting| {
+            let records = waiting.arrivals.len();
+            arrivals.append(&mut waiting.arrivals);
+            (records, waiting)
+        })
+        .collect();
+    (replies, arrivals)
+}
+
+/// Answers each submission: with all its outcomes, or, if one record has none, with the reason for that.
+fn answer(replies: Vec<Reply>, fates: Vec<Fate>) {
+    let mut fates = fates.into_iter();
+    for (records, Waiting { reply, room, .. }) in replies {
+        let answer: Answer = fates.by_ref().take(records).collect();
+        drop(room);
+        if reply.send(answer).is_err() {
+            tracing::debug!(records, "nobody waits any more for the outcome of a submission");
+        }
+    }
+}
+
+fn stored_in(outcome: &Outcome) -> Option<&Arc<StoredRecord>> {
+    match outcome {
+        Outcome::Processed(stored) => Some(stored),
+        Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => None,
+    }
+}
+
+/// Shows an error with all its causes in one line.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
