@@ -30,6 +30,8 @@ pub(super) async fn assert_whole(repository: &dyn RecordRepository) -> Vec<Arc<S
     assert_pages_agree(repository, &records).await;
     assert_summaries_agree(repository, &summaries).await;
     assert_audit_agrees(repository, &records, &summaries).await;
+    let report = crate::audit(repository).await.expect("the audit ends");
+    assert_eq!((report.findings, report.records), (Vec::new(), head), "what the audit finds");
     records
 }
 
