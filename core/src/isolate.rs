@@ -38,26 +38,15 @@ impl Suspects {
 }
 
 /// Commits a refused batch piece by piece, until the records at fault stand alone.
+///
+/// The first record is kept back, to be stored between the two trials of the others. Should it be at fault itself, it is
+/// blamed when it comes again after anything else was stored; until then it has no outcome.
 pub(crate) async fn isolate(writer: &Writer, arrivals: &Arc<[Arrival]>) -> Vec<Fate> {
     let mut search = Search { writer, arrivals, fates: vec![Err(SubmitError::Unavailable); arrivals.len()] };
-    let last = arrivals.len() - 1;
-    // The first and the last are kept back, to be stored between the two trials of those in the middle.
-    if let Ok(suspects) = search.narrow_down(1..last).await {
-        let mut again = suspects;
-        for kept_back in if last == 0 { vec![0] } else { vec![0, last] } {
-            again.insert(0, kept_back);
-        }
-        // In the second round the ends come first; a refused end gets its own second trial after that.
-        for _ in 0..2 {
-            let mut refused = Vec::new();
-            for index in again {
-                match search.commit(index..index + 1).await {
-                    Ok(()) => {}
-                    Err(PortErrorKind::Unavailable) => return search.fates,
-                    Err(_) => refused.push(index),
-                }
-            }
-            again = refused;
+    let Ok(suspects) = search.narrow_down(1..arrivals.len()).await else { return search.fates };
+    for index in std::iter::once(0).chain(suspects) {
+        if search.commit(index..index + 1).await == Err(PortErrorKind::Unavailable) {
+            break;
         }
     }
     search.fates

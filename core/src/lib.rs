@@ -49,6 +49,8 @@ mod pipeline;
 mod consume;
 mod feed;
 mod audit;
+#[cfg(test)]
+mod harness;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

@@ -21,7 +21,7 @@ use crate::text::{RecordId, Reference};
 use crate::time::Timestamp;
 
 /// Where records, running summaries and the outbox are kept, and the only judge of what was seen before.
-#[cfg_attr(feature = "testing", mockall::automock)]
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
 #[async_trait]
 pub trait RecordRepository: Send + Sync {
     /// Commits a batch with all that it causes, in one transaction.
@@ -123,7 +123,7 @@ pub trait RecordRepository: Send + Sync {
 }
 
 /// Where records come from, beside direct calls: a queue.
-#[cfg_attr(feature = "testing", mockall::automock)]
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
 #[async_trait]
 pub trait RecordSource: Send + Sync {
     /// Returns the name of the source in logs and dead letters, e.g. `list`.
@@ -147,7 +147,7 @@ pub trait RecordSource: Send + Sync {
 }
 
 /// Where refused queue payloads are kept until somebody repairs, replays or drops them.
-#[cfg_attr(feature = "testing", mockall::automock)]
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
     /// Returns a page of dead letters, oldest first, those after the one with the id `after`.
@@ -170,7 +170,7 @@ pub trait DeadLetters: Send + Sync {
 }
 
 /// Where messages go.
-#[cfg_attr(feature = "testing", mockall::automock)]
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
 #[async_trait]
 pub trait MessageEmitter: Send + Sync {
     /// Publishes messages in their order, and returns when the other side has them all.
@@ -181,7 +181,7 @@ pub trait MessageEmitter: Send + Sync {
 }
 
 /// What time it is, and how to wait.
-#[cfg_attr(feature = "testing", mockall::automock)]
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
 #[async_trait]
 pub trait Clock: Send + Sync {
     /// Returns the time of day.
