@@ -8,7 +8,11 @@
 pub mod clock;
 pub mod generate;
 pub mod repository;
+pub mod source;
+pub mod emitter;
 
 pub use clock::TestClock;
+pub use emitter::{EmitterFixture, RecordingEmitter, RecordingFixture};
 pub use generate::Generator;
 pub use repository::{MemoryFixture, RepositoryFixture};
+pub use source::{ScriptedFixture, ScriptedSource, SourceFixture};

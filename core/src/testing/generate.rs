@@ -1,7 +1,13 @@
 //! Records for tests: plain ones by hand, and any number of seeded random ones. The same seed gives the same records.
 
+use std::sync::Arc;
+
 use crate::draft::Draft;
+use crate::outcome::StoredRecord;
+use crate::plan::{Arrival, Known, plan};
 use crate::record::Record;
+use crate::rule::{Rule, RuleDraft, RuleSet};
+use crate::time::Timestamp;
 
 /// Texts that have spoilt a query, an escape or a collation somewhere: all are within the rules of a record.
 pub const AWKWARD_TEXTS: [&str; 14] = [
@@ -46,6 +52,20 @@ pub fn record(id: &str, destination_id: &str, reference: &str, value: &str, unit
 #[must_use]
 pub fn draft(draft: Draft<'_>) -> Record {
     draft.check().expect("the test gives a valid record")
+}
+
+/// Returns the records as a store would keep them that was empty before: in this order, at 2026-01-01, with two rules in
+/// force, `default` above 1,000 and `high` above 5,000.
+#[must_use]
+pub fn stored(records: impl IntoIterator<Item = Record>) -> Vec<Arc<StoredRecord>> {
+    let arrivals: Vec<Arrival> = records.into_iter().map(Arrival::from).collect();
+    let rules = [("default", "1000"), ("high", "5000")].map(|(name, threshold)| {
+        let draft = RuleDraft { name: name.to_owned(), threshold: threshold.to_owned(), ..RuleDraft::default() };
+        Rule::new(draft).expect("this is a rule")
+    });
+    let rules = RuleSet::new(rules).expect("the names differ");
+    let now = Timestamp::parse("2026-01-01T00:00:00Z").expect("this is RFC 3339");
+    plan(&arrivals, Known::default(), &rules, now).stored
 }
 
 /// A seeded source of random records.

@@ -221,7 +221,7 @@ fn exact_outcome(outcome: &Outcome) -> String {
 }
 
 /// Lets other futures of the same task go on.
-async fn yield_now() {
+pub(super) async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {
         if std::mem::replace(&mut yielded, true) {
@@ -234,7 +234,7 @@ async fn yield_now() {
 }
 
 #[track_caller]
-fn assert_distinct<T: Ord + std::fmt::Debug>(items: impl IntoIterator<Item = T>) {
+pub(super) fn assert_distinct<T: Ord + std::fmt::Debug>(items: impl IntoIterator<Item = T>) {
     let mut seen = BTreeSet::new();
     for item in items {
         assert!(!seen.contains(&item), "{item:?} comes twice");
