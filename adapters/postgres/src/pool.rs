@@ -1,0 +1,214 @@
+//! Connections: three pools, so that neither a slow client nor a burst of reads keeps commits waiting; each behind a
+//! semaphore, so that waiting takes no thread.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::r2d2::R2D2Connection;
+use diesel::{Connection, ConnectionError};
+use r2d2::{ManageConnection, NopErrorHandler, PooledConnection};
+use tallyhouse_core::ports::PortError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::error::Fault;
+use crate::settings::PostgresSettings;
+
+/// A connection that was used this recently is handed out untested: testing costs a round trip for each use.
+const TESTED_AFTER: Duration = Duration::from_secs(1);
+
+/// How long an answer may take beyond the time-outs of the server before the server counts as silent.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A pool of connections of one kind.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    connections: r2d2::Pool<Manager>,
+    permits: Arc<Semaphore>,
+    acquire_timeout: Duration,
+    answer_timeout: Duration,
+}
+
+/// A connection out of a pool.
+pub(crate) type Pooled = PooledConnection<Manager>;
+
+/// The pools.
+#[derive(Clone)]
+pub(crate) struct Pools {
+    /// For commits.
+    pub(crate) writers: Pool,
+    /// For short reads.
+    pub(crate) readers: Pool,
+    /// For answers that are streamed.
+    pub(crate) streams: Pool,
+}
+
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pools").finish_non_exhaustive()
+    }
+}
+
+impl Pools {
+    /// Makes the pools; no connection is made yet, so that a service starts before its database.
+    pub(crate) fn new(settings: &PostgresSettings) -> Self {
+        Self {
+            writers: Pool::new(settings, settings.writers, settings.write_timeout, writer_setup(settings)),
+            readers: Pool::new(settings, settings.readers, settings.read_timeout, reader_setup(settings.read_timeout)),
+            streams: Pool::new(settings, settings.streams, settings.stream_timeout, reader_setup(settings.stream_timeout)),
+        }
+    }
+}
+
+impl Pool {
+    fn new(settings: &PostgresSettings, size: u32, statement_timeout: Duration, setup: String) -> Self {
+        let size = size.max(1);
+        let manager = Manager { url: settings.connection_string(), setup };
+        let connections = r2d2::Pool::builder()
+            .max_size(size)
+            .min_idle(Some(0))
+            .connection_timeout(settings.acquire_timeout)
+            // Whoever waits for the connection is told why there is none, and says so once.
+            .error_handler(Box::new(NopErrorHandler))
+            .build_unchecked(manager);
+        Self {
+            connections,
+            permits: Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(usize::MAX))),
+            acquire_timeout: settings.acquire_timeout,
+            answer_timeout: settings.acquire_timeout + statement_timeout + GRACE,
+        }
+    }
+
+    /// Waits for the right to take a connection.
+    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        let permit = timeout(self.acquire_timeout, Arc::clone(&self.permits).acquire_owned()).await;
+        permit.map_err(|_| Fault::Busy)?.map_err(|_| Fault::Busy)
+    }
+
+    /// Takes a connection. Blocks; only for holders of a permit.
+    pub(crate) fn connection(&self) -> Result<Pooled, Fault> {
+        Ok(self.connections.get()?)
+    }
+
+    /// Returns how long an answer may take before the server counts as silent.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.answer_timeout
+    }
+
+    /// Runs blocking work on a connection. `what` says in the words of the port what it is for.
+    ///
+    /// If the connection turns out to have been cut, the work is done again on another one: it must bear that. A
+    /// server that is frozen sends nothing at all; then the caller is released, and the work keeps its connection and
+    /// its permit until it ends.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl Fn(&mut PgConnection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let pool = self.clone();
+        self.blocking(what, move || pool.attempt(&work)).await
+    }
+
+    /// Runs blocking work as [`Pool::run`] does, for work that must not be done twice.
+    pub(crate) async fn run_once<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let pool = self.clone();
+        self.blocking(what, move || work(&mut pool.connection()?.connection)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let permit = self.permit().await.map_err(|fault| fault.port(what))?;
+        let task = spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        match timeout(self.answer_timeout, task).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panicked)) => Err(Fault::Misuse(panicked.to_string())),
+            Err(_) => Err(Fault::Silent),
+        }
+        .map_err(|fault| fault.port(what))
+    }
+
+    fn attempt<T>(&self, work: &impl Fn(&mut PgConnection) -> Result<T, Fault>) -> Result<T, Fault> {
+        // After a restart of the server, each connection that lies in the pool is found to be cut, one at a time.
+        for _ in 0..self.connections.max_size() {
+            match work(&mut self.connection()?.connection) {
+                Err(fault) if fault.is_cut() => {}
+                done => return done,
+            }
+        }
+        work(&mut self.connection()?.connection)
+    }
+}
+
+/// What a writer's session is like.
+///
+/// `synchronous_commit`: acknowledged means durable, whatever the server's setting is. The plan settings: a statement
+/// that was planned while the tables were empty would keep its sequential scan as they grow, and planning afresh each
+/// time costs a third of everything at small batches; so the only plan left is the one by index, and it is made once.
+fn writer_setup(settings: &PostgresSettings) -> String {
+    format!(
+        "SET synchronous_commit = on; SET statement_timeout = {}; SET lock_timeout = {}; \
+         SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; \
+         SET enable_mergejoin = off; SET jit = off",
+        settings.write_timeout.as_millis(),
+        settings.lock_timeout.as_millis()
+    )
+}
+
+/// What a reader's session is like. Which plan is good depends on the filter's values, and a plan kept from the days
+/// when the tables were small would be a bad one: each statement is planned with its values.
+fn reader_setup(statement_timeout: Duration) -> String {
+    format!(
+        "SET statement_timeout = {}; SET plan_cache_mode = force_custom_plan; SET jit = off",
+        statement_timeout.as_millis()
+    )
+}
+
+/// Makes and tests connections for r2d2.
+pub(crate) struct Manager {
+    url: String,
+    setup: String,
+}
+
+/// A connection, and when it was used last.
+pub(crate) struct Link {
+    /// The connection.
+    pub(crate) connection: PgConnection,
+    used: Instant,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Link;
+    type Error = ConnectionError;
+
+    fn connect(&self) -> Result<Link, ConnectionError> {
+        let mut connection = PgConnection::establish(&self.url)?;
+        connection.batch_execute(&self.setup).map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok(Link { connection, used: Instant::now() })
+    }
+
+    fn is_valid(&self, link: &mut Link) -> Result<(), ConnectionError> {
+        if link.used.elapsed() < TESTED_AFTER {
+            return Ok(());
+        }
+        link.connection.ping().map_err(ConnectionError::CouldntSetupConfiguration)
+    }
+
+    fn has_broken(&self, link: &mut Link) -> bool {
+        link.used = Instant::now();
+        std::thread::panicking() || link.connection.is_broken()
+    }
+}

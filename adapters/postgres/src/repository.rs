@@ -1,0 +1,125 @@
+//! The port, on Postgres: each method finds its connection here and its SQL in the module that it calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tallyhouse_core::ports::{
+    Batch, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, RecordRepository, Whose,
+};
+use tallyhouse_core::{
+    AuditPart, GroupQuery, Groups, PartStream, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery,
+};
+use tokio::task::spawn_blocking;
+
+use crate::error::Fault;
+use crate::pool::Pools;
+use crate::settings::PostgresSettings;
+use crate::{audit, commit, groups, migrate, owed, read};
+
+/// Records, running summaries and the outbox in Postgres. Cheap to clone; clones share their connections.
+///
+/// Methods are to be called within a tokio runtime with its timer enabled.
+#[derive(Debug, Clone)]
+pub struct PostgresRepository {
+    pools: Pools,
+    settings: Arc<PostgresSettings>,
+}
+
+impl PostgresRepository {
+    /// Makes a repository. No connection is made before it is needed, so that a service starts before its database.
+    #[must_use]
+    pub fn new(settings: PostgresSettings) -> Self {
+        Self { pools: Pools::new(&settings), settings: Arc::new(settings) }
+    }
+
+    /// Brings the schema up to date, and returns the names of the migrations that were run. Several instances may do
+    /// so at once.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database can't be reached; `Misuse` if its schema is newer than this version, or its
+    /// encoding is not UTF-8.
+    pub async fn migrate(&self) -> Result<Vec<String>, PortError> {
+        self.on_own_connection("migrating the database", migrate::migrate).await
+    }
+
+    /// Checks that the schema is the one that this version was built for.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database can't be reached; `Misuse` if its schema is older or newer than this version, or its
+    /// encoding is not UTF-8.
+    pub async fn check_schema(&self) -> Result<(), PortError> {
+        self.on_own_connection("checking the schema", migrate::check).await
+    }
+
+    async fn on_own_connection<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: fn(&PostgresSettings) -> Result<T, Fault>,
+    ) -> Result<T, PortError> {
+        let settings = Arc::clone(&self.settings);
+        let task = spawn_blocking(move || work(&settings)).await;
+        task.unwrap_or_else(|panicked| Err(Fault::Misuse(panicked.to_string()))).map_err(|fault| fault.port(what))
+    }
+}
+
+#[async_trait]
+impl RecordRepository for PostgresRepository {
+    async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
+        self.pools.writers.run("committing a batch", move |connection| commit::commit(connection, &batch)).await
+    }
+
+    async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
+        let id = id.clone();
+        self.pools.readers.run("finding a record", move |connection| read::find(connection, &id)).await
+    }
+
+    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+        self.pools.readers.run("reading records", move |connection| read::records(connection, &query)).await
+    }
+
+    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+        self.pools.readers.run("reading summaries", move |connection| read::summaries(connection, &query)).await
+    }
+
+    async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
+        groups::groups(&self.pools, query).await
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
+        self.pools.readers.run("reading the history", move |connection| read::history(connection, query)).await
+    }
+
+    async fn head(&self) -> Result<u64, PortError> {
+        self.pools.readers.run("reading the last position", read::head).await
+    }
+
+    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
+        let owner = owner.clone();
+        self.pools.readers.run("renewing a lease", move |connection| owed::renew(connection, &owner, lease)).await
+    }
+
+    async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
+        let owner = owner.clone();
+        let work = move |connection: &mut _| owed::claim(connection, &owner, whose, batches_max);
+        self.pools.readers.run_once("claiming owed batches", work).await
+    }
+
+    async fn settle(&self, owner: &Owner, published: &[OwedId]) -> Result<(), PortError> {
+        let (owner, published) = (owner.clone(), published.to_vec());
+        let work = move |connection: &mut _| owed::settle(connection, &owner, &published);
+        self.pools.readers.run("settling owed batches", work).await
+    }
+
+    async fn owed(&self) -> Result<OwedStats, PortError> {
+        self.pools.readers.run("reading what is owed", owed::owed).await
+    }
+
+    async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
+        audit::audit(&self.pools).await
+    }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        self.pools.readers.run("asking the database", read::ping).await
+    }
+}

@@ -1,0 +1,109 @@
+//! The settings of the repository. The defaults serve whoever sets nothing but the URL.
+
+use std::fmt;
+use std::time::Duration;
+
+/// How to reach Postgres, and for how long to wait for it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresSettings {
+    /// Where the database is: a URL or a list of `name=value`, as libpq takes it (PostgreSQL documentation, "Connection
+    /// Strings"), e.g. with `sslmode=verify-full`. What it says itself wins over the settings here.
+    pub url: String,
+    /// Connections for commits: 4. Positions are given to one commit at a time, so that more gain little; batches grow
+    /// instead.
+    pub writers: u32,
+    /// Connections for short reads: 4.
+    pub readers: u32,
+    /// Connections for answers that are streamed, which a slow client may keep for long: 4.
+    pub streams: u32,
+    /// Longest wait for a connection: 3 s.
+    pub acquire_timeout: Duration,
+    /// Longest wait for the server to accept a connection: 3 s. libpq counts whole seconds, and two at least.
+    pub connect_timeout: Duration,
+    /// Longest run of a statement of a commit: 10 s.
+    pub write_timeout: Duration,
+    /// Longest wait of a commit for a lock, that is for other commits: 5 s.
+    pub lock_timeout: Duration,
+    /// Longest run of a short read: 30 s.
+    pub read_timeout: Duration,
+    /// Longest run of one fetch of a streamed answer: 10 min.
+    pub stream_timeout: Duration,
+    /// How long sent data may stay unacknowledged before the connection counts as dead: 10 s. Linux only.
+    pub tcp_user_timeout: Duration,
+    /// After which silence the other side is asked whether it is still there: 10 s.
+    pub keepalive: Duration,
+}
+
+impl Default for PostgresSettings {
+    fn default() -> Self {
+        Self {
+            url: "postgres://localhost/tallyhouse".to_owned(),
+            writers: 4,
+            readers: 4,
+            streams: 4,
+            acquire_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(3),
+            write_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(30),
+            stream_timeout: Duration::from_secs(600),
+            tcp_user_timeout: Duration::from_secs(10),
+            keepalive: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Debug for PostgresSettings {
+    /// Leaves the URL out: it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresSettings")
+            .field("writers", &self.writers)
+            .field("readers", &self.readers)
+            .field("streams", &self.streams)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("write_timeout", &self.write_timeout)
+            .field("lock_timeout", &self.lock_timeout)
+            .field("read_timeout", &self.read_timeout)
+            .field("stream_timeout", &self.stream_timeout)
+            .field("tcp_user_timeout", &self.tcp_user_timeout)
+            .field("keepalive", &self.keepalive)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresSettings {
+    /// Returns the connection string with the time-outs that it does not set itself.
+    pub(crate) fn connection_string(&self) -> String {
+        // How often the question is repeated before the connection counts as dead.
+        const KEEPALIVE_COUNT: u128 = 3;
+        let interval = (self.keepalive / 2).as_secs().max(1);
+        let parameters = [
+            ("application_name", "tallyhouse".to_owned()),
+            ("connect_timeout", self.connect_timeout.as_secs().max(2).to_string()),
+            ("tcp_user_timeout", self.tcp_user_timeout.as_millis().to_string()),
+            ("keepalives_idle", self.keepalive.as_secs().max(1).to_string()),
+            ("keepalives_interval", interval.to_string()),
+            ("keepalives_count", KEEPALIVE_COUNT.to_string()),
+        ];
+        let is_url = self.url.contains("://");
+        let mut string = self.url.clone();
+        for (name, value) in parameters {
+            if self.url.contains(&format!("{name}=")) {
+                continue;
+            }
+            match (is_url, string.contains('?')) {
+                (true, false) => string.push('?'),
+                (true, true) => string.push('&'),
+                (false, _) => string.push(' '),
+            }
+            string.push_str(name);
+            string.push('=');
+            string.push_str(&value);
+        }
+        string
+    }
+}
+
+#[cfg(test)]
+mod tests;
