@@ -21,6 +21,19 @@ impl Record {
     /// Reads one record from JSON in UTF-8. Unknown members are ignored; a member of a record given twice is refused.
     /// O(bytes), whatever the nesting.
     ///
+    /// ```
+    /// use tallyhouse_core::Record;
+    ///
+    /// let json = br#"{"recordId":"r-1","time":"2026-01-01T01:00:00+01:00","sourceId":"till-3","destinationId":"shop-9",
+    ///     "type":"positive","value":12.50,"unit":"EUR","reference":""}"#;
+    /// let record = Record::from_json(json)?;
+    /// assert_eq!((record.time.to_string().as_str(), record.value.to_string().as_str()), ("2026-01-01T00:00:00Z", "12.50"));
+    ///
+    /// let rejection = Record::from_json(br#"{"recordId":"r-2"}"#).unwrap_err();
+    /// assert_eq!((rejection.errors.len(), rejection.errors[0].pointer.as_str()), (7, "/time"));
+    /// # Ok::<(), tallyhouse_core::Rejection>(())
+    /// ```
+    ///
     /// # Errors
     /// Says whether the text is not well-formed JSON, or which rules of a record it breaks: all of them.
     pub fn from_json(json: &[u8]) -> Result<Self, Rejection> {
@@ -44,7 +57,7 @@ pub fn records_from_json_array(json: &[u8], elements_max: usize) -> Result<Vec<R
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Elements { max: elements_max }.deserialize(&mut deserializer);
     let Ok(elements) = read.and_then(|elements| deserializer.end().map(|()| elements)) else {
-        let well_formed = check_grammar(text).and_then(|()| check_unseen(text, NESTING_MAX + 1));
+        let well_formed = check_grammar(text).and_then(|()| check_unseen(text, NESTING_MAX));
         return Err(well_formed.map_or_else(ArrayError::NotJson, |()| ArrayError::NotAnArray));
     };
     let read_one = |element: &RawValue| {
@@ -111,7 +124,7 @@ fn check_nesting_and_surrogates(json: &[u8], nesting_max: usize) -> Result<(), R
             b'[' | b'{' if !in_string => {
                 depth += 1;
                 if depth > nesting_max {
-                    return Err(Rejection::not_json(format!("is nested deeper than {NESTING_MAX}")));
+                    return Err(Rejection::not_json(format!("the text is nested deeper than {NESTING_MAX}")));
                 }
             }
             b']' | b'}' if !in_string => depth -= 1,
@@ -127,7 +140,7 @@ fn check_nesting_and_surrogates(json: &[u8], nesting_max: usize) -> Result<(), R
                     {
                         at += 6;
                     } else if (0xd800..0xe000).contains(&unit) {
-                        return Err(Rejection::not_json("has a lone surrogate in a string"));
+                        return Err(Rejection::not_json("the text has a lone surrogate in a string"));
                     }
                 }
             }

@@ -189,4 +189,6 @@ impl Serialize for Record {
 }
 
 #[cfg(test)]
+pub(crate) mod any;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 //! Why something that was sent is not a record: every reason at once, each with the place it is about.
 
+use std::error::Error;
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::record::Field;
@@ -74,14 +77,22 @@ impl Rejection {
     /// Returns the reasons in one line.
     #[must_use]
     pub fn detail(&self) -> String {
-        let reasons: Vec<String> = self
-            .errors
-            .iter()
-            .map(|e| if e.pointer.is_empty() { e.detail.clone() } else { format!("{} {}", e.pointer, e.detail) })
-            .collect();
-        reasons.join("; ")
+        self.to_string()
     }
 }
+
+impl fmt::Display for Rejection {
+    /// Writes the reasons in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, FieldError { pointer, detail }) in self.errors.iter().enumerate() {
+            let (between, space) = (if i == 0 { "" } else { "; " }, if pointer.is_empty() { "" } else { " " });
+            write!(f, "{between}{pointer}{space}{detail}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Rejection {}
 
 /// Gathers every broken field of one record.
 #[derive(Debug, Default)]

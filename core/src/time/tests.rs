@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::any::any_timestamp;
 
 /// Expects the text that the instant is written as.
 #[track_caller]
@@ -176,13 +177,6 @@ fn the_reason_is_fit_to_be_shown() {
     assert_eq!(reason("yesterday"), "must be an RFC 3339 date-time with an offset, such as 2013-01-01T10:00:00Z");
     assert_eq!(reason("2016-12-31T23:59:60Z"), "must not be a leap second (second 60)");
     assert_eq!(reason("0000-01-01T00:00:00Z"), "must be in the years 0001 to 9999 in UTC");
-}
-
-pub(crate) fn any_timestamp() -> impl Strategy<Value = Timestamp> {
-    let micros = Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros();
-    // Whole seconds are written in another form.
-    let fraction = prop_oneof![Just(1), Just(MICROS_PER_SECOND)];
-    (micros, fraction).prop_map(|(micros, unit)| Timestamp::from_micros(micros / unit * unit).unwrap())
 }
 
 proptest! {
