@@ -1,0 +1,136 @@
+//! The transaction: a batch of records with all that it causes.
+
+use std::collections::HashMap;
+
+use diesel::dsl::max;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use tallyhouse_core::ports::{Batch, Committed, OwedBatch};
+use tallyhouse_core::{
+    Arrival, Key, Known, Plan, ProcessedRecord, RecordId, StoredRecord, Summary, plan, rules_to_json,
+};
+
+use crate::error::{Failure, Unreadable};
+use crate::owed::{forget, read_owed};
+use crate::rows::{ProcessedRow, read_key, read_summary};
+use crate::schema::{owed, records};
+use crate::statement::Statement;
+use crate::writer::transaction;
+
+/// One statement for all ids of a batch: at a thousand ids a fifth of the time of a thousand statements. CROSS JOIN
+/// keeps SQLite from turning the loop round.
+const KNOWN_RECORDS: &str = "SELECT position, record_id, time, source_id, destination_id, records.type, \
+     records.value, unit, reference, sequence, processed_at FROM json_each(?) AS ids CROSS JOIN records ON records.record_id = ids.value";
+
+/// Keys come as one array, destinations and references by turns.
+const KNOWN_SUMMARIES: &str = "SELECT destination_id, reference, summary FROM json_each(?) AS keys \
+     CROSS JOIN summaries ON destination_id = keys.value ->> 0 AND reference = keys.value ->> 1";
+
+const WRITE_SUMMARY: &str = "INSERT INTO summaries (destination_id, reference, summary) VALUES (?, ?, ?) \
+     ON CONFLICT (destination_id, reference) DO UPDATE SET summary = excluded.summary";
+
+type ProcessedSql = (BigInt, Text, BigInt, Text, Text, Text, Text, Text, Text, BigInt, BigInt);
+
+/// Commits a batch. The write lock, had from the beginning, is the lock on all its keys.
+pub(crate) fn commit(db: &mut SqliteConnection, batch: &Batch) -> Result<Committed, Failure> {
+    transaction(db, |db| {
+        let known =
+            Known { records: known_records(db, &batch.arrivals)?, summaries: known_summaries(db, &batch.arrivals)? };
+        let plan = plan(&batch.arrivals, known, &batch.rules, batch.now);
+        let owed = write(db, batch, &plan)?;
+        forget_settled(db, batch)?;
+        Ok(Committed { outcomes: plan.outcomes, owed })
+    })
+}
+
+fn known_records(
+    db: &mut SqliteConnection,
+    arrivals: &[Arrival],
+) -> Result<HashMap<RecordId, ProcessedRecord>, Failure> {
+    let ids: Vec<&str> = arrivals.iter().map(|arrival| arrival.record.record_id.as_str()).collect();
+    let ids = serde_json::to_string(&ids).expect("texts are always JSON");
+    let rows: Vec<ProcessedRow> = Statement::<ProcessedSql, 1>::new(KNOWN_RECORDS, [&ids]).load(db)?;
+    let known = |row: ProcessedRow| row.read().map(|known| (known.record.record_id.clone(), known));
+    Ok(rows.into_iter().map(known).collect::<Result<_, Unreadable>>()?)
+}
+
+fn known_summaries(db: &mut SqliteConnection, arrivals: &[Arrival]) -> Result<HashMap<Key, Summary>, Failure> {
+    let keys =
+        arrivals.iter().map(|Arrival { record, .. }| (record.destination_id.as_str(), record.reference.as_str()));
+    let mut keys: Vec<(&str, &str)> = keys.collect();
+    // Neighbours in the table are read one after the other.
+    keys.sort_unstable();
+    keys.dedup();
+    let keys = serde_json::to_string(&keys).expect("texts are always JSON");
+    let rows: Vec<(String, String, String)> =
+        Statement::<(Text, Text, Text), 1>::new(KNOWN_SUMMARIES, [&keys]).load(db)?;
+    let known = |(destination_id, reference, summary): (String, String, String)| {
+        let key = read_key(&destination_id, &reference)?;
+        Ok((key, read_summary(&destination_id, &reference, &summary)?))
+    };
+    Ok(rows.into_iter().map(known).collect::<Result<_, Unreadable>>()?)
+}
+
+fn write(db: &mut SqliteConnection, batch: &Batch, plan: &Plan) -> Result<Option<OwedBatch>, Failure> {
+    if plan.stored.is_empty() {
+        return Ok(None);
+    }
+    let before: i64 = records::table.select(max(records::position)).first::<Option<i64>>(db)?.unwrap_or(0);
+    let mut last = before;
+    for stored in &plan.stored {
+        last += 1;
+        insert(db, last, stored)?;
+    }
+    for (key, summary) in &plan.summaries {
+        let texts = [key.destination_id.as_str(), key.reference.as_str(), &summary.to_compact()];
+        Statement::<(), 3>::new(WRITE_SUMMARY, texts).execute(db)?;
+    }
+    owe(db, batch, before + 1, last).map(Some)
+}
+
+fn insert(db: &mut SqliteConnection, position: i64, stored: &StoredRecord) -> Result<(), Failure> {
+    let record = &stored.processed.record;
+    let previous = (stored.previous.count() > 0).then(|| stored.previous.to_compact());
+    let alerts = (!stored.alerts.is_empty()).then(|| rules_to_json(&stored.alerts));
+    diesel::insert_into(records::table)
+        .values((
+            records::position.eq(position),
+            records::record_id.eq(record.record_id.as_str()),
+            records::time.eq(record.time.as_micros()),
+            records::source_id.eq(record.source_id.as_str()),
+            records::destination_id.eq(record.destination_id.as_str()),
+            records::record_type.eq(record.record_type.name()),
+            records::value.eq(record.value.to_string()),
+            records::unit.eq(record.unit.as_str()),
+            records::reference.eq(record.reference.as_str()),
+            records::sequence.eq(i64::try_from(stored.processed.sequence).unwrap_or(i64::MAX)),
+            records::processed_at.eq(stored.processed.processed_at.as_micros()),
+            records::previous.eq(previous),
+            records::alerts.eq(alerts),
+            records::traceparent.eq(stored.traceparent.as_deref()),
+        ))
+        .execute(db)?;
+    Ok(())
+}
+
+fn owe(db: &mut SqliteConnection, batch: &Batch, first: i64, last: i64) -> Result<OwedBatch, Failure> {
+    diesel::insert_into(owed::table)
+        .values((
+            owed::first.eq(first),
+            owed::last.eq(last),
+            owed::processed_at.eq(batch.now.as_micros()),
+            owed::owner.eq(batch.owner.as_ref().map(|owner| owner.as_str())),
+        ))
+        .execute(db)?;
+    Ok(read_owed((first, last))?)
+}
+
+fn forget_settled(db: &mut SqliteConnection, batch: &Batch) -> Result<(), Failure> {
+    match &batch.owner {
+        Some(owner) => forget(db, owner, &batch.settled),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! The repository: which connection each question goes to.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use diesel::prelude::*;
+use futures::StreamExt as _;
+use tallyhouse_core::ports::{
+    Batch, Clock, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, PortErrorKind,
+    RecordRepository, Whose,
+};
+use tallyhouse_core::{
+    AuditPart, GroupQuery, Groups, PartStream, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery,
+};
+
+use crate::connection::{check_writable, open_writer};
+use crate::error::{SqliteError, SqliteProblem};
+use crate::groups::Item;
+use crate::readers::Readers;
+use crate::settings::SqliteSettings;
+use crate::writer::{Writer, transaction};
+use crate::{audit, commit, groups, migrate, owed, reads};
+
+/// Keeps records, running summaries and the outbox in an SQLite file.
+///
+/// One connection writes, others read beside it. Several processes may use one file at once: they write in turn.
+/// Its methods must be called within a tokio runtime, whose blocking threads do the work.
+pub struct SqliteRepository {
+    settings: Arc<SqliteSettings>,
+    clock: Arc<dyn Clock>,
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteRepository {
+    /// Opens the file, or makes an empty one, and checks that it can be written to. The tables are left as they are:
+    /// call [`SqliteRepository::migrate`] or [`SqliteRepository::check_schema`] next.
+    ///
+    /// # Errors
+    /// Says in one line why the file can't be used, and what to do about it.
+    pub async fn open(settings: SqliteSettings, clock: Arc<dyn Clock>) -> Result<Self, SqliteError> {
+        let settings = Arc::new(settings);
+        let ours = Arc::clone(&settings);
+        let connection = on_blocking_thread(&settings, move || {
+            let mut db = open_writer(&ours)?;
+            check_writable(&mut db, &ours.path)?;
+            Ok(db)
+        });
+        let writer = Writer::new(Arc::clone(&settings), connection.await?);
+        let readers = Readers::new(Arc::clone(&settings), Arc::clone(&clock));
+        Ok(Self { settings, clock, writer, readers })
+    }
+
+    /// Applies the migrations that are missing, all or none, and returns their versions, oldest first. Any number of
+    /// processes may do so at once: the later ones find nothing left to do.
+    ///
+    /// # Errors
+    /// The tables are of a newer version, or the file can't be used; says in one line what to do about it.
+    pub async fn migrate(&self) -> Result<Vec<String>, SqliteError> {
+        let settings = Arc::clone(&self.settings);
+        on_blocking_thread(&self.settings, move || migrate::migrate(&mut open_writer(&settings)?, &settings.path)).await
+    }
+
+    /// Checks that the tables are those of this version, and changes nothing. Cheap: two short reads.
+    ///
+    /// # Errors
+    /// They are not; says in one line what to do about it.
+    pub async fn check_schema(&self) -> Result<(), SqliteError> {
+        let settings = Arc::clone(&self.settings);
+        on_blocking_thread(&self.settings, move || migrate::check(&mut open_writer(&settings)?, &settings.path)).await
+    }
+}
+
+impl fmt::Debug for SqliteRepository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteRepository").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+async fn on_blocking_thread<T: Send + 'static>(
+    settings: &SqliteSettings,
+    work: impl FnOnce() -> Result<T, SqliteError> + Send + 'static,
+) -> Result<T, SqliteError> {
+    let broken_off = |error| SqliteError::caused(&settings.path, SqliteProblem::Failing, error);
+    tokio::task::spawn_blocking(work).await.map_err(broken_off)?
+}
+
+#[async_trait]
+impl RecordRepository for SqliteRepository {
+    async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
+        self.writer.run("committing a batch", move |db| commit::commit(db, &batch)).await
+    }
+
+    async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
+        let id = id.clone();
+        self.readers.run("finding a record", move |db| reads::find(db, &id)).await
+    }
+
+    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+        self.readers.run("reading records", move |db| reads::records(db, &query)).await
+    }
+
+    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+        self.readers.run("reading summaries", move |db| reads::summaries(db, &query)).await
+    }
+
+    async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
+        let what = "reading groups";
+        let mut items = self.readers.stream(what, move |db, parts| groups::groups(db, &query, parts)).await?;
+        let misplaced = || PortError::new(PortErrorKind::Misuse, what, "the parts of an answer came in a wrong order");
+        let Item::Next(next) = items.next().await.ok_or_else(misplaced)?? else { return Err(misplaced()) };
+        let parts = items.map(move |item| match item? {
+            Item::Part(part) => Ok(part),
+            Item::Next(_) => Err(misplaced()),
+        });
+        Ok(Groups { parts: Box::pin(parts), next })
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
+        self.readers.run("reading the history", move |db| reads::history(db, query)).await
+    }
+
+    async fn head(&self) -> Result<u64, PortError> {
+        self.readers.run("reading the head", reads::head).await
+    }
+
+    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
+        let (owner, clock) = (owner.clone(), Arc::clone(&self.clock));
+        // The lease runs from when it is written, not from when it began to wait for its turn.
+        self.writer.run("renewing a lease", move |db| owed::renew(db, &owner, clock.now(), lease)).await
+    }
+
+    async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
+        let what = "claiming owed batches";
+        let (ours, now) = (owner.clone(), self.clock.now());
+        let found = self.readers.run(what, move |db| owed::candidates(db, &ours, whose, now, batches_max)).await?;
+        // Mostly nothing is abandoned, and the writer need not be asked.
+        if whose == Whose::Own || found.is_empty() {
+            return Ok(found);
+        }
+        let (ours, clock) = (owner.clone(), Arc::clone(&self.clock));
+        self.writer.run(what, move |db| owed::take_over(db, &ours, clock.now(), batches_max)).await
+    }
+
+    async fn settle(&self, owner: &Owner, published: &[OwedId]) -> Result<(), PortError> {
+        if published.is_empty() {
+            return Ok(());
+        }
+        let (owner, published) = (owner.clone(), published.to_vec());
+        let work = move |db: &mut SqliteConnection| transaction(db, |db| owed::forget(db, &owner, &published));
+        self.writer.run("settling owed batches", work).await
+    }
+
+    async fn owed(&self) -> Result<OwedStats, PortError> {
+        self.readers.run("counting what is owed", owed::stats).await
+    }
+
+    async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
+        self.readers.stream("reading for an audit", audit::audit).await
+    }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        // Reads the file, unlike a bare SELECT 1.
+        self.readers.run("answering", |db| reads::head(db).map(drop)).await
+    }
+}

@@ -1,0 +1,45 @@
+//! The tables as Diesel sees them: see `migrations/sqlite`.
+
+diesel::table! {
+    records (position) {
+        position -> BigInt,
+        record_id -> Text,
+        time -> BigInt,
+        source_id -> Text,
+        destination_id -> Text,
+        #[sql_name = "type"]
+        record_type -> Text,
+        value -> Text,
+        unit -> Text,
+        reference -> Text,
+        sequence -> BigInt,
+        processed_at -> BigInt,
+        previous -> Nullable<Text>,
+        alerts -> Nullable<Text>,
+        traceparent -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    summaries (destination_id, reference) {
+        destination_id -> Text,
+        reference -> Text,
+        summary -> Text,
+    }
+}
+
+diesel::table! {
+    owed (first) {
+        first -> BigInt,
+        last -> BigInt,
+        processed_at -> BigInt,
+        owner -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    leases (owner) {
+        owner -> Text,
+        until -> BigInt,
+    }
+}

@@ -1,0 +1,4 @@
+DROP TABLE leases;
+DROP TABLE owed;
+DROP TABLE summaries;
+DROP TABLE records;
