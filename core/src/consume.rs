@@ -45,13 +45,16 @@ impl Consumer {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut waits = self.retry.waits();
         while !*stop.borrow_and_update() {
-            let step = match select(pin!(self.step()), pin!(stop.changed())).await {
-                Either::Left((step, _)) => step,
-                Either::Right((Ok(()), step)) => {
-                    // What was received is settled first; a wait for more ends soon by itself.
-                    step.await
-                }
-                Either::Right((Err(_), _)) => return,
+            // A stop ends the wait for more; what has been received is settled first.
+            let received = match select(pin!(self.receive()), pin!(stop.changed())).await {
+                Either::Left((received, _)) => received,
+                Either::Right((Ok(()), _)) => continue,
+                Either::Right((Err(_dropped), _)) => return,
+            };
+            let step = match received {
+                Ok(deliveries) if deliveries.is_empty() => Ok(Step::Settled),
+                Ok(deliveries) => self.handle(deliveries).await,
+                Err(error) => Err(error),
             };
             let wait = waits.next().unwrap_or(self.retry.wait_max);
             match step {
@@ -68,12 +71,10 @@ impl Consumer {
         }
     }
 
-    /// Receives once, and settles what came.
-    async fn step(&self) -> Result<Step, PortError> {
+    async fn receive(&self) -> Result<Vec<Delivery>, PortError> {
         // While storage is away, nothing is taken.
         self.repository.ping().await?;
-        let deliveries = self.source.receive(self.door.chunk_records_max()).await?;
-        if deliveries.is_empty() { Ok(Step::Settled) } else { self.handle(deliveries).await }
+        self.source.receive(self.door.chunk_records_max()).await
     }
 
     /// Takes deliveries through the pipeline and settles each. If storage is away they are all given back, and nothing is

@@ -1,1 +1,145 @@
-//! Tests of `consume.rs`.
+//! A queue's payloads are settled after their commit or their dead letter, and left alone while storage is away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::harness::{Instance, PausedClock, eventually};
+use crate::outcome::StoredRecord;
+use crate::pipeline::PipelineSettings;
+use crate::ports::{DeadLetter, PortErrorKind};
+use crate::testing::{ScriptedSource, generate};
+
+struct Consuming {
+    instance: Instance,
+    queue: ScriptedSource,
+    stop: watch::Sender<bool>,
+    work: tokio::task::JoinHandle<()>,
+}
+
+impl Consuming {
+    fn start() -> Self {
+        let instance = Instance::start(PipelineSettings::default());
+        let clock = PausedClock::start();
+        let queue = ScriptedSource::new(clock.clone());
+        let (stop, stopped) = watch::channel(false);
+        let consumer = Consumer {
+            source: Arc::new(queue.another()),
+            door: instance.pipeline.door(),
+            repository: instance.repository.clone(),
+            clock,
+            retry: RetryPolicy::default(),
+        };
+        Self { instance, queue, stop, work: tokio::spawn(consumer.run(stopped)) }
+    }
+
+    async fn stored(&self, id: &str) -> Option<StoredRecord> {
+        let id = crate::text::RecordId::new(id).unwrap();
+        self.instance.repository.find(&id).await.unwrap()
+    }
+
+    async fn until_empty(&self) {
+        eventually(|| self.queue.kept() == 0).await;
+    }
+}
+
+fn json(id: &str, value: &str) -> Vec<u8> {
+    serde_json::to_vec(&generate::record(id, "d", "", value, "EUR")).unwrap()
+}
+
+fn reasons(dead_letters: &[DeadLetter]) -> Vec<(&str, &str)> {
+    dead_letters.iter().map(|letter| (letter.reason.as_str(), letter.detail.as_str())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn good_payloads_are_processed_and_bad_ones_become_dead_letters_with_their_reasons() {
+    let consuming = Consuming::start();
+    consuming.queue.push(&json("good-1", "1"));
+    consuming.queue.push(b"{");
+    consuming.queue.push(&json("good-1", "1.0"));
+    consuming.queue.push(&json("good-1", "2"));
+    consuming.queue.push(b"{\"recordId\":7}");
+    consuming.queue.push_entry(None, None);
+    consuming.queue.push(&vec![b' '; PAYLOAD_BYTES_MAX + 1]);
+    consuming.queue.push(&json("good-2", "1"));
+    consuming.until_empty().await;
+
+    assert!(consuming.stored("good-1").await.is_some());
+    assert_eq!(consuming.stored("good-2").await.unwrap().processed.sequence, 2);
+    let dead_letters = consuming.queue.dead_letters();
+    // One call settles them, in an order of the queue's own.
+    let mut reasons = reasons(&dead_letters);
+    reasons.sort_unstable();
+    let codes: Vec<&str> = reasons.iter().map(|(reason, _)| *reason).collect();
+    assert_eq!(codes, ["conflict", "not-json", "not-json", "rejected", "too-large"]);
+    assert_eq!(reasons[0].1, "was processed before with other content: value");
+    assert_eq!(reasons[1].1, "has no field \"record\"");
+    assert!(reasons[3].1.contains("/recordId") && reasons[3].1.contains("/unit"), "{}", reasons[3].1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_traceparent_is_handed_on() {
+    let consuming = Consuming::start();
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    consuming.queue.push_entry(Some(&json("r", "1")), Some(traceparent));
+    consuming.until_empty().await;
+    assert_eq!(consuming.stored("r").await.unwrap().traceparent.as_deref(), Some(traceparent));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_storage_is_away_nothing_is_taken_or_refused_and_afterwards_all_is_processed() {
+    let consuming = Consuming::start();
+    let away = Arc::new(AtomicBool::new(true));
+    let down = Arc::clone(&away);
+    let fault = move |_: &_| down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable);
+    consuming.instance.repository.fail_commits(fault);
+    for i in 0..10 {
+        consuming.queue.push(&json(&format!("r{i}"), "1"));
+        consuming.queue.push(b"not json");
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(consuming.queue.kept(), 20);
+    assert!(consuming.queue.dead_letters().is_empty());
+
+    away.store(false, Ordering::SeqCst);
+    consuming.until_empty().await;
+    assert_eq!(consuming.queue.dead_letters().len(), 10);
+    assert_eq!(consuming.instance.repository.head().await.unwrap(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_queue_is_tried_again_and_what_was_not_settled_is_a_duplicate() {
+    let consuming = Consuming::start();
+    consuming.queue.push(&json("r", "1"));
+    consuming.queue.fail_next_receives(3);
+    consuming.queue.fail_next_settles(1);
+    eventually(|| consuming.queue.kept() == 1).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(consuming.stored("r").await.unwrap().processed.sequence, 1);
+    // This consumer still holds it; when it has ended, another one gets it, and finds it done.
+    consuming.stop.send(true).unwrap();
+    consuming.work.await.unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let consumer = Consumer {
+        source: Arc::new(consuming.queue.another()),
+        door: consuming.instance.pipeline.door(),
+        repository: consuming.instance.repository.clone(),
+        clock: PausedClock::start(),
+        retry: RetryPolicy::default(),
+    };
+    let work = tokio::spawn(consumer.run(stopped));
+    eventually(|| consuming.queue.kept() == 0).await;
+    assert_eq!(consuming.instance.repository.head().await.unwrap(), 1);
+    work.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_the_wait_at_once() {
+    let consuming = Consuming::start();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    consuming.stop.send(true).unwrap();
+    let begun = tokio::time::Instant::now();
+    consuming.work.await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(10));
+}
