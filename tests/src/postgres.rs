@@ -95,14 +95,14 @@ impl PostgresServer {
         let mut initdb = server.command("initdb")?;
         initdb.args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username", USER, "--pgdata"]);
         finish(initdb.arg(server.data()), "initdb")?;
-        for attempt in 1.. {
+        let mut attempt = 1;
+        loop {
             server.port = free_port()?;
             match server.resume() {
-                Err(_) if attempt < PORT_ATTEMPTS && server.log().contains("could not bind") => {}
-                started => break started?,
+                Err(_) if attempt < PORT_ATTEMPTS && server.log().contains("could not bind") => attempt += 1,
+                started => return started.map(|()| server),
             }
         }
-        Ok(server)
     }
 
     /// Returns the one server that the tests of this process share; it ends with the process. Give each test a
