@@ -1,0 +1,53 @@
+//! What the routes work on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tallyhouse_core::ports::{DeadLetters, RecordRepository};
+use tallyhouse_core::{Door, Feed, MessageFormat};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::health::HealthProbe;
+use crate::settings::HttpSettings;
+
+/// The parts of the service that are reached by HTTP.
+#[derive(Clone)]
+pub struct HttpApp {
+    /// The way into the pipeline, with room of its own.
+    pub door: Door,
+    /// Where queries are answered from; `/readyz` asks it too.
+    pub repository: Arc<dyn RecordRepository>,
+    /// The messages, for catch-up and streams.
+    pub feed: Feed,
+    /// How messages are written.
+    pub format: MessageFormat,
+    /// The refused queue payloads; without them their routes are not found.
+    pub dead_letters: Option<Arc<dyn DeadLetters>>,
+    /// Further dependencies that `/readyz` shows. One that is down makes the service degraded, not unready.
+    pub probes: Vec<Arc<dyn HealthProbe>>,
+}
+
+impl fmt::Debug for HttpApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpApp").field("door", &self.door).field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+/// The app with what the server adds.
+pub(crate) struct App {
+    pub(crate) http: HttpApp,
+    pub(crate) settings: HttpSettings,
+    /// Room for the bodies of JSON batches, in KiB.
+    pub(crate) batch_room: Arc<Semaphore>,
+    /// Cancelled when the service is stopping.
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn new(http: HttpApp, settings: HttpSettings, stop: CancellationToken) -> Self {
+        let room = settings.batch_buffer_bytes_max.max(settings.batch_bytes_max).div_ceil(1024);
+        let batch_room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
+        Self { http, settings, batch_room, stop }
+    }
+}

@@ -1,0 +1,53 @@
+//! Cursors: where a page ended, written so that nobody is tempted to read them.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tallyhouse_core::{DestinationId, RecordId, Reference, Timestamp};
+
+/// What a text is that was never handed out as a cursor of this call.
+pub(crate) const NOT_A_CURSOR: &str = "must be a cursor as it was handed out";
+
+/// The places that cursors stand for, each with a letter of its own, so that the cursor of one call is none of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cursor {
+    Record(Timestamp, RecordId),
+    Group(DestinationId),
+    Summary(Reference),
+}
+
+impl Cursor {
+    pub(crate) fn write(&self) -> String {
+        let plain = match self {
+            Self::Record(time, id) => format!("r{}.{id}", time.as_micros()),
+            Self::Group(destination) => format!("g{destination}"),
+            Self::Summary(reference) => format!("s{reference}"),
+        };
+        URL_SAFE_NO_PAD.encode(plain)
+    }
+
+    pub(crate) fn record(text: &str) -> Result<(Timestamp, RecordId), &'static str> {
+        let parse = || {
+            let plain = decode(text)?;
+            let (micros, id) = plain.strip_prefix('r')?.split_once('.')?;
+            Some((Timestamp::from_micros(micros.parse().ok()?)?, RecordId::new(id).ok()?))
+        };
+        parse().ok_or(NOT_A_CURSOR)
+    }
+
+    pub(crate) fn group(text: &str) -> Result<DestinationId, &'static str> {
+        let parse = || DestinationId::new(decode(text)?.strip_prefix('g')?).ok();
+        parse().ok_or(NOT_A_CURSOR)
+    }
+
+    pub(crate) fn summary(text: &str) -> Result<Reference, &'static str> {
+        let parse = || Reference::new(decode(text)?.strip_prefix('s')?).ok();
+        parse().ok_or(NOT_A_CURSOR)
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+use proptest::prelude::{any, proptest};
+
+use super::*;
+
+#[test]
+fn a_cursor_is_read_back() {
+    let time = Timestamp::MIN;
+    let id = RecordId::new("a.b/ü").unwrap();
+    assert_eq!(Cursor::record(&Cursor::Record(time, id.clone()).write()), Ok((time, id)));
+    let destination = DestinationId::new("x y").unwrap();
+    assert_eq!(Cursor::group(&Cursor::Group(destination.clone()).write()), Ok(destination));
+    let reference = Reference::new("").unwrap();
+    assert_eq!(Cursor::summary(&Cursor::Summary(reference.clone()).write()), Ok(reference));
+}
+
+#[test]
+fn the_cursor_of_one_call_is_none_of_another() {
+    let cursor = Cursor::Group(DestinationId::new("1.x").unwrap()).write();
+    assert_eq!(Cursor::record(&cursor), Err(NOT_A_CURSOR));
+    assert_eq!(Cursor::summary(&cursor), Err(NOT_A_CURSOR));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_a_cursor_panic(text in any::<String>(), plain in any::<String>()) {
+        for text in [text, URL_SAFE_NO_PAD.encode(format!("r{plain}"))] {
+            _ = (Cursor::record(&text), Cursor::group(&text), Cursor::summary(&text));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The HTTP door of Tallyhouse: warp behind an accept loop of our own.
+//!
+//! ```no_run
+//! # async fn run(door: tallyhouse_core::Door, feed: tallyhouse_core::Feed,
+//! #     repository: std::sync::Arc<dyn tallyhouse_core::ports::RecordRepository>) -> std::io::Result<()> {
+//! use tallyhouse_http::{HttpApp, HttpServer, HttpSettings};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! let app = HttpApp {
+//!     door, feed, repository,
+//!     format: tallyhouse_core::MessageFormat::default(),
+//!     dead_letters: None,
+//!     probes: Vec::new(),
+//! };
+//! let server = HttpServer::bind("127.0.0.1:8080", HttpSettings::default()).await?;
+//! let stop = CancellationToken::new();
+//! server.serve(app, stop).await;
+//! # Ok(())
+//! # }
+//! ```
+
+// The server, from the outside in.
+mod settings;
+mod server;
+mod activity;
+mod connection;
+mod front;
+mod app;
+mod routes;
+// What requests are made of.
+mod parameters;
+mod cursor;
+mod media;
+mod traceparent;
+mod body;
+mod lines;
+// What answers are made of.
+mod problem;
+mod result;
+mod stream;
+// What the routes do.
+mod records;
+mod chunk;
+mod batch;
+mod ndjson;
+mod aggregates;
+mod summaries;
+mod messages;
+mod dead_letters;
+mod health;
+
+pub use app::HttpApp;
+pub use health::{HealthProbe, ProbeState};
+pub use problem::ProblemCode;
+pub use server::HttpServer;
+pub use settings::HttpSettings;

@@ -1,0 +1,77 @@
+//! Cuts a stream of bytes into lines, holding no more than one line that may still become good.
+
+use bytes::{Buf, Bytes};
+
+/// A line without its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Line<'a> {
+    Whole(&'a [u8]),
+    /// Longer than allowed; what it held is gone.
+    TooLong,
+}
+
+/// The cutter. Lines end with LF or CR LF; the last one may lack its end.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    bytes_max: usize,
+    /// The line under way, or the one that was handed out last.
+    kept: Vec<u8>,
+    /// Whether `kept` was handed out.
+    handed_out: bool,
+    /// Whether the line under way is too long already.
+    overlong: bool,
+}
+
+impl Lines {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, kept: Vec::new(), handed_out: false, overlong: false }
+    }
+
+    /// Takes the next line out of `piece`; `None` when `piece` is used up and more has to come.
+    pub(crate) fn next(&mut self, piece: &mut Bytes) -> Option<Line<'_>> {
+        self.forget();
+        let Some(end) = piece.iter().position(|b| *b == b'\n') else {
+            self.keep(piece);
+            piece.clear();
+            return None;
+        };
+        self.keep(&piece.split_to(end));
+        piece.advance(1);
+        Some(self.hand_out())
+    }
+
+    /// Takes what is left at the end of the stream; `None` if there is nothing.
+    pub(crate) fn last(&mut self) -> Option<Line<'_>> {
+        self.forget();
+        (self.overlong || !self.kept.is_empty()).then(|| self.hand_out())
+    }
+
+    fn forget(&mut self) {
+        if std::mem::take(&mut self.handed_out) {
+            self.kept.clear();
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        // One more than allowed, for a CR that belongs to the end of the line.
+        if self.overlong || self.kept.len() + bytes.len() > self.bytes_max + 1 {
+            self.overlong = true;
+            self.kept.clear();
+        } else {
+            self.kept.extend_from_slice(bytes);
+        }
+    }
+
+    fn hand_out(&mut self) -> Line<'_> {
+        self.handed_out = true;
+        let line = self.kept.strip_suffix(b"\r").unwrap_or(&self.kept);
+        if std::mem::take(&mut self.overlong) || line.len() > self.bytes_max {
+            Line::TooLong
+        } else {
+            Line::Whole(line)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::*;
+
+fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
+}
+
+#[track_caller]
+fn check_body(content_type: &str, expect: Option<Media>) {
+    assert_eq!(of_body(&headers(&[(CONTENT_TYPE, content_type)])).ok().flatten(), expect, "{content_type:?}");
+}
+
+#[test]
+fn a_body_is_json_or_ndjson_in_utf_8() {
+    check_body("application/json", Some(Media::Json));
+    check_body("Application/JSON", Some(Media::Json));
+    check_body("application/json; charset=utf-8", Some(Media::Json));
+    check_body("application/json;charset=\"UTF-8\"", Some(Media::Json));
+    check_body("application/json; profile=x", Some(Media::Json));
+    check_body("application/x-ndjson", Some(Media::Ndjson));
+    check_body("application/json; charset=latin1", None);
+    check_body("text/json", None);
+    check_body("application/jsonx", None);
+    check_body("application/x-www-form-urlencoded", None);
+    check_body("", None);
+}
+
+#[test]
+fn nothing_said_is_not_a_wrong_thing_said() {
+    assert_eq!(of_body(&HeaderMap::new()), Ok(None));
+    assert!(of_body(&headers(&[(CONTENT_TYPE, "text/plain")])).is_err());
+    let mut twice = headers(&[(CONTENT_TYPE, "application/json")]);
+    twice.append(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    assert!(of_body(&twice).is_err());
+}
+
+#[test]
+fn a_compressed_body_is_refused() {
+    assert!(of_body(&headers(&[(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, "gzip")])).is_err());
+    assert!(of_body(&headers(&[(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, "identity")])).is_ok());
+}
+
+#[track_caller]
+fn check_accept(accept: &str, expect: Media) {
+    assert_eq!(accepted(&headers(&[(ACCEPT, accept)])), expect, "{accept:?}");
+}
+
+#[test]
+fn ndjson_is_chosen_where_it_is_named_and_not_outdone() {
+    check_accept("application/x-ndjson", Media::Ndjson);
+    check_accept("application/x-ndjson, */*", Media::Ndjson);
+    check_accept("*/*, Application/X-NDJSON", Media::Ndjson);
+    check_accept("application/json;q=0.5, application/x-ndjson;q=0.9", Media::Ndjson);
+    check_accept("application/json, application/x-ndjson", Media::Json);
+    check_accept("application/x-ndjson, application/json", Media::Ndjson);
+    check_accept("application/x-ndjson;q=0.5, application/json", Media::Json);
+    check_accept("application/x-ndjson;q=0", Media::Json);
+    check_accept("*/*", Media::Json);
+    check_accept("text/html", Media::Json);
+    assert_eq!(accepted(&HeaderMap::new()), Media::Json);
+}

@@ -1,0 +1,235 @@
+//! `POST /v1/records/batch` with NDJSON: a conversation of any length, in bounded memory.
+//!
+//! Lines are gathered while the chunk before them is being committed, and what is there is submitted as soon as that is
+//! done: a quick sender fills chunks, a slow one gets each line answered at once. One chunk after the other, so that
+//! lines are processed in their order however many writers there are.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, OptionFuture};
+use futures::{FutureExt, poll};
+use hyper::header::HeaderMap;
+use serde::Serialize;
+use tallyhouse_core::{Door, Outcome, OutcomeCounts, Record, Rejection, SubmitError};
+use tokio::time::timeout;
+use warp::reply::Response;
+
+use crate::app::App;
+use crate::batch::is_failed;
+use crate::body::RequestBody;
+use crate::chunk::Chunk;
+use crate::front::RequestContext;
+use crate::lines::{Line, Lines};
+use crate::result::WriteResult;
+use crate::stream::{self, Broken, Outlet};
+use crate::traceparent;
+
+/// How many bytes of lines a chunk is made of at most; what is kept of them is less.
+const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
+/// Answers a batch in NDJSON. The head of the answer is sent before the body has come.
+pub(crate) async fn write(
+    app: &Arc<App>,
+    failed_only: bool,
+    headers: &HeaderMap,
+    mut body: RequestBody,
+    context: &RequestContext,
+) -> Response {
+    let patience = app.settings.stall_timeout;
+    let (app, traceparent) = (Arc::clone(app), traceparent::of(headers));
+    body.invite().await;
+    stream::answer("application/x-ndjson", patience, context.request_id(), move |outlet| async move {
+        let input = Input {
+            body,
+            piece: Bytes::new(),
+            lines: Lines::new(app.settings.record_bytes_max),
+            line_bytes_max: app.settings.record_bytes_max,
+            traceparent,
+            ended: false,
+        };
+        let output = Output { outlet, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
+        converse(&app, input, output).await
+    })
+}
+
+/// A chunk on its way through the pipeline.
+type Committing = BoxFuture<'static, Result<Vec<Outcome>, SubmitError>>;
+
+async fn converse(app: &App, mut input: Input, mut output: Output) -> Result<Outlet, Broken> {
+    let door = &app.http.door;
+    let mut gathered = Gathered::new(door);
+    let mut committing: Option<Committing> = None;
+    loop {
+        input.gather(&mut gathered);
+        if committing.is_none() && !gathered.is_empty() {
+            // Whoever has more to send right now is heard first.
+            if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
+                continue;
+            }
+            committing = submit(door, &mut gathered).await;
+        }
+        let reads = !input.ended && !gathered.is_full();
+        let waits_for_client = committing.is_none();
+        if waits_for_client && !reads {
+            return output.finish().await;
+        }
+        tokio::select! {
+            biased;
+            Some(outcomes) = OptionFuture::from(committing.as_mut()) => {
+                let outcomes = outcomes?;
+                // The next chunk is on its way before the results of this one are written.
+                committing = submit(door, &mut gathered).await;
+                output.write(&outcomes).await?;
+            }
+            more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
+                Ok(more) => more?,
+                Err(_elapsed) if waits_for_client => return Err(Broken::Stalled),
+                // Storage has limits of its own.
+                Err(_elapsed) => {}
+            },
+            () = output.outlet.gone() => return Err(Broken::Gone),
+        }
+    }
+}
+
+/// Sends a chunk on its way, if there is anything in it. It has entered the intake, or waits there for room, when this
+/// returns.
+async fn submit(door: &Door, gathered: &mut Gathered) -> Option<Committing> {
+    if gathered.is_empty() {
+        return None;
+    }
+    let (door, chunk) = (door.clone(), gathered.take());
+    let mut committing = async move {
+        let outcomes = if chunk.arrivals.is_empty() { Vec::new() } else { door.submit(chunk.arrivals).await? };
+        Ok(chunk.refused.rejoin(outcomes))
+    }
+    .boxed();
+    Some(match poll!(&mut committing) {
+        Poll::Ready(outcomes) => ready(outcomes).boxed(),
+        Poll::Pending => committing,
+    })
+}
+
+/// Lines that wait to be submitted together.
+struct Gathered {
+    chunk: Chunk,
+    bytes: usize,
+    records_max: usize,
+}
+
+impl Gathered {
+    fn new(door: &Door) -> Self {
+        Self { chunk: Chunk::default(), bytes: 0, records_max: door.chunk_records_max().max(1) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.chunk.len() == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.chunk.len() >= self.records_max || self.bytes >= CHUNK_BYTES_MAX
+    }
+
+    fn take(&mut self) -> Chunk {
+        self.bytes = 0;
+        std::mem::take(&mut self.chunk)
+    }
+
+    fn push(&mut self, line: &Line<'_>, line_bytes_max: usize, traceparent: Option<&String>) {
+        let record = match line {
+            Line::Whole(line) if is_blank(line) => return,
+            Line::Whole(line) => {
+                self.bytes += line.len();
+                Record::from_json(line)
+            }
+            Line::TooLong => Err(Rejection::too_large(line_bytes_max)),
+        };
+        self.chunk.push(record, traceparent);
+    }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r'))
+}
+
+/// The client's side.
+struct Input {
+    body: RequestBody,
+    piece: Bytes,
+    lines: Lines,
+    line_bytes_max: usize,
+    traceparent: Option<String>,
+    ended: bool,
+}
+
+impl Input {
+    /// Gathers lines out of what was read, as far as there is room.
+    fn gather(&mut self, gathered: &mut Gathered) {
+        let traceparent = self.traceparent.as_ref();
+        while !gathered.is_full() {
+            let Some(line) = self.lines.next(&mut self.piece) else { break };
+            gathered.push(&line, self.line_bytes_max, traceparent);
+        }
+        if self.ended
+            && !gathered.is_full()
+            && let Some(line) = self.lines.last()
+        {
+            gathered.push(&line, self.line_bytes_max, traceparent);
+        }
+    }
+
+    /// Reads on. Cancelling the call loses nothing.
+    async fn read(&mut self) -> Result<(), Broken> {
+        debug_assert!(self.piece.is_empty(), "what was read is gathered first");
+        match self.body.next().await {
+            Some(piece) => self.piece = piece?,
+            None => self.ended = true,
+        }
+        Ok(())
+    }
+}
+
+/// Our side.
+struct Output {
+    outlet: Outlet,
+    failed_only: bool,
+    /// Of the next line that is not blank.
+    index: u64,
+    counts: OutcomeCounts,
+    gathered: Vec<u8>,
+}
+
+impl Output {
+    async fn write(&mut self, outcomes: &[Outcome]) -> Result<(), Broken> {
+        for outcome in outcomes {
+            self.counts.count(outcome);
+            if !self.failed_only || is_failed(outcome) {
+                self.line(&WriteResult { index: Some(self.index), outcome });
+                self.outlet.send_if_large(&mut self.gathered).await?;
+            }
+            self.index += 1;
+        }
+        self.flush().await
+    }
+
+    async fn finish(mut self) -> Result<Outlet, Broken> {
+        if self.failed_only {
+            let counts = self.counts;
+            self.line(&counts);
+            self.flush().await?;
+        }
+        Ok(self.outlet)
+    }
+
+    fn line(&mut self, line: &impl Serialize) {
+        serde_json::to_writer(&mut self.gathered, line).expect("results and counts are always JSON");
+        self.gathered.push(b'\n');
+    }
+
+    async fn flush(&mut self) -> Result<(), Broken> {
+        if self.gathered.is_empty() { Ok(()) } else { self.outlet.send(std::mem::take(&mut self.gathered)).await }
+    }
+}

@@ -1,0 +1,107 @@
+//! The server: accepts connections up to a limit, and closes them in good order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::{App, HttpApp};
+use crate::connection::{self, Shared};
+use crate::routes;
+use crate::settings::HttpSettings;
+
+/// How long accepting rests when the system has no more sockets to give.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// A server that is bound to its address, but does not yet answer.
+#[derive(Debug)]
+pub struct HttpServer {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    settings: HttpSettings,
+}
+
+impl HttpServer {
+    /// Binds to an address; port 0 takes a free one. Clients may connect from now on, and wait.
+    ///
+    /// # Errors
+    /// The address can't be had, e.g. because it is taken.
+    pub async fn bind(address: impl ToSocketAddrs, settings: HttpSettings) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let local_addr = listener.local_addr()?;
+        Ok(Self { listener, local_addr, settings })
+    }
+
+    /// Returns the address it is bound to.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Answers requests until `stop` is cancelled; then finishes those under way, and returns when every connection is
+    /// closed, at the latest after `lame_duck` and `drain_timeout` of the settings.
+    ///
+    /// Dropping the future cuts all connections.
+    pub async fn serve(self, app: HttpApp, stop: CancellationToken) {
+        let app = Arc::new(App::new(app, self.settings, stop.clone()));
+        let shared = Arc::new(Shared::new(routes::service(app), self.settings));
+        let _cut = shared.cut.clone().drop_guard();
+        let connections = TaskTracker::new();
+        let permits = Arc::new(Semaphore::new(self.settings.connections_max));
+        let lame_duck = self.settings.lame_duck;
+        let mut over = std::pin::pin!(async move {
+            stop.cancelled().await;
+            sleep(lame_duck).await;
+        });
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut over => break,
+                (socket, peer, permit) = accept(&self.listener, &permits) => {
+                    let serving = connection::serve(socket, peer, Arc::clone(&shared));
+                    connections.spawn(async move {
+                        serving.await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+
+        drop(self.listener);
+        shared.drain.cancel();
+        connections.close();
+        if timeout(self.settings.drain_timeout, connections.wait()).await.is_err() {
+            tracing::warn!(open = connections.len(), "connections are cut: their requests did not finish in time");
+            shared.cut.cancel();
+            connections.wait().await;
+        }
+    }
+}
+
+/// Waits for room, then for a connection.
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                // Answers are written whole: waiting to fill packets only delays them.
+                if let Err(error) = socket.set_nodelay(true) {
+                    tracing::debug!(%peer, %error, "a connection ended as it began");
+                    continue;
+                }
+                return (socket, peer, permit);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "accepting connections rests for a moment");
+                sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}

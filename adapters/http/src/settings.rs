@@ -1,0 +1,65 @@
+//! How the server listens, waits and bounds: one place for every number that a host may want to change.
+
+use std::time::Duration;
+
+/// The settings of an [`crate::HttpServer`]. The defaults serve a host that changes none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// How many connections are open at once; further ones wait to be accepted. Default 1,024.
+    pub connections_max: usize,
+    /// How long a new connection may take to send its first request head, and any connection to complete a head that it
+    /// has begun. Default 10 s.
+    pub head_timeout: Duration,
+    /// How long a connection may stay open between two requests. Default 75 s.
+    pub idle_timeout: Duration,
+    /// How long a client may leave unread what it is being sent, and an NDJSON upload may rest in both directions, before
+    /// the connection is cut. Default 30 s.
+    pub stall_timeout: Duration,
+    /// How long a client may pause within the body of a request that is read as a whole: then `408`. Default 15 s.
+    pub body_pause_timeout: Duration,
+    /// How long such a body may take altogether: then `408`. Default 120 s.
+    pub body_timeout: Duration,
+    /// After which age a connection is asked to close, once the requests under way are answered; event streams end and
+    /// are resumed by their clients. Default 1 h.
+    pub connection_age_max: Duration,
+    /// How long, after a stop was asked for, connections are still taken while `/readyz` says `503`, so that load
+    /// balancers notice. Default 0.
+    pub lame_duck: Duration,
+    /// How long requests under way may take to finish after that; then they are cut. Default 20 s.
+    pub drain_timeout: Duration,
+    /// How long the dependencies may take to say how they are, before they count as down. Default 2 s.
+    pub probe_timeout: Duration,
+    /// How often a silent event stream sends a comment, so that nobody between takes it for dead. Default 15 s.
+    pub keep_alive_interval: Duration,
+    /// Largest body of a single record, and longest line of NDJSON, in bytes. Default 64 KiB.
+    pub record_bytes_max: usize,
+    /// Largest body of a JSON batch, in bytes. Default 16 MiB.
+    pub batch_bytes_max: usize,
+    /// Most records in a JSON batch. Default 10,000.
+    pub batch_records_max: usize,
+    /// How many bytes of JSON batches are held at once, over all connections; further batches wait. Default 128 MiB, and
+    /// never below `batch_bytes_max`.
+    pub batch_buffer_bytes_max: usize,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            connections_max: 1_024,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            stall_timeout: Duration::from_secs(30),
+            body_pause_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(120),
+            connection_age_max: Duration::from_secs(3_600),
+            lame_duck: Duration::ZERO,
+            drain_timeout: Duration::from_secs(20),
+            probe_timeout: Duration::from_secs(2),
+            keep_alive_interval: Duration::from_secs(15),
+            record_bytes_max: 64 * 1024,
+            batch_bytes_max: 16 * 1024 * 1024,
+            batch_records_max: 10_000,
+            batch_buffer_bytes_max: 128 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Answers that are made while they are sent, in bounded memory.
+//!
+//! A task makes the answer and a small channel hands it to the connection. An answer ends well only if its maker says so:
+//! one that breaks off breaks the connection, so that a client never takes a part for the whole.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use warp::reply::{Reply, Response};
+
+use crate::problem::chain;
+
+/// How much is gathered before it is sent: enough to make the cost of each piece small.
+pub(crate) const PIECE_BYTES: usize = 32 * 1024;
+
+/// Pieces that wait for the connection.
+const PIECES_WAITING: usize = 2;
+
+enum Piece {
+    Bytes(Bytes),
+    End,
+}
+
+/// Why an answer broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the client is gone")]
+    Gone,
+    #[error("the client reads nothing of the answer")]
+    Unread,
+    #[error("neither side moves")]
+    Stalled,
+    #[error("the body broke off")]
+    Body(#[from] warp::Error),
+    #[error("the answer can't be continued")]
+    Port(#[from] tallyhouse_core::ports::PortError),
+    #[error("records have no outcome")]
+    Submit(#[from] tallyhouse_core::SubmitError),
+    #[error("a group's records are not those of its totals")]
+    Inexact,
+}
+
+/// Where a maker puts its answer.
+pub(crate) struct Outlet {
+    pieces: mpsc::Sender<Piece>,
+    /// How long the client may leave it unread.
+    patience: Duration,
+}
+
+impl Outlet {
+    /// Sends a piece, waiting until there is room for it.
+    pub(crate) async fn send(&self, bytes: impl Into<Bytes>) -> Result<(), Broken> {
+        self.put(Piece::Bytes(bytes.into())).await
+    }
+
+    /// Sends what was gathered once it is enough for a piece.
+    pub(crate) async fn send_if_large(&self, gathered: &mut Vec<u8>) -> Result<(), Broken> {
+        if gathered.len() < PIECE_BYTES {
+            return Ok(());
+        }
+        self.send(std::mem::replace(gathered, Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4))).await
+    }
+
+    /// Waits until nobody is left to send to.
+    pub(crate) async fn gone(&self) {
+        self.pieces.closed().await;
+    }
+
+    async fn put(&self, piece: Piece) -> Result<(), Broken> {
+        // A client that takes it at once costs no timer.
+        let piece = match self.pieces.try_send(piece) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Broken::Gone),
+            Err(mpsc::error::TrySendError::Full(piece)) => piece,
+        };
+        match timeout(self.patience, self.pieces.send(piece)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_closed)) => Err(Broken::Gone),
+            Err(_elapsed) => Err(Broken::Unread),
+        }
+    }
+}
+
+/// Answers `200` with what `make` puts out. If it fails, or panics, the connection breaks.
+pub(crate) fn answer<M, F>(content_type: &'static str, patience: Duration, request_id: &str, make: M) -> Response
+where
+    M: FnOnce(Outlet) -> F,
+    F: Future<Output = Result<Outlet, Broken>> + Send + 'static,
+{
+    let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
+    let making = make(Outlet { pieces, patience });
+    let request_id = request_id.to_owned();
+    tokio::spawn(async move {
+        let ended = match making.await {
+            Ok(outlet) => outlet.put(Piece::End).await,
+            Err(broken) => Err(broken),
+        };
+        match ended {
+            Ok(()) => {}
+            Err(broken @ (Broken::Port(_) | Broken::Inexact)) => {
+                tracing::error!(request_id, error = %chain(&broken), "an answer broke off");
+            }
+            Err(broken) => tracing::debug!(request_id, error = %chain(&broken), "an answer broke off"),
+        }
+    });
+    let mut response = warp::reply::stream(until_end(waiting)).into_response();
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn until_end(waiting: mpsc::Receiver<Piece>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
+    stream::unfold(Some(waiting), |waiting| async move {
+        let mut waiting = waiting?;
+        match waiting.recv().await {
+            Some(Piece::Bytes(bytes)) => Some((Ok(bytes), Some(waiting))),
+            Some(Piece::End) => None,
+            None => Some((Err(io::Error::other("the answer broke off")), None)),
+        }
+    })
+}

@@ -1,0 +1,57 @@
+//! `GET /v1/summaries/{destinationId}`: the running summary of each reference of a destination.
+
+use hyper::StatusCode;
+use serde::Serialize;
+use tallyhouse_core::{DestinationId, Reference, Summary, SummaryQuery};
+use warp::reply::Response;
+
+use crate::app::App;
+use crate::cursor::Cursor;
+use crate::parameters::{Parameters, encode_part};
+use crate::problem::Problem;
+use crate::records::set_next;
+use crate::result::json_response;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<'a> {
+    destination_id: &'a DestinationId,
+    summaries: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    reference: &'a Reference,
+    /// That of the last record: a running summary counts them all.
+    sequence: u64,
+    #[serde(flatten)]
+    summary: &'a Summary,
+}
+
+/// Answers the query. A destination without records has no summaries.
+pub(crate) async fn read(app: &App, query: &str, destination: &str) -> Result<Response, Problem> {
+    let parameters = Parameters::read(query, &["reference", "limit", "cursor"])?;
+    let limit = parameters.limit()?;
+    let destination_id =
+        DestinationId::new(destination).map_err(|reason| Problem::parameter("destinationId", reason))?;
+    let query = SummaryQuery {
+        destination_id: destination_id.clone(),
+        reference: parameters.parsed("reference", Reference::new)?,
+        after: parameters.parsed("cursor", Cursor::summary)?,
+        // One more than asked for shows whether there is a next page.
+        limit: limit + 1,
+    };
+    let mut found = app.http.repository.summaries(query).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+
+    let summaries =
+        found.iter().map(|(reference, summary)| Entry { reference, sequence: summary.count(), summary }).collect();
+    let page = Page { destination_id: &destination_id, summaries };
+    let mut response = json_response(StatusCode::OK, serde_json::to_vec(&page).expect("summaries are always JSON"));
+    if let Some((reference, _)) = found.last().filter(|_| more) {
+        let path = format!("/v1/summaries/{}", encode_part(destination));
+        set_next(&mut response, &parameters, &path, &Cursor::Summary(reference.clone()).write());
+    }
+    Ok(response)
+}

@@ -1,0 +1,153 @@
+//! A repository in memory that can be made to fail, and a clock that runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use tallyhouse_core::ports::{
+    Batch, Clock, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, PortErrorKind,
+    RecordRepository, Whose,
+};
+use tallyhouse_core::{
+    AuditPart, GroupQuery, Groups, MemoryRepository, PartStream, RecordId, RecordQuery, Reference, StoredRecord,
+    Summary, SummaryQuery, Timestamp,
+};
+use tokio::sync::Semaphore;
+
+/// The time since the test began, on a fixed day.
+pub(crate) struct RunningClock(Instant);
+
+impl RunningClock {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+#[async_trait]
+impl Clock for RunningClock {
+    fn now(&self) -> Timestamp {
+        let start = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+        Timestamp::from_micros(start.as_micros() + i64::try_from(self.0.elapsed().as_micros()).unwrap()).unwrap()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// Does what a repository in memory does, until it is told to fail.
+pub(crate) struct Store {
+    memory: MemoryRepository,
+    /// Every call fails.
+    pub(crate) away: AtomicBool,
+    /// So many more commits succeed.
+    pub(crate) commits_left: AtomicUsize,
+    /// Parts of a stream of groups, before it fails.
+    pub(crate) parts_left: AtomicUsize,
+    /// A look-up by id panics.
+    pub(crate) panics: AtomicBool,
+    /// A commit waits until it is let through.
+    pub(crate) gate: Semaphore,
+}
+
+/// More than any test needs.
+const MANY: usize = 1 << 20;
+
+impl Store {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            memory: MemoryRepository::new(clock),
+            away: AtomicBool::new(false),
+            commits_left: AtomicUsize::new(MANY),
+            parts_left: AtomicUsize::new(MANY),
+            panics: AtomicBool::new(false),
+            gate: Semaphore::new(MANY),
+        }
+    }
+
+    /// Makes commits wait from now on, until permits are added to the gate.
+    pub(crate) fn shut_gate(&self) {
+        self.gate.forget_permits(MANY);
+    }
+
+    fn answers(&self, what: &'static str) -> Result<&MemoryRepository, PortError> {
+        if self.away.load(Ordering::SeqCst) { Err(away(what)) } else { Ok(&self.memory) }
+    }
+}
+
+fn away(what: &'static str) -> PortError {
+    PortError::new(PortErrorKind::Unavailable, what, "secret: the password of db.internal is hunter2")
+}
+
+#[async_trait]
+impl RecordRepository for Store {
+    async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
+        self.gate.acquire().await.unwrap().forget();
+        let left = self.commits_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_err() {
+            return Err(away("committing"));
+        }
+        self.answers("committing")?.commit(batch).await
+    }
+
+    async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
+        assert!(!self.panics.load(Ordering::SeqCst), "this look-up panics");
+        self.answers("finding")?.find(id).await
+    }
+
+    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+        self.answers("reading")?.records(query).await
+    }
+
+    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+        self.answers("reading")?.summaries(query).await
+    }
+
+    async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
+        let groups = self.answers("reading")?.groups(query).await?;
+        let left = self.parts_left.load(Ordering::SeqCst);
+        if left >= MANY {
+            return Ok(groups);
+        }
+        let parts = groups.parts.take(left).chain(stream::iter([Err(away("reading groups"))]));
+        Ok(Groups { parts: Box::pin(parts), next: groups.next })
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
+        self.answers("reading")?.history(query).await
+    }
+
+    async fn head(&self) -> Result<u64, PortError> {
+        self.answers("reading")?.head().await
+    }
+
+    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
+        self.answers("renewing")?.renew(owner, lease).await
+    }
+
+    async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
+        self.answers("claiming")?.claim(owner, whose, batches_max).await
+    }
+
+    async fn settle(&self, owner: &Owner, published: &[OwedId]) -> Result<(), PortError> {
+        self.answers("settling")?.settle(owner, published).await
+    }
+
+    async fn owed(&self) -> Result<OwedStats, PortError> {
+        self.answers("counting")?.owed().await
+    }
+
+    async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
+        self.answers("auditing")?.audit().await
+    }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        self.answers("pinging")?.ping().await
+    }
+}
