@@ -57,10 +57,8 @@ fn open_summaries(connection: &mut PgConnection) -> Result<Summaries, Fault> {
 }
 
 fn open_records(connection: &mut PgConnection) -> Result<Records, Fault> {
-    let declaration = Statement::new("DECLARE listed NO SCROLL CURSOR FOR SELECT ")
-        .sql(PROCESSED_COLUMNS)
-        .sql(STORED_COLUMNS)
-        .sql(
+    let declaration =
+        Statement::new("DECLARE listed NO SCROLL CURSOR FOR SELECT ").sql(PROCESSED_COLUMNS).sql(STORED_COLUMNS).sql(
             ", b.first + (r.slot - b.slot) FROM records r LEFT JOIN batches b \
              ON b.slot = r.slot & ~1048575::bigint AND r.slot - b.slot <= b.last - b.first \
              ORDER BY r.destination_id, r.reference, r.sequence",

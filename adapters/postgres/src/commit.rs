@@ -122,18 +122,13 @@ fn lock_and_read(connection: &mut PgConnection, keys: &[Key], arrivals: &[Arriva
     Ok(known)
 }
 
-fn read_summaries(
-    keys: &[Key],
-    summaries: &[Option<String>],
-) -> Result<HashMap<Key, tallyhouse_core::Summary>, Fault> {
+fn read_summaries(keys: &[Key], summaries: &[Option<String>]) -> Result<HashMap<Key, tallyhouse_core::Summary>, Fault> {
     if summaries.len() != keys.len() {
         return Err(Fault::Misuse(format!("{} summaries were read for {} keys", summaries.len(), keys.len())));
     }
     let existing = keys.iter().zip(summaries).filter_map(|(key, text)| Some((key, text.as_deref()?)));
     existing
-        .map(|(key, text)| {
-            Ok((key.clone(), summary(key.destination_id.as_str(), key.reference.as_str(), Some(text))?))
-        })
+        .map(|(key, text)| Ok((key.clone(), summary(key.destination_id.as_str(), key.reference.as_str(), Some(text))?)))
         .collect()
 }
 

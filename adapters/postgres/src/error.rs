@@ -64,7 +64,9 @@ impl Fault {
     /// Says whether the same transaction, begun again at once, is likely to succeed.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Raced | Self::Database(DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
+            Self::Raced | Self::Database(DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => {
+                true
+            }
             // 40P01 has no kind of its own. Where the message is translated, the caller repeats the batch instead of us.
             Self::Database(DieselError::DatabaseError(DatabaseErrorKind::Unknown, about)) => {
                 about.message() == "deadlock detected"

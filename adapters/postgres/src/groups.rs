@@ -6,10 +6,10 @@ use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+use tallyhouse_core::ports::PortError;
 use tallyhouse_core::{
     DestinationId, GroupPart, GroupQuery, Groups, ProcessedRecord, RecordType, Side, Sum, Summary, Unit,
 };
-use tallyhouse_core::ports::PortError;
 
 use crate::error::Fault;
 use crate::pool::Pools;

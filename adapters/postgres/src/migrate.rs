@@ -50,7 +50,8 @@ fn connect(settings: &PostgresSettings) -> Result<PgConnection, Fault> {
 
 /// Other encodings refuse characters that records may have, and a good record would be blamed for it.
 fn check_encoding(connection: &mut PgConnection) -> Result<(), Fault> {
-    let encoding: String = Statement::<Text>::new("SELECT current_setting('server_encoding')").get_result(connection)?;
+    let encoding: String =
+        Statement::<Text>::new("SELECT current_setting('server_encoding')").get_result(connection)?;
     if encoding == "UTF8" {
         return Ok(());
     }
@@ -67,7 +68,9 @@ fn check_not_ahead(connection: &mut PgConnection) -> Result<(), Fault> {
     let applied = connection.applied_migrations().map_err(migration_fault)?;
     match applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
         None => Ok(()),
-        Some(version) => Err(Fault::Misuse(format!("the schema is newer than this version: it has migration {version}"))),
+        Some(version) => {
+            Err(Fault::Misuse(format!("the schema is newer than this version: it has migration {version}")))
+        }
     }
 }
 

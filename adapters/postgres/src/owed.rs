@@ -22,7 +22,9 @@ type OwedSql = (BigInt, BigInt);
 /// Renews or ends a lease, by the clock of the database.
 pub(crate) fn renew(connection: &mut PgConnection, owner: &Owner, lease: Duration) -> Result<(), Fault> {
     if lease.is_zero() {
-        Statement::<()>::new("DELETE FROM leases WHERE owner = ").bind::<Text, _>(owner.as_str()).execute(connection)?;
+        Statement::<()>::new("DELETE FROM leases WHERE owner = ")
+            .bind::<Text, _>(owner.as_str())
+            .execute(connection)?;
         return Ok(());
     }
     let micros = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);

@@ -59,7 +59,12 @@ impl Pools {
         Self {
             writers: Pool::new(settings, settings.writers, settings.write_timeout, writer_setup(settings)),
             readers: Pool::new(settings, settings.readers, settings.read_timeout, reader_setup(settings.read_timeout)),
-            streams: Pool::new(settings, settings.streams, settings.stream_timeout, reader_setup(settings.stream_timeout)),
+            streams: Pool::new(
+                settings,
+                settings.streams,
+                settings.stream_timeout,
+                reader_setup(settings.stream_timeout),
+            ),
         }
     }
 }

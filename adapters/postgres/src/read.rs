@@ -15,10 +15,8 @@ use crate::statement::Statement;
 
 /// Returns the stored record of this id.
 pub(crate) fn find(connection: &mut PgConnection, id: &RecordId) -> Result<Option<StoredRecord>, Fault> {
-    let rows: Vec<StoredRow> = stored_records()
-        .sql(" FROM records r WHERE r.record_id = ")
-        .bind::<Text, _>(id.as_str())
-        .load(connection)?;
+    let rows: Vec<StoredRow> =
+        stored_records().sql(" FROM records r WHERE r.record_id = ").bind::<Text, _>(id.as_str()).load(connection)?;
     rows.into_iter().next().map(StoredRow::decode).transpose()
 }
 

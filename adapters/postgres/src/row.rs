@@ -88,7 +88,9 @@ impl StoredRow {
     /// The row breaks a rule of the core: somebody else has written it.
     pub(crate) fn decode(self) -> Result<StoredRecord, Fault> {
         let processed = self.processed.decode()?;
-        let fault = |column| Fault::Corrupt(format!("{column} of the record {:?} can't be read", processed.record.record_id.as_str()));
+        let fault = |column| {
+            Fault::Corrupt(format!("{column} of the record {:?} can't be read", processed.record.record_id.as_str()))
+        };
         let (previous, alerts, traceparent) = self.rest;
         let previous = match previous {
             None => Summary::default(),

@@ -202,11 +202,7 @@ pub(crate) struct Cursor<ST, R> {
 
 impl<ST, R> Cursor<ST, R> {
     /// Opens a cursor named `name`; `declaration` is `DECLARE name NO SCROLL CURSOR FOR …`.
-    pub(crate) fn open(
-        connection: &mut PgConnection,
-        name: &str,
-        declaration: Statement<'_>,
-    ) -> Result<Self, Fault> {
+    pub(crate) fn open(connection: &mut PgConnection, name: &str, declaration: Statement<'_>) -> Result<Self, Fault> {
         declaration.not_kept().execute(connection)?;
         let fetch = format!("FETCH FORWARD {ROWS_PER_FETCH} FROM {name}");
         Ok(Self { fetch, rows: VecDeque::new(), ended: false, sql: std::marker::PhantomData })

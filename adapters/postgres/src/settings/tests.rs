@@ -11,7 +11,11 @@ fn check(url: &str, begins: &str, holds: &[&str]) {
 
 #[test]
 fn time_outs_are_added_to_urls_and_to_lists() {
-    check("postgres://h/d", "postgres://h/d?application_name=tallyhouse&", &["&connect_timeout=3&", "&tcp_user_timeout=10000"]);
+    check(
+        "postgres://h/d",
+        "postgres://h/d?application_name=tallyhouse&",
+        &["&connect_timeout=3&", "&tcp_user_timeout=10000"],
+    );
     check("postgres://h/d?sslmode=require", "postgres://h/d?sslmode=require&", &["&keepalives_idle=10&"]);
     check("host=h dbname=d", "host=h dbname=d application_name=tallyhouse ", &[" keepalives_interval=5 "]);
 }

@@ -1,0 +1,31 @@
+//! The port's conformance suite.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tallyhouse_core::ports::RecordRepository;
+use tallyhouse_core::testing::RepositoryFixture;
+
+use crate::support::{database, repository};
+
+/// A database for one case; every handle has its own connections, as another instance would.
+struct Fixture(String);
+
+#[async_trait]
+impl RepositoryFixture for Fixture {
+    async fn fresh() -> Self {
+        Self(database().await)
+    }
+
+    async fn handle(&self) -> Arc<dyn RecordRepository> {
+        Arc::new(repository(&self.0))
+    }
+
+    async fn let_lapse(&self, lease: Duration) {
+        // Leases lapse by the clock of the database, which nobody moves on: it has to be waited for.
+        tokio::time::sleep(lease + Duration::from_millis(50)).await;
+    }
+}
+
+tallyhouse_core::repository_conformance!(Fixture);
