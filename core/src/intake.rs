@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::breaker::{Breaker, BreakerState};
 use crate::outcome::Outcome;
+use crate::pipeline::PipelineSettings;
 use crate::plan::Arrival;
 
 /// Why a record that was submitted has no outcome. Nothing is known to have been stored, and submitting it again is
@@ -48,6 +50,7 @@ pub(crate) struct Room {
 pub(crate) struct Intake {
     lanes: Mutex<Lanes>,
     waiting: Notify,
+    closed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -110,6 +113,15 @@ impl Intake {
     pub(crate) fn close(&self) {
         self.lanes().closed = true;
         self.waiting.notify_waiters();
+        self.closed.notify_waiters();
+    }
+
+    /// Waits until the intake is closed.
+    pub(crate) async fn closed(&self) {
+        let closed = self.closed.notified();
+        if !self.is_closed() {
+            closed.await;
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -150,6 +162,7 @@ impl Lanes {
 #[derive(Debug, Clone)]
 pub struct Door {
     intake: Arc<Intake>,
+    breaker: Breaker,
     lane: usize,
     records: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
@@ -159,15 +172,16 @@ pub struct Door {
 }
 
 impl Door {
-    pub(crate) fn new(intake: &Arc<Intake>, records_max: usize, bytes_max: usize, chunk_records_max: usize) -> Self {
+    pub(crate) fn new(intake: &Arc<Intake>, breaker: &Breaker, settings: &PipelineSettings) -> Self {
         Self {
             lane: intake.open_lane(),
             intake: Arc::clone(intake),
-            records: Arc::new(Semaphore::new(records_max)),
-            bytes: Arc::new(Semaphore::new(bytes_max)),
-            records_max,
-            bytes_max,
-            chunk_records_max,
+            breaker: breaker.clone(),
+            records: Arc::new(Semaphore::new(settings.intake_records_max)),
+            bytes: Arc::new(Semaphore::new(settings.intake_bytes_max)),
+            records_max: settings.intake_records_max,
+            bytes_max: settings.intake_bytes_max,
+            chunk_records_max: settings.batch_records_max,
         }
     }
 
@@ -184,6 +198,7 @@ impl Door {
     /// # Errors
     /// [`SubmitError::Unavailable`] or [`SubmitError::Stopped`]; submitting again is safe.
     pub async fn submit(&self, arrivals: Vec<Arrival>) -> Answer {
+        self.check_breaker()?;
         let (records, bytes) = self.permits(&arrivals);
         // The semaphores are never closed.
         let records = Arc::clone(&self.records).acquire_many_owned(records).await.map_err(|_| SubmitError::Stopped)?;
@@ -196,11 +211,20 @@ impl Door {
     /// # Errors
     /// Any [`SubmitError`]; submitting again is safe.
     pub async fn submit_now(&self, arrivals: Vec<Arrival>) -> Answer {
+        self.check_breaker()?;
         let (records, bytes) = self.permits(&arrivals);
         let full = |_| if self.intake.is_closed() { SubmitError::Stopped } else { SubmitError::Overloaded };
         let records = Arc::clone(&self.records).try_acquire_many_owned(records).map_err(full)?;
         let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(bytes).map_err(full)?;
         self.enter(arrivals, Room { _records: records, _bytes: bytes }).await
+    }
+
+    /// Nobody is made to wait for a storage that is known to be away.
+    fn check_breaker(&self) -> Result<(), SubmitError> {
+        match self.breaker.state() {
+            BreakerState::Open => Err(SubmitError::Unavailable),
+            BreakerState::Closed | BreakerState::HalfOpen => Ok(()),
+        }
     }
 
     async fn enter(&self, arrivals: Vec<Arrival>, room: Room) -> Answer {

@@ -41,6 +41,7 @@ mod query;
 mod memory;
 // From a record that is submitted to its messages.
 mod retry;
+mod breaker;
 mod intake;
 mod writer;
 mod isolate;
@@ -55,6 +56,7 @@ mod harness;
 pub mod testing;
 
 pub use audit::{AuditReport, audit};
+pub use breaker::BreakerState;
 pub use consume::{Consumer, PAYLOAD_BYTES_MAX};
 pub use draft::Draft;
 pub use feed::Feed;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use tokio::sync::{mpsc, watch};
 
+use crate::breaker::{Breaker, BreakerState};
 use crate::intake::{Door, Intake, SubmitError};
 use crate::isolate::Suspects;
 use crate::outcome::Outcome;
@@ -85,6 +86,7 @@ impl std::fmt::Debug for PipelineParts {
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     intake: Arc<Intake>,
+    breaker: Breaker,
     /// The door of [`Pipeline::process`].
     library: Door,
     settings: PipelineSettings,
@@ -115,7 +117,10 @@ impl Pipeline {
         let outbox = owner.map(|owner| Outbox::new(owner, fresh_tx));
 
         let suspects = Arc::new(Suspects::default());
-        let mut tasks = Vec::new();
+        let breaker = Breaker::default();
+        let probe =
+            breaker.clone().probe(Arc::clone(&repository), Arc::clone(&clock), Arc::clone(&intake), settings.retry);
+        let mut tasks = vec![probe.boxed()];
         for _ in 0..settings.writers.max(1) {
             let writer = Writer {
                 intake: Arc::clone(&intake),
@@ -124,6 +129,7 @@ impl Pipeline {
                 rules: Arc::new(rules.clone()),
                 outbox: outbox.clone(),
                 committed: committed.clone(),
+                breaker: breaker.clone(),
                 suspects: Arc::clone(&suspects),
                 settings,
             };
@@ -134,8 +140,8 @@ impl Pipeline {
             tasks.push(relay.run(fresh_rx).boxed());
         }
 
-        let library = Self::door_into(&intake, &settings);
-        (Self { intake, library, settings, commits }, Driver { tasks })
+        let library = Door::new(&intake, &breaker, &settings);
+        (Self { intake, breaker, library, settings, commits }, Driver { tasks })
     }
 
     /// Processes one record exactly once: waits for room in the intake and for the commit.
@@ -151,13 +157,19 @@ impl Pipeline {
     /// Opens a door with room of its own in the intake. Doors are for the life of the pipeline: open one for each way in.
     #[must_use]
     pub fn door(&self) -> Door {
-        Self::door_into(&self.intake, &self.settings)
+        Door::new(&self.intake, &self.breaker, &self.settings)
     }
 
     /// Returns a watch whose value changes after every commit that stored something.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.commits.clone()
+    }
+
+    /// Returns a watch on the circuit breaker in front of storage.
+    #[must_use]
+    pub fn breaker(&self) -> watch::Receiver<BreakerState> {
+        self.breaker.watch()
     }
 
     /// Returns how many records wait in the intake.
@@ -170,10 +182,6 @@ impl Pipeline {
     /// [`Driver`] end.
     pub fn close(&self) {
         self.intake.close();
-    }
-
-    fn door_into(intake: &Arc<Intake>, settings: &PipelineSettings) -> Door {
-        Door::new(intake, settings.intake_records_max, settings.intake_bytes_max, settings.batch_records_max)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::breaker::{Breaker, BreakerState, patience};
 use crate::intake::{Answer, Intake, SubmitError, Waiting};
 use crate::isolate::{Suspects, isolate};
 use crate::outcome::{Outcome, StoredRecord};
@@ -23,6 +24,7 @@ pub(crate) struct Writer {
     /// Where the messages go; `None` leaves them to another instance.
     pub(crate) outbox: Option<Outbox>,
     pub(crate) committed: watch::Sender<u64>,
+    pub(crate) breaker: Breaker,
     /// Records that the store has refused.
     pub(crate) suspects: Arc<Suspects>,
     pub(crate) settings: PipelineSettings,
@@ -36,7 +38,11 @@ impl Writer {
     pub(crate) async fn run(self) {
         while let Some(waiting) = self.intake.take(self.settings.batch_records_max).await {
             let (replies, arrivals) = gather(waiting);
-            let fates = self.commit(arrivals).await;
+            let fates = match self.breaker.state() {
+                // What was waiting when storage was found to be away is refused at once, too.
+                BreakerState::Open => vec![Err(SubmitError::Unavailable); arrivals.len()],
+                BreakerState::Closed | BreakerState::HalfOpen => self.commit(arrivals).await,
+            };
             answer(replies, fates);
         }
     }
@@ -62,11 +68,13 @@ impl Writer {
             owner: self.outbox.as_ref().map(Outbox::owner),
             settled: self.outbox.as_ref().map(Outbox::take_published).unwrap_or_default(),
         };
-        let deadline = self.clock.elapsed() + self.settings.commit_patience;
+        let patience = patience(self.breaker.state(), self.settings.commit_patience);
+        let deadline = self.clock.elapsed() + patience;
         let mut waits = self.settings.retry.waits();
         loop {
             let error = match self.try_commit(&batch).await {
                 Ok(committed) => {
+                    self.breaker.succeeded();
                     self.note(&committed, &batch.settled);
                     return Ok(committed);
                 }
@@ -75,6 +83,9 @@ impl Writer {
             let wait = waits.next().unwrap_or(Duration::MAX);
             let late = self.clock.elapsed().saturating_add(wait) > deadline;
             if error.kind() != PortErrorKind::Unavailable || late {
+                if error.kind() == PortErrorKind::Unavailable {
+                    self.breaker.gave_up();
+                }
                 tracing::error!(error = %Chain(&error), records = arrivals.len(), "a commit failed");
                 if let Some(outbox) = &self.outbox {
                     outbox.put_published(std::mem::take(&mut batch.settled));

@@ -8,8 +8,8 @@ use futures::future::join_all;
 
 use super::*;
 use crate::audit::audit;
-use crate::harness::{Instance, arrivals};
-use crate::ports::PortErrorKind;
+use crate::harness::{Instance, arrivals, eventually};
+use crate::ports::{Batch, PortErrorKind};
 
 fn slow_commits() -> Instance {
     let instance = Instance::start(PipelineSettings { batch_records_max: 100, ..PipelineSettings::default() });
@@ -88,17 +88,11 @@ async fn one_doors_backlog_does_not_hold_up_another_door() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_is_tried_again_until_patience_ends_and_heals_when_the_store_is_back() {
+async fn a_commit_is_tried_again_until_it_is_done_or_patience_ends() {
     let instance = Instance::start(PipelineSettings::default());
     let away = Arc::new(AtomicBool::new(true));
     let down = Arc::clone(&away);
     instance.repository.fail_commits(move |_| down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable));
-
-    let begun = tokio::time::Instant::now();
-    let refused = instance.pipeline.process(arrivals("r", 1).remove(0)).await;
-    assert_eq!(refused, Err(SubmitError::Unavailable));
-    assert!(begun.elapsed() <= PipelineSettings::default().commit_patience);
-    assert!(instance.repository.batches.lock().unwrap().len() > 2, "it was tried more than twice");
 
     let later = tokio::spawn({
         let pipeline = instance.pipeline.clone();
@@ -107,6 +101,55 @@ async fn a_commit_is_tried_again_until_patience_ends_and_heals_when_the_store_is
     tokio::time::sleep(Duration::from_secs(1)).await;
     away.store(false, Ordering::SeqCst);
     assert_eq!(later.await.unwrap().unwrap().name(), "processed");
+    assert!(instance.repository.batches.lock().unwrap().len() > 2, "it was tried more than twice");
+
+    away.store(true, Ordering::SeqCst);
+    let begun = tokio::time::Instant::now();
+    let refused = instance.pipeline.process(arrivals("s", 1).remove(0)).await;
+    assert_eq!(refused, Err(SubmitError::Unavailable));
+    assert!(begun.elapsed() <= PipelineSettings::default().commit_patience);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_breaker_is_open_nobody_waits_and_it_closes_by_itself_when_storage_is_back() {
+    let instance = Instance::start(PipelineSettings::default());
+    let away = Arc::new(AtomicBool::new(true));
+    let down = Arc::clone(&away);
+    instance.repository.fail_commits(move |_| down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable));
+    let (door, breaker) = (instance.pipeline.door(), instance.pipeline.breaker());
+    assert_eq!(door.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    assert_eq!(*breaker.borrow(), BreakerState::Open);
+
+    let tries = instance.repository.batches.lock().unwrap().len();
+    let begun = tokio::time::Instant::now();
+    for _ in 0..100 {
+        assert_eq!(door.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+        assert_eq!(door.submit_now(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(instance.repository.batches.lock().unwrap().len(), tries, "storage is left alone");
+
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    away.store(false, Ordering::SeqCst);
+    let begun = tokio::time::Instant::now();
+    eventually(|| *breaker.borrow() == BreakerState::HalfOpen).await;
+    assert_eq!(door.submit(arrivals("r", 1)).await.unwrap()[0].name(), "processed");
+    assert_eq!(*breaker.borrow(), BreakerState::Closed);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_breaker_opens_again_at_the_first_failed_commit() {
+    let instance = Instance::start(PipelineSettings::default());
+    // Storage answers a question, but can't commit: a full disk, say.
+    let full = |batch: &Batch| (!batch.arrivals.is_empty()).then_some(PortErrorKind::Unavailable);
+    instance.repository.fail_commits(full);
+    let (door, breaker) = (instance.pipeline.door(), instance.pipeline.breaker());
+    assert_eq!(door.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    eventually(|| *breaker.borrow() == BreakerState::HalfOpen).await;
+    let begun = tokio::time::Instant::now();
+    assert_eq!(door.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    assert_eq!((begun.elapsed(), *breaker.borrow()), (Duration::ZERO, BreakerState::Open));
 }
 
 #[tokio::test(start_paused = true)]
