@@ -1,0 +1,219 @@
+//! The command line: what can be asked for, in clap's words.
+
+mod filters;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub(crate) use filters::FilterArgs;
+
+use crate::settings::Overrides;
+
+/// Processes records exactly once, notifies, alerts, and answers with exact totals.
+#[derive(Debug, Parser)]
+#[command(name = "tallyhouse", version, max_term_width = 100)]
+#[command(
+    after_help = "Without a command, tallyhouse serves. Every setting can also be given in tallyhouse.toml or as a \
+                        variable TALLYHOUSE_…: `tallyhouse config` shows them all."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Settings that are often given on the command line.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct SettingsArgs {
+    /// Settings file; without it tallyhouse.toml is read, if it is there
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Database: sqlite://FILE, sqlite::memory: or postgres://…
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Redis, for queues, published messages and dead letters
+    #[arg(long, global = true, value_name = "URL")]
+    redis_url: Option<String>,
+    /// Which events are logged, e.g. debug or info,tallyhouse_core=debug
+    #[arg(long, global = true, value_name = "DIRECTIVES")]
+    log_filter: Option<String>,
+    /// How the log is written: text or json
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+impl SettingsArgs {
+    /// Returns what they say about settings.
+    pub(crate) fn overrides(&self) -> Overrides {
+        let flags = [
+            ("listen", "--listen", &self.listen),
+            ("database.url", "--database-url", &self.database_url),
+            ("redis.url", "--redis-url", &self.redis_url),
+            ("log.filter", "--log-filter", &self.log_filter),
+            ("log.format", "--log-format", &self.log_format),
+        ];
+        let values = flags.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value.clone()?)));
+        Overrides { file: self.config.clone(), values: values.collect() }
+    }
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the service (also without a command)
+    ///
+    /// Brings the database to the current schema, listens, consumes the queues if redis.url is set, and publishes the
+    /// messages that are owed. SIGTERM or Ctrl-C stops it in good order; a second one at once.
+    Serve,
+    /// Imports files of records, into the database or over HTTP
+    ///
+    /// Takes NDJSON, a JSON array of records, or CSV with the eight field names in its first line; each may be gzipped.
+    /// Importing the same file again changes nothing: records that were processed before count as duplicates. Exits with
+    /// 1 if any record was refused.
+    Import(ImportArgs),
+    /// Shows totals by destination, or the records behind them
+    Aggregate(AggregateArgs),
+    /// Follows the messages, one CloudEvent in JSON a line
+    Watch(WatchArgs),
+    /// Lists, replays or removes the queue payloads that were refused
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Brings the database to the current schema (serve and import do so by themselves)
+    Migrate,
+    /// Shows the settings in force as a settings file, secrets masked
+    Config,
+    /// Proves counts, sums, sequences and owed messages on the database; exits with 1 if anything is wrong
+    Verify,
+    /// Writes a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// A service to ask, instead of the configured database.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Over HTTP")]
+pub(crate) struct RemoteArgs {
+    /// Ask the service at this address, instead of the database, e.g. http://127.0.0.1:8080
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// API key for it; better in the variable TALLYHOUSE_KEY, where other users don't see it
+    #[arg(long, requires = "url")]
+    pub(crate) key: Option<String>,
+}
+
+/// What to import.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Files to import; - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What the files are; without it the content decides, and the name
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<InputFormat>,
+    /// Keep every refused record here, as NDJSON with its file, line, input and reason
+    #[arg(long, value_name = "FILE")]
+    pub(crate) errors: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+/// What a file of records is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputFormat {
+    /// One record a line
+    Ndjson,
+    /// An array of records
+    Json,
+    /// A first line of names, then one record a row
+    Csv,
+}
+
+/// What to sum up, and how to show it.
+#[derive(Debug, Args)]
+pub(crate) struct AggregateArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// How many destinations at most
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub(crate) limit: Option<u64>,
+    /// Show the records behind the totals
+    #[arg(long)]
+    pub(crate) records: bool,
+    /// How to show it
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: OutputFormat,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+/// How an answer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people
+    Table,
+    /// The document that the HTTP API answers
+    Json,
+    /// Comma-separated, with a first line of names
+    Csv,
+}
+
+/// Which messages to follow.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// Which messages
+    #[arg(value_enum)]
+    pub(crate) topic: TopicName,
+    /// Begin after this position; without it, with what happens from now on. 0 is the very beginning
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) after: Option<String>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+/// The topics by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TopicName {
+    /// One message for every processed record
+    Notifications,
+    /// One message for every alert rule that a record met
+    Alerts,
+}
+
+/// What to do with refused queue payloads.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// Lists them, oldest first, one JSON object a line
+    List {
+        /// How many at most; all without it
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Processes payloads again; those that are processed now, or were before, are removed
+    Replay(DeadLettersChoice),
+    /// Removes them
+    Purge(DeadLettersChoice),
+}
+
+/// Which refused payloads.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct DeadLettersChoice {
+    /// Their ids
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// All that there are now
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[cfg(test)]
+mod tests;

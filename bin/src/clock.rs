@@ -1,0 +1,43 @@
+//! The clock of the machine.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use async_trait::async_trait;
+use tallyhouse_core::Timestamp;
+use tallyhouse_core::ports::Clock;
+
+/// Tells the machine's time, and sleeps on the runtime.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SystemClock {
+    /// Where [`Clock::elapsed`] begins.
+    started: Instant,
+}
+
+impl SystemClock {
+    /// Starts a clock.
+    pub(crate) fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock port")]
+        let now = SystemTime::now();
+        let micros = match now.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).ok(),
+            Err(before) => i64::try_from(before.duration().as_micros()).ok().map(|micros| -micros),
+        };
+        // No clock is set to a year after 9999; one that is must not stop the service.
+        micros.and_then(Timestamp::from_micros).unwrap_or(Timestamp::MAX)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}

@@ -1,0 +1,98 @@
+//! From what was asked for to what does it.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+use tallyhouse_core::audit;
+use tokio::runtime::Runtime;
+
+use crate::cli::{Cli, Command};
+use crate::output::Output;
+use crate::settings::{Environment, Settings};
+use crate::store::{Schema, Store};
+use crate::{logging, service};
+
+/// Does what was asked for.
+///
+/// # Errors
+/// It can't be done; the error says in one line what to do about it.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let overrides = cli.settings.overrides();
+    let command = match cli.command.unwrap_or(Command::Serve) {
+        Command::Completions { shell } => return completions(shell),
+        other => other,
+    };
+    let environment = Environment::of_process()?;
+    let settings = Settings::load(&overrides, &environment)?;
+    logging::start(&settings.log)?;
+    let runtime = runtime(&settings)?;
+    let done = runtime.block_on(async {
+        match command {
+            Command::Serve => service::serve(settings).await,
+            Command::Migrate => migrate(&settings).await,
+            Command::Config => config(&settings),
+            Command::Verify => verify(&settings).await,
+            _ => anyhow::bail!("this command is not built yet"),
+        }
+    });
+    // A thread that waits for a terminal or a pipe must not keep the program from ending.
+    runtime.shutdown_background();
+    done
+}
+
+fn runtime(settings: &Settings) -> anyhow::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if settings.worker_threads > 0 {
+        builder.worker_threads(settings.worker_threads);
+    }
+    builder.enable_all().build().context("the runtime can't be started")
+}
+
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tallyhouse", &mut script);
+    answer(script)
+}
+
+fn config(settings: &Settings) -> anyhow::Result<ExitCode> {
+    answer(settings.to_toml())
+}
+
+async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let store = Store::open(settings, Schema::Migrate).await?;
+    let done = match store.migrated() {
+        [] => format!("{} is up to date\n", settings.database),
+        versions => format!("{} was brought up to date: {}\n", settings.database, versions.join(", ")),
+    };
+    answer(done)
+}
+
+async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let store = Store::open(settings, Schema::Check).await?;
+    let report = audit(&*store.repository).await.context("the database could not be read to the end")?;
+    let mut out = Output::standard();
+    out.line(format!(
+        "records {}  keys {}  messages owed for {} records",
+        report.records, report.keys, report.owed_records
+    ))?;
+    for finding in &report.findings {
+        out.line(format!("wrong: {finding}"))?;
+    }
+    let unlisted = report.findings_count - report.findings.len() as u64;
+    if unlisted > 0 {
+        out.line(format!("wrong: {unlisted} more"))?;
+    }
+    if report.findings_count == 0 {
+        out.line("all is well")?;
+    }
+    out.flush()?;
+    Ok(ExitCode::from(u8::from(report.findings_count > 0)))
+}
+
+fn answer(text: impl AsRef<[u8]>) -> anyhow::Result<ExitCode> {
+    let mut out = Output::standard();
+    out.write(text)?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,122 @@
+//! Redis in the service: the queues that records come from, the channels that messages go to, the dead letters.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tallyhouse_core::ports::{Clock, DeadLetters, MessageEmitter, RecordRepository, RecordSource};
+use tallyhouse_core::{Consumer, MessageFormat, Pipeline};
+use tallyhouse_http::{HealthProbe, ProbeState};
+use tallyhouse_redis::{
+    RedisClient, RedisDeadLetters, RedisEmitter, RedisListSource, RedisSettings, RedisStreamSource,
+};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::settings::{Settings, SettingsError};
+
+/// Redis, as far as it is set up: it need not answer yet.
+pub(super) struct Queues {
+    client: RedisClient,
+    clock: Arc<dyn Clock>,
+}
+
+/// The consumers that run.
+pub(super) struct Consumers {
+    stop: watch::Sender<bool>,
+    running: JoinSet<()>,
+}
+
+impl Queues {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// They can't be used.
+    pub(super) fn open(settings: RedisSettings, clock: &Arc<dyn Clock>) -> Result<Self, SettingsError> {
+        Ok(Self { client: open_client(settings)?, clock: Arc::clone(clock) })
+    }
+
+    /// Returns where messages are published.
+    pub(super) fn emitter(&self, format: MessageFormat) -> Arc<dyn MessageEmitter> {
+        Arc::new(RedisEmitter::new(&self.client, format))
+    }
+
+    /// Returns the refused payloads.
+    pub(super) fn dead_letters(&self) -> Arc<dyn DeadLetters> {
+        Arc::new(RedisDeadLetters::new(&self.client))
+    }
+
+    /// Returns what `/readyz` asks.
+    pub(super) fn probe(&self) -> Arc<dyn HealthProbe> {
+        Arc::new(RedisProbe(self.client.clone()))
+    }
+
+    /// Begins to consume both queues.
+    pub(super) fn consume(
+        &self,
+        settings: &Settings,
+        pipeline: &Pipeline,
+        repository: &Arc<dyn RecordRepository>,
+        clock: &Arc<dyn Clock>,
+    ) -> Consumers {
+        let (stop, stopped) = watch::channel(false);
+        let mut running = JoinSet::new();
+        // Each queue has room of its own in the intake, so that neither holds up the other.
+        let doors = [pipeline.door(), pipeline.door()];
+        for _ in 0..settings.redis_consumers {
+            let sources: [Arc<dyn RecordSource>; 2] = [
+                Arc::new(RedisListSource::new(&self.client, Arc::clone(&self.clock))),
+                Arc::new(RedisStreamSource::new(&self.client, Arc::clone(&self.clock))),
+            ];
+            for (source, door) in sources.into_iter().zip(&doors) {
+                let consumer = Consumer {
+                    source,
+                    door: door.clone(),
+                    repository: Arc::clone(repository),
+                    clock: Arc::clone(clock),
+                    retry: settings.pipeline.retry,
+                };
+                running.spawn(consumer.run(stopped.clone()));
+            }
+        }
+        Consumers { stop, running }
+    }
+}
+
+impl Consumers {
+    /// Takes nothing more from the queues, and returns when what was taken is settled.
+    pub(super) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.running.join_next().await.is_some() {}
+    }
+}
+
+/// Checks the settings of Redis; no connection is made.
+///
+/// # Errors
+/// They can't be used.
+pub(crate) fn open_client(settings: RedisSettings) -> Result<RedisClient, SettingsError> {
+    RedisClient::open(settings).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        SettingsError(format!("the settings of redis can't be used: {error}{cause}"))
+    })
+}
+
+/// Asks Redis how it is.
+struct RedisProbe(RedisClient);
+
+#[async_trait]
+impl HealthProbe for RedisProbe {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    async fn check(&self) -> ProbeState {
+        match self.0.ping().await {
+            Ok(()) => ProbeState::Up,
+            Err(error) => {
+                tracing::debug!(%error, "Redis is down");
+                ProbeState::Down
+            }
+        }
+    }
+}

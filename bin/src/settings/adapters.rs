@@ -1,0 +1,80 @@
+//! The settings of the adapters, each in the words of its crate.
+
+use std::path::PathBuf;
+
+use tallyhouse_http::HttpSettings;
+use tallyhouse_postgres::PostgresSettings;
+use tallyhouse_redis::RedisSettings;
+use tallyhouse_sqlite::SqliteSettings;
+
+use super::resolved::Resolved;
+
+/// Returns how SQLite is used; the path is set when the database is opened.
+pub(super) fn sqlite(resolved: &Resolved) -> SqliteSettings {
+    SqliteSettings {
+        path: PathBuf::new(),
+        busy_timeout: resolved.millis("sqlite.busy_timeout_ms"),
+        readers: few(resolved, "sqlite.readers"),
+        streams: few(resolved, "sqlite.streams"),
+        reader_wait: resolved.millis("sqlite.reader_wait_ms"),
+    }
+}
+
+/// Returns how Postgres is used.
+pub(super) fn postgres(resolved: &Resolved) -> PostgresSettings {
+    PostgresSettings {
+        url: resolved.text("database.url"),
+        writers: few(resolved, "postgres.writers"),
+        readers: few(resolved, "postgres.readers"),
+        streams: few(resolved, "postgres.streams"),
+        acquire_timeout: resolved.millis("postgres.acquire_timeout_ms"),
+        connect_timeout: resolved.millis("postgres.connect_timeout_ms"),
+        write_timeout: resolved.millis("postgres.write_timeout_ms"),
+        lock_timeout: resolved.millis("postgres.lock_timeout_ms"),
+        read_timeout: resolved.millis("postgres.read_timeout_ms"),
+        stream_timeout: resolved.millis("postgres.stream_timeout_ms"),
+        tcp_user_timeout: resolved.millis("postgres.tcp_user_timeout_ms"),
+        keepalive: resolved.millis("postgres.keepalive_ms"),
+    }
+}
+
+/// Returns how Redis is reached and used, where there is one.
+pub(super) fn redis(resolved: &Resolved) -> Option<RedisSettings> {
+    Some(RedisSettings {
+        url: resolved.optional("redis.url")?,
+        prefix: resolved.text("redis.prefix"),
+        durable: resolved.flag("redis.durable"),
+        durable_max_len: resolved.number("redis.durable_max_len"),
+        ca_file: resolved.optional("redis.ca_file").map(PathBuf::from),
+        connect_timeout: resolved.millis("redis.connect_timeout_ms"),
+        response_timeout: resolved.millis("redis.response_timeout_ms"),
+        block: resolved.millis("redis.block_ms"),
+        lease: resolved.millis("redis.lease_ms"),
+    })
+}
+
+/// Returns how the server listens, waits and bounds.
+pub(super) fn http(resolved: &Resolved) -> HttpSettings {
+    HttpSettings {
+        connections_max: resolved.count("http.connections_max"),
+        head_timeout: resolved.millis("http.head_timeout_ms"),
+        idle_timeout: resolved.millis("http.idle_timeout_ms"),
+        stall_timeout: resolved.millis("http.stall_timeout_ms"),
+        body_pause_timeout: resolved.millis("http.body_pause_timeout_ms"),
+        body_timeout: resolved.millis("http.body_timeout_ms"),
+        connection_age_max: resolved.millis("http.connection_age_max_ms"),
+        lame_duck: resolved.millis("http.lame_duck_ms"),
+        drain_timeout: resolved.millis("http.drain_timeout_ms"),
+        probe_timeout: resolved.millis("http.probe_timeout_ms"),
+        keep_alive_interval: resolved.millis("http.keep_alive_interval_ms"),
+        record_bytes_max: resolved.count("http.record_bytes_max"),
+        batch_bytes_max: resolved.count("http.batch_bytes_max"),
+        batch_records_max: resolved.count("http.batch_records_max"),
+        batch_buffer_bytes_max: resolved.count("http.batch_buffer_bytes_max"),
+    }
+}
+
+/// The catalogue bounds these far below the largest number of 32 bits.
+fn few(resolved: &Resolved, key: &'static str) -> u32 {
+    u32::try_from(resolved.number(key)).unwrap_or(u32::MAX)
+}

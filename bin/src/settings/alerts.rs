@@ -1,0 +1,72 @@
+//! The alert rules: the one of the setting, and those of the file.
+
+use config::{Value, ValueKind};
+use tallyhouse_core::{Rule, RuleDraft, RuleSet};
+
+use super::SettingsError;
+use super::resolved::Resolved;
+
+/// The rule that the setting `alerts.threshold` makes.
+const DEFAULT_RULE: &str = "default";
+
+/// What switches that rule off.
+const NONE: &str = "none";
+
+/// The fields of a rule, as messages write them, too.
+const FIELDS: [&str; 7] = ["name", "threshold", "unit", "type", "destinationId", "sourceId", "reference"];
+
+/// Makes the rules in force.
+pub(super) fn rules(resolved: &Resolved) -> Result<RuleSet, SettingsError> {
+    let mut rules = Vec::new();
+    let threshold = resolved.text("alerts.threshold");
+    if threshold != NONE {
+        let draft = RuleDraft { name: DEFAULT_RULE.to_owned(), threshold, ..RuleDraft::default() };
+        let rule = Rule::new(draft)
+            .map_err(|error| resolved.fault("alerts.threshold", format!("is no threshold: {error}")))?;
+        rules.push(rule);
+    }
+    let in_rules = |fault: String| resolved.fault("alerts.rules", fault);
+    for (number, table) in (1..).zip(resolved.rules()) {
+        let draft = draft(table).map_err(|fault| in_rules(format!("has a fault in rule number {number}: {fault}")))?;
+        let rule = Rule::new(draft);
+        rules.push(rule.map_err(|error| in_rules(format!("has a fault in rule number {number}: {error}")))?);
+    }
+    RuleSet::new(rules).map_err(|error| {
+        let hint = format!("; {DEFAULT_RULE:?} is the name of the rule that alerts.threshold makes");
+        in_rules(format!("has a fault: {error}{hint}"))
+    })
+}
+
+/// Reads one table.
+fn draft(table: &Value) -> Result<RuleDraft, String> {
+    let ValueKind::Table(table) = &table.kind else {
+        return Err("a rule must be a table".to_owned());
+    };
+    if let Some(unknown) = table.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        let like =
+            |field: &&&str| strsim::normalized_damerau_levenshtein(&unknown.to_lowercase(), &field.to_lowercase());
+        let nearest = FIELDS.iter().max_by(|a, b| like(a).total_cmp(&like(b))).copied().unwrap_or("name");
+        return Err(format!("unknown field {unknown:?}; did you mean {nearest:?}?"));
+    }
+    let text = |field: &str| match table.get(field).map(|value| &value.kind) {
+        None => Ok(None),
+        Some(ValueKind::String(text)) => Ok(Some(text.clone())),
+        Some(ValueKind::I64(number)) if field == "threshold" => Ok(Some(number.to_string())),
+        Some(ValueKind::Float(_)) if field == "threshold" => {
+            Err("threshold must not be a TOML float, which holds decimals inexactly: write it as a string".to_owned())
+        }
+        Some(_) => Err(format!("{field} must be a string")),
+    };
+    Ok(RuleDraft {
+        name: text("name")?.ok_or("name is missing")?,
+        threshold: text("threshold")?.ok_or("threshold is missing")?,
+        unit: text("unit")?,
+        record_type: text("type")?,
+        destination_id: text("destinationId")?,
+        source_id: text("sourceId")?,
+        reference: text("reference")?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

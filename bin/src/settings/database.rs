@@ -1,0 +1,64 @@
+//! Which database a URL means.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::resolved::Resolved;
+use super::{SettingsError, mask};
+
+const SETTING: &str = "database.url";
+
+/// A database, by its URL.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum DatabaseUrl {
+    /// A file, embedded.
+    Sqlite(PathBuf),
+    /// A file of its own that is gone at exit.
+    Temporary,
+    /// A server.
+    Postgres(String),
+}
+
+impl DatabaseUrl {
+    /// Reads the setting.
+    pub(super) fn of(resolved: &Resolved) -> Result<Self, SettingsError> {
+        Self::parse(&resolved.text(SETTING)).map_err(|fault| resolved.fault(SETTING, fault))
+    }
+
+    /// Understands a URL.
+    fn parse(url: &str) -> Result<Self, &'static str> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url.to_owned()));
+        }
+        let path = url.strip_prefix("sqlite:").ok_or(
+            "must begin with sqlite:// (a file), or postgres:// (a server), or be sqlite::memory: (a temporary file)",
+        )?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        match path {
+            ":memory:" => Ok(Self::Temporary),
+            "" => Err("must name a file, as in sqlite://tallyhouse.db or sqlite:///var/lib/tallyhouse.db"),
+            path if path.contains('?') => Err("must have no parameters after the file: SQLite has settings of its own"),
+            path => Ok(Self::Sqlite(PathBuf::from(path))),
+        }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    /// Writes the URL without its password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Temporary => f.write_str("sqlite::memory:"),
+            Self::Postgres(url) => f.write_str(&mask(url)),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! The layers in which settings are given, each with where it came from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+
+use super::catalogue::{CATALOGUE, Kind, find, nearest};
+use super::resolved::{Resolved, Sourced};
+use super::{Environment, FILE_DEFAULT, KEY_VARIABLE, Overrides, SettingsError};
+
+const PREFIX: &str = "TALLYHOUSE_";
+
+/// Variables with names of their own that other programs use, too: they give way to ours.
+const ALIASES: [(&str, &str); 2] = [("DATABASE_URL", "database.url"), ("REDIS_URL", "redis.url")];
+
+/// Says whether a variable of the environment is one that this program reads.
+pub(super) fn concerns_us(name: &str) -> bool {
+    (name.starts_with(PREFIX) && !is_of_kubernetes(name)) || ALIASES.iter().any(|(alias, _)| *alias == name)
+}
+
+/// Kubernetes gives every container of a namespace variables about each service there: a service that is named
+/// `tallyhouse` has `TALLYHOUSE_SERVICE_HOST`, `TALLYHOUSE_PORT_8080_TCP_ADDR` and so on.
+fn is_of_kubernetes(name: &str) -> bool {
+    let name = &name[PREFIX.len()..];
+    name == "PORT" || name == "SERVICE_HOST" || name.starts_with("SERVICE_PORT") || {
+        let port = name.strip_prefix("PORT_").unwrap_or_default();
+        let rest = port.trim_start_matches(|c: char| c.is_ascii_digit());
+        rest.len() < port.len() && ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| rest.starts_with(protocol))
+    }
+}
+
+/// The layers, lowest first.
+pub(super) struct Layers(Vec<Layer>);
+
+/// What one place says: settings by name.
+#[derive(Debug, Clone, Default)]
+struct Layer(BTreeMap<String, Value>);
+
+impl Layers {
+    /// Reads every layer, and refuses names that are no setting.
+    pub(super) fn read(overrides: &Overrides, environment: &Environment) -> Result<Self, SettingsError> {
+        let file = match &overrides.file {
+            Some(file) => file_layer(file)?,
+            None if Path::new(FILE_DEFAULT).exists() => file_layer(&PathBuf::from(FILE_DEFAULT))?,
+            None => Layer::default(),
+        };
+        let flags = overrides.values.iter().map(|(key, flag, text)| text_value(key, flag, text)).collect();
+        Ok(Self(vec![default_layer(), file, alias_layer(environment), environment_layer(environment)?, Layer(flags)]))
+    }
+
+    /// Lays them over one another.
+    pub(super) fn resolve(self) -> Result<Resolved, SettingsError> {
+        let mut builder = Config::builder();
+        for layer in self.0 {
+            builder = builder.add_source(layer);
+        }
+        let merged =
+            builder.build().and_then(|config| config.collect()).map_err(|error| SettingsError(error.to_string()))?;
+        let mut flat = BTreeMap::new();
+        flatten("", merged, &mut flat);
+        Resolved::new(flat.into_iter().filter_map(|(key, value)| {
+            let setting = find(&key)?;
+            let origin = value.origin().unwrap_or_default().to_owned();
+            Some(Sourced { setting, origin, kind: value.kind })
+        }))
+    }
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+}
+
+fn default_layer() -> Layer {
+    let defaults = CATALOGUE.iter().filter_map(|setting| Some((setting.key, setting.default?)));
+    Layer(defaults.map(|(key, text)| text_value(key, "default", text)).collect())
+}
+
+fn file_layer(path: &Path) -> Result<Layer, SettingsError> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| SettingsError(format!("the settings file {name} can't be read: {error}")))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let map = File::from_str(text, FileFormat::Toml).collect().map_err(|error| {
+        let error = error.to_string();
+        let hint = if error.contains("number too large") { " (write a number this large as a string)" } else { "" };
+        SettingsError(format!("the settings file {name} is not TOML: {}{hint}", error.trim_end()))
+    })?;
+    let mut flat = BTreeMap::new();
+    flatten("", map, &mut flat);
+    for key in flat.keys() {
+        if find(key).is_none() {
+            return Err(unknown(key, &format!("the settings file {name}"), nearest(key)));
+        }
+    }
+    Ok(Layer(flat.into_iter().map(|(key, value)| (key, Value::new(Some(&name), value.kind))).collect()))
+}
+
+fn alias_layer(environment: &Environment) -> Layer {
+    let values = ALIASES.iter().filter_map(|(alias, key)| {
+        let (_, text) = environment.0.iter().find(|(name, text)| name == alias && !text.is_empty())?;
+        Some(text_value(key, alias, text))
+    });
+    Layer(values.collect())
+}
+
+fn environment_layer(environment: &Environment) -> Result<Layer, SettingsError> {
+    let mut layer = Layer::default();
+    for (name, text) in &environment.0 {
+        let Some(rest) = name.strip_prefix(PREFIX).filter(|_| name != KEY_VARIABLE) else { continue };
+        let key = rest.to_ascii_lowercase().replace("__", ".");
+        let Some(setting) = find(&key).filter(|_| *name == variable(&key)) else {
+            return Err(unknown(name, "the environment", &variable(nearest(&key))));
+        };
+        if setting.kind == Kind::Rules {
+            return Err(SettingsError(format!("{name}: alert rules can only be given in the settings file")));
+        }
+        // An empty variable is how many tools write one that is not set.
+        if text.is_empty() && setting.default.is_none() {
+            continue;
+        }
+        layer.0.extend([text_value(&key, name, text)]);
+    }
+    Ok(layer)
+}
+
+/// Returns the variable of the environment for a setting.
+pub(super) fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"))
+}
+
+fn unknown(name: &str, place: &str, nearest: &str) -> SettingsError {
+    SettingsError(format!("unknown setting {name} in {place}; did you mean {nearest}?"))
+}
+
+fn text_value(key: &str, origin: &str, text: &str) -> (String, Value) {
+    (key.to_owned(), Value::new(Some(&origin.to_owned()), text))
+}
+
+/// Takes nested tables apart into settings by their whole name; an empty table that is no section stays, to be refused.
+fn flatten(prefix: &str, table: Map<String, Value>, flat: &mut BTreeMap<String, Value>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        match value.kind {
+            ValueKind::Table(inner) if !inner.is_empty() => flatten(&key, inner, flat),
+            ValueKind::Table(_) if CATALOGUE.iter().any(|setting| setting.key.starts_with(&format!("{key}."))) => {}
+            _ => {
+                flat.insert(key, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The settings in force, written as a settings file.
+
+use std::fmt::Write as _;
+
+use config::{Value, ValueKind};
+
+use super::catalogue::{Kind, Setting};
+use super::layers::variable;
+use super::resolved::{Given, Resolved};
+use super::secret::mask;
+
+/// Writes every setting with what it is for and where its value came from. What has no value is a comment.
+pub(super) fn to_toml(resolved: &Resolved) -> String {
+    let mut toml =
+        String::from("# The settings in force. Secrets are masked; the rest can be used as a settings file.\n");
+    let mut section = "";
+    // Bare names first, and tables of an array last: TOML gives everything to the section above it.
+    let (rules, plain): (Vec<_>, Vec<_>) = resolved.iter().partition(|(setting, _)| setting.kind == Kind::Rules);
+    let bare = plain.iter().filter(|(setting, _)| !setting.key.contains('.'));
+    let sections = plain.iter().filter(|(setting, _)| setting.key.contains('.'));
+    for (setting, given) in bare.chain(sections) {
+        let (head, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
+        if head != section {
+            section = head;
+            line(&mut toml, format_args!("\n[{section}]"));
+        }
+        line(&mut toml, format_args!("# {} ({})", setting.doc, variable(setting.key)));
+        match given {
+            Some((given, origin)) => {
+                let source = if *origin == "default" { String::new() } else { format!("  # from {origin}") };
+                line(&mut toml, format_args!("{name} = {}{source}", written(setting, given)));
+            }
+            None => line(&mut toml, format_args!("# {name} is not set")),
+        }
+    }
+    for (_, given) in rules {
+        if let Some((Given::Rules(rules), origin)) = given {
+            rules.iter().for_each(|rule| write_rule(&mut toml, rule, origin));
+        }
+    }
+    toml
+}
+
+fn written(setting: &Setting, given: &Given) -> String {
+    match given {
+        Given::Text(text) if setting.kind == Kind::SecretText => quoted(&mask(text)),
+        Given::Text(text) => quoted(text),
+        Given::Number(number) => number.to_string(),
+        Given::Flag(flag) => flag.to_string(),
+        Given::Rules(_) => String::new(),
+    }
+}
+
+fn write_rule(toml: &mut String, rule: &Value, origin: &str) {
+    line(toml, format_args!("\n[[alerts.rules]]  # from {origin}"));
+    if let ValueKind::Table(table) = &rule.kind {
+        let mut fields: Vec<_> = table.iter().collect();
+        fields.sort_by_key(|(name, _)| *name);
+        for (name, value) in fields {
+            line(toml, format_args!("{name} = {}", quoted(&value.kind.to_string())));
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn line(toml: &mut String, text: std::fmt::Arguments<'_>) {
+    writeln!(toml, "{text}").expect("a String takes everything");
+}

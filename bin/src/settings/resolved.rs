@@ -1,0 +1,168 @@
+//! What every setting is in the end, checked against its kind, with where it came from.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use config::{Value, ValueKind};
+
+use super::SettingsError;
+use super::catalogue::{CATALOGUE, Kind, Setting};
+use super::secret::mask;
+
+/// A setting as it was given.
+pub(super) struct Sourced {
+    pub(super) setting: &'static Setting,
+    /// The file, the variable or the flag; `default` where nobody gave it.
+    pub(super) origin: String,
+    pub(super) kind: ValueKind,
+}
+
+/// What a setting is, after its kind.
+#[derive(Debug, Clone)]
+pub(super) enum Given {
+    Text(String),
+    Number(u64),
+    Flag(bool),
+    Rules(Vec<Value>),
+}
+
+/// Every setting that has a value.
+#[derive(Debug, Clone)]
+pub(super) struct Resolved(BTreeMap<&'static str, (Given, String)>);
+
+impl Resolved {
+    /// Checks each value against the kind of its setting.
+    pub(super) fn new(values: impl Iterator<Item = Sourced>) -> Result<Self, SettingsError> {
+        let checked = values.map(|Sourced { setting, origin, kind }| {
+            let given = read(setting.kind, &kind)
+                .map_err(|fault| fault_of(setting, &origin, &shown(setting, &kind), &fault))?;
+            Ok((setting.key, (given, origin)))
+        });
+        checked.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Returns a text that always has a value.
+    pub(super) fn text(&self, key: &'static str) -> String {
+        self.optional(key).expect("a setting with a default always has a value")
+    }
+
+    /// Returns a text, if there is one.
+    pub(super) fn optional(&self, key: &'static str) -> Option<String> {
+        match self.given(key) {
+            Some(Given::Text(text)) => Some(text.clone()),
+            Some(Given::Number(_) | Given::Flag(_) | Given::Rules(_)) | None => None,
+        }
+    }
+
+    /// Returns a number that always has a value.
+    pub(super) fn number(&self, key: &'static str) -> u64 {
+        match self.given(key) {
+            Some(Given::Number(number)) => *number,
+            Some(Given::Text(_) | Given::Flag(_) | Given::Rules(_)) | None => {
+                unreachable!("{key} is a number by the catalogue")
+            }
+        }
+    }
+
+    /// Returns a number of things.
+    pub(super) fn count(&self, key: &'static str) -> usize {
+        usize::try_from(self.number(key)).unwrap_or(usize::MAX)
+    }
+
+    /// Returns a time that is set in milliseconds.
+    pub(super) fn millis(&self, key: &'static str) -> Duration {
+        Duration::from_millis(self.number(key))
+    }
+
+    /// Returns a flag that always has a value.
+    pub(super) fn flag(&self, key: &'static str) -> bool {
+        matches!(self.given(key), Some(Given::Flag(true)))
+    }
+
+    /// Returns the tables of the alert rules.
+    pub(super) fn rules(&self) -> &[Value] {
+        match self.given("alerts.rules") {
+            Some(Given::Rules(rules)) => rules,
+            Some(Given::Text(_) | Given::Number(_) | Given::Flag(_)) | None => &[],
+        }
+    }
+
+    /// Says whether somebody gave this setting, also where that is the default.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|(_, origin)| origin != "default")
+    }
+
+    /// Returns every setting with what it is and where that came from, in the order of the catalogue.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static Setting, Option<(&Given, &str)>)> {
+        let given = |setting: &Setting| self.0.get(setting.key).map(|(given, origin)| (given, origin.as_str()));
+        CATALOGUE.iter().map(move |setting| (setting, given(setting)))
+    }
+
+    /// Says that what a setting was given is not right.
+    pub(super) fn fault(&self, key: &'static str, fault: impl AsRef<str>) -> SettingsError {
+        let setting = super::catalogue::find(key).expect("a setting of ours is in the catalogue");
+        let (value, origin) = match self.0.get(key) {
+            Some((Given::Text(text), origin)) => (quoted(setting, text), origin.as_str()),
+            Some((Given::Number(_) | Given::Flag(_) | Given::Rules(_), origin)) => (String::new(), origin.as_str()),
+            None => (String::new(), "default"),
+        };
+        fault_of(setting, origin, &value, fault.as_ref())
+    }
+
+    fn given(&self, key: &'static str) -> Option<&Given> {
+        debug_assert!(super::catalogue::find(key).is_some(), "{key} is in the catalogue");
+        self.0.get(key).map(|(given, _)| given)
+    }
+}
+
+fn fault_of(setting: &Setting, origin: &str, value: &str, fault: &str) -> SettingsError {
+    SettingsError(format!("the setting {}{value}, from {origin}, {fault}", setting.key))
+}
+
+fn quoted(setting: &Setting, text: &str) -> String {
+    let shown = if setting.kind == Kind::SecretText { mask(text) } else { text.to_owned() };
+    format!(" = {shown:?}")
+}
+
+fn shown(setting: &Setting, kind: &ValueKind) -> String {
+    match kind {
+        ValueKind::String(text) => quoted(setting, text),
+        ValueKind::Boolean(_) | ValueKind::I64(_) | ValueKind::U64(_) | ValueKind::I128(_) | ValueKind::U128(_) => {
+            format!(" = {kind}")
+        }
+        ValueKind::Float(_) | ValueKind::Nil | ValueKind::Table(_) | ValueKind::Array(_) => String::new(),
+    }
+}
+
+/// Reads a value of a file, or a text of the environment, a flag or the defaults, as what its setting may be.
+fn read(kind: Kind, value: &ValueKind) -> Result<Given, String> {
+    match (kind, value) {
+        (Kind::Text | Kind::SecretText, ValueKind::String(text)) if !text.is_empty() => Ok(Given::Text(text.clone())),
+        (Kind::Text | Kind::SecretText, _) => Err("must be a text that is not empty".to_owned()),
+        (Kind::Choice(choices), ValueKind::String(text)) if choices.contains(&text.as_str()) => {
+            Ok(Given::Text(text.clone()))
+        }
+        (Kind::Choice(choices), _) => Err(format!("must be one of {}", choices.join(", "))),
+        (Kind::Flag, ValueKind::Boolean(flag)) => Ok(Given::Flag(*flag)),
+        (Kind::Flag, ValueKind::String(text)) if text == "true" || text == "false" => Ok(Given::Flag(text == "true")),
+        (Kind::Flag, _) => Err("must be true or false".to_owned()),
+        (Kind::Number(min, max), value) => {
+            let number = match value {
+                ValueKind::I64(number) => u64::try_from(*number).ok(),
+                ValueKind::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+                _ => None,
+            };
+            let number = number.filter(|number| (min..=max).contains(number));
+            number.map(Given::Number).ok_or_else(|| format!("must be a whole number from {min} to {max}"))
+        }
+        (Kind::Threshold, ValueKind::String(text)) => Ok(Given::Text(text.clone())),
+        (Kind::Threshold, ValueKind::I64(number)) => Ok(Given::Text(number.to_string())),
+        (Kind::Threshold, ValueKind::Float(_)) => {
+            Err("must not be a TOML float, which holds decimals inexactly: write it as a string, as in \"10000.50\""
+                .to_owned())
+        }
+        (Kind::Threshold, _) => Err("must be a decimal, as an integer or as a string, or \"none\"".to_owned()),
+        (Kind::Rules, ValueKind::Array(rules)) => Ok(Given::Rules(rules.clone())),
+        (Kind::Rules, _) => Err("must be given as [[alerts.rules]] tables".to_owned()),
+    }
+}

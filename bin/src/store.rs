@@ -1,0 +1,85 @@
+//! The configured database, opened.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use tallyhouse_core::ports::RecordRepository;
+use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
+use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
+use tempfile::TempDir;
+
+use crate::clock::SystemClock;
+use crate::settings::{DatabaseUrl, Settings};
+
+/// An open database.
+pub(crate) struct Store {
+    /// The port to it.
+    pub(crate) repository: Arc<dyn RecordRepository>,
+    /// How many batches it commits at once.
+    pub(crate) writers: usize,
+    migrated: Vec<String>,
+    /// Holds a temporary database; it goes when this is dropped.
+    _temporary: Option<TempDir>,
+}
+
+/// What to do about tables that are missing or old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schema {
+    /// Bring them up to date.
+    Migrate,
+    /// Refuse: a command that reads changes nothing.
+    Check,
+}
+
+impl Store {
+    /// Opens the configured database.
+    ///
+    /// # Errors
+    /// It can't be used; the error says what to do about it.
+    pub(crate) async fn open(settings: &Settings, schema: Schema) -> anyhow::Result<Self> {
+        match &settings.database {
+            DatabaseUrl::Sqlite(path) => {
+                if schema == Schema::Check && !path.exists() {
+                    bail!("there is no database {}; serve or import makes one, or name another", settings.database);
+                }
+                Self::sqlite(SqliteSettings { path: path.clone(), ..settings.sqlite.clone() }, schema, None).await
+            }
+            DatabaseUrl::Temporary => {
+                let folder = tempfile::Builder::new().prefix("tallyhouse-").tempdir();
+                let folder = folder.context("a temporary folder for the database can't be made")?;
+                let path = folder.path().join("tallyhouse.db");
+                // It is always new: nothing else can have migrated it.
+                Self::sqlite(SqliteSettings { path, ..settings.sqlite.clone() }, Schema::Migrate, Some(folder)).await
+            }
+            DatabaseUrl::Postgres(url) => {
+                Self::postgres(PostgresSettings { url: url.clone(), ..settings.postgres.clone() }, schema)
+                    .await
+                    .with_context(|| format!("the database {} can't be used", settings.database))
+            }
+        }
+    }
+
+    /// Returns the migrations that were applied when it was opened.
+    pub(crate) fn migrated(&self) -> &[String] {
+        &self.migrated
+    }
+
+    async fn sqlite(settings: SqliteSettings, schema: Schema, temporary: Option<TempDir>) -> anyhow::Result<Self> {
+        let repository = SqliteRepository::open(settings, Arc::new(SystemClock::start())).await?;
+        let migrated = match schema {
+            Schema::Migrate => repository.migrate().await?,
+            Schema::Check => repository.check_schema().await.map(|()| Vec::new())?,
+        };
+        Ok(Self { repository: Arc::new(repository), writers: 1, migrated, _temporary: temporary })
+    }
+
+    async fn postgres(settings: PostgresSettings, schema: Schema) -> anyhow::Result<Self> {
+        let writers = usize::try_from(settings.writers)?;
+        let repository = PostgresRepository::new(settings);
+        let migrated = match schema {
+            Schema::Migrate => repository.migrate().await?,
+            Schema::Check => repository.check_schema().await.map(|()| Vec::new())?,
+        };
+        Ok(Self { repository: Arc::new(repository), writers, migrated, _temporary: None })
+    }
+}
