@@ -1,0 +1,194 @@
+//! Where Redis is: one server, a master that sentinels know, or a cluster.
+
+use std::fs;
+use std::sync::Arc;
+
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::io::tcp::TcpSettings;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates, TlsMode};
+use std::time::Duration;
+
+use crate::error::RedisSetupError;
+use crate::settings::RedisSettings;
+
+/// An address that was understood; connecting comes later.
+#[derive(Clone)]
+pub(crate) enum Address {
+    /// One server.
+    Server(Client),
+    /// Whichever server the sentinels call the master of a service.
+    Sentinel(Arc<SentinelAddress>),
+    /// The nodes by which a cluster is found.
+    Cluster(Vec<ConnectionInfo>, Option<TlsCertificates>),
+}
+
+/// How to ask sentinels for a master, and how to speak to it.
+pub(crate) struct SentinelAddress {
+    sentinels: Vec<ConnectionAddr>,
+    service: String,
+    /// Login and database of the master.
+    master: ConnectionInfo,
+    /// Login of the sentinels themselves.
+    username: Option<String>,
+    password: Option<String>,
+    certificates: Option<TlsCertificates>,
+}
+
+impl Address {
+    /// Reads the URL and the certificates.
+    pub(crate) fn new(settings: &RedisSettings) -> Result<Self, RedisSetupError> {
+        let certificates = match &settings.ca_file {
+            None => None,
+            Some(file) => Some(TlsCertificates {
+                client_tls: None,
+                root_cert: Some(fs::read(file).map_err(RedisSetupError::CaFile)?),
+            }),
+        };
+        let (scheme, rest) = settings.url.split_once("://").ok_or(RedisSetupError::Url("must have a scheme"))?;
+        match scheme {
+            "redis" | "rediss" | "unix" => Ok(Self::Server(client(&settings.url, certificates.as_ref())?)),
+            "redis+sentinel" => sentinel("redis", rest, certificates),
+            "rediss+sentinel" => sentinel("rediss", rest, certificates),
+            "redis+cluster" => cluster("redis", rest, certificates),
+            "rediss+cluster" => cluster("rediss", rest, certificates),
+            _ => Err(RedisSetupError::Url(
+                "must begin with redis://, rediss://, unix://, or redis+sentinel://, redis+cluster:// (rediss+…)",
+            )),
+        }
+    }
+}
+
+impl SentinelAddress {
+    /// Builds a client that asks the sentinels anew.
+    pub(crate) fn client(&self) -> redis::RedisResult<SentinelClient> {
+        let addresses = self.sentinels.iter().cloned();
+        let mut builder = SentinelClientBuilder::new(addresses, &self.service, SentinelServerType::Master)?
+            .set_client_to_redis_tcp_settings(tcp_settings())
+            .set_client_to_sentinel_tcp_settings(tcp_settings());
+        if matches!(self.master.addr(), ConnectionAddr::TcpTls { .. }) {
+            builder =
+                builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
+        }
+        if let Some(certificates) = &self.certificates {
+            builder = builder
+                .set_client_to_redis_certificates(certificates.clone())
+                .set_client_to_sentinel_certificates(certificates.clone());
+        }
+        let login = self.master.redis_settings();
+        builder = builder.set_client_to_redis_db(login.db());
+        if let Some(username) = login.username() {
+            builder = builder.set_client_to_redis_username(username);
+        }
+        if let Some(password) = login.password() {
+            builder = builder.set_client_to_redis_password(password);
+        }
+        if let Some(username) = &self.username {
+            builder = builder.set_client_to_sentinel_username(username);
+        }
+        if let Some(password) = &self.password {
+            builder = builder.set_client_to_sentinel_password(password);
+        }
+        builder.build()
+    }
+}
+
+/// Builds a client of a cluster.
+pub(crate) fn cluster_client(
+    nodes: &[ConnectionInfo],
+    certificates: Option<&TlsCertificates>,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+) -> redis::RedisResult<ClusterClient> {
+    let mut builder = ClusterClientBuilder::new(nodes.iter().cloned())
+        // The library would repeat commands whose answer was lost, too. So not even a redirection is followed by
+        // itself: the caller's next attempt goes by the new map of the slots.
+        .retries(0)
+        .tcp_settings(tcp_settings())
+        .connection_timeout(connect_timeout)
+        .response_timeout(response_timeout);
+    if let Some(certificates) = certificates {
+        builder = builder.certs(certificates.clone());
+    }
+    builder.build()
+}
+
+fn sentinel(scheme: &str, rest: &str, certificates: Option<TlsCertificates>) -> Result<Address, RedisSetupError> {
+    let parts = Parts::split(rest);
+    let (service, db) = parts.path.split_once('/').unwrap_or((parts.path, ""));
+    if service.is_empty() {
+        return Err(RedisSetupError::Url("must name the service of the sentinels: redis+sentinel://host:port/service"));
+    }
+    let sentinels = parts.hosts.split(',').map(|host| connection_info(&format!("{scheme}://{host}")));
+    let (mut username, mut password) = (None, None);
+    for (name, value) in url::form_urlencoded::parse(parts.query.as_bytes()) {
+        match &*name {
+            "sentinel_username" => username = Some(value.into_owned()),
+            "sentinel_password" => password = Some(value.into_owned()),
+            _ => return Err(RedisSetupError::Url("has an unknown parameter after the question mark")),
+        }
+    }
+    Ok(Address::Sentinel(Arc::new(SentinelAddress {
+        sentinels: sentinels.map(|info| Ok(info?.addr().clone())).collect::<Result<_, RedisSetupError>>()?,
+        service: service.to_owned(),
+        // The host is never used: the library reads login and database from a whole URL only.
+        master: connection_info(&format!("{scheme}://{}127.0.0.1/{db}", parts.login))?,
+        username,
+        password,
+        certificates,
+    })))
+}
+
+fn cluster(scheme: &str, rest: &str, certificates: Option<TlsCertificates>) -> Result<Address, RedisSetupError> {
+    let parts = Parts::split(rest);
+    if !matches!(parts.path, "" | "0") {
+        return Err(RedisSetupError::Url("must name no database but 0: a cluster has no other"));
+    }
+    let nodes = parts.hosts.split(',').map(|host| connection_info(&format!("{scheme}://{}{host}", parts.login)));
+    let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+    let no_time = Duration::from_secs(1);
+    cluster_client(&nodes, certificates.as_ref(), no_time, no_time).map_err(RedisSetupError::Address)?;
+    Ok(Address::Cluster(nodes, certificates))
+}
+
+fn client(url: &str, certificates: Option<&TlsCertificates>) -> Result<Client, RedisSetupError> {
+    let info = connection_info(url)?;
+    let client = match certificates {
+        Some(certificates) if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) => {
+            Client::build_with_tls(info, certificates.clone())
+        }
+        _ => Client::open(info),
+    };
+    client.map_err(RedisSetupError::Address)
+}
+
+fn connection_info(url: &str) -> Result<ConnectionInfo, RedisSetupError> {
+    let info = url.into_connection_info().map_err(RedisSetupError::Address)?;
+    Ok(info.set_tcp_settings(tcp_settings()))
+}
+
+fn tcp_settings() -> TcpSettings {
+    // Small commands follow each other closely here; held back, each would wait for the last one's acknowledgement.
+    TcpSettings::default().set_nodelay(true)
+}
+
+/// The parts of a URL with several hosts, which no general parser takes.
+struct Parts<'a> {
+    /// User and password with the `@`, or nothing.
+    login: &'a str,
+    hosts: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn split(rest: &'a str) -> Self {
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+        Self { login, hosts, path, query }
+    }
+}
+
+#[cfg(test)]
+mod tests;

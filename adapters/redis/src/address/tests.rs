@@ -1,0 +1,58 @@
+use super::*;
+
+fn parse(url: &str) -> Result<Address, RedisSetupError> {
+    Address::new(&RedisSettings::new(url))
+}
+
+#[track_caller]
+fn check_refused(url: &str) {
+    let error = parse(url).err().expect(url);
+    assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[test]
+fn one_server_has_its_login_database_and_tls() {
+    let Ok(Address::Server(client)) = parse("rediss://ann:s%40cret@example.org:7000/3") else { panic!("one server") };
+    let info = client.get_connection_info();
+    assert!(matches!(info.addr(), ConnectionAddr::TcpTls { host, port: 7000, .. } if host == "example.org"));
+    assert!(info.tcp_settings().nodelay());
+    let login = info.redis_settings();
+    assert_eq!((login.username(), login.password(), login.db()), (Some("ann"), Some("s@cret"), 3));
+}
+
+#[test]
+fn sentinels_have_hosts_a_service_and_logins() {
+    let url = "redis+sentinel://ann:s%40cret@a:1,b:2/tallies/4?sentinel_username=eve&sentinel_password=p%26q";
+    let Ok(Address::Sentinel(address)) = parse(url) else { panic!("sentinels") };
+    assert_eq!(address.sentinels, [ConnectionAddr::Tcp("a".into(), 1), ConnectionAddr::Tcp("b".into(), 2)]);
+    assert_eq!(address.service, "tallies");
+    let login = address.master.redis_settings();
+    assert_eq!((login.username(), login.password(), login.db()), (Some("ann"), Some("s@cret"), 4));
+    assert_eq!((address.username.as_deref(), address.password.as_deref()), (Some("eve"), Some("p&q")));
+    assert!(address.client().is_ok());
+}
+
+#[test]
+fn a_cluster_has_nodes_with_one_login() {
+    let Ok(Address::Cluster(nodes, _)) = parse("redis+cluster://ann:pw@a:1,b:2") else { panic!("a cluster") };
+    assert_eq!(nodes.len(), 2);
+    assert!(nodes.iter().all(|node| node.redis_settings().password() == Some("pw")));
+    assert_eq!(*nodes[1].addr(), ConnectionAddr::Tcp("b".into(), 2));
+}
+
+#[test]
+fn what_is_not_understood_is_refused_without_a_secret_in_the_words() {
+    for url in [
+        "",
+        "localhost:6379",
+        "http://ann:secret@localhost",
+        "redis://ann:secret@localhost:port",
+        "redis://ann:secret@localhost/x",
+        "redis+sentinel://ann:secret@localhost:1",
+        "redis+sentinel://ann:secret@localhost:1/tallies?password=secret",
+        "redis+cluster://ann:secret@localhost:1/2",
+        "redis+cluster://",
+    ] {
+        check_refused(url);
+    }
+}

@@ -1,0 +1,111 @@
+//! Refused payloads, in a stream that keeps them until somebody repairs, replays or drops them.
+
+use async_trait::async_trait;
+use redis::aio::ConnectionLike;
+use redis::{Cmd, RedisResult, Value, cmd, pipe};
+use tallyhouse_core::Timestamp;
+use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind, RefusalReason};
+
+use crate::client::RedisClient;
+use crate::entry::{Entry, is_entry_id};
+use crate::error::port_error;
+
+/// The stream `<prefix>:dead-letters`.
+#[derive(Debug, Clone)]
+pub struct RedisDeadLetters {
+    client: RedisClient,
+}
+
+impl RedisDeadLetters {
+    /// Uses the stream under the client's prefix.
+    #[must_use]
+    pub fn new(client: &RedisClient) -> Self {
+        Self { client: client.clone() }
+    }
+
+    async fn range(&self, start: &str, end: &str, limit: usize) -> RedisResult<Vec<DeadLetter>> {
+        let key = &self.client.keys().dead_letters;
+        let mut command = cmd("XRANGE");
+        command.arg(key).arg(start).arg(end).arg("COUNT").arg(limit);
+        let entries: Value = command.query_async(&mut self.client.shared()).await?;
+        Ok(Entry::read_all(entries)?.into_iter().map(dead_letter).collect())
+    }
+}
+
+#[async_trait]
+impl DeadLetters for RedisDeadLetters {
+    async fn list(&self, after: Option<String>, limit: usize) -> Result<Vec<DeadLetter>, PortError> {
+        const WHAT: &str = "listing the dead letters";
+        let start = match after {
+            None => "-".to_owned(),
+            Some(id) if is_entry_id(&id) => format!("({id}"),
+            Some(_) => return Err(PortError::new(PortErrorKind::Misuse, WHAT, "the id was never handed out")),
+        };
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.range(&start, "+", limit).await.map_err(|error| port_error(WHAT, error))
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<DeadLetter>, PortError> {
+        if !is_entry_id(id) {
+            return Ok(None);
+        }
+        let found = self.range(id, id, 1).await;
+        found.map(|letters| letters.into_iter().next()).map_err(|error| port_error("finding a dead letter", error))
+    }
+
+    async fn remove(&self, id: &str) -> Result<bool, PortError> {
+        if !is_entry_id(id) {
+            return Ok(false);
+        }
+        let removed: RedisResult<u64> =
+            cmd("XDEL").arg(&self.client.keys().dead_letters).arg(id).query_async(&mut self.client.shared()).await;
+        removed.map(|count| count > 0).map_err(|error| port_error("removing a dead letter", error))
+    }
+}
+
+/// A dead letter to be.
+pub(crate) struct Refusal {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) reason: RefusalReason,
+    pub(crate) detail: String,
+    pub(crate) origin: &'static str,
+    pub(crate) at: Timestamp,
+}
+
+impl Refusal {
+    /// Adds the five values, in the order of the scripts.
+    pub(crate) fn add_to(&self, args: &mut Cmd) {
+        args.arg(&self.payload).arg(self.reason.name()).arg(&self.detail).arg(self.origin).arg(self.at.to_string());
+    }
+}
+
+/// Writes dead letters, in one round trip.
+pub(crate) async fn write<'a>(
+    link: &mut (impl ConnectionLike + Send),
+    key: &str,
+    refusals: impl Iterator<Item = &'a Refusal>,
+) -> RedisResult<()> {
+    let mut pipeline = pipe();
+    for refusal in refusals {
+        let at = refusal.at.to_string();
+        let fields: [(&str, &[u8]); 5] = [
+            ("payload", &refusal.payload),
+            ("reason", refusal.reason.name().as_bytes()),
+            ("detail", refusal.detail.as_bytes()),
+            ("origin", refusal.origin.as_bytes()),
+            ("at", at.as_bytes()),
+        ];
+        pipeline.cmd("XADD").arg(key).arg("*").arg(&fields).ignore();
+    }
+    pipeline.query_async(link).await
+}
+
+fn dead_letter(mut entry: Entry) -> DeadLetter {
+    let mut text =
+        |name| entry.take(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let (reason, detail, origin, at) = (text("reason"), text("detail"), text("origin"), text("at"));
+    let payload = entry.take("payload").unwrap_or_default();
+    DeadLetter { id: entry.id, payload, reason, detail, origin, at }
+}

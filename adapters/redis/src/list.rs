@@ -1,0 +1,224 @@
+//! Records from a list that producers push to on the left, taken from the right.
+//!
+//! An element is never only in this process: `BLMOVE` wakes us with one, a script moves more, both into a list of our
+//! own, and only what is settled leaves that list. Consumers keep each other's leases in view; what a silent one holds
+//! goes back to the records. A connection in doubt is thrown away, and the next one begins by comparing our list with
+//! what we know of.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use async_trait::async_trait;
+use redis::{RedisResult, cmd};
+use tallyhouse_core::ports::{Clock, Delivery, PortError, RecordSource, Settlement};
+use tokio::sync::RwLock;
+use tokio::time::sleep;
+
+use crate::client::RedisClient;
+use crate::error::{is_out_of_memory, port_error};
+use crate::link::Link;
+use crate::script::Script;
+use heartbeat::Heartbeat;
+use held::{Held, Standing};
+
+mod heartbeat;
+mod held;
+mod settle;
+
+/// How the source is called in logs and dead letters.
+const NAME: &str = "list";
+
+/// A move stops at about this many bytes, so that large payloads do not add up to a large batch.
+const MOVE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+static JOIN: Script = Script::new(include_str!("list/join.lua"));
+static MOVE: Script = Script::new(include_str!("list/move.lua"));
+
+/// Records from the list `<prefix>:records`.
+///
+/// Within the runtime of the first call a small task keeps this consumer's lease alive until the source is dropped.
+pub struct RedisListSource {
+    consumer: Arc<Consumer>,
+    reader: tokio::sync::Mutex<Reader>,
+    heartbeat: OnceLock<Heartbeat>,
+}
+
+/// What the heartbeat shares with the source.
+struct Consumer {
+    client: RedisClient,
+    clock: Arc<dyn Clock>,
+    held: Mutex<Held>,
+    /// Held by each settling for reading, and for writing while our list is compared with what we know of.
+    settling: RwLock<()>,
+}
+
+/// What only one call of `receive` at a time uses.
+#[derive(Default)]
+struct Reader {
+    /// The connection that blocks. A call takes it away while it uses it: when the call is cancelled or fails, the
+    /// connection is closed, and the next one begins with a sweep.
+    link: Option<Link>,
+    /// Whether the last call found more than one element: then there may be more, without waiting.
+    backlog: bool,
+}
+
+impl RedisListSource {
+    /// Makes a source; nothing is connected yet.
+    #[must_use]
+    pub fn new(client: &RedisClient, clock: Arc<dyn Clock>) -> Self {
+        let consumer =
+            Consumer { client: client.clone(), clock, held: Mutex::new(Held::new()), settling: RwLock::default() };
+        Self { consumer: Arc::new(consumer), reader: tokio::sync::Mutex::default(), heartbeat: OnceLock::new() }
+    }
+
+    async fn try_receive(&self, reader: &mut Reader, max: usize) -> RedisResult<Vec<Delivery>> {
+        let (mut link, is_new) = match reader.link.take() {
+            Some(link) => (link, false),
+            None => (self.consumer.connect().await?, true),
+        };
+        if is_new || !self.consumer.held().is_well() {
+            self.consumer.enter(&mut link).await?;
+            self.heartbeat.get_or_init(|| Heartbeat::start(Arc::clone(&self.consumer)));
+        }
+        let mut deliveries = Vec::new();
+        if std::mem::take(&mut reader.backlog) {
+            deliveries = self.consumer.take(&mut link, max, Vec::new()).await?;
+        }
+        if deliveries.is_empty() {
+            deliveries = self.consumer.wait_and_take(&mut link, max).await?;
+        }
+        reader.backlog = deliveries.len() > 1;
+        reader.link = Some(link);
+        Ok(deliveries)
+    }
+}
+
+#[async_trait]
+impl RecordSource for RedisListSource {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn receive(&self, max: usize) -> Result<Vec<Delivery>, PortError> {
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        let mut reader = self.reader.lock().await;
+        let result = self.try_receive(&mut reader, max).await;
+        result.map_err(|error| port_error("receiving from the list of records", error))
+    }
+
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), PortError> {
+        let result = self.consumer.settle(settlements).await;
+        result.map_err(|error| port_error("settling elements of the list of records", error))
+    }
+}
+
+impl fmt::Debug for RedisListSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisListSource").field("client", &self.consumer.client).finish_non_exhaustive()
+    }
+}
+
+impl Consumer {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self) -> RedisResult<Link> {
+        let connector = self.client.connector();
+        connector.cool_down().await;
+        connector.connect(self.client.blocking_timeout()).await
+    }
+
+    /// Makes sure that we are one of the consumers, and that our list holds nothing that we do not know of.
+    async fn enter(&self, link: &mut Link) -> RedisResult<()> {
+        if self.held().standing == Standing::Joined {
+            self.beat(link).await?;
+        }
+        if self.held().standing == Standing::Joined {
+            return self.sweep(link).await;
+        }
+        let (name, former) = {
+            let mut held = self.held();
+            held.rename();
+            (Arc::clone(&held.name), held.former.clone())
+        };
+        let lease_ms = self.lease_ms();
+        JOIN.run::<()>(link, &[&self.client.keys().consumers], |args| {
+            args.arg(&*name).arg(lease_ms).arg(former.as_deref().unwrap_or_default());
+        })
+        .await?;
+        let mut held = self.held();
+        held.former = None;
+        held.standing = Standing::Joined;
+        Ok(())
+    }
+
+    /// Gives back what lies in our list without our knowing.
+    async fn sweep(&self, link: &mut Link) -> RedisResult<()> {
+        let _nothing_is_settled = self.settling.write().await;
+        let key = {
+            let mut held = self.held();
+            held.suspect = false;
+            self.client.keys().processing(&held.name)
+        };
+        let list: Vec<Vec<u8>> = cmd("LRANGE").arg(&key).arg(0).arg(-1).query_async(link).await?;
+        let strays = self.held().strays(list);
+        if !strays.is_empty() {
+            tracing::info!(elements = strays.len(), "giving back elements whose move or removal is in doubt");
+            self.give_back(link, &key, &strays).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_and_take(&self, link: &mut Link, max: usize) -> RedisResult<Vec<Delivery>> {
+        let keys = self.client.keys();
+        let block = self.client.settings().block;
+        let mut wake = cmd("BLMOVE");
+        wake.arg(&keys.records).arg(keys.processing(&self.held().name)).arg("RIGHT").arg("LEFT");
+        wake.arg(block.as_secs_f64());
+        match wake.query_async::<Option<Vec<u8>>>(link).await {
+            Ok(None) => Ok(Vec::new()),
+            Ok(Some(first)) => self.take(link, max, vec![first]).await,
+            // At its `maxmemory` the server takes no blocking move, and an empty list stays empty: nobody can push.
+            Err(error) if is_out_of_memory(&error) => {
+                let deliveries = self.take(link, max, Vec::new()).await?;
+                if deliveries.is_empty() {
+                    sleep(block).await;
+                }
+                Ok(deliveries)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes what is there without waiting, behind what was taken before.
+    async fn take(&self, link: &mut Link, max: usize, mut payloads: Vec<Vec<u8>>) -> RedisResult<Vec<Delivery>> {
+        let keys = self.client.keys();
+        let (name, expected) = {
+            let held = self.held();
+            (Arc::clone(&held.name), held.len() + payloads.len())
+        };
+        let wanted = max - payloads.len();
+        let script_keys = [&*keys.records, &keys.processing(&name), &keys.consumers];
+        let (length, moved): (i64, Vec<Vec<u8>>) = MOVE
+            .run(link, &script_keys, |args| {
+                args.arg(&*name).arg(wanted).arg(MOVE_BYTES_MAX);
+            })
+            .await?;
+        let mut held = self.held();
+        let Ok(length) = usize::try_from(length) else {
+            // What was taken before lies in a list that is not ours any more; whoever sweeps it, gives it back.
+            held.standing = Standing::Lapsed;
+            return Ok(Vec::new());
+        };
+        held.suspect |= length > expected + moved.len();
+        payloads.extend(moved);
+        Ok(payloads.into_iter().map(|payload| held.take(payload)).collect())
+    }
+
+    fn lease_ms(&self) -> u64 {
+        u64::try_from(self.client.settings().lease.as_millis()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,11 @@
+-- Puts elements of the consumer's list (KEYS[1]) into the dead letters (KEYS[2]) and removes them, as far as they are
+-- still there: what was taken over meanwhile is refused by its new holder. ARGV: payload, reason, detail, origin, at.
+redis.call('PERSIST', KEYS[1])
+for i = 1, #ARGV, 5 do
+    if redis.call('LPOS', KEYS[1], ARGV[i], 'RANK', -1) then
+        redis.call('XADD', KEYS[2], '*', 'payload', ARGV[i], 'reason', ARGV[i + 1], 'detail', ARGV[i + 2],
+            'origin', ARGV[i + 3], 'at', ARGV[i + 4])
+        redis.call('LREM', KEYS[1], -1, ARGV[i])
+    end
+end
+return #ARGV / 5

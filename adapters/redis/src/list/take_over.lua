@@ -1,0 +1,25 @@
+-- Puts what the silent consumer ARGV[1] holds (KEYS[2]) back to the right end of the records (KEYS[3]), the oldest
+-- outermost. The consumer stays among the consumers (KEYS[1]) for ARGV[2] ms, because a blocking move of its own may
+-- still be under way. Returns how many elements there were.
+redis.call('PERSIST', KEYS[1])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local score = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or now + 1)
+if score > now then
+    return 0
+end
+local moved = 0
+while true do
+    local taken = redis.call('LPOP', KEYS[2], 256)
+    if not taken or #taken == 0 then
+        break
+    end
+    redis.call('RPUSH', KEYS[3], unpack(taken))
+    moved = moved + #taken
+end
+if score >= 0 or moved > 0 then
+    redis.call('ZADD', KEYS[1], -now, ARGV[1])
+elseif -score < now - ARGV[2] then
+    redis.call('ZREM', KEYS[1], ARGV[1])
+end
+return moved

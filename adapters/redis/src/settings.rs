@@ -1,0 +1,65 @@
+//! What a user can set.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to reach Redis, and how to use it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// Where: `redis://user:secret@host:port/db`, `rediss://…` for TLS, `unix:///path`,
+    /// `redis+sentinel://user:secret@host:port,host:port/service/db?sentinel_username=…&sentinel_password=…`, or
+    /// `redis+cluster://user:secret@host:port,host:port`; these two with `rediss+…` for TLS.
+    pub url: String,
+    /// What every key and channel begins with; `tallyhouse` by default.
+    pub prefix: String,
+    /// Whether messages are also added to a stream beside their channel; off by default.
+    pub durable: bool,
+    /// About how many messages such a stream keeps; 100,000 by default.
+    pub durable_max_len: u64,
+    /// PEM file with the authorities that may have signed the server's certificate; by default those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// How long a connection may take to be made; 2 s by default.
+    pub connect_timeout: Duration,
+    /// How long an answer may take, beyond what the command itself waits; 3 s by default.
+    pub response_timeout: Duration,
+    /// How long one call waits at the server for a payload; 2 s by default. It is also how late a source may notice
+    /// what is not a payload, e.g. an abandoned entry.
+    pub block: Duration,
+    /// How long a consumer may be silent before others take over what it holds; 10 s by default.
+    pub lease: Duration,
+}
+
+impl RedisSettings {
+    /// The defaults, with this URL.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), ..Self::default() }
+    }
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        Self {
+            url: "redis://127.0.0.1:6379".to_owned(),
+            prefix: "tallyhouse".to_owned(),
+            durable: false,
+            durable_max_len: 100_000,
+            ca_file: None,
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(3),
+            block: Duration::from_secs(2),
+            lease: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Debug for RedisSettings {
+    /// Leaves out the URL: it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisSettings")
+            .field("prefix", &self.prefix)
+            .field("durable", &self.durable)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,14 @@
+-- Puts entries of the stream (KEYS[1]) into the dead letters (KEYS[2]) and removes them, as far as they are still
+-- pending in the group ARGV[1]: the others were settled, or will be read again. ARGV: id, payload, reason, detail,
+-- origin, at.
+redis.call('PERSIST', KEYS[1])
+for i = 2, #ARGV, 6 do
+    local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)
+    if not pending.err and #pending > 0 then
+        redis.call('XADD', KEYS[2], '*', 'payload', ARGV[i + 1], 'reason', ARGV[i + 2], 'detail', ARGV[i + 3],
+            'origin', ARGV[i + 4], 'at', ARGV[i + 5])
+        redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
+        redis.call('XDEL', KEYS[1], ARGV[i])
+    end
+end
+return (#ARGV - 1) / 6

@@ -1,0 +1,200 @@
+//! What is particular to the list.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Connection, cmd};
+use tallyhouse_core::ports::{RecordSource, Verdict};
+use tallyhouse_redis::{RedisClient, RedisSettings};
+use tallyhouse_tests::redis_server::RedisServer;
+
+use crate::{list_source, open, payloads, quick, receive, settle, shared_server, until};
+
+/// A list under a prefix of its own.
+struct List {
+    client: RedisClient,
+    prefix: String,
+    link: Connection,
+}
+
+impl List {
+    fn fresh() -> Self {
+        Self::on(shared_server(), quick(&shared_server().url()))
+    }
+
+    fn on(server: &RedisServer, settings: RedisSettings) -> Self {
+        let prefix = settings.prefix.clone();
+        Self { client: open(settings), prefix, link: server.connection().unwrap() }
+    }
+
+    fn push(&mut self, payloads: &[String]) {
+        cmd("LPUSH").arg(format!("{}:records", self.prefix)).arg(payloads).exec(&mut self.link).unwrap();
+    }
+
+    fn consumers_key(&self) -> String {
+        format!("{0}:consumers:{{{0}:records}}", self.prefix)
+    }
+
+    fn consumers(&mut self) -> Vec<String> {
+        cmd("ZRANGE").arg(self.consumers_key()).arg(0).arg(-1).query(&mut self.link).unwrap()
+    }
+
+    fn processing_key(&self, consumer: &str) -> String {
+        format!("{0}:processing:{{{0}:records}}:{consumer}", self.prefix)
+    }
+
+    async fn kept(&self) -> (u64, u64) {
+        let figures = self.client.queues().await.unwrap();
+        (figures.list, figures.processing)
+    }
+}
+
+fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("p-{n}")).collect()
+}
+
+#[tokio::test]
+async fn equal_payloads_are_settled_one_by_one() {
+    let mut list = List::fresh();
+    list.push(&vec!["same".to_owned(); 50]);
+    let source = list_source(&list.client);
+    let deliveries = receive(&source, 30).await;
+    assert_eq!(list.kept().await, (20, 30));
+    settle(&source, &deliveries[..10], &Verdict::Done).await;
+    assert_eq!(list.kept().await, (20, 20));
+    settle(&source, &deliveries[10..15], &Verdict::Return).await;
+    assert_eq!(list.kept().await, (25, 15));
+    settle(&source, &deliveries, &Verdict::Done).await;
+    assert_eq!(list.kept().await, (25, 0));
+    settle(&source, &receive(&source, 25).await, &Verdict::Done).await;
+    assert_eq!(list.kept().await, (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_given_back_and_what_is_taken_over_comes_next_in_its_order() {
+    let mut list = List::fresh();
+    list.push(&numbered(9));
+    let (dying, heir) = (list_source(&list.client), list_source(&list.client));
+    let deliveries = receive(&dying, 6).await;
+    settle(&dying, &deliveries[3..], &Verdict::Return).await;
+    let again = receive(&dying, 3).await;
+    assert_eq!(payloads(&again), ["p-3", "p-4", "p-5"]);
+    drop(dying);
+    let mut link = shared_server().connection().unwrap();
+    let key = format!("{}:records", list.prefix);
+    // The heir's heartbeat takes over; it only has to be there.
+    let one = receive(&heir, 1).await;
+    until("all others are back", async || cmd("LLEN").arg(&key).query::<u64>(&mut link).unwrap() == 8).await;
+    assert_eq!(payloads(&one), ["p-6"]);
+    let rest = receive(&heir, 8).await;
+    assert_eq!(payloads(&rest), ["p-0", "p-1", "p-2", "p-3", "p-4", "p-5", "p-7", "p-8"]);
+}
+
+#[tokio::test]
+async fn a_slow_consumer_keeps_what_it_holds() {
+    let mut list = List::fresh();
+    list.push(&numbered(3));
+    let (slow, other) = (list_source(&list.client), list_source(&list.client));
+    let deliveries = receive(&slow, 3).await;
+    for _ in 0..30 {
+        assert_eq!(other.receive(10).await.unwrap(), []);
+    }
+    settle(&slow, &deliveries, &Verdict::Done).await;
+    assert_eq!(list.kept().await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_consumer_that_was_silent_for_too_long_does_no_harm_when_it_goes_on() {
+    let mut list = List::fresh();
+    list.push(&numbered(4));
+    let (silent, other) = (list_source(&list.client), list_source(&list.client));
+    let stale = receive(&silent, 4).await;
+    let name = list.consumers().pop().unwrap();
+    assert_eq!(list.kept().await, (0, 4));
+    // As if its lease had ended, and another had put its elements back.
+    let (processing, records) = (list.processing_key(&name), format!("{}:records", list.prefix));
+    for _ in 0..4 {
+        cmd("LMOVE").arg(&processing).arg(&records).arg("LEFT").arg("RIGHT").exec(&mut list.link).unwrap();
+    }
+    cmd("ZADD").arg(list.consumers_key()).arg(-1).arg(&name).exec(&mut list.link).unwrap();
+    let taken = receive(&other, 4).await;
+    assert_eq!(payloads(&taken), numbered(4));
+    settle(&silent, &stale, &Verdict::Done).await;
+    assert_eq!(list.kept().await, (0, 4), "the others' elements stay");
+    // A blocking move of the silent one, under way all the time, still puts something into the old list.
+    cmd("LPUSH").arg(&processing).arg("late").exec(&mut list.link).unwrap();
+    let late = tokio::join!(receive(&silent, 1), async { settle(&other, &taken, &Verdict::Done).await }).0;
+    assert_eq!(payloads(&late), ["late"]);
+    settle(&silent, &late, &Verdict::Done).await;
+    assert_eq!(list.kept().await, (0, 0));
+    assert!(list.consumers().iter().filter(|other| **other != name).count() >= 2, "it has a new name");
+}
+
+#[tokio::test]
+async fn what_was_moved_without_an_answer_is_received_soon() {
+    let mut list = List::fresh();
+    let source = list_source(&list.client);
+    list.push(&["first".to_owned()]);
+    let first = receive(&source, 1).await;
+    let name = list.consumers().pop().unwrap();
+    cmd("LPUSH").arg(list.processing_key(&name)).arg("stray").exec(&mut list.link).unwrap();
+    let stray = receive(&source, 1).await;
+    assert_eq!(payloads(&stray), ["stray"]);
+    assert_eq!(list.kept().await, (0, 2), "what is held stays where it is");
+    settle(&source, &[first, stray].concat(), &Verdict::Done).await;
+    assert_eq!(list.kept().await, (0, 0));
+}
+
+#[tokio::test]
+async fn the_names_of_consumers_that_are_gone_are_forgotten() {
+    let settings = RedisSettings { lease: Duration::from_millis(150), ..quick(&shared_server().url()) };
+    let mut list = List::on(shared_server(), settings);
+    for _ in 0..3 {
+        assert_eq!(list_source(&list.client).receive(1).await.unwrap(), []);
+    }
+    let source = Arc::new(list_source(&list.client));
+    let _idle = source.receive(1).await.unwrap();
+    assert_eq!(list.consumers().len(), 4);
+    until("only the living one is left", async || list.consumers().len() == 1).await;
+}
+
+#[tokio::test]
+async fn ten_thousand_elements_take_few_round_trips() {
+    let server = RedisServer::start().unwrap();
+    let mut list = List::on(&server, RedisSettings::new(&server.url()));
+    list.push(&numbered(10_000));
+    server.reset_counts().unwrap();
+    let source = list_source(&list.client);
+    let mut received = Vec::new();
+    while received.len() < 10_000 {
+        let deliveries = source.receive(1000).await.unwrap();
+        settle(&source, &deliveries, &Verdict::Done).await;
+        received.extend(payloads(&deliveries));
+    }
+    assert_eq!(received, numbered(10_000));
+    let counts = server.counts().unwrap();
+    let trips: u64 = ["blmove", "eval", "evalsha"].iter().filter_map(|name| counts.get(*name)).sum();
+    assert!(trips <= 30, "ten moves and ten removals, and what comes with the start: {counts:?}");
+}
+
+#[tokio::test]
+async fn an_idle_source_sends_fewer_than_two_commands_a_second() {
+    let server = RedisServer::start().unwrap();
+    let list = List::on(&server, RedisSettings::new(&server.url()));
+    idle(&server, &list_source(&list.client)).await;
+}
+
+/// Counts what a source sends while nothing comes.
+pub(crate) async fn idle(server: &RedisServer, source: &dyn RecordSource) {
+    assert_eq!(source.receive(10).await.unwrap(), []);
+    server.reset_counts().unwrap();
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(8) {
+        assert_eq!(source.receive(10).await.unwrap(), []);
+    }
+    let counts = server.counts().unwrap();
+    // What counts them is not counted, nor what a script does inside.
+    let sent = ["blmove", "eval", "evalsha", "xreadgroup", "xautoclaim", "xclaim", "ping", "lrange"];
+    let sent: u64 = sent.iter().filter_map(|name| counts.get(*name)).sum();
+    assert!(sent > 0 && sent < 16, "in 8 s: {counts:?}");
+}

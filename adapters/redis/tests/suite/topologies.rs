@@ -1,0 +1,122 @@
+//! TLS, users, Sentinel, Cluster: the main path on each.
+
+use redis::Commands;
+use std::collections::BTreeSet;
+
+use tallyhouse_core::ports::{DeadLetters, MessageEmitter, RecordSource, RefusalReason, Verdict};
+use tallyhouse_core::testing::Generator;
+use tallyhouse_core::testing::generate::stored;
+use tallyhouse_core::{Message, MessageFormat};
+use tallyhouse_redis::{RedisClient, RedisDeadLetters, RedisEmitter, RedisSettings};
+use tallyhouse_tests::redis_server::{RedisCluster, RedisOptions, RedisSentinel, RedisServer};
+
+use crate::{list_source, open, payloads, quick, receive, settle, stream_source, until};
+
+/// Takes records through both doors, in each of the ways in which a delivery can end, and publishes messages.
+async fn main_path(client: &RedisClient, prefix: &str, cli: impl Fn(&[&str]) -> String) {
+    client.ping().await.unwrap();
+    let (list, stream) = (format!("{prefix}:records"), format!("{prefix}:records:stream"));
+    for n in 0..10 {
+        cli(&["LPUSH", &list, &format!("l-{n}")]);
+        cli(&["XADD", &stream, "*", "record", &format!("s-{n}")]);
+    }
+    let refused = Verdict::Refused { reason: RefusalReason::Conflict, detail: "value".into() };
+    let (list, stream) = (list_source(client), stream_source(client));
+    let sources: [&dyn RecordSource; 2] = [&list, &stream];
+    for source in sources {
+        let first = receive(source, 6).await;
+        settle(source, &first[..2], &Verdict::Done).await;
+        settle(source, &first[2..4], &Verdict::Return).await;
+        settle(source, &first[4..], &refused).await;
+        let rest = receive(source, 6).await;
+        let all: BTreeSet<String> = payloads(&[first, rest.clone()].concat()).into_iter().collect();
+        assert_eq!(all.len(), 10);
+        settle(source, &rest, &Verdict::Done).await;
+    }
+    let letters = RedisDeadLetters::new(client);
+    let page = letters.list(None, 10).await.unwrap();
+    assert_eq!(page.len(), 4);
+    assert!(letters.remove(&page[0].id).await.unwrap());
+    let figures = client.queues().await.unwrap();
+    assert_eq!(
+        (figures.list, figures.processing, figures.stream, figures.pending, figures.dead_letters),
+        (0, 0, 0, 0, 3)
+    );
+    let messages: Vec<Message> = stored(Generator::new(1).records("r", 30)).iter().flat_map(Message::all_of).collect();
+    RedisEmitter::new(client, MessageFormat::default()).emit(&messages).await.unwrap();
+    let kept = ["notifications", "alerts"].map(|topic| cli(&["XLEN", &format!("{prefix}:{topic}:stream")]));
+    let kept: usize = kept.iter().map(|text| text.parse::<usize>().unwrap()).sum();
+    assert_eq!(kept, messages.len());
+}
+
+#[tokio::test]
+async fn all_of_it_works_over_tls() {
+    let server = RedisServer::start_with(RedisOptions { tls: true, ..RedisOptions::default() }).unwrap();
+    let settings = RedisSettings { ca_file: Some(server.ca_file()), durable: true, ..quick(&server.url()) };
+    let prefix = settings.prefix.clone();
+    main_path(&open(settings), &prefix, |args| server.cli(args).unwrap()).await;
+    let strangers = RedisSettings { ca_file: None, ..quick(&server.url()) };
+    open(strangers).ping().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn all_of_it_works_for_a_user_with_few_rights_in_another_database() {
+    let rights = "tallies on >s3cret ~t*:* &t*:* +ping +select +multi +exec +publish +eval +evalsha +blmove +lrange \
+                  +llen +lpush +rpush +lpop +rpop +lrem +lpos +persist +time +zadd +zrem +zscore +zrange \
+                  +zrangebyscore +xadd +xlen +xrange +xdel +xack +xclaim +xautoclaim +xpending +xreadgroup +xgroup +xinfo";
+    let server = RedisServer::start_with(RedisOptions {
+        users: vec![rights.to_owned()],
+        login: "tallies:s3cret".to_owned(),
+        ..RedisOptions::default()
+    })
+    .unwrap();
+    let settings = RedisSettings { durable: true, ..quick(&format!("{}/3", server.url())) };
+    let prefix = settings.prefix.clone();
+    main_path(&open(settings), &prefix, |args| server.cli(&[&["-n", "3"], args].concat()).unwrap()).await;
+    assert_eq!(server.cli(&["-n", "0", "DBSIZE"]).unwrap(), "0");
+    let url = server.url().replace("s3cret", "wrong");
+    let error = open(quick(&url)).ping().await.unwrap_err();
+    assert!(!format!("{error:?}").contains("wrong"), "no secret is shown");
+}
+
+#[tokio::test]
+async fn all_of_it_works_on_a_cluster() {
+    let cluster = RedisCluster::start().unwrap();
+    let settings = RedisSettings { durable: true, ..quick(&cluster.url()) };
+    let prefix = settings.prefix.clone();
+    main_path(&open(settings.clone()), &prefix, |args| cluster.cli(args).unwrap()).await;
+    // What a dead consumer held is taken over here too.
+    let client = open(settings);
+    cluster.cli(&["LPUSH", &format!("{prefix}:records"), "held"]).unwrap();
+    let dying = list_source(&client);
+    receive(&dying, 1).await;
+    drop(dying);
+    assert_eq!(payloads(&receive(&list_source(&client), 1).await), ["held"]);
+}
+
+#[tokio::test]
+async fn a_new_master_is_found_by_sentinel() {
+    let mut set = RedisSentinel::start().unwrap();
+    let settings = RedisSettings { durable: true, ..quick(&set.url()) };
+    let prefix = settings.prefix.clone();
+    let client = open(settings);
+    let master = set.master().cli(&["ROLE"]).unwrap();
+    assert!(master.starts_with("master"));
+    {
+        let master = &*set.master();
+        main_path(&client, &prefix, |args| master.cli(args).unwrap()).await;
+    }
+    let (list, stream) = (list_source(&client), stream_source(&client));
+    let mut link = set.master().connection().unwrap();
+    let _: () = link.lpush(format!("{prefix}:records"), &["l-a", "l-b"]).unwrap();
+    let _: () = link.xadd(format!("{prefix}:records:stream"), "*", &[("record", "s-a")]).unwrap();
+    assert_eq!(receive(&list, 1).await.len(), 1);
+    let synced: u64 = redis::cmd("WAIT").arg(1).arg(5000).query(&mut link).unwrap();
+    assert_eq!(synced, 1);
+    set.fail_over().unwrap();
+    until("the new master answers", async || client.ping().await.is_ok()).await;
+    assert_eq!(payloads(&receive(&list, 1).await), ["l-b"]);
+    assert_eq!(payloads(&receive(&stream, 1).await), ["s-a"]);
+    let replica = set.replica();
+    assert_eq!(replica.cli(&["LLEN", &format!("{prefix}:records")]).unwrap(), "0");
+}
