@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::settings::HttpSettings;
+use crate::unreadable::Unreadable;
 
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4), as far as no HTTP/1 request shares them.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2";
@@ -131,6 +132,7 @@ impl Drop for UnderWay {
 pub(crate) struct Watched<S> {
     pub(crate) socket: S,
     pub(crate) activity: Arc<Activity>,
+    pub(crate) unreadable: Unreadable,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -145,19 +147,28 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write(cx, buf);
-        self.activity.note_write(result.is_pending());
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = match this.unreadable.poll_write(Pin::new(&mut this.socket), cx, buf) {
+            Some(result) => result,
+            None => Pin::new(&mut this.socket).poll_write(cx, buf),
+        };
+        this.activity.note_write(result.is_pending());
         result
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        self.activity.note_write(result.is_pending());
+        let this = self.get_mut();
+        let first = bufs.first().map_or(&[][..], |buf| buf);
+        let result = match this.unreadable.poll_write(Pin::new(&mut this.socket), cx, first) {
+            Some(result) => result,
+            None => Pin::new(&mut this.socket).poll_write_vectored(cx, bufs),
+        };
+        this.activity.note_write(result.is_pending());
         result
     }
 

@@ -19,6 +19,7 @@ use tower::Service;
 use crate::activity::{Activity, Watched};
 use crate::front::{ConnectionContext, Front, RequestIds};
 use crate::settings::HttpSettings;
+use crate::unreadable::Unreadable;
 
 /// Largest request head, and how much of a body hyper reads ahead. Times the connections it bounds their memory.
 const READ_BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -92,7 +93,8 @@ where
     let draining = shared.drain.child_token();
     let connection = Arc::new(ConnectionContext { peer, activity: Arc::clone(&activity), draining: draining.clone() });
     let front = Front { routes: shared.routes.clone(), ids: Arc::clone(&shared.ids), connection };
-    let io = TokioIo::new(Watched { socket, activity: Arc::clone(&activity) });
+    let unreadable = Unreadable::new(Arc::clone(&shared.ids));
+    let io = TokioIo::new(Watched { socket, activity: Arc::clone(&activity), unreadable });
     let service = service_fn(move |request| front.clone().answer(request));
     let mut http = pin!(shared.builder.serve_connection(io, service));
 

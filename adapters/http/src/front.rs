@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use futures::FutureExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Request, Response, StatusCode, Uri, Version};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -109,6 +109,10 @@ where
             .then(|| (request.method().clone(), request.uri().path().to_owned()));
         let context = RequestContext { request_id: request_id.clone(), connection: Arc::clone(&self.connection) };
         request.extensions_mut().insert(context);
+        // CONNECT names a host instead of a path, which warp does not expect.
+        if request.uri().path_and_query().is_none() {
+            *request.uri_mut() = Uri::from_static("/");
+        }
 
         let mut response = match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
             Ok(Ok(response)) => response,

@@ -23,6 +23,7 @@
 mod settings;
 mod server;
 mod activity;
+mod unreadable;
 mod connection;
 mod front;
 mod app;

@@ -70,6 +70,8 @@ async fn converse(app: &App, mut input: Input, mut output: Output) -> Result<Out
                 continue;
             }
             committing = submit(door, &mut gathered).await;
+            // There may be more in what was read.
+            continue;
         }
         let reads = !input.ended && !gathered.is_full();
         let waits_for_client = committing.is_none();
@@ -183,7 +185,10 @@ impl Input {
 
     /// Reads on. Cancelling the call loses nothing.
     async fn read(&mut self) -> Result<(), Broken> {
-        debug_assert!(self.piece.is_empty(), "what was read is gathered first");
+        // What was read before is gathered first.
+        if !self.piece.is_empty() {
+            return Ok(());
+        }
         match self.body.next().await {
             Some(piece) => self.piece = piece?,
             None => self.ended = true,

@@ -1,7 +1,17 @@
 //! The HTTP door, over real sockets, before a repository in memory that can be made to fail.
 
-mod service;
 mod raw;
+mod service;
 mod store;
 
+mod batches;
+mod dead_letters;
+mod draining;
+mod health;
+mod hostile;
+mod http2;
+mod messages;
+mod ndjson;
+mod problems;
+mod queries;
 mod writes;

@@ -98,6 +98,17 @@ impl Service {
         self.post("/v1/records", "application/json", record.to_string()).await
     }
 
+    /// Waits until storage that was away is believed to be back: a record is processed.
+    pub(crate) async fn recovers(&self) {
+        for i in 0..500 {
+            if self.post_record(&record(&format!("recovery-{i}"))).await.status == 201 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the service never recovers");
+    }
+
     /// Stores records through the batch door.
     pub(crate) async fn store_all(&self, records: &[Value]) {
         for records in records.chunks(10_000) {

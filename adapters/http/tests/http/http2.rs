@@ -1,0 +1,77 @@
+//! HTTP/2 in clear text, with prior knowledge.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+
+use crate::service::{Service, record, various};
+
+async fn connect(service: &Service) -> SendRequest<Full<Bytes>> {
+    let socket = tokio::net::TcpStream::connect(service.addr).await.unwrap();
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn call(sender: &mut SendRequest<Full<Bytes>>, method: &str, url: String, body: String) -> (u16, String) {
+    let request = Request::builder().method(method).uri(url).header("content-type", "application/json");
+    let response = sender.send_request(request.body(Full::from(body)).unwrap()).await.unwrap();
+    assert!(response.headers().contains_key("x-request-id"));
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn many_requests_share_one_connection() {
+    let service = Service::start().await;
+    let sender = connect(&service).await;
+    let calls = (0..50).map(|i| {
+        let (mut sender, url) = (sender.clone(), service.url("/v1/records"));
+        async move { call(&mut sender, "POST", url, record(&format!("r{i}")).to_string()).await.0 }
+    });
+    let statuses = futures::future::join_all(calls).await;
+    assert!(statuses.iter().all(|status| *status == 201), "{statuses:?}");
+    let (status, body) = call(&mut sender.clone(), "GET", service.url("/v1/summaries/IAH"), String::new()).await;
+    let json: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &json["summaries"][0]["sequence"]), (200, &json!(50)));
+}
+
+#[tokio::test]
+async fn answers_larger_than_a_window_come_whole() {
+    let service = Service::start().await;
+    service.store_all(&various(5_000)).await;
+    let mut sender = connect(&service).await;
+    let (status, body) = call(&mut sender, "GET", service.url("/v1/aggregates"), String::new()).await;
+    assert_eq!(status, 200);
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["recordCount"], 5_000);
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_connection_in_good_order() {
+    let service = Service::start().await;
+    let mut sender = connect(&service).await;
+    let request = Request::get(service.url("/v1/notifications/stream")).body(Full::default()).unwrap();
+    let stream = sender.send_request(request).await.unwrap().into_body();
+    service.stop.cancel();
+    let all = stream.collect().await.expect("the stream ends well").to_bytes();
+    assert!(all.starts_with(b": following"));
+    service.served.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_an_error() {
+    let service = Service::start().await;
+    service.store_all(&various(100)).await;
+    service.store.parts_left.store(1, std::sync::atomic::Ordering::SeqCst);
+    let mut sender = connect(&service).await;
+    let request = Request::get(service.url("/v1/aggregates")).body(Full::default()).unwrap();
+    let broken = match sender.send_request(request).await {
+        Ok(response) => response.into_body().collect().await.is_err(),
+        Err(_) => true,
+    };
+    assert!(broken);
+}
