@@ -32,7 +32,7 @@ type KnownRow = (Option<Vec<Option<String>>>, Option<ProcessedRow>);
 /// Commits a batch. Begins again by itself when it clashes with others.
 ///
 /// # Errors
-/// Nothing is committed, except with [`Fault::Uncertain`], which says that nobody knows.
+/// Nothing is committed, except with [`Fault::Midway`], which says that nobody knows.
 pub(crate) fn commit(connection: &mut PgConnection, batch: &Batch) -> Result<Committed, Fault> {
     if batch.arrivals.len() > RECORDS_MAX {
         return Err(Fault::Misuse(format!("a batch of {} records; {RECORDS_MAX} are allowed", batch.arrivals.len())));
@@ -65,7 +65,7 @@ fn commit_once(connection: &mut PgConnection, batch: &Batch) -> Result<Committed
         // Rolled back: so the rows that were created to lock new keys are gone, and nothing waits for the disk.
         Err(End::Nothing(outcomes)) => Ok(Committed { outcomes, owed: None }),
         // Cut while the COMMIT was under way.
-        Err(End::Fault(fault)) if written && fault.is_cut() => Err(Fault::Uncertain(Box::new(fault))),
+        Err(End::Fault(fault)) if written && fault.is_cut() => Err(Fault::Midway(Box::new(fault))),
         Err(End::Fault(fault)) => Err(fault),
     }
 }

@@ -27,9 +27,9 @@ pub(crate) enum Fault {
     /// Another transaction inserted a record id of ours under another key: the batch is to be done again.
     #[error("other transactions took a record id at the same time, again and again")]
     Raced,
-    /// The connection was cut while the COMMIT was under way.
-    #[error("whether the commit was done is not known")]
-    Uncertain(#[source] Box<Fault>),
+    /// The connection was cut while the COMMIT, or the answer, was under way.
+    #[error("the connection was cut midway")]
+    Midway(#[source] Box<Fault>),
     /// Whoever read the stream has left it.
     #[error("the stream was left")]
     Left,
@@ -54,7 +54,7 @@ impl Fault {
             | Self::Busy
             | Self::Silent
             | Self::Raced
-            | Self::Uncertain(_)
+            | Self::Midway(_)
             | Self::Left => PortErrorKind::Unavailable,
             Self::Corrupt(_) => PortErrorKind::Corrupt,
             Self::Misuse(_) => PortErrorKind::Misuse,
@@ -75,9 +75,20 @@ impl Fault {
         }
     }
 
-    /// Says whether the connection was cut. If nothing else can have gone wrong, another connection may be better.
+    /// Says whether the connection was cut before anything was committed: on another one it may well succeed.
     pub(crate) fn is_cut(&self) -> bool {
-        matches!(self, Self::Database(DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)))
+        matches!(
+            self,
+            Self::Database(DieselError::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                _
+            ))
+        )
+    }
+
+    /// Says whether the connection is of no more use. Diesel does not notice when it is cut while a statement is prepared.
+    pub(crate) fn spoils_connection(&self) -> bool {
+        self.is_cut() || matches!(self, Self::Midway(_))
     }
 
     /// Turns it into the port's error. `what` says in the words of the port what failed.
@@ -94,21 +105,21 @@ impl Fault {
 
 fn kind_of(error: &DieselError) -> PortErrorKind {
     match error {
-        DieselError::DatabaseError(kind, _) => match kind {
+        DieselError::DatabaseError(
             DatabaseErrorKind::UniqueViolation
             | DatabaseErrorKind::ForeignKeyViolation
             | DatabaseErrorKind::NotNullViolation
             | DatabaseErrorKind::CheckViolation
             | DatabaseErrorKind::RestrictViolation
-            | DatabaseErrorKind::ExclusionViolation => PortErrorKind::Refused,
-            // Closed, read-only (a standby after a failover), serialization, time-outs, shutdown, a full disk, and what
-            // later versions of Diesel may tell apart.
-            _ => PortErrorKind::Unavailable,
-        },
+            | DatabaseErrorKind::ExclusionViolation,
+            _,
+        ) => PortErrorKind::Refused,
         DieselError::DeserializationError(_) => PortErrorKind::Corrupt,
         DieselError::SerializationError(_) | DieselError::QueryBuilderError(_) | DieselError::InvalidCString(_) => {
             PortErrorKind::Misuse
         }
+        // Closed, read-only (a standby after a failover), serialization, time-outs, shutdown, a full disk, and what later
+        // versions of Diesel may tell apart.
         _ => PortErrorKind::Unavailable,
     }
 }

@@ -9,7 +9,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::r2d2::R2D2Connection;
 use diesel::{Connection, ConnectionError};
-use r2d2::{ManageConnection, NopErrorHandler, PooledConnection};
+use r2d2::{ManageConnection, NopErrorHandler};
 use tallyhouse_core::ports::PortError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
@@ -32,9 +32,6 @@ pub(crate) struct Pool {
     acquire_timeout: Duration,
     answer_timeout: Duration,
 }
-
-/// A connection out of a pool.
-pub(crate) type Pooled = PooledConnection<Manager>;
 
 /// The pools.
 #[derive(Clone)]
@@ -94,9 +91,24 @@ impl Pool {
         permit.map_err(|_| Fault::Busy)?.map_err(|_| Fault::Busy)
     }
 
-    /// Takes a connection. Blocks; only for holders of a permit.
-    pub(crate) fn connection(&self) -> Result<Pooled, Fault> {
-        Ok(self.connections.get()?)
+    /// Does work on a connection. Blocks; only for holders of a permit.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut PgConnection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let mut link = self.connections.get()?;
+        let result = work(&mut link.connection);
+        link.spoilt = result.as_ref().is_err_and(Fault::spoils_connection);
+        result
+    }
+
+    /// Does work on a connection, again on another one where the connection turns out to have been cut: after a
+    /// restart of the server, each one that lies in the pool is found to be, one at a time.
+    pub(crate) fn with_any<T>(&self, mut work: impl FnMut(&mut PgConnection) -> Result<T, Fault>) -> Result<T, Fault> {
+        for _ in 0..self.connections.max_size() {
+            match self.with(&mut work) {
+                Err(fault) if fault.is_cut() => {}
+                done => return done,
+            }
+        }
+        self.with(work)
     }
 
     /// Returns how long an answer may take before the server counts as silent.
@@ -115,7 +127,7 @@ impl Pool {
         work: impl Fn(&mut PgConnection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, PortError> {
         let pool = self.clone();
-        self.blocking(what, move || pool.attempt(&work)).await
+        self.blocking(what, move || pool.with_any(work)).await
     }
 
     /// Runs blocking work as [`Pool::run`] does, for work that must not be done twice.
@@ -125,7 +137,7 @@ impl Pool {
         work: impl FnOnce(&mut PgConnection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, PortError> {
         let pool = self.clone();
-        self.blocking(what, move || work(&mut pool.connection()?.connection)).await
+        self.blocking(what, move || pool.with(work)).await
     }
 
     async fn blocking<T: Send + 'static>(
@@ -144,17 +156,6 @@ impl Pool {
             Err(_) => Err(Fault::Silent),
         }
         .map_err(|fault| fault.port(what))
-    }
-
-    fn attempt<T>(&self, work: &impl Fn(&mut PgConnection) -> Result<T, Fault>) -> Result<T, Fault> {
-        // After a restart of the server, each connection that lies in the pool is found to be cut, one at a time.
-        for _ in 0..self.connections.max_size() {
-            match work(&mut self.connection()?.connection) {
-                Err(fault) if fault.is_cut() => {}
-                done => return done,
-            }
-        }
-        work(&mut self.connection()?.connection)
     }
 }
 
@@ -193,6 +194,8 @@ pub(crate) struct Link {
     /// The connection.
     pub(crate) connection: PgConnection,
     used: Instant,
+    /// Whether it is to be thrown away.
+    spoilt: bool,
 }
 
 impl ManageConnection for Manager {
@@ -202,7 +205,7 @@ impl ManageConnection for Manager {
     fn connect(&self) -> Result<Link, ConnectionError> {
         let mut connection = PgConnection::establish(&self.url)?;
         connection.batch_execute(&self.setup).map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(Link { connection, used: Instant::now() })
+        Ok(Link { connection, used: Instant::now(), spoilt: false })
     }
 
     fn is_valid(&self, link: &mut Link) -> Result<(), ConnectionError> {
@@ -214,6 +217,6 @@ impl ManageConnection for Manager {
 
     fn has_broken(&self, link: &mut Link) -> bool {
         link.used = Instant::now();
-        std::thread::panicking() || link.connection.is_broken()
+        link.spoilt || std::thread::panicking() || link.connection.is_broken()
     }
 }

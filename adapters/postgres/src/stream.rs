@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use diesel::pg::PgConnection;
@@ -102,18 +102,19 @@ fn read<O, T>(
     output: &mut Output<O, T>,
     work: &impl Fn(&mut PgConnection, &mut Output<O, T>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let mut pooled = pool.connection()?;
-    let result = pooled.connection.build_transaction().repeatable_read().read_only().run(|connection| {
-        let pid = Statement::<Integer>::new("SELECT pg_backend_pid()").get_result(connection)?;
-        backend.begin(pid);
-        let result = work(connection, output);
-        // Before the transaction ends, and the connection with it belongs to somebody else.
-        backend.end();
-        result
-    });
-    // A panic has passed `end` by; then r2d2 drops the connection, and its process ends.
-    backend.end();
-    result
+    pool.with_any(|connection| {
+        let result = connection.build_transaction().repeatable_read().read_only().run(|connection| {
+            let pid = Statement::<Integer>::new("SELECT pg_backend_pid()").get_result(connection)?;
+            // Ends before the transaction does, and the connection with it belongs to somebody else.
+            let _working = backend.begin(pid);
+            work(connection, output)
+        });
+        match result {
+            // What has been handed over can't be taken back and begun again.
+            Err(fault) if fault.is_cut() && output.opened.is_none() => Err(Fault::Midway(Box::new(fault))),
+            result => result,
+        }
+    })
 }
 
 /// The server's process that works for a stream, as long as it does.
@@ -121,22 +122,33 @@ fn read<O, T>(
 struct Backend(Arc<Mutex<Option<i32>>>);
 
 impl Backend {
-    fn begin(&self, pid: i32) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
+    fn begin(&self, pid: i32) -> Working<'_> {
+        *self.lock() = Some(pid);
+        Working(self)
     }
 
-    fn end(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn lock(&self) -> MutexGuard<'_, Option<i32>> {
+        // A number can't be left half-written by whoever panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Cancels what it does. Under the lock, so that it can't meanwhile begin to work for somebody else.
     fn cancel(&self, cancels: &Pool) -> Result<(), Fault> {
-        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.lock();
         if let Some(pid) = *running {
             let statement = Statement::<Bool>::new("SELECT pg_cancel_backend(").bind::<Integer, _>(pid).sql(")");
-            let _found: bool = statement.get_result(&mut cancels.connection()?.connection)?;
+            let _found: bool = cancels.with(|connection| Ok(statement.get_result(connection)?))?;
         }
         Ok(())
+    }
+}
+
+/// As long as it lives, the process works for the stream.
+struct Working<'a>(&'a Backend);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
     }
 }
 
@@ -148,7 +160,7 @@ struct Leaver {
 
 impl Drop for Leaver {
     fn drop(&mut self) {
-        let still_runs = self.backend.0.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let still_runs = self.backend.lock().is_some();
         // Without a runtime the thread ends by itself, with the next part that nobody takes.
         if let (true, Ok(runtime)) = (still_runs, Handle::try_current()) {
             let (backend, cancels) = (self.backend.clone(), self.cancels.clone());

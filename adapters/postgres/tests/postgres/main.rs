@@ -1,5 +1,7 @@
 //! The repository on a real Postgres: the port's conformance suite, and what only Postgres can get wrong.
 
+#![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in what they share")]
+
 mod support;
 mod proxy;
 mod conformance;
@@ -7,3 +9,6 @@ mod commits;
 mod growth;
 mod positions;
 mod values;
+mod streams;
+mod failures;
+mod migrations;

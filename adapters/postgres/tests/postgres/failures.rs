@@ -1,0 +1,279 @@
+//! Real failures, and what the caller is told: each error of the database is made, not thought up.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use tallyhouse_core::ports::{HistoryQuery, Owner, PortError, PortErrorKind, RecordRepository, Whose};
+use tallyhouse_core::testing::generate;
+use tallyhouse_core::{Filter, GroupQuery, RecordId, RecordQuery};
+use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
+use tallyhouse_tests::postgres::{PostgresOptions, PostgresServer};
+
+use crate::support::{batch, commit, connect, database, record, records, repository, settings};
+
+/// Locks the key `(d, "")` as a batch does, until the connection is told otherwise.
+fn lock_key(url: &str) -> PgConnection {
+    let mut other = connect(url);
+    other.batch_execute("BEGIN; SELECT * FROM lock_and_read(ARRAY['d'], ARRAY[''], '{}')").unwrap();
+    other
+}
+
+/// Waits until some process of the database waits for a lock.
+async fn await_waiter(server: &PostgresServer, url: &str) {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.psql(url.rsplit('/').next().unwrap(), sql).unwrap() == "0" {
+        assert!(Instant::now() < deadline, "nobody waits for a lock");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn told(error: &PortError) -> String {
+    error.source().unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_makes_every_call_unavailable_and_none_remembers_it() {
+    let mut server = PostgresServer::start().unwrap();
+    let url = server.database().unwrap();
+    server.stop().unwrap();
+    // Made while there is no server.
+    let quick = Duration::from_millis(300);
+    let repository = PostgresRepository::new(PostgresSettings { acquire_timeout: quick, ..settings(&url) });
+    let (id, owner) = (RecordId::new("r").unwrap(), Owner::new("o"));
+    let page = RecordQuery { filter: Filter::default(), after: None, limit: 1 };
+    let history = HistoryQuery { after: 0, alerting_only: false, limit: 1 };
+    let errors = [
+        repository.commit(batch([record("r", "d", "")])).await.map(drop),
+        repository.find(&id).await.map(drop),
+        repository.records(page).await.map(drop),
+        repository.groups(GroupQuery::default()).await.map(drop),
+        repository.history(history).await.map(drop),
+        repository.head().await.map(drop),
+        repository.renew(&owner, quick).await,
+        repository.claim(&owner, Whose::Own, 1).await.map(drop),
+        repository.settle(&owner, &[]).await,
+        repository.owed().await.map(drop),
+        repository.audit().await.map(drop),
+        repository.ping().await,
+        repository.migrate().await.map(drop),
+        repository.check_schema().await,
+    ];
+    for error in errors {
+        assert_eq!(error.unwrap_err().kind(), PortErrorKind::Unavailable);
+    }
+    server.resume().unwrap();
+    let repository = PostgresRepository::new(settings(&url));
+    repository.migrate().await.unwrap();
+    commit(&repository, [record("r", "d", "")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_the_server_is_survived_by_every_connection() {
+    let mut server = PostgresServer::start().unwrap();
+    let url = server.database().unwrap();
+    let repository = repository(&url);
+    repository.migrate().await.unwrap();
+    for round in 0..3 {
+        // Use as many connections as there are.
+        let tasks: Vec<_> = (0..8)
+            .map(|n| {
+                let repository = repository.clone();
+                tokio::spawn(async move {
+                    commit(&repository, records(&format!("{round}-{n}"), 50, 5)).await;
+                    repository.head().await.unwrap();
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        server.restart().unwrap();
+        assert_eq!(repository.head().await.unwrap(), (round + 1) * 400);
+    }
+    commit(&repository, [record("after", "d", "")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_there_after_the_server_is_killed() {
+    let mut server = PostgresServer::start_with(PostgresOptions { fsync: true, ..Default::default() }).unwrap();
+    let url = server.database().unwrap();
+    // The promise does not hang on the server's setting.
+    let name = url.rsplit('/').next().unwrap();
+    server.psql("postgres", &format!("ALTER DATABASE {name} SET synchronous_commit = off")).unwrap();
+    let repository = repository(&url);
+    repository.migrate().await.unwrap();
+    for n in 0..10 {
+        commit(&repository, records(&format!("kept-{n}"), 20, 5)).await;
+    }
+    let mut other = lock_key(&url);
+    let waiting = repository.clone();
+    let task = tokio::spawn(async move { waiting.commit(batch([record("lost", "d", "")])).await });
+    await_waiter(&server, &url).await;
+    server.kill().unwrap();
+    assert_eq!(task.await.unwrap().unwrap_err().kind(), PortErrorKind::Unavailable);
+    assert!(other.batch_execute("COMMIT").is_err());
+
+    server.resume().unwrap();
+    assert_eq!(repository.head().await.unwrap(), 200);
+    assert_eq!(commit(&repository, [record("lost", "d", "")]).await.outcomes[0].name(), "processed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_server_is_unavailable_and_used_again_when_it_thaws() {
+    let server = PostgresServer::start().unwrap();
+    let url = server.database().unwrap();
+    let quick = Duration::from_millis(300);
+    let short = PostgresSettings { writers: 1, acquire_timeout: quick, write_timeout: quick, ..settings(&url) };
+    let repository = PostgresRepository::new(short);
+    repository.migrate().await.unwrap();
+    commit(&repository, [record("before", "d", "")]).await;
+    server.freeze();
+    for _ in 0..2 {
+        // The first keeps the only connection; the second is told that there is none.
+        let error = repository.commit(batch([record("during", "d", "")])).await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Unavailable);
+    }
+    server.thaw();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while let Err(error) = repository.commit(batch([record("after", "d", "")])).await {
+        assert_eq!(error.kind(), PortErrorKind::Unavailable);
+        assert!(Instant::now() < deadline, "it does not heal");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_before_the_commit_is_replaced_without_a_word() {
+    let url = database().await;
+    let repository = repository(&url);
+    let mut other = lock_key(&url);
+    let waiting = repository.clone();
+    let task = tokio::spawn(async move { waiting.commit(batch([record("r", "d", "")])).await });
+    await_waiter(PostgresServer::shared(), &url).await;
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    assert_eq!(PostgresServer::shared().psql(url.rsplit('/').next().unwrap(), cut).unwrap(), "t");
+    await_waiter(PostgresServer::shared(), &url).await;
+    other.batch_execute("ROLLBACK").unwrap();
+    assert_eq!(task.await.unwrap().unwrap().outcomes[0].name(), "processed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_too_long_is_unavailable() {
+    let (short, long) = (Duration::from_millis(200), Duration::from_secs(20));
+    for (write_timeout, lock_timeout, reason) in [
+        (short, long, "canceling statement due to statement timeout"),
+        (long, short, "canceling statement due to lock timeout"),
+    ] {
+        let url = database().await;
+        let repository = PostgresRepository::new(PostgresSettings { write_timeout, lock_timeout, ..settings(&url) });
+        let mut other = lock_key(&url);
+        let error = repository.commit(batch([record("r", "d", "")])).await.unwrap_err();
+        assert_eq!((error.kind(), told(&error).as_str()), (PortErrorKind::Unavailable, reason));
+        other.batch_execute("ROLLBACK").unwrap();
+        commit(&repository, [record("r", "d", "")]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_victim_of_a_deadlock_begins_again() {
+    let url = database().await;
+    let repository = repository(&url);
+    // Somebody who locks in the wrong order, and is patient enough not to become the victim itself.
+    let mut other = connect(&url);
+    other
+        .batch_execute("SET deadlock_timeout = '1min'; BEGIN; SELECT * FROM lock_and_read(ARRAY['b'], ARRAY[''], '{}')")
+        .unwrap();
+    let waiting = repository.clone();
+    let records = [record("r-a", "a", ""), record("r-b", "b", "")];
+    let task = tokio::spawn(async move { waiting.commit(batch(records)).await });
+    await_waiter(PostgresServer::shared(), &url).await;
+    other.batch_execute("SELECT * FROM lock_and_read(ARRAY['a'], ARRAY[''], '{}'); ROLLBACK").unwrap();
+    let committed = task.await.unwrap().unwrap();
+    assert!(committed.outcomes.iter().all(|outcome| outcome.name() == "processed"));
+    let name = url.rsplit('/').next().unwrap();
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while PostgresServer::shared().psql(name, deadlocks).unwrap() != "1" {
+        assert!(Instant::now() < deadline, "there was no deadlock");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_serialization_failure_is_tried_again_and_not_for_ever() {
+    for (failures, expected, attempts) in [(2, Ok("processed"), "3"), (1_000, Err(PortErrorKind::Unavailable), "5")] {
+        let url = database().await;
+        let name = url.rsplit('/').next().unwrap();
+        // A sequence is not rolled back, so it counts the attempts.
+        let trigger = format!(
+            "CREATE SEQUENCE attempts; \
+             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF nextval('attempts') <= {failures} THEN RAISE EXCEPTION 'on purpose' USING ERRCODE = '40001'; END IF; \
+             RETURN NEW; END $$; \
+             CREATE TRIGGER fail BEFORE INSERT ON records FOR EACH ROW EXECUTE FUNCTION fail()"
+        );
+        PostgresServer::shared().psql(name, &trigger).unwrap();
+        let result = repository(&url).commit(batch([record("r", "d", "")])).await;
+        let result = result.as_ref().map(|committed| committed.outcomes[0].name()).map_err(PortError::kind);
+        assert_eq!(result, expected);
+        assert_eq!(PostgresServer::shared().psql(name, "SELECT last_value FROM attempts").unwrap(), attempts);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_refuses_is_refused_and_not_unavailable() {
+    let url = database().await;
+    let name = url.rsplit('/').next().unwrap();
+    let repository = repository(&url);
+    PostgresServer::shared().psql(name, "ALTER TABLE records ADD CHECK (unit <> 'poison')").unwrap();
+    let poison = generate::record("p", "d", "", "1", "poison");
+    let error = repository.commit(batch([record("good", "d", ""), poison])).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Refused);
+    assert_eq!(repository.head().await.unwrap(), 0, "nothing of the batch is stored");
+    commit(&repository, [record("good", "d", "")]).await;
+
+    // A unique key that is not ours, as an operator may add it.
+    PostgresServer::shared().psql(name, "CREATE UNIQUE INDEX ON batches (alerting)").unwrap();
+    let error = repository.commit(batch([record("second", "d", "")])).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Refused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_reads_is_unavailable_for_writes() {
+    let url = database().await;
+    let name = url.rsplit('/').next().unwrap();
+    PostgresServer::shared()
+        .psql("postgres", &format!("ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        .unwrap();
+    let repository = repository(&url);
+    let error = repository.commit(batch([record("r", "d", "")])).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Unavailable);
+    assert_eq!(repository.head().await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_breaks_a_rule_is_corrupt() {
+    let url = database().await;
+    let name = url.rsplit('/').next().unwrap();
+    let repository = repository(&url);
+    commit(&repository, [record("r", "d", ""), record("s", "d", "")]).await;
+    let server = PostgresServer::shared();
+    server.psql(name, "UPDATE records SET previous = 'nonsense' WHERE record_id = 's'").unwrap();
+    let id = RecordId::new("s").unwrap();
+    assert_eq!(repository.find(&id).await.unwrap_err().kind(), PortErrorKind::Corrupt);
+    server.psql(name, "UPDATE summaries SET summary = '[]'").unwrap();
+    let error = repository.commit(batch([record("t", "d", "")])).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Corrupt);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_connection_is_understood_when_it_is_asked_for() {
+    let url = format!("{}?sslmode=require", database().await);
+    let error = repository(&url).ping().await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Unavailable);
+    // It is the server that has no TLS, and not the library.
+    assert!(told(&error).contains("server does not support SSL"), "{}", told(&error));
+}
