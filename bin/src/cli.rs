@@ -143,8 +143,8 @@ pub(crate) struct AggregateArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
     /// How many destinations at most
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000))]
-    pub(crate) limit: Option<u64>,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
     /// Show the records behind the totals
     #[arg(long)]
     pub(crate) records: bool,

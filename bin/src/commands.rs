@@ -11,7 +11,7 @@ use crate::cli::{Cli, Command};
 use crate::output::Output;
 use crate::settings::{Environment, Settings};
 use crate::store::{Schema, Store};
-use crate::{logging, service};
+use crate::{aggregate, dead_letters, import, logging, service, watch};
 
 /// Does what was asked for.
 ///
@@ -30,10 +30,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let done = runtime.block_on(async {
         match command {
             Command::Serve => service::serve(settings).await,
+            Command::Import(args) => import::run(args, &settings, &environment).await,
+            Command::Aggregate(args) => aggregate::run(args, &settings, &environment).await,
+            Command::Watch(args) => watch::run(args, &settings, &environment).await,
+            Command::DeadLetters(command) => dead_letters::run(command, &settings).await,
             Command::Migrate => migrate(&settings).await,
             Command::Config => config(&settings),
             Command::Verify => verify(&settings).await,
-            _ => anyhow::bail!("this command is not built yet"),
+            Command::Completions { .. } => unreachable!("they need no settings, and were answered above"),
         }
     });
     // A thread that waits for a terminal or a pipe must not keep the program from ending.

@@ -10,6 +10,12 @@ mod clock;
 mod output;
 mod store;
 mod service;
+mod input;
+mod import;
+mod remote;
+mod aggregate;
+mod watch;
+mod dead_letters;
 mod commands;
 
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
 //! The service: wires the ports to one another, runs until it is told to stop, and stops in good order.
 
 mod emitter;
-mod queues;
-mod signals;
+pub(crate) mod queues;
+pub(crate) mod signals;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         Ok(Err(error)) => Err(error).context("the HTTP server broke off"),
         Err(_late) => {
             tracing::error!(
-                deadline_ms = settings.stop_deadline.as_millis(),
+                deadline = ?settings.stop_deadline,
                 "not all work was done in time; what was not answered is to be sent again, nothing answered is lost"
             );
             Ok(ExitCode::from(EXIT_CUT_SHORT))

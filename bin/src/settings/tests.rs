@@ -1,1 +1,202 @@
-//! Tests.
+//! Tests of the layers, from what is given to what holds.
+
+use std::time::Duration;
+
+use super::*;
+
+/// Loads settings from a file's text and variables, with nothing else of this machine.
+fn load(file: &str, variables: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("settings.toml");
+    std::fs::write(&path, file).unwrap();
+    let overrides = Overrides {
+        file: Some(path),
+        values: flags.iter().map(|(key, value)| (*key, "--flag", (*value).to_owned())).collect(),
+    };
+    let environment =
+        Environment(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+    Settings::load(&overrides, &environment).map_err(|error| error.to_string())
+}
+
+#[track_caller]
+fn check_error(file: &str, variables: &[(&str, &str)], expect: &[&str]) {
+    let error = load(file, variables, &[]).unwrap_err();
+    for part in expect {
+        assert!(error.contains(part), "{error:?} lacks {part:?}");
+    }
+    assert!(!error.contains('\n') || error.contains("is not TOML"), "{error:?} is one line");
+}
+
+#[test]
+fn without_anything_set_the_defaults_of_the_crates_hold() {
+    let settings = load("", &[], &[]).unwrap();
+    assert_eq!(settings.listen, "127.0.0.1:8080");
+    assert_eq!(settings.database.to_string(), "sqlite://tallyhouse.db");
+    assert_eq!(settings.redis, None);
+    assert_eq!(settings.messages, MessageFormat::default());
+    assert_eq!(settings.pipeline, PipelineSettings { writers: 0, ..PipelineSettings::default() });
+    assert_eq!(settings.http, HttpSettings::default());
+    assert_eq!(settings.sqlite, SqliteSettings::at(""));
+    let url = "sqlite://tallyhouse.db".to_owned();
+    assert_eq!(settings.postgres, PostgresSettings { url, ..PostgresSettings::default() });
+    assert_eq!(settings.stop_deadline, Duration::from_secs(30));
+    assert_eq!(settings.log, LogSettings { json: None, filter: "info".to_owned() });
+    let rules: Vec<_> = settings.rules.iter().map(|rule| (rule.name(), rule.threshold().to_string())).collect();
+    assert_eq!(rules, [("default", "10000".to_owned())]);
+}
+
+#[test]
+fn with_only_a_url_redis_has_the_defaults_of_its_crate() {
+    let settings = load("", &[("TALLYHOUSE_REDIS__URL", "redis://h")], &[]).unwrap();
+    assert_eq!(settings.redis, Some(RedisSettings::new("redis://h")));
+}
+
+#[test]
+fn flags_beat_variables_beat_aliases_beat_the_file() {
+    let file = "listen = \"127.0.0.1:1\"\n[database]\nurl = \"sqlite:file\"\n[redis]\nurl = \"redis://file\"";
+    let by_file = load(file, &[], &[]).unwrap();
+    assert_eq!((&*by_file.listen, &*by_file.database.to_string()), ("127.0.0.1:1", "sqlite://file"));
+
+    let aliases = [("DATABASE_URL", "sqlite:alias"), ("REDIS_URL", "redis://alias")];
+    let by_alias = load(file, &aliases, &[]).unwrap();
+    assert_eq!(by_alias.database.to_string(), "sqlite://alias");
+    assert_eq!(by_alias.redis.unwrap().url, "redis://alias");
+
+    let variables = [aliases[0], ("TALLYHOUSE_DATABASE__URL", "sqlite:ours"), ("TALLYHOUSE_LISTEN", "127.0.0.1:2")];
+    let by_variable = load(file, &variables, &[]).unwrap();
+    assert_eq!((&*by_variable.listen, &*by_variable.database.to_string()), ("127.0.0.1:2", "sqlite://ours"));
+
+    let by_flag = load(file, &variables, &[("listen", "127.0.0.1:3"), ("database.url", "sqlite:flag")]).unwrap();
+    assert_eq!((&*by_flag.listen, &*by_flag.database.to_string()), ("127.0.0.1:3", "sqlite://flag"));
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_names_the_nearest() {
+    let table = [
+        ("lisen = \"x\"", "lisen", "listen?"),
+        ("[databse]\nurl = \"x\"", "databse.url", "database.url?"),
+        ("[redis]\nurll = \"x\"", "redis.urll", "redis.url?"),
+        ("[pipeline]\nbatch_records = 5", "pipeline.batch_records", "pipeline.batch_records_max?"),
+        ("database_url = \"x\"", "database_url", "database.url?"),
+        ("threshold = 5", "threshold", "alerts.threshold?"),
+        ("database = \"sqlite:x\"", "database", "database.url?"),
+        ("[nothing]", "nothing", "did you mean"),
+        ("[listen]\nhost = \"x\"", "listen.host", "did you mean"),
+        ("[alerts.threshold]\nvalue = 5", "alerts.threshold.value", "alerts.threshold?"),
+    ];
+    for (file, unknown, nearest) in table {
+        check_error(file, &[], &[&format!("unknown setting {unknown} in the settings file"), nearest]);
+    }
+}
+
+#[test]
+fn an_unknown_variable_is_an_error_that_names_the_nearest() {
+    let table = [
+        ("TALLYHOUSE_LISTENN", "TALLYHOUSE_LISTEN?"),
+        ("TALLYHOUSE_DATABASE_URL", "TALLYHOUSE_DATABASE__URL?"),
+        ("TALLYHOUSE_REDIS_URL", "TALLYHOUSE_REDIS__URL?"),
+        ("TALLYHOUSE_ALERT__THRESHOLD", "TALLYHOUSE_ALERTS__THRESHOLD?"),
+        ("TALLYHOUSE_listen", "TALLYHOUSE_LISTEN?"),
+    ];
+    for (variable, nearest) in table {
+        check_error("", &[(variable, "1")], &[&format!("unknown setting {variable} in the environment"), nearest]);
+    }
+}
+
+#[test]
+fn what_is_not_ours_in_the_environment_is_left_alone() {
+    let others =
+        ["TALLYHOUSE_KEY", "TALLYHOUSE_SERVICE_HOST", "TALLYHOUSE_PORT_8080_TCP_ADDR", "TALLYHOUSE_PORT", "PATH"];
+    for other in others {
+        let ours = other == "TALLYHOUSE_KEY";
+        assert_eq!(layers::concerns_us(other), ours, "{other}");
+    }
+    let settings =
+        load("", &[("TALLYHOUSE_KEY", "k"), ("DATABASE_URL", ""), ("TALLYHOUSE_REDIS__URL", "")], &[]).unwrap();
+    assert_eq!(settings.redis, None);
+    let environment = Environment(vec![("TALLYHOUSE_KEY".to_owned(), "k".to_owned())]);
+    assert_eq!(environment.key(), Some(Secret::new("k")));
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_an_error_that_says_what_would_be_right() {
+    let table = [
+        ("listen = 8080", "listen = 8080", "must be a text"),
+        ("listen = \"\"", "listen", "must be a text that is not empty"),
+        ("[redis]\ndurable = \"yes\"", "redis.durable", "must be true or false"),
+        ("[redis]\ndurable = 1", "redis.durable", "must be true or false"),
+        ("[pipeline]\nbatch_records_max = 0", "pipeline.batch_records_max = 0", "whole number from 1 to 100000"),
+        ("[pipeline]\nbatch_records_max = -5", "pipeline.batch_records_max", "whole number"),
+        ("[pipeline]\nbatch_records_max = 1.5", "pipeline.batch_records_max", "whole number"),
+        ("[pipeline]\nbatch_records_max = \"\"", "pipeline.batch_records_max", "whole number"),
+        ("[log]\nformat = \"xml\"", "log.format = \"xml\"", "one of text, json"),
+        ("[messages]\nrecords_source = \"not a uri\"", "messages.records_source", "must be a URI"),
+        ("[database]\nurl = \"mysql://h\"", "database.url = \"mysql://h\"", "must begin with sqlite://"),
+    ];
+    for (file, key, right) in table {
+        check_error(file, &[], &[key, right, "settings.toml"]);
+    }
+    check_error(
+        "",
+        &[("TALLYHOUSE_PIPELINE__WRITERS", "+4")],
+        &["pipeline.writers", "from TALLYHOUSE_PIPELINE__WRITERS"],
+    );
+    check_error("a = [", &[], &["is not TOML"]);
+}
+
+#[test]
+fn a_setting_whose_feature_is_not_built_is_refused() {
+    let table = [
+        ("[auth]\nkeys_file = \"keys\"", "auth.keys_file"),
+        ("[rate_limit]\nper_second = 5", "rate_limit.per_second"),
+        ("[rate_limit]\nburst = 5", "rate_limit.burst"),
+        ("[tls]\ncert_file = \"c\"", "tls.cert_file"),
+    ];
+    for (file, key) in table {
+        check_error(file, &[], &[key, "not built into this version"]);
+    }
+}
+
+#[test]
+fn a_settings_file_that_was_asked_for_must_be_there() {
+    let overrides = Overrides { file: Some("/no/such/file.toml".into()), values: Vec::new() };
+    let error = Settings::load(&overrides, &Environment::default()).unwrap_err().to_string();
+    assert!(error.contains("/no/such/file.toml can't be read"), "{error}");
+}
+
+#[test]
+fn what_config_prints_is_a_settings_file_with_the_same_settings() {
+    let file = r#"
+        listen = "[::1]:9"
+        [database]
+        url = "postgres://u:secret@h/db?password=other"
+        [redis]
+        url = "redis://:hidden@h"
+        durable = true
+        [alerts]
+        threshold = 12.5e0
+        [[alerts.rules]]
+        name = "large-\u0041"
+        threshold = 1000
+    "#;
+    // A float is refused, and so is a capital in a name; then the rest is right.
+    assert!(load(file, &[], &[]).is_err());
+    let file = file.replace("12.5e0", "\"12.50\"").replace("large-\\u0041", "large");
+    let settings = load(&file, &[("TALLYHOUSE_LOG__FORMAT", "json")], &[]).unwrap();
+    let printed = settings.to_toml();
+    for secret in ["secret", "other", "hidden"] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+    assert!(printed.contains("format = \"json\"  # from TALLYHOUSE_LOG__FORMAT"), "{printed}");
+
+    let again = load(&printed, &[], &[]).unwrap();
+    assert_eq!(again.listen, settings.listen);
+    assert_eq!(again.log, settings.log);
+    assert_eq!(again.database.to_string(), "postgres://u:***@h/db?password=***");
+    let rules = |settings: &Settings| -> Vec<_> { settings.rules.iter().cloned().collect() };
+    assert_eq!(rules(&again), rules(&settings));
+    let values = |toml: &str| -> Vec<String> {
+        toml.lines().map(|line| line.split("  # from ").next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(values(&again.to_toml()), values(&printed));
+}

@@ -1,0 +1,84 @@
+//! The answer as CSV.
+
+use super::View;
+use super::answer::{Group, Record};
+use crate::output::Output;
+
+const TOTALS: [&str; 10] = [
+    "destinationId",
+    "unit",
+    "count",
+    "positiveCount",
+    "positiveSum",
+    "negativeCount",
+    "negativeSum",
+    "net",
+    "firstTime",
+    "lastTime",
+];
+
+/// Rows on their way.
+pub(super) struct CommaSeparated<'a> {
+    out: &'a mut Output,
+    records: bool,
+    begun: bool,
+}
+
+impl<'a> CommaSeparated<'a> {
+    /// Begins with totals, or with records.
+    pub(super) fn new(out: &'a mut Output, records: bool) -> Self {
+        Self { out, records, begun: false }
+    }
+
+    fn row<T: AsRef<[u8]>>(&mut self, fields: impl IntoIterator<Item = T>) -> anyhow::Result<()> {
+        self.begin()?;
+        self.write(fields)
+    }
+
+    fn begin(&mut self) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        if self.records { self.write(Record::NAMES) } else { self.write(TOTALS) }
+    }
+
+    fn write<T: AsRef<[u8]>>(&mut self, fields: impl IntoIterator<Item = T>) -> anyhow::Result<()> {
+        let mut row = csv::Writer::from_writer(Vec::new());
+        row.write_record(fields)?;
+        self.out.write(row.into_inner().map_err(|error| error.into_error())?)
+    }
+}
+
+impl View for CommaSeparated<'_> {
+    fn group(&mut self, group: Group) -> anyhow::Result<()> {
+        if self.records {
+            return Ok(());
+        }
+        let (first, last) = (group.summary.first_time.unwrap_or_default(), group.summary.last_time.unwrap_or_default());
+        for total in group.summary.totals {
+            let counts = [total.count, total.positive.count, total.negative.count].map(|count| count.to_string());
+            let [count, positive, negative] = &counts;
+            self.row([
+                &group.destination_id,
+                &total.unit,
+                count,
+                positive,
+                &total.positive.sum,
+                negative,
+                &total.negative.sum,
+                &total.net,
+                &first,
+                &last,
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: Record) -> anyhow::Result<()> {
+        self.row(record.into_fields())
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        self.begin()
+    }
+}

@@ -1,0 +1,187 @@
+//! `dead-letters`: the queue payloads that were refused, listed, processed again, or removed.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tallyhouse_core::ports::{DeadLetter, DeadLetters};
+use tallyhouse_core::{Outcome, Pipeline, PipelineParts, PipelineSettings, Record};
+use tallyhouse_redis::RedisDeadLetters;
+use tokio::task::JoinSet;
+
+use crate::cli::{DeadLettersChoice, DeadLettersCommand};
+use crate::clock::SystemClock;
+use crate::output::Output;
+use crate::service::queues::open_client;
+use crate::settings::{Settings, SettingsError};
+use crate::store::{Schema, Store};
+
+/// How many are read at a time.
+const PAGE: usize = 100;
+
+/// Exit code where some could not be replayed, or were not there.
+const EXIT_LEFT: u8 = 1;
+
+/// Does what was asked for.
+///
+/// # Errors
+/// Redis or the database can't be used.
+pub(crate) async fn run(command: DeadLettersCommand, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let redis = settings.redis.clone().ok_or_else(|| {
+        SettingsError("dead letters are kept in Redis: set redis.url (TALLYHOUSE_REDIS__URL, --redis-url)".to_owned())
+    })?;
+    let letters = RedisDeadLetters::new(&open_client(redis)?);
+    let mut out = Output::standard();
+    let code = match command {
+        DeadLettersCommand::List { limit } => list(&letters, limit, &mut out).await?,
+        DeadLettersCommand::Replay(choice) => replay(&letters, &choice, settings, &mut out).await?,
+        DeadLettersCommand::Purge(choice) => purge(&letters, &choice, &mut out).await?,
+    };
+    out.flush()?;
+    Ok(code)
+}
+
+async fn list(letters: &dyn DeadLetters, limit: Option<usize>, out: &mut Output) -> anyhow::Result<ExitCode> {
+    let mut left = limit.unwrap_or(usize::MAX);
+    let mut after = None;
+    while left > 0 {
+        let page = page(letters, after.take(), left.min(PAGE)).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.clone());
+        left -= page.len();
+        for letter in &page {
+            out.line(written(letter)?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a dead letter as a line of JSON; bytes that are no text are shown as far as they are.
+fn written(letter: &DeadLetter) -> anyhow::Result<String> {
+    let payload = String::from_utf8_lossy(&letter.payload);
+    let fields = [
+        ("id", letter.id.as_str()),
+        ("payload", &*payload),
+        ("reason", &letter.reason),
+        ("detail", &letter.detail),
+        ("origin", &letter.origin),
+        ("at", &letter.at),
+    ];
+    let members: Result<Vec<String>, serde_json::Error> = fields
+        .into_iter()
+        .map(|(name, value)| Ok(format!("{}:{}", serde_json::to_string(name)?, serde_json::to_string(value)?)))
+        .collect();
+    Ok(format!("{{{}}}", members?.join(",")))
+}
+
+async fn replay(
+    letters: &dyn DeadLetters,
+    choice: &DeadLettersChoice,
+    settings: &Settings,
+    out: &mut Output,
+) -> anyhow::Result<ExitCode> {
+    let store = Store::open(settings, Schema::Migrate).await?;
+    let (pipeline, driver) = Pipeline::new(PipelineParts {
+        repository: Arc::clone(&store.repository),
+        clock: Arc::new(SystemClock::start()),
+        rules: settings.rules.clone(),
+        emitter: None,
+        settings: PipelineSettings { writers: 1, ..settings.pipeline },
+    });
+    let mut work = JoinSet::new();
+    driver.into_tasks().into_iter().for_each(|task| {
+        work.spawn(task);
+    });
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut chosen = Chosen::new(letters, choice);
+    while let Some((id, letter)) = chosen.next().await? {
+        let became = match letter {
+            None => "not there",
+            Some(letter) => replay_one(letters, &pipeline, &letter, out).await?,
+        };
+        *counts.entry(became).or_default() += 1;
+        if became == "not there" {
+            out.line(format!("{id}: not there"))?;
+        }
+    }
+    pipeline.close();
+    while work.join_next().await.is_some() {}
+    let summary: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+    out.line(if summary.is_empty() { "nothing to replay".to_owned() } else { summary.join("  ") })?;
+    let left = counts.keys().any(|what| !matches!(*what, "processed" | "duplicate"));
+    Ok(ExitCode::from(if left { EXIT_LEFT } else { 0 }))
+}
+
+/// Processes one payload again, and removes it if it has had its effect now.
+async fn replay_one(
+    letters: &dyn DeadLetters,
+    pipeline: &Pipeline,
+    letter: &DeadLetter,
+    out: &mut Output,
+) -> anyhow::Result<&'static str> {
+    let outcome = match Record::from_json(&letter.payload) {
+        Ok(record) => pipeline.process(record).await?,
+        Err(rejection) => Outcome::Rejected(rejection),
+    };
+    match &outcome {
+        Outcome::Processed(_) | Outcome::Duplicate { .. } => {
+            letters.remove(&letter.id).await.context("Redis did not remove what was processed; replay again")?;
+        }
+        Outcome::Conflict { differs, .. } => {
+            let names: Vec<&str> = differs.iter().map(|field| field.name()).collect();
+            out.line(format!("{}: conflict: {}", letter.id, names.join(", ")))?;
+        }
+        Outcome::Rejected(rejection) => out.line(format!("{}: rejected: {}", letter.id, rejection.detail()))?,
+    }
+    Ok(outcome.name())
+}
+
+async fn purge(letters: &dyn DeadLetters, choice: &DeadLettersChoice, out: &mut Output) -> anyhow::Result<ExitCode> {
+    let (mut removed, mut missing) = (0_u64, 0_u64);
+    let mut chosen = Chosen::new(letters, choice);
+    while let Some((id, _)) = chosen.next().await? {
+        if letters.remove(&id).await.context("Redis can't remove")? {
+            removed += 1;
+        } else {
+            missing += 1;
+            out.line(format!("{id}: not there"))?;
+        }
+    }
+    out.line(format!("removed {removed}"))?;
+    Ok(ExitCode::from(if missing > 0 { EXIT_LEFT } else { 0 }))
+}
+
+/// The dead letters that were chosen, one by one.
+struct Chosen<'a> {
+    letters: &'a dyn DeadLetters,
+    ids: std::vec::IntoIter<String>,
+    all: bool,
+    page: std::vec::IntoIter<DeadLetter>,
+    after: Option<String>,
+}
+
+impl<'a> Chosen<'a> {
+    fn new(letters: &'a dyn DeadLetters, choice: &DeadLettersChoice) -> Self {
+        let ids = choice.ids.clone().into_iter();
+        Self { letters, ids, all: choice.all, page: Vec::new().into_iter(), after: None }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Option<(String, Option<DeadLetter>)>> {
+        if !self.all {
+            let Some(id) = self.ids.next() else { return Ok(None) };
+            let letter = self.letters.find(&id).await.context("Redis can't answer")?;
+            return Ok(Some((id, letter)));
+        }
+        if self.page.len() == 0 {
+            let page = page(self.letters, self.after.take(), PAGE).await?;
+            self.after = page.last().map(|letter| letter.id.clone());
+            self.page = page.into_iter();
+        }
+        Ok(self.page.next().map(|letter| (letter.id.clone(), Some(letter))))
+    }
+}
+
+async fn page(letters: &dyn DeadLetters, after: Option<String>, limit: usize) -> anyhow::Result<Vec<DeadLetter>> {
+    letters.list(after, limit).await.context("Redis can't answer")
+}

@@ -1,0 +1,229 @@
+//! An import over HTTP: requests of some thousand lines of NDJSON, one after the other, so that a broken connection
+//! leaves only a few records without a known outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tallyhouse_core::{Field, FieldError, Outcome, OutcomeCounts, RecordId, Rejection, RejectionCode};
+
+use super::{Chunks, Tally};
+use crate::input::{Chunk, Item};
+use crate::remote::Remote;
+
+/// How many records a request has at most, about.
+const REQUEST_RECORDS: usize = 10_000;
+/// How many bytes a request has at most, about.
+const REQUEST_BYTES: usize = 8 * 1024 * 1024;
+/// How often a request is sent that the service has not begun to read.
+const ATTEMPTS: u32 = 6;
+/// Longest wait before a request is sent again.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Sends everything that is read.
+///
+/// # Errors
+/// The service refuses, or the connection breaks.
+pub(super) async fn send_all(remote: &Remote, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
+    let mut request = Request::default();
+    while let Some(chunk) = chunks.next().await {
+        request.add(chunk, tally)?;
+        if request.places.len() >= REQUEST_RECORDS || request.body.len() >= REQUEST_BYTES {
+            std::mem::take(&mut request).send(remote, tally).await?;
+        }
+    }
+    // After a signal, what was read is not sent: it was not submitted.
+    if chunks.interrupted || request.places.is_empty() { Ok(()) } else { request.send(remote, tally).await }
+}
+
+/// Records on their way.
+#[derive(Default)]
+struct Request {
+    body: Vec<u8>,
+    places: Vec<Place>,
+}
+
+/// Where a record came from.
+struct Place {
+    file: Arc<str>,
+    line: u64,
+    input: Option<Box<str>>,
+}
+
+/// A line of the answer: a failed record, or at the end the counts.
+#[derive(Deserialize)]
+struct Answer<'a> {
+    index: Option<usize>,
+    outcome: Option<&'a str>,
+    #[serde(rename = "recordId")]
+    record_id: Option<String>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    processed: Option<u64>,
+    duplicates: Option<u64>,
+    conflicts: Option<u64>,
+    rejected: Option<u64>,
+}
+
+/// What is read of a problem document.
+#[derive(Default, Deserialize)]
+struct Problem {
+    detail: Option<String>,
+    #[serde(default)]
+    errors: Vec<Fault>,
+    #[serde(default)]
+    differs: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    pointer: String,
+    detail: String,
+}
+
+impl Request {
+    /// Adds the records of a chunk. What is no record is refused here already: the rules are the same.
+    fn add(&mut self, chunk: Chunk, tally: &mut Tally) -> anyhow::Result<()> {
+        let Chunk { file, items } = chunk;
+        for Item { line, input, record } in items {
+            match record {
+                Ok(record) => {
+                    serde_json::to_writer(&mut self.body, &record)?;
+                    self.body.push(b'\n');
+                    self.places.push(Place { file: Arc::clone(&file), line, input });
+                }
+                Err(rejection) => {
+                    let outcome = Outcome::Rejected(rejection);
+                    tally.counts.count(&outcome);
+                    tally.refused.keep(&tally.progress, &file, line, input.as_deref(), &outcome)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(self, remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
+        let unknown = match (self.places.first(), self.places.last()) {
+            (Some(first), Some(last)) => format!("{}:{} to {}:{}", first.file, first.line, last.file, last.line),
+            (_, _) => return Ok(()),
+        };
+        let sent = self.converse(remote, tally).await;
+        sent.with_context(|| {
+            format!(
+                "of the records {unknown} it is not known which were stored; what is counted above is, and importing \
+                 everything again is safe"
+            )
+        })?;
+        tally.progress.show(&tally.counts);
+        Ok(())
+    }
+
+    async fn converse(self, remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
+        let Self { body, places } = self;
+        let mut response = send_patiently(remote, body).await?;
+        let mut answer = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(|error| remote.unreachable(error))? {
+            answer.extend_from_slice(&part);
+        }
+        let mut lines = answer.split(|b| *b == b'\n').filter(|line| !line.is_empty()).peekable();
+        let mut counts = None;
+        let mut refusals = Vec::new();
+        while let Some(line) = lines.next() {
+            let line: Answer<'_> = serde_json::from_slice(line).context("the service's answer is not understood")?;
+            if lines.peek().is_none() {
+                counts = line.counts();
+            } else {
+                refusals.push(line.refusal(&places)?);
+            }
+        }
+        // Without the last line the answer is not whole, and nothing of it is counted.
+        let counts = counts.ok_or_else(|| anyhow!("the service's answer has no end"))?;
+        for (place, outcome) in refusals {
+            tally.refused.keep(&tally.progress, &place.file, place.line, place.input.as_deref(), &outcome)?;
+        }
+        let sum = &mut tally.counts;
+        sum.processed += counts.processed;
+        sum.duplicates += counts.duplicates;
+        sum.conflicts += counts.conflicts;
+        sum.rejected += counts.rejected;
+        Ok(())
+    }
+}
+
+impl Answer<'_> {
+    fn counts(&self) -> Option<OutcomeCounts> {
+        Some(OutcomeCounts {
+            processed: self.processed?,
+            duplicates: self.duplicates?,
+            conflicts: self.conflicts?,
+            rejected: self.rejected?,
+        })
+    }
+
+    /// Returns which record was refused, and why.
+    fn refusal<'p>(&self, places: &'p [Place]) -> anyhow::Result<(&'p Place, Outcome)> {
+        let place =
+            self.index.and_then(|index| places.get(index)).context("the service names a record that was not sent")?;
+        let problem: Problem =
+            self.error.map(|error| serde_json::from_str(error.get())).transpose()?.unwrap_or_default();
+        let record_id = self.record_id.as_deref().and_then(|id| RecordId::new(id).ok());
+        let outcome = match (self.outcome, record_id) {
+            (Some("conflict"), Some(record_id)) => Outcome::Conflict {
+                record_id,
+                differs: problem.differs.iter().filter_map(|name| Field::named(name)).collect(),
+            },
+            (Some(_), record_id) => {
+                let faults = problem.errors.into_iter();
+                let mut errors: Vec<FieldError> =
+                    faults.map(|Fault { pointer, detail }| FieldError { pointer, detail }).collect();
+                if errors.is_empty() {
+                    errors.push(FieldError { pointer: String::new(), detail: problem.detail.unwrap_or_default() });
+                }
+                Outcome::Rejected(Rejection { record_id, code: RejectionCode::Rejected, errors })
+            }
+            (None, _) => bail!("the service gives no outcome for {}:{}", place.file, place.line),
+        };
+        Ok((place, outcome))
+    }
+}
+
+/// Sends a request until the service takes it. It is only sent again where nothing of it was read.
+async fn send_patiently(remote: &Remote, body: Vec<u8>) -> anyhow::Result<Response> {
+    let mut wait = Duration::from_millis(500);
+    for attempt in 1.. {
+        let request = remote.post("v1/records/batch", &[("results", "failed".to_owned())])?;
+        let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(body.clone());
+        let (error, asked) = match request.send().await {
+            Ok(response) if response.status().is_success() => return Ok(response),
+            Ok(response) => {
+                let asked = retry_after(&response);
+                let again =
+                    matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+                let error = remote.refusal(response).await;
+                if !again {
+                    return Err(error);
+                }
+                (error, asked)
+            }
+            Err(error) if error.is_connect() => (remote.unreachable(error), None),
+            Err(error) => return Err(remote.unreachable(error)),
+        };
+        if attempt >= ATTEMPTS {
+            return Err(error);
+        }
+        let wait_now = asked.unwrap_or(wait).min(WAIT_MAX);
+        tracing::warn!(error = format!("{error:#}"), "a request is sent again");
+        tokio::time::sleep(wait_now).await;
+        wait *= 2;
+    }
+    unreachable!("the last attempt returns")
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}

@@ -1,0 +1,49 @@
+//! How far an import is: a bar on a terminal, nothing elsewhere.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tallyhouse_core::OutcomeCounts;
+
+/// The bar, and what it shows.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    bytes_read: Arc<AtomicU64>,
+    started: Instant,
+}
+
+impl Progress {
+    /// Begins the display; `bytes_total` is unknown for what comes through a pipe.
+    pub(super) fn begin(bytes_total: Option<u64>, bytes_read: Arc<AtomicU64>) -> Self {
+        let (bar, template) = match bytes_total {
+            Some(total) => {
+                (ProgressBar::new(total), "{wide_bar} {percent}%  {bytes} of {total_bytes}  {msg}  {eta} left")
+            }
+            None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {msg}  {elapsed}"),
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, bytes_read, started: Instant::now() }
+    }
+
+    /// Shows how far it is.
+    pub(super) fn show(&self, counts: &OutcomeCounts) {
+        let records = counts.processed + counts.duplicates + counts.refused();
+        let per_second = u128::from(records) * 1_000 / self.started.elapsed().as_millis().max(1);
+        self.bar.set_position(self.bytes_read.load(Ordering::Relaxed));
+        self.bar.set_message(format!("{records} records, {per_second}/s"));
+    }
+
+    /// Says something beside the bar.
+    pub(super) fn say(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,50 @@
+//! `watch`: follows the messages, one CloudEvent in JSON a line, from the configured database or over HTTP.
+
+mod local;
+mod over_http;
+mod events;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tallyhouse_core::Topic;
+
+use crate::cli::{TopicName, WatchArgs};
+use crate::output::Output;
+use crate::remote::Remote;
+use crate::service::signals::Signals;
+use crate::settings::{Environment, Settings};
+
+/// Follows until a signal comes, or nobody reads any more.
+///
+/// # Errors
+/// The database or the service refuses. That it is away is waited for.
+pub(crate) async fn run(args: WatchArgs, settings: &Settings, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::install()?;
+    let topic = match args.topic {
+        TopicName::Notifications => Topic::Notifications,
+        TopicName::Alerts => Topic::Alerts,
+    };
+    let remote = Remote::of(&args.remote, environment)?;
+    let after = args.after.as_deref();
+    let following = async {
+        match remote {
+            Some(remote) => over_http::follow(&remote, topic, after).await,
+            None => {
+                let after = after.map(str::parse).transpose().context("--after")?;
+                local::follow(settings, topic, after).await
+            }
+        }
+    };
+    tokio::select! {
+        // A signal is the usual way to end it.
+        _ = signals.next() => Ok(ExitCode::SUCCESS),
+        followed = following => followed.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// Writes one message, at once: whoever reads it waits for it.
+fn print(out: &mut Output, message: &str) -> anyhow::Result<()> {
+    out.line(message)?;
+    out.flush()
+}
