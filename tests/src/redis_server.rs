@@ -328,3 +328,6 @@ fn wait_until(mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits for a server at the start: connections are made when they are needed, and made again when they
 //! are lost. No command is ever repeated behind the caller's back, because a command whose answer was lost may have
-//! been carried out.
+//! been carried out. Redis 6.2 or later is needed, or a server that speaks as it does.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -26,7 +26,8 @@ pub struct RedisSettings {
     /// How long one call waits at the server for a payload; 2 s by default. It is also how late a source may notice
     /// what is not a payload, e.g. an abandoned entry.
     pub block: Duration,
-    /// How long a consumer may be silent before others take over what it holds; 10 s by default.
+    /// How long a consumer may be silent before others take over what it holds; 6 s by default. Who is
+    /// only slow keeps what it holds, however long it takes.
     pub lease: Duration,
 }
 
@@ -49,7 +50,7 @@ impl Default for RedisSettings {
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(3),
             block: Duration::from_secs(2),
-            lease: Duration::from_secs(10),
+            lease: Duration::from_secs(6),
         }
     }
 }

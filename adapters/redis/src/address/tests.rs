@@ -7,7 +7,7 @@ fn parse(url: &str) -> Result<Address, RedisSetupError> {
 #[track_caller]
 fn check_refused(url: &str) {
     let error = parse(url).err().expect(url);
-    assert!(!error.to_string().contains("secret"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tallyhouse_core::{Message, MessageFormat};
 use tallyhouse_redis::{RedisClient, RedisDeadLetters, RedisEmitter, RedisSettings};
 use tallyhouse_tests::redis_server::{RedisCluster, RedisOptions, RedisSentinel, RedisServer};
 
-use crate::{list_source, open, payloads, quick, receive, settle, stream_source, until};
+use crate::{list_source, open, payloads, quick, receive, settle, settlements, stream_source, until};
 
 /// Takes records through both doors, in each of the ways in which a delivery can end, and publishes messages.
 async fn main_path(client: &RedisClient, prefix: &str, cli: impl Fn(&[&str]) -> String) {
@@ -92,6 +92,42 @@ async fn all_of_it_works_on_a_cluster() {
     receive(&dying, 1).await;
     drop(dying);
     assert_eq!(payloads(&receive(&list_source(&client), 1).await), ["held"]);
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_to_another_node_is_followed() {
+    let cluster = RedisCluster::start().unwrap();
+    let settings = quick(&cluster.url());
+    let list = format!("{}:records", settings.prefix);
+    let client = open(settings);
+    let source = list_source(&client);
+    cluster.cli(&["LPUSH", &list, "before"]).unwrap();
+    let before = receive(&source, 1).await;
+    let slot = cluster.cli(&["CLUSTER", "KEYSLOT", &list]).unwrap();
+    let holds = |node: &RedisServer| node.cli(&["CLUSTER", "COUNTKEYSINSLOT", &slot]).unwrap() != "0";
+    let (from, to): (Vec<_>, Vec<_>) = cluster.nodes().iter().partition(|node| holds(node));
+    let id = |node: &RedisServer| node.cli(&["CLUSTER", "MYID"]).unwrap();
+    let (from_id, to_id, port) = (id(from[0]), id(to[0]), to[0].port().to_string());
+    to[0].cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]).unwrap();
+    from[0].cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]).unwrap();
+    while holds(from[0]) {
+        let keys = from[0].cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]).unwrap();
+        let migrate = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+        from[0].cli(&migrate.into_iter().chain(keys.lines()).collect::<Vec<_>>()).unwrap();
+    }
+    for node in to.iter().chain(&from) {
+        node.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]).unwrap();
+    }
+    cluster.cli(&["LPUSH", &list, "after"]).unwrap();
+    let after = receive(&source, 1).await;
+    assert_eq!(payloads(&after), ["after"]);
+    until("what was received is settled or comes again", async || {
+        let again = source.receive(10).await.unwrap_or_default();
+        let all = [&before[..], &after, &again].concat();
+        source.settle(settlements(&all, &Verdict::Done)).await.is_ok()
+            && client.queues().await.is_ok_and(|figures| figures.list + figures.processing == 0)
+    })
+    .await;
 }
 
 #[tokio::test]
