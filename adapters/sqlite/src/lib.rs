@@ -35,6 +35,8 @@ mod reads;
 mod groups;
 mod audit;
 mod repository;
+#[cfg(test)]
+mod support;
 
 pub use error::{SqliteError, SqliteProblem};
 pub use repository::SqliteRepository;

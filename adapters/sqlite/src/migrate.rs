@@ -72,3 +72,6 @@ fn refuse_newer(path: &Path, known: &BTreeSet<String>, applied: &BTreeSet<String
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

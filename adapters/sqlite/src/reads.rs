@@ -98,3 +98,6 @@ pub(crate) fn head(db: &mut SqliteConnection) -> Result<u64, Failure> {
     // Positions begin at 1.
     Ok(u64::try_from(last.unwrap_or(0)).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;

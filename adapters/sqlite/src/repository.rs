@@ -15,7 +15,7 @@ use tallyhouse_core::{
     AuditPart, GroupQuery, Groups, PartStream, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery,
 };
 
-use crate::connection::{check_writable, open_writer};
+use crate::connection::{check_writable, open_reader, open_writer};
 use crate::error::{SqliteError, SqliteProblem};
 use crate::groups::Item;
 use crate::readers::Readers;
@@ -69,7 +69,7 @@ impl SqliteRepository {
     /// They are not; says in one line what to do about it.
     pub async fn check_schema(&self) -> Result<(), SqliteError> {
         let settings = Arc::clone(&self.settings);
-        on_blocking_thread(&self.settings, move || migrate::check(&mut open_writer(&settings)?, &settings.path)).await
+        on_blocking_thread(&self.settings, move || migrate::check(&mut open_reader(&settings)?, &settings.path)).await
     }
 }
 
@@ -166,3 +166,6 @@ impl RecordRepository for SqliteRepository {
         self.readers.run("answering", |db| reads::head(db).map(drop)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,55 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
+use diesel::connection::InstrumentationEvent;
+use tallyhouse_core::testing::generate::Generator;
+
+use super::*;
+use crate::support::{Database, a_rule, batch};
+
+#[test]
+fn every_statement_of_a_commit_is_prepared_once() {
+    let database = Database::new();
+    let db = &mut database.connection();
+    let (run, prepared) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+    let (run_too, prepared_too) = (Arc::clone(&run), Arc::clone(&prepared));
+    db.set_instrumentation(move |event: InstrumentationEvent<'_>| match event {
+        InstrumentationEvent::StartQuery { query, .. } => {
+            let text = query.to_string();
+            let sql = text.split(" -- binds").next().unwrap_or_default().trim_end().to_owned();
+            run_too.lock().unwrap().push(sql);
+        }
+        InstrumentationEvent::CacheQuery { sql, .. } => prepared_too.lock().unwrap().push(sql.to_owned()),
+        _ => {}
+    });
+    let mut generator = Generator::new(1);
+    let mut settled = Vec::new();
+    for round in 0..4 {
+        let mut records = generator.records(&format!("{round}"), 50);
+        // Some that exist already.
+        records.extend(generator.clone().records("0", 5));
+        let batch = Batch { settled, rules: a_rule(), ..batch(records) };
+        settled = commit(db, &batch).unwrap().owed.map(|owed| owed.id).into_iter().collect();
+    }
+    let run = run.lock().unwrap();
+    let distinct: BTreeSet<String> =
+        run.iter().filter(|sql| !["BEGIN IMMEDIATE", "COMMIT"].contains(&sql.as_str())).cloned().collect();
+    let prepared = prepared.lock().unwrap();
+    assert_eq!(prepared.iter().cloned().collect::<BTreeSet<_>>(), distinct);
+    assert_eq!(prepared.len(), distinct.len(), "one of them was prepared twice");
+    assert!(run.len() > 4 * 50 + 4 * distinct.len() - 4, "the statements were not seen");
+}
+
+#[test]
+fn a_row_that_makes_no_sense_fails_the_commit_that_meets_it() {
+    let database = Database::new();
+    let db = &mut database.connection();
+    let mut generator = Generator::new(2).over(1, 1);
+    let records = generator.records("r", 3);
+    commit(db, &batch(records.clone())).unwrap();
+    for spoil in ["UPDATE summaries SET summary = '[1,2]'", "UPDATE records SET value = '1e999' WHERE position = 2"] {
+        database.spoil(&format!("SAVEPOINT before; {spoil}; RELEASE before"));
+        let error = commit(db, &batch(records.clone())).unwrap_err();
+        assert_eq!(error.kind(), tallyhouse_core::ports::PortErrorKind::Corrupt, "{error}");
+    }
+}

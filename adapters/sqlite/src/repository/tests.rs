@@ -1,0 +1,61 @@
+//! SQLite passes the suite that every repository passes; each handle has connections of its own on the same file, as
+//! another process would have them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tallyhouse_core::ports::{Owner, RecordRepository, Whose};
+use tallyhouse_core::testing::RepositoryFixture;
+
+use crate::support::{Database, batch, simple};
+
+mod conformance {
+    tallyhouse_core::repository_conformance!(super::Database);
+}
+
+#[async_trait]
+impl RepositoryFixture for Database {
+    async fn fresh() -> Self {
+        Self::new()
+    }
+
+    async fn handle(&self) -> Arc<dyn RecordRepository> {
+        Arc::new(self.repository().await)
+    }
+
+    async fn let_lapse(&self, lease: Duration) {
+        self.clock.advance(lease);
+    }
+}
+
+#[tokio::test]
+async fn what_is_committed_is_there_after_a_reopening() {
+    let database = Database::new();
+    let repository = database.repository().await;
+    let committed = repository.commit(batch([simple("a"), simple("b")])).await.unwrap();
+    drop(repository);
+    let repository = database.repository().await;
+    assert_eq!(repository.head().await.unwrap(), 2);
+    assert_eq!(repository.claim(&Owner::new("me"), Whose::Own, 9).await.unwrap(), [committed.owed.unwrap()]);
+    let again = repository.commit(batch([simple("b")])).await.unwrap();
+    assert_eq!(again.outcomes[0].name(), "duplicate");
+}
+
+#[tokio::test]
+async fn leases_that_lapsed_leave_no_rows_behind() {
+    let database = Database::new();
+    let repository = database.repository().await;
+    for name in ["a", "b", "c"] {
+        repository.renew(&Owner::new(name), Duration::from_secs(10)).await.unwrap();
+        database.clock.advance(Duration::from_secs(6));
+    }
+    repository.renew(&Owner::new("d"), Duration::from_secs(10)).await.unwrap();
+    let leases = crate::schema::leases::table;
+    let names: Vec<String> = diesel::RunQueryDsl::load(
+        diesel::QueryDsl::select(leases, crate::schema::leases::owner),
+        &mut database.connection(),
+    )
+    .unwrap();
+    assert_eq!(names, ["c", "d"]);
+}
