@@ -11,6 +11,8 @@ use bytes::Bytes;
 use futures::{Stream, stream};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use tallyhouse_core::SubmitError;
+use tallyhouse_core::ports::{PortError, PortErrorKind};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
@@ -40,11 +42,30 @@ pub(crate) enum Broken {
     #[error("the body broke off")]
     Body(#[from] warp::Error),
     #[error("the answer can't be continued")]
-    Port(#[from] tallyhouse_core::ports::PortError),
+    Port(#[from] PortError),
     #[error("records have no outcome")]
-    Submit(#[from] tallyhouse_core::SubmitError),
+    Submit(#[from] SubmitError),
     #[error("a group's records are not those of its totals")]
     Inexact,
+}
+
+impl Broken {
+    fn log(&self, request_id: &str) {
+        let error = chain(self);
+        match self {
+            Self::Inexact => tracing::error!(request_id, error, "an answer broke off"),
+            Self::Port(port) => match port.kind() {
+                PortErrorKind::Unavailable => tracing::warn!(request_id, error, "an answer broke off"),
+                PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
+                    tracing::error!(request_id, error, "an answer broke off");
+                }
+            },
+            // The client's doing, or logged by the pipeline for a whole batch.
+            Self::Gone | Self::Unread | Self::Stalled | Self::Body(_) | Self::Submit(_) => {
+                tracing::debug!(request_id, error, "an answer broke off");
+            }
+        }
+    }
 }
 
 /// Where a maker puts its answer.
@@ -104,10 +125,7 @@ where
         };
         match ended {
             Ok(()) => {}
-            Err(broken @ (Broken::Port(_) | Broken::Inexact)) => {
-                tracing::error!(request_id, error = %chain(&broken), "an answer broke off");
-            }
-            Err(broken) => tracing::debug!(request_id, error = %chain(&broken), "an answer broke off"),
+            Err(broken) => broken.log(&request_id),
         }
     });
     let mut response = warp::reply::stream(until_end(waiting)).into_response();

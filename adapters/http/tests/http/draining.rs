@@ -25,10 +25,10 @@ async fn requests_under_way_are_finished_and_idle_connections_closed() {
     tokio::time::sleep(Duration::from_millis(100)).await;
 
     service.stop.cancel();
-    assert_eq!(idle.to_end().await, "");
+    assert_eq!(idle.rest().await, "");
     assert!(!service.served.is_finished());
     service.store.gate.add_permits(10);
-    let answer = busy.to_end().await;
+    let answer = busy.rest().await;
     assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains("connection: close\r\n"), "{answer}");
     service.served.await.unwrap();
     assert!(tokio::net::TcpStream::connect(service.addr).await.is_err(), "nobody listens any more");
@@ -45,7 +45,7 @@ async fn requests_that_do_not_finish_in_time_are_cut() {
     busy.send(post("a")).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     service.stop.cancel();
-    assert_eq!(busy.to_end().await, "");
+    assert_eq!(busy.rest().await, "");
     service.served.await.unwrap();
 }
 
@@ -62,7 +62,7 @@ async fn connections_beyond_the_limit_wait_for_one_to_close() {
     }
     let mut waiting = Raw::connect(service.addr).await;
     waiting.send("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-    let mut answer = tokio::spawn(async move { waiting.to_end().await });
+    let mut answer = tokio::spawn(async move { waiting.rest().await });
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut answer).await.is_err());
     open.pop();
     assert!(answer.await.unwrap().starts_with("HTTP/1.1 200 "));
@@ -77,7 +77,7 @@ async fn an_old_connection_is_closed_after_its_request() {
     raw.send(post("a")).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     service.store.gate.add_permits(10);
-    let answer = raw.to_end().await;
+    let answer = raw.rest().await;
     assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains("connection: close\r\n"), "{answer}");
 }
 
@@ -89,5 +89,5 @@ async fn dropping_the_server_cuts_its_connections() {
     raw.until(": following\n\n").await;
     service.served.abort();
     eventually("the server is gone", || service.served.is_finished()).await;
-    raw.to_end().await;
+    raw.rest().await;
 }

@@ -63,7 +63,7 @@ async fn a_connection_may_rest_between_requests_but_not_for_ever() {
         // Longer than a head may take, shorter than a rest.
         tokio::time::sleep(Duration::from_millis(350)).await;
     }
-    assert_eq!(raw.to_end().await, "");
+    assert_eq!(raw.rest().await, "");
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_body_that_pauses_or_trickles_is_a_timeout() {
             break;
         }
     }
-    let trickled = raw.to_end().await;
+    let trickled = raw.rest().await;
     assert!(trickled.starts_with("HTTP/1.1 408 "), "{trickled}");
 }
 
@@ -108,6 +108,43 @@ async fn a_post_without_a_body_is_not_json() {
     let service = Plan::http(quick()).start().await;
     let answer = exchange(service.addr, format!("{POST}connection: close\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("problem:not-json"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_be_invited_is_refused_without_an_invitation() {
+    let service = Plan::http(quick()).start().await;
+    let too_large = format!("{POST}content-length: 100000\r\nexpect: 100-continue\r\n\r\n");
+    let answer = exchange(service.addr, too_large).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+
+    let json = record("a").to_string();
+    let mut raw = Raw::connect(service.addr).await;
+    raw.send(format!("{POST}content-length: {}\r\nexpect: 100-continue\r\n\r\n", json.len())).await;
+    assert_eq!(raw.until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+    raw.send(json).await;
+    assert!(raw.answer().await.0.starts_with("HTTP/1.1 201 "));
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_text_break_nothing() {
+    let service = Plan::http(quick()).start().await;
+    let mut path = b"GET /v1/records/a\xff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec();
+    let answer = exchange(service.addr, &path).await;
+    assert!(answer.starts_with("HTTP/1.1 4") && answer.contains("x-request-id: "), "{answer}");
+    path = b"GET /v1/records?unit=\xff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec();
+    assert!(exchange(service.addr, &path).await.starts_with("HTTP/1.1 400 "));
+    for header in [&b"x-request-id"[..], b"last-event-id", b"content-type", b"accept", b"traceparent"] {
+        let request =
+            [b"POST /v1/alerts/stream HTTP/1.1\r\nhost: x\r\nconnection: close\r\n", header, b": \xff\r\n\r\n"]
+                .concat();
+        let answer = exchange(service.addr, request).await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    }
+    let json = record("a").to_string();
+    let odd =
+        format!("POST /v1/records HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n", json.len());
+    let request = [odd.as_bytes(), b"content-type: \xff\r\n\r\n", json.as_bytes()].concat();
+    assert!(exchange(service.addr, request).await.starts_with("HTTP/1.1 415 "));
 }
 
 #[tokio::test]
@@ -163,7 +200,7 @@ async fn a_client_that_closes_its_sending_side_is_answered() {
     let mut raw = Raw::connect(service.addr).await;
     raw.send(format!("{POST}content-length: {}\r\n\r\n{json}", json.len())).await;
     raw.socket.shutdown().await.unwrap();
-    let answer = raw.to_end().await;
+    let answer = raw.rest().await;
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
 }
 
@@ -176,7 +213,7 @@ async fn a_client_that_reads_nothing_is_cut() {
     raw.send(request).await;
     // Long enough for every time-out, so that only what lies in the system's buffers is left.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let read = raw.to_end().await;
+    let read = raw.rest().await;
     let whole = read.matches("\"groupCount\"").count();
     assert!(whole < 50, "all {whole} answers were kept for a client that did not read");
 }

@@ -3,11 +3,19 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 
 use crate::service::{Service, record, various};
+
+/// Reads a body to its end, as far as a test's answers go.
+async fn whole(body: Incoming) -> Result<Bytes, hyper::Error> {
+    #[expect(clippy::disallowed_methods, reason = "the test's own answers are small")]
+    let collected = body.collect().await?;
+    Ok(collected.to_bytes())
+}
 
 async fn connect(service: &Service) -> SendRequest<Full<Bytes>> {
     let socket = tokio::net::TcpStream::connect(service.addr).await.unwrap();
@@ -21,7 +29,7 @@ async fn call(sender: &mut SendRequest<Full<Bytes>>, method: &str, url: String, 
     let response = sender.send_request(request.body(Full::from(body)).unwrap()).await.unwrap();
     assert!(response.headers().contains_key("x-request-id"));
     let status = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body = whole(response.into_body()).await.unwrap();
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
@@ -57,7 +65,7 @@ async fn a_stop_ends_the_connection_in_good_order() {
     let request = Request::get(service.url("/v1/notifications/stream")).body(Full::default()).unwrap();
     let stream = sender.send_request(request).await.unwrap().into_body();
     service.stop.cancel();
-    let all = stream.collect().await.expect("the stream ends well").to_bytes();
+    let all = whole(stream).await.expect("the stream ends well");
     assert!(all.starts_with(b": following"));
     service.served.await.unwrap();
 }
@@ -70,7 +78,7 @@ async fn an_answer_that_breaks_off_is_an_error() {
     let mut sender = connect(&service).await;
     let request = Request::get(service.url("/v1/aggregates")).body(Full::default()).unwrap();
     let broken = match sender.send_request(request).await {
-        Ok(response) => response.into_body().collect().await.is_err(),
+        Ok(response) => whole(response.into_body()).await.is_err(),
         Err(_) => true,
     };
     assert!(broken);

@@ -1,5 +1,7 @@
 //! The HTTP door, over real sockets, before a repository in memory that can be made to fail.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by panicking")]
+
 mod raw;
 mod service;
 mod store;

@@ -131,7 +131,7 @@ async fn a_stream_breaks_when_storage_goes_away_and_is_resumed() {
     service.post_record(&record("a")).await;
     let (position, _) = event(&mut raw).await;
     service.store.away.store(true, Ordering::SeqCst);
-    let rest = raw.to_end().await;
+    let rest = raw.rest().await;
     assert!(!rest.ends_with("0\r\n\r\n"), "{rest:?}");
     service.store.away.store(false, Ordering::SeqCst);
     service.recovers().await;
@@ -144,7 +144,7 @@ async fn a_stream_ends_well_when_the_service_stops() {
     let service = Service::start().await;
     let mut raw = follow(&service, "/v1/notifications/stream", "").await;
     service.stop.cancel();
-    let rest = raw.to_end().await;
+    let rest = raw.rest().await;
     assert!(rest.ends_with("0\r\n\r\n"), "{rest:?}");
     service.served.await.unwrap();
 }
@@ -154,5 +154,5 @@ async fn a_stream_ends_well_when_its_connection_is_old() {
     let settings = HttpSettings { connection_age_max: Duration::from_millis(200), ..HttpSettings::default() };
     let service = Plan::http(settings).start().await;
     let mut raw = follow(&service, "/v1/notifications/stream", "").await;
-    assert!(raw.to_end().await.ends_with("0\r\n\r\n"));
+    assert!(raw.rest().await.ends_with("0\r\n\r\n"));
 }

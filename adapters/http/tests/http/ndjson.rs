@@ -166,7 +166,7 @@ async fn storage_that_fails_on_the_way_breaks_the_connection() {
     raw.until("}\n").await;
     service.store.away.store(true, Ordering::SeqCst);
     raw.send(chunk(&format!("{}\n", record("b")))).await;
-    let rest = raw.to_end().await;
+    let rest = raw.rest().await;
     assert!(!rest.contains("0\r\n\r\n") && !rest.contains("outcome"), "{rest:?}");
 
     service.store.away.store(false, Ordering::SeqCst);
@@ -180,7 +180,7 @@ async fn a_body_that_breaks_off_breaks_the_answer() {
     let service = Service::start().await;
     let mut raw = Raw::connect(service.addr).await;
     raw.send(format!("{HEAD}\r\n{}not a chunk\r\n", chunk(&format!("{}\n", record("a"))))).await;
-    let answer = raw.to_end().await;
+    let answer = raw.rest().await;
     assert!(!answer.contains("0\r\n\r\n"), "{answer:?}");
 }
 
@@ -190,7 +190,7 @@ async fn a_conversation_in_which_nobody_moves_is_cut() {
     let service = Plan::http(settings).start().await;
     let mut raw = Raw::connect(service.addr).await;
     raw.send(format!("{HEAD}\r\n{}", chunk(&record("a").to_string()))).await;
-    let answer = raw.to_end().await;
+    let answer = raw.rest().await;
     assert!(!answer.contains("0\r\n\r\n"), "{answer:?}");
 }
 

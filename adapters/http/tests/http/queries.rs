@@ -211,8 +211,7 @@ async fn aggregates_that_fail_on_the_way_break_the_connection() {
             };
             assert!(broken, "{when}: {accept}");
         }
-        let request = format!("GET /v1/aggregates HTTP/1.1\r\nhost: x\r\n\r\n");
-        let raw = exchange(service.addr, request).await;
+        let raw = exchange(service.addr, "GET /v1/aggregates HTTP/1.1\r\nhost: x\r\n\r\n").await;
         assert!(!raw.ends_with("0\r\n\r\n"), "{when}: {raw:?}");
     }
     service.store.parts_left.store(1 << 20, Ordering::SeqCst);

@@ -62,7 +62,7 @@ impl Raw {
     }
 
     /// Reads until the other side closes or resets the connection, and returns what came.
-    pub(crate) async fn to_end(&mut self) -> String {
+    pub(crate) async fn rest(&mut self) -> String {
         let reading = async {
             let mut buf = [0; 4096];
             while let Ok(n @ 1..) = self.socket.read(&mut buf).await {
@@ -78,5 +78,5 @@ impl Raw {
 pub(crate) async fn exchange(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
     let mut raw = Raw::connect(addr).await;
     raw.send(bytes).await;
-    raw.to_end().await
+    raw.rest().await
 }

@@ -1,0 +1,61 @@
+//! Serves a repository in memory: the whole API to try, without a database. Nothing is left when it ends.
+//!
+//! Run it with `cargo run -p tallyhouse-http --example serve_memory`, then
+//! `curl -H 'content-type: application/json' -d @record.json http://127.0.0.1:8080/v1/records`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tallyhouse_core::ports::Clock;
+use tallyhouse_core::{
+    Feed, MemoryRepository, MessageFormat, Pipeline, PipelineParts, PipelineSettings, RuleSet, Timestamp,
+};
+use tallyhouse_http::{HttpApp, HttpServer, HttpSettings};
+use tokio_util::sync::CancellationToken;
+
+/// The time of day, which the core asks its host for.
+struct HostClock(Instant);
+
+#[async_trait::async_trait]
+impl Clock for HostClock {
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "a clock port is where the time of day is read")]
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let micros = i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let clock = Arc::new(HostClock(Instant::now()));
+    let repository = Arc::new(MemoryRepository::new(clock.clone()));
+    let (pipeline, driver) = Pipeline::new(PipelineParts {
+        repository: repository.clone(),
+        clock: clock.clone(),
+        rules: RuleSet::default(),
+        emitter: None,
+        settings: PipelineSettings::default(),
+    });
+    tokio::spawn(driver.run());
+    let app = HttpApp {
+        door: pipeline.door(),
+        feed: Feed::new(repository.clone(), clock, pipeline.commits(), Duration::from_millis(200)),
+        repository,
+        format: MessageFormat::default(),
+        dead_letters: None,
+        probes: Vec::new(),
+    };
+    let server = HttpServer::bind("127.0.0.1:8080", HttpSettings::default()).await?;
+    println!("listening on http://{}", server.local_addr());
+    server.serve(app, CancellationToken::new()).await;
+    Ok(())
+}
