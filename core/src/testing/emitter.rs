@@ -32,9 +32,9 @@ pub trait EmitterFixture: Send + Sync + Sized {
 /// Makes a test of every case of the emitter's conformance suite, for a type that implements
 /// [`EmitterFixture`](crate::testing::EmitterFixture).
 ///
-/// ```ignore
+/// ```
 /// mod conformance {
-///     tallyhouse_core::emitter_conformance!(super::Fixture);
+///     tallyhouse_core::emitter_conformance!(tallyhouse_core::testing::RecordingFixture);
 /// }
 /// ```
 #[macro_export]

@@ -57,9 +57,9 @@ pub const CASE_DEADLINE: Duration = Duration::from_secs(180);
 /// Makes a test of every case of the repository's conformance suite, for a type that implements
 /// [`RepositoryFixture`](crate::testing::RepositoryFixture).
 ///
-/// ```ignore
+/// ```
 /// mod conformance {
-///     tallyhouse_core::repository_conformance!(super::Fixture);
+///     tallyhouse_core::repository_conformance!(tallyhouse_core::testing::MemoryFixture);
 /// }
 /// ```
 #[macro_export]

@@ -46,9 +46,9 @@ pub trait SourceFixture: Send + Sync + Sized {
 /// Makes a test of every case of the source's conformance suite, for a type that implements
 /// [`SourceFixture`](crate::testing::SourceFixture).
 ///
-/// ```ignore
+/// ```
 /// mod conformance {
-///     tallyhouse_core::source_conformance!(super::Fixture);
+///     tallyhouse_core::source_conformance!(tallyhouse_core::testing::ScriptedFixture);
 /// }
 /// ```
 #[macro_export]

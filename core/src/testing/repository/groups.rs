@@ -90,6 +90,7 @@ pub async fn groups_page_by_destination<F: RepositoryFixture>() {
             assert!(next.is_none() || next.as_ref().map(DestinationId::as_str) == page.last().map(String::as_str));
             found.extend(page);
             turned += 1;
+            assert!(turned <= pages, "a page goes on where the one before ended");
             after = next;
             if after.is_none() {
                 break;

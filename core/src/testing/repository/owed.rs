@@ -144,6 +144,7 @@ pub async fn every_abandoned_batch_is_handed_out_once<F: RepositoryFixture>() {
             let batches = repository.claim(&owner, Whose::Abandoned, 3).await.expect("a claim is answered");
             idle = if batches.is_empty() { idle + 1 } else { 0 };
             mine.extend(batches.into_iter().map(|batch| batch.id));
+            assert!(mine.len() <= 60, "no batch is handed out without end");
             yield_now().await;
         }
         mine

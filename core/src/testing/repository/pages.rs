@@ -129,6 +129,7 @@ pub async fn summaries_page_by_reference<F: RepositoryFixture>() {
             if page.is_empty() {
                 break;
             }
+            assert!(page.first() > found.last(), "a page goes on where the one before ended");
             found.extend(page);
         }
         assert_eq!(found, references, "in pages of {limit}");
@@ -219,8 +220,10 @@ async fn all_pages(repository: &dyn RecordRepository, filter: &Filter, limit: us
     loop {
         let place = |stored: &StoredRecord| (stored.processed.record.time, stored.processed.record.record_id.clone());
         let after: Option<(Timestamp, RecordId)> = found.last().map(place);
-        let page = repository.records(RecordQuery { filter: filter.clone(), after, limit }).await;
-        let page = page.expect("records are read");
+        let query = RecordQuery { filter: filter.clone(), after: after.clone(), limit };
+        let page = repository.records(query).await.expect("records are read");
+        let goes_on = page.iter().map(place).is_sorted_by(|a, b| a < b) && page.first().map(place) > after;
+        assert!(page.is_empty() || goes_on, "a page goes on where the one before ended");
         assert!(page.len() <= limit, "no more than asked for");
         if page.is_empty() {
             return found;
