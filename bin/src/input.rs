@@ -5,7 +5,7 @@ mod lines;
 mod elements;
 mod rows;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -102,7 +102,7 @@ pub(crate) fn read_file(path: &Path, reading: &Reading, take: &mut dyn FnMut(Chu
 
 /// Says whether a path means standard input.
 pub(crate) fn is_standard_input(path: &Path) -> bool {
-    path == PathBuf::from("-")
+    path.as_os_str() == "-"
 }
 
 /// Why a reader of one format ended early.

@@ -12,16 +12,17 @@ use tallyhouse_core::ports::{Clock, MessageEmitter, Owner};
 use tallyhouse_core::{Feed, Pipeline, PipelineParts, PipelineSettings};
 use tallyhouse_http::{HttpApp, HttpServer};
 use tokio::net::lookup_host;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::clock::SystemClock;
 use crate::settings::{Settings, SettingsError};
 use crate::store::{Schema, Store};
 use emitter::InProcessEmitter;
-use queues::Queues;
-use signals::Signals;
+use queues::{Consumers, Queues};
+use signals::{EXIT_INTERRUPTED, Signals};
 
 /// Exit code of a service that did not stop in good order.
 const EXIT_CUT_SHORT: u8 = 1;
@@ -31,92 +32,111 @@ const EXIT_CUT_SHORT: u8 = 1;
 /// # Errors
 /// The service can't be started; the error says what to do about it.
 pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
-    let signals = Signals::install()?;
+    let mut signals = Signals::install()?;
+    // The address comes first: where another instance has it, its database is left alone.
     let server = bind(&settings).await?;
+    let addr = server.local_addr();
     let store = Store::open(&settings, Schema::Migrate).await?;
     if !store.migrated().is_empty() {
-        tracing::info!(database = %settings.database, versions = store.migrated().join(", "), "the database was brought up to date");
+        let versions = store.migrated().join(", ");
+        tracing::info!(database = %settings.database, versions, "the database was brought up to date");
     }
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let queues = settings.redis.clone().map(|redis| Queues::open(redis, &clock)).transpose()?;
-    let (pipeline, driver) = Pipeline::new(PipelineParts {
-        repository: Arc::clone(&store.repository),
-        clock: Arc::clone(&clock),
-        rules: settings.rules.clone(),
-        emitter: Some((Owner::new(&uuid::Uuid::new_v4().to_string()), emitter(queues.as_ref(), &settings))),
-        settings: PipelineSettings { writers: writers(&settings, &store), ..settings.pipeline },
-    });
-    let mut work = JoinSet::new();
-    driver.into_tasks().into_iter().for_each(|task| {
-        work.spawn(task);
-    });
-
-    let consumers = queues.as_ref().map(|queues| queues.consume(&settings, &pipeline, &store.repository, &clock));
-    let stop = CancellationToken::new();
-    let feed = Feed::new(Arc::clone(&store.repository), clock, pipeline.commits(), settings.look_every);
-    let app = HttpApp {
-        door: pipeline.door(),
-        repository: Arc::clone(&store.repository),
-        feed,
-        format: settings.messages.clone(),
-        dead_letters: queues.as_ref().map(Queues::dead_letters),
-        probes: queues.as_ref().map(Queues::probe).into_iter().collect(),
-    };
-    let addr = server.local_addr();
-    let serving = tokio::spawn(server.serve(app, stop.clone()));
+    let mut running = Running::start(server, &store, &settings)?;
     tracing::info!(
-        %addr, url = format!("http://{addr}"), database = %settings.database, redis = queues.is_some(),
+        %addr, url = format!("http://{addr}"), database = %settings.database, redis = settings.redis.is_some(),
         version = env!("CARGO_PKG_VERSION"), "listening"
     );
 
-    let told = run_until_told(signals, &mut work).await;
-    let stopping = async {
-        stop.cancel();
-        if let Some(consumers) = consumers {
-            consumers.stop().await;
-        }
-        let served = serving.await;
-        pipeline.close();
-        while work.join_next().await.is_some() {}
-        served
-    };
-    match timeout(settings.stop_deadline, stopping).await {
-        Ok(Ok(())) if told => {
-            tracing::info!("stopped");
-            Ok(ExitCode::SUCCESS)
-        }
-        Ok(Ok(())) => Ok(ExitCode::from(EXIT_CUT_SHORT)),
-        Ok(Err(error)) => Err(error).context("the HTTP server broke off"),
-        Err(_late) => {
-            tracing::error!(
-                deadline = ?settings.stop_deadline,
-                "not all work was done in time; what was not answered is to be sent again, nothing answered is lost"
-            );
-            Ok(ExitCode::from(EXIT_CUT_SHORT))
-        }
-    }
-}
-
-/// Runs until a signal comes; says whether it did. A part of the service that ends by itself has panicked, and the
-/// service must not look alive without it.
-async fn run_until_told(mut signals: Signals, work: &mut JoinSet<()>) -> bool {
     let told = tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "stopping; another signal ends it at once");
             true
         }
-        Some(ended) = work.join_next() => {
-            let error = ended.err().map(|error| error.to_string()).unwrap_or_default();
-            tracing::error!(error, "a part of the service ended; stopping");
-            false
+        () = running.broke_off() => false,
+    };
+    let stopped = tokio::select! {
+        stopped = timeout(settings.stop_deadline, running.stop()) => stopped.is_ok(),
+        signal = signals.next() => {
+            tracing::warn!(signal, "ended at once");
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
     };
-    tokio::spawn(async move {
-        signals.next().await;
-        tracing::warn!("ended at once");
-        std::process::exit(signals::EXIT_INTERRUPTED.into());
-    });
-    told
+    if !stopped {
+        let deadline = settings.stop_deadline;
+        tracing::error!(?deadline, "cut short; what was not answered is to be sent again, nothing answered is lost");
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::from(if told && stopped { 0 } else { EXIT_CUT_SHORT }))
+}
+
+/// The parts of the service that run.
+struct Running {
+    pipeline: Pipeline,
+    /// The pipeline's own work.
+    work: JoinSet<()>,
+    consumers: Option<Consumers>,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(server: HttpServer, store: &Store, settings: &Settings) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let queues = settings.redis.clone().map(|redis| Queues::open(redis, &clock)).transpose()?;
+        let (pipeline, driver) = Pipeline::new(PipelineParts {
+            repository: Arc::clone(&store.repository),
+            clock: Arc::clone(&clock),
+            rules: settings.rules.clone(),
+            emitter: Some((Owner::new(&Uuid::new_v4().to_string()), emitter(queues.as_ref(), settings))),
+            settings: PipelineSettings { writers: writers(settings, store), ..settings.pipeline },
+        });
+        let work = driver.into_tasks().into_iter().collect();
+        let consumers = queues.as_ref().map(|queues| queues.consume(settings, &pipeline, &store.repository));
+        let app = HttpApp {
+            door: pipeline.door(),
+            repository: Arc::clone(&store.repository),
+            feed: Feed::new(Arc::clone(&store.repository), clock, pipeline.commits(), settings.look_every),
+            format: settings.messages.clone(),
+            dead_letters: queues.as_ref().map(Queues::dead_letters),
+            probes: queues.as_ref().map(Queues::probe).into_iter().collect(),
+        };
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(server.serve(app, stop.clone()));
+        Ok(Self { pipeline, work, consumers, stop, serving })
+    }
+
+    /// Returns when a part of the service has ended by itself. It must have panicked, and the service must not look
+    /// alive without it.
+    async fn broke_off(&mut self) {
+        let ended = tokio::select! {
+            Some(ended) = self.work.join_next() => ended,
+            ended = &mut self.serving => ended,
+        };
+        let error = ended.err().map(|error| error.to_string());
+        tracing::error!(error, "a part of the service ended by itself; stopping");
+    }
+
+    /// Takes nothing new, finishes what was taken, and publishes what it owes.
+    async fn stop(self) {
+        let Self { pipeline, mut work, consumers, stop, serving } = self;
+        stop.cancel();
+        let consumers_stop = async {
+            if let Some(consumers) = consumers {
+                consumers.stop().await;
+            }
+        };
+        let served = async {
+            if !serving.is_finished()
+                && let Err(error) = serving.await
+            {
+                tracing::error!(%error, "the HTTP server broke off");
+            }
+        };
+        tokio::join!(consumers_stop, served);
+        // Only now: what the doors had taken was still to be committed.
+        pipeline.close();
+        while work.join_next().await.is_some() {}
+    }
 }
 
 async fn bind(settings: &Settings) -> anyhow::Result<HttpServer> {

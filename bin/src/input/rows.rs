@@ -36,7 +36,7 @@ impl Rows {
     /// Reads the names of the columns; `None` if there is nothing at all.
     pub(super) fn begin(reader: Box<dyn BufRead>, line: u64) -> Result<Option<Self>, Ended> {
         let since_row = Rc::new(Cell::new(0));
-        let bounded = Bounded { reader, since_row: Rc::clone(&since_row) };
+        let bounded = Bounded { reader, since_row: Rc::clone(&since_row), last: b'\n' };
         let mut builder = csv::ReaderBuilder::new();
         // With its usual ends of rows the reader counts the line feed of a CR LF into the next row.
         builder.flexible(true).has_headers(false).terminator(csv::Terminator::Any(b'\n')).buffer_capacity(READ_AHEAD);
@@ -56,7 +56,10 @@ impl Rows {
         if !self.advance()? {
             return Ok(None);
         }
-        let line = self.row.position().map_or(0, csv::Position::line) + self.lines_before;
+        // The reader's own position of a row is that of the blank lines before it. Counted from its end, whose line feed
+        // is always there, it is right.
+        let within = self.row.as_slice().iter().filter(|b| **b == b'\n').count() as u64;
+        let line = self.reader.position().line() - 1 - within + self.lines_before;
         Ok(Some(Row { line, row: &self.row, columns: &self.columns, width: self.width }))
     }
 
@@ -137,9 +140,12 @@ fn fault_of(error: csv::Error) -> String {
 }
 
 /// Ends reading within a row that has no end: a quote that is never closed would take the rest of the file into memory.
+/// Ends the last row with a line feed, as the others are.
 struct Bounded {
     reader: Box<dyn BufRead>,
     since_row: Rc<Cell<usize>>,
+    /// The last byte that was read.
+    last: u8,
 }
 
 impl Read for Bounded {
@@ -147,7 +153,14 @@ impl Read for Bounded {
         if self.since_row.get() > PAYLOAD_BYTES_MAX * 2 {
             return Err(io::Error::other("the row has no end within 128 KiB: is a quote not closed?"));
         }
-        let read = self.reader.read(buffer)?;
+        let mut read = self.reader.read(buffer)?;
+        if read == 0 && self.last != b'\n' && !buffer.is_empty() {
+            buffer[0] = b'\n';
+            read = 1;
+        }
+        if let Some(last) = buffer[..read].last() {
+            self.last = *last;
+        }
         self.since_row.set(self.since_row.get() + read);
         Ok(read)
     }

@@ -56,7 +56,6 @@ impl Queues {
         settings: &Settings,
         pipeline: &Pipeline,
         repository: &Arc<dyn RecordRepository>,
-        clock: &Arc<dyn Clock>,
     ) -> Consumers {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
@@ -72,7 +71,7 @@ impl Queues {
                     source,
                     door: door.clone(),
                     repository: Arc::clone(repository),
-                    clock: Arc::clone(clock),
+                    clock: Arc::clone(&self.clock),
                     retry: settings.pipeline.retry,
                 };
                 running.spawn(consumer.run(stopped.clone()));

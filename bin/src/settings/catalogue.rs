@@ -125,7 +125,7 @@ pub(crate) const CATALOGUE: &[Setting] = &[
     setting(
         "redis.lease_ms",
         Kind::Number(100, DAY_MS),
-        "10000",
+        "6000",
         "How long a consumer may be silent before others take over what it holds.",
     ),
     setting("redis.consumers", Kind::Number(1, 64), "1", "How many consumers each queue has in this process."),

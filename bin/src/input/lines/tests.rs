@@ -18,7 +18,8 @@ fn read(text: &[u8], bytes_max: usize, buffer: usize) -> Vec<(u64, Option<Vec<u8
 
 #[test]
 fn a_line_that_is_too_long_is_left_out_and_the_next_is_read() {
-    let table: [(&str, &[(u64, Option<&str>)]); 5] = [
+    type Expect<'a> = &'a [(u64, Option<&'a str>)];
+    let table: [(&str, Expect<'_>); 5] = [
         ("", &[]),
         ("a\nb", &[(1, Some("a")), (2, Some("b"))]),
         ("a\n\nb\n", &[(1, Some("a")), (2, Some("")), (3, Some("b"))]),

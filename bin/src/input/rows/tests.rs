@@ -46,7 +46,7 @@ fn columns_come_in_any_order_and_others_are_ignored() {
 #[test]
 fn lines_are_counted_with_any_line_end_and_through_quotes() {
     let rows = "1,2,3,4,5,6,7,8\n\n\"a\nb\",2,3,4,5,6,7,\"q\"\"q\"\n1,2,3,4,5,6,7,\n";
-    let expect = vec![(2, "1|2|3|4|5|6|7|8"), (4, "a\nb|2|3|4|5|6|7|q\"q"), (6, "1|2|3|4|5|6|7|")];
+    let expect = [(2, "1|2|3|4|5|6|7|8"), (4, "a\nb|2|3|4|5|6|7|q\"q"), (6, "1|2|3|4|5|6|7|")];
     let expect =
         |end: &str| -> Vec<_> { expect.iter().map(|(n, row)| (*n, Ok(texts(&row.replace('\n', end))))).collect() };
     for end in ["\n", "\r\n"] {
