@@ -76,10 +76,7 @@ async fn assert_pages_agree(repository: &dyn RecordRepository, records: &[Arc<St
         if page.is_empty() {
             break;
         }
-        assert!(
-            page.first().map(|stored| place(stored)) > found.last().cloned(),
-            "a page goes on where the one before ended"
-        );
+        assert!(page.first().map(place) > found.last().cloned(), "a page goes on where the one before ended");
         found.extend(page.iter().map(place));
     }
     assert_eq!(found, expected, "the records by time and id");
