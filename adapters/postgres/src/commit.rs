@@ -7,7 +7,7 @@ use std::sync::Arc;
 use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
-use diesel::result::Error as DieselError;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 use tallyhouse_core::ports::{Batch, Committed, OwedBatch, OwedId};
 use tallyhouse_core::{Arrival, Key, Known, Outcome, Plan, StoredRecord, plan, rules_to_json};
@@ -158,7 +158,7 @@ fn write(connection: &mut PgConnection, batch: &Batch, plan: &Plan, void: &[&Key
     let settled: Vec<i64> = batch.settled.iter().map(|id| id.0).collect();
     let columns = Columns::of(&plan.stored);
     let statement = columns
-        .bind(Statement::<Nullable<BigInt>>::new("SELECT write_batch("))
+        .bind(Statement::<BigInt>::new("SELECT write_batch("))
         .bind::<Timestamptz, _>(pg_timestamp(batch.now))
         .sql(", ")
         .bind::<Array<Text>, _>(key_destinations)
@@ -175,11 +175,22 @@ fn write(connection: &mut PgConnection, batch: &Batch, plan: &Plan, void: &[&Key
         .sql(", ")
         .bind::<Nullable<Text>, _>(batch.owner.as_ref().map(|owner| owner.as_str()))
         .sql(")");
-    let first: Option<i64> = statement.get_result(connection)?;
-    let first = count(first.ok_or(Fault::Raced)?)?;
+    let first = count(statement.get_result(connection).map_err(raced)?)?;
     let stored = u64::try_from(plan.stored.len()).unwrap_or(u64::MAX);
     let owed = OwedBatch { id: OwedId(bigint(first)), first, last: first + stored.saturating_sub(1) };
     Ok((stored > 0).then_some(owed))
+}
+
+/// Tells a record id that another transaction has taken since ours were read from every other failure.
+fn raced(error: DieselError) -> Fault {
+    match &error {
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, about)
+            if about.constraint_name() == Some("records_pkey") =>
+        {
+            Fault::Raced
+        }
+        _ => error.into(),
+    }
 }
 
 /// The records to insert, column by column, in the order of their ids: two transactions that insert the same ones wait
