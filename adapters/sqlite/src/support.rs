@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use diesel::debug_query;
 use diesel::prelude::*;
+use diesel::query_builder::QueryFragment;
+use diesel::sqlite::Sqlite;
 use tallyhouse_core::ports::{Batch, Owner, RecordRepository};
 use tallyhouse_core::testing::TestClock;
 use tallyhouse_core::testing::generate::{Generator, record};
@@ -102,4 +105,17 @@ pub(crate) async fn fill(repository: &SqliteRepository, count: usize) {
     for some in records.chunks(1_000) {
         repository.commit(Batch { rules: a_rule(), ..batch(some.to_vec()) }).await.unwrap();
     }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Step {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    detail: String,
+}
+
+/// How SQLite goes about a query: its plan in one line.
+pub(crate) fn plan(db: &mut SqliteConnection, query: &impl QueryFragment<Sqlite>) -> String {
+    let sql = format!("EXPLAIN QUERY PLAN {}", debug_query::<Sqlite, _>(query));
+    let steps: Vec<Step> = diesel::sql_query(sql).load(db).unwrap();
+    steps.into_iter().map(|step| step.detail).collect::<Vec<_>>().join(" + ")
 }

@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use diesel::connection::InstrumentationEvent;
+use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use tallyhouse_core::testing::generate::Generator;
 
 use super::*;
-use crate::support::{Database, a_rule, batch};
+use crate::support::{Database, a_rule, batch, fill, plan};
 
 #[test]
 fn every_statement_of_a_commit_is_prepared_once() {
@@ -51,5 +51,22 @@ fn a_row_that_makes_no_sense_fails_the_commit_that_meets_it() {
         database.spoil(&format!("SAVEPOINT before; {spoil}; RELEASE before"));
         let error = commit(db, &batch(records.clone())).unwrap_err();
         assert_eq!(error.kind(), tallyhouse_core::ports::PortErrorKind::Corrupt, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_batch_is_found_by_indexes() {
+    let database = Database::new();
+    fill(&database.repository().await, 5_000).await;
+    let db = &mut database.connection();
+    for statistics in ["", "ANALYZE"] {
+        db.batch_execute(statistics).unwrap();
+        let records = plan(db, &Statement::<ProcessedSql, 1>::new(KNOWN_RECORDS, ["[]"]));
+        assert!(records.contains("SEARCH records USING INDEX sqlite_autoindex_records_1 (record_id=?)"), "{records}");
+        let summaries = plan(db, &Statement::<(Text, Text, Text), 1>::new(KNOWN_SUMMARIES, ["[]"]));
+        assert!(
+            summaries.contains("SEARCH summaries USING PRIMARY KEY (destination_id=? AND reference=?)"),
+            "{summaries}"
+        );
     }
 }

@@ -1,25 +1,10 @@
 use diesel::connection::SimpleConnection;
-use diesel::debug_query;
-use diesel::query_builder::QueryFragment;
 use tallyhouse_core::ports::{PortErrorKind, RecordRepository};
 use tallyhouse_core::{DestinationId, Timestamp, Unit};
 
 use super::*;
 use crate::groups::{by_destination, one_group};
-use crate::support::{Database, commit, fill, simple};
-
-#[derive(diesel::QueryableByName)]
-struct Step {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    detail: String,
-}
-
-/// How SQLite goes about a query: its plan in one line.
-fn plan(db: &mut SqliteConnection, query: &impl QueryFragment<Sqlite>) -> String {
-    let sql = format!("EXPLAIN QUERY PLAN {}", debug_query::<Sqlite, _>(query));
-    let steps: Vec<Step> = diesel::sql_query(sql).load(db).unwrap();
-    steps.into_iter().map(|step| step.detail).collect::<Vec<_>>().join(" + ")
-}
+use crate::support::{Database, commit, fill, plan, simple};
 
 fn destination() -> DestinationId {
     DestinationId::new("destination-7").unwrap()

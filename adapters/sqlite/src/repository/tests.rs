@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tallyhouse_core::ports::{Owner, RecordRepository, Whose};
+use tallyhouse_core::ports::{Owner, PortErrorKind, RecordRepository, Whose};
 use tallyhouse_core::testing::RepositoryFixture;
 
 use crate::support::{Database, batch, simple};
@@ -58,4 +58,24 @@ async fn leases_that_lapsed_leave_no_rows_behind() {
     )
     .unwrap();
     assert_eq!(names, ["c", "d"]);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_a_commit_and_all_is_well_when_there_is_room_again() {
+    let database = Database::new();
+    let repository = database.repository().await;
+    repository.commit(batch([simple("before")])).await.unwrap();
+    // Held by the one connection only, and so until it is opened anew.
+    let full = |db: &mut diesel::SqliteConnection| {
+        Ok(diesel::connection::SimpleConnection::batch_execute(db, "PRAGMA max_page_count = 1")?)
+    };
+    repository.writer.run("testing", full).await.unwrap();
+    let records: Vec<_> = (0..2_000).map(|n| simple(&n.to_string())).collect();
+    let error = repository.commit(batch(records.clone())).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Unavailable);
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("full"), "{error:?}");
+    assert_eq!(repository.head().await.unwrap(), 1);
+    assert_eq!(repository.commit(batch(records)).await.unwrap().owed.unwrap().last, 2_001);
+    let report = tallyhouse_core::audit(&repository).await.unwrap();
+    assert_eq!((report.records, report.findings), (2_001, Vec::new()));
 }
