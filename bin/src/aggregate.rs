@@ -63,3 +63,6 @@ fn query(args: &AggregateArgs) -> GroupQuery {
     let limit = args.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     GroupQuery { filter: args.filter.filter(), after: None, limit, records: args.records }
 }
+
+#[cfg(test)]
+mod tests;

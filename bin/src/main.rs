@@ -42,6 +42,9 @@ fn main() -> ExitCode {
     if error.is::<OutputClosed>() {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error:#}");
+    // Some causes, libpq's among them, come in several lines.
+    let text = format!("{error:#}");
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    eprintln!("error: {}", lines.join("; "));
     ExitCode::from(if error.is::<SettingsError>() { EXIT_USAGE } else { EXIT_FAILURE })
 }

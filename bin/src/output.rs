@@ -7,6 +7,9 @@ use std::io::{self, ErrorKind, Write};
 #[error("standard output was closed")]
 pub(crate) struct OutputClosed;
 
+/// How much is gathered before it is written.
+const BUFFER_BYTES: usize = 64 * 1024;
+
 /// Standard output, where a reader who leaves is told from other failures.
 #[derive(Debug)]
 pub(crate) struct Output<W: Write = io::BufWriter<io::Stdout>>(W);
@@ -14,7 +17,7 @@ pub(crate) struct Output<W: Write = io::BufWriter<io::Stdout>>(W);
 impl Output {
     /// Takes the standard output of this process.
     pub(crate) fn standard() -> Self {
-        Self(io::BufWriter::with_capacity(64 * 1024, io::stdout()))
+        Self(io::BufWriter::with_capacity(BUFFER_BYTES, io::stdout()))
     }
 }
 
@@ -45,9 +48,25 @@ impl<W: Write> Output<W> {
     }
 }
 
+#[cfg(test)]
+impl Output<Vec<u8>> {
+    /// Keeps what is written.
+    pub(crate) fn memory() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Returns what was written.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
 fn told_apart(written: io::Result<()>) -> anyhow::Result<()> {
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => anyhow::Error::new(OutputClosed),
         _ => anyhow::Error::new(error).context("standard output can't be written"),
     })
 }
+
+#[cfg(test)]
+mod tests;

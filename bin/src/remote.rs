@@ -76,6 +76,12 @@ impl Remote {
         anyhow::Error::new(error.without_url()).context(format!("the service at {} can't be reached", self.address()))
     }
 
+    /// Says that an answer broke off.
+    pub(crate) fn broke_off(&self, error: reqwest::Error) -> anyhow::Error {
+        anyhow::Error::new(error.without_url())
+            .context(format!("the answer of the service at {} broke off", self.address()))
+    }
+
     /// Says in the service's own words why it refuses.
     pub(crate) async fn refusal(&self, response: Response) -> anyhow::Error {
         let status = response.status();
@@ -123,3 +129,6 @@ async fn head_of(mut response: Response) -> Option<Vec<u8>> {
     }
     Some(head)
 }
+
+#[cfg(test)]
+mod tests;

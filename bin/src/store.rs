@@ -1,9 +1,10 @@
 //! The configured database, opened.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
-use tallyhouse_core::ports::RecordRepository;
+use anyhow::{Context as _, anyhow, bail};
+use tallyhouse_core::ports::{PortError, RecordRepository};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
 use tempfile::TempDir;
@@ -52,9 +53,8 @@ impl Store {
                 Self::sqlite(SqliteSettings { path, ..settings.sqlite.clone() }, Schema::Migrate, Some(folder)).await
             }
             DatabaseUrl::Postgres(url) => {
-                Self::postgres(PostgresSettings { url: url.clone(), ..settings.postgres.clone() }, schema)
-                    .await
-                    .with_context(|| format!("the database {} can't be used", settings.database))
+                let postgres = PostgresSettings { url: url.clone(), ..settings.postgres.clone() };
+                Self::postgres(postgres, schema).await.map_err(|error| unusable(&settings.database, &error))
             }
         }
     }
@@ -73,8 +73,8 @@ impl Store {
         Ok(Self { repository: Arc::new(repository), writers: 1, migrated, _temporary: temporary })
     }
 
-    async fn postgres(settings: PostgresSettings, schema: Schema) -> anyhow::Result<Self> {
-        let writers = usize::try_from(settings.writers)?;
+    async fn postgres(settings: PostgresSettings, schema: Schema) -> Result<Self, PortError> {
+        let writers = usize::try_from(settings.writers).unwrap_or(usize::MAX);
         let repository = PostgresRepository::new(settings);
         let migrated = match schema {
             Schema::Migrate => repository.migrate().await?,
@@ -82,4 +82,17 @@ impl Store {
         };
         Ok(Self { repository: Arc::new(repository), writers, migrated, _temporary: None })
     }
+}
+
+/// Says why a database can't be used. What the port says of itself is for the log of a service that runs: here its cause
+/// alone tells what to do.
+fn unusable(database: &DatabaseUrl, error: &PortError) -> anyhow::Error {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    let text = if causes.is_empty() { error.to_string() } else { causes.join(": ") };
+    anyhow!("the database {database} can't be used: {text}")
 }

@@ -6,14 +6,13 @@ mod events;
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use tallyhouse_core::Topic;
+use tallyhouse_core::{PositionError, Topic};
 
 use crate::cli::{TopicName, WatchArgs};
 use crate::output::Output;
 use crate::remote::Remote;
 use crate::service::signals::Signals;
-use crate::settings::{Environment, Settings};
+use crate::settings::{Environment, Settings, SettingsError};
 
 /// Follows until a signal comes, or nobody reads any more.
 ///
@@ -31,7 +30,8 @@ pub(crate) async fn run(args: WatchArgs, settings: &Settings, environment: &Envi
         match remote {
             Some(remote) => over_http::follow(&remote, topic, after).await,
             None => {
-                let after = after.map(str::parse).transpose().context("--after")?;
+                let after = after.map(str::parse).transpose();
+                let after = after.map_err(|error: PositionError| SettingsError(format!("--after {error}")))?;
                 local::follow(settings, topic, after).await
             }
         }

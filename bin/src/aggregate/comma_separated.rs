@@ -1,5 +1,7 @@
 //! The answer as CSV.
 
+use std::io::Write;
+
 use super::View;
 use super::answer::{Group, Record};
 use crate::output::Output;
@@ -18,15 +20,15 @@ const TOTALS: [&str; 10] = [
 ];
 
 /// Rows on their way.
-pub(super) struct CommaSeparated<'a> {
-    out: &'a mut Output,
+pub(super) struct CommaSeparated<'a, W: Write> {
+    out: &'a mut Output<W>,
     records: bool,
     begun: bool,
 }
 
-impl<'a> CommaSeparated<'a> {
+impl<'a, W: Write> CommaSeparated<'a, W> {
     /// Begins with totals, or with records.
-    pub(super) fn new(out: &'a mut Output, records: bool) -> Self {
+    pub(super) fn new(out: &'a mut Output<W>, records: bool) -> Self {
         Self { out, records, begun: false }
     }
 
@@ -49,7 +51,7 @@ impl<'a> CommaSeparated<'a> {
     }
 }
 
-impl View for CommaSeparated<'_> {
+impl<W: Write + Send> View for CommaSeparated<'_, W> {
     fn group(&mut self, group: Group) -> anyhow::Result<()> {
         if self.records {
             return Ok(());

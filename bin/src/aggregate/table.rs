@@ -1,5 +1,7 @@
 //! The answer as a table, for people.
 
+use std::io::Write;
+
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table as Drawing};
 
@@ -17,8 +19,8 @@ const TOTALS_NUMBERS: [usize; 4] = [1, 3, 4, 5];
 const RECORD_NUMBERS: [usize; 2] = [5, 8];
 
 /// A table that is being drawn.
-pub(super) struct Table<'a> {
-    out: &'a mut Output,
+pub(super) struct Table<'a, W: Write> {
+    out: &'a mut Output<W>,
     records: bool,
     drawing: Drawing,
     rows: usize,
@@ -26,9 +28,9 @@ pub(super) struct Table<'a> {
     records_total: u64,
 }
 
-impl<'a> Table<'a> {
+impl<'a, W: Write> Table<'a, W> {
     /// Begins a table of totals, or of records.
-    pub(super) fn new(out: &'a mut Output, records: bool) -> Self {
+    pub(super) fn new(out: &'a mut Output<W>, records: bool) -> Self {
         Self { out, records, drawing: drawing(records), rows: 0, groups: 0, records_total: 0 }
     }
 
@@ -47,7 +49,7 @@ impl<'a> Table<'a> {
     }
 }
 
-impl View for Table<'_> {
+impl<W: Write + Send> View for Table<'_, W> {
     fn group(&mut self, group: Group) -> anyhow::Result<()> {
         self.groups += 1;
         self.records_total += group.summary.count;
@@ -71,7 +73,7 @@ impl View for Table<'_> {
 
     fn end(&mut self) -> anyhow::Result<()> {
         self.draw()?;
-        self.out.line(format!("{} destinations, {} records", self.groups, self.records_total))
+        self.out.line(format!("destinations {}  records {}", self.groups, self.records_total))
     }
 }
 

@@ -78,7 +78,7 @@ impl Follower<'_> {
             match response.chunk().await {
                 Ok(Some(part)) => events.feed(&part).context("the service's stream is not understood")?,
                 Ok(None) => return Ok((came, None)),
-                Err(error) => return Ok((came, Some(self.remote.unreachable(error)))),
+                Err(error) => return Ok((came, Some(self.remote.broke_off(error)))),
             }
             came = true;
             while let Some(Event { id, data }) = events.next() {

@@ -1,0 +1,44 @@
+//! Tests of addresses.
+
+use super::*;
+
+fn remote(url: &str) -> anyhow::Result<Option<Remote>> {
+    let args = RemoteArgs { url: Some(url.to_owned()), key: None };
+    Remote::of(&args, &Environment::default())
+}
+
+#[test]
+fn paths_are_joined_to_any_address() {
+    let table = [
+        ("http://h", "http://h/v1/records?limit=5"),
+        ("http://h:8080/", "http://h:8080/v1/records?limit=5"),
+        ("https://h/behind/a/proxy", "https://h/behind/a/proxy/v1/records?limit=5"),
+        ("https://h/behind/a/proxy/", "https://h/behind/a/proxy/v1/records?limit=5"),
+    ];
+    for (url, expect) in table {
+        let request = remote(url).unwrap().unwrap().get("v1/records", &[("limit", "5".to_owned())]).unwrap();
+        assert_eq!(request.build().unwrap().url().as_str(), expect);
+    }
+}
+
+#[test]
+fn what_is_no_address_is_refused_without_showing_a_password() {
+    for url in ["h:8080", "ftp://u:secret@h", "", "/v1", "unix:/run/x"] {
+        let error = format!("{:#}", remote(url).unwrap_err());
+        assert!(error.contains("--url") && !error.contains("secret"), "{error}");
+    }
+    let address = remote("http://u:secret@h").unwrap().unwrap().address();
+    assert_eq!(address, "http://u:***@h/");
+}
+
+#[test]
+fn a_key_is_sent_as_a_bearer_token_and_the_flag_beats_the_variable() {
+    let environment = Environment(vec![("TALLYHOUSE_KEY".to_owned(), "by-variable".to_owned())]);
+    for (key, expect) in [(None, "Bearer by-variable"), (Some("by-flag".to_owned()), "Bearer by-flag")] {
+        let args = RemoteArgs { url: Some("http://h".to_owned()), key };
+        let remote = Remote::of(&args, &environment).unwrap().unwrap();
+        let request = remote.get("healthz", &[]).unwrap().build().unwrap();
+        assert_eq!(request.headers()["authorization"], expect);
+        assert!(!format!("{remote:?}").contains("by-"), "no key is shown");
+    }
+}
