@@ -1,0 +1,28 @@
+//! What the tests of Tallyhouse share: real servers, the real binary, and clients that see what its users see.
+//!
+//! A failure in here is a failure of the test that asked, so that most of it panics instead of returning errors.
+
+#![expect(clippy::panic, reason = "a failure in here is the failure of the test that asked")]
+
+pub mod folder;
+pub mod service;
+pub mod http;
+pub mod wire;
+pub mod sse;
+pub mod lines;
+pub mod records;
+pub mod sums;
+pub mod invariants;
+pub mod wait;
+pub mod seed;
+pub mod console;
+pub mod postgres;
+pub mod redis_server;
+pub mod subscriber;
+pub mod fleet;
+pub mod month;
+
+/// The examples of the page on embedding, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/EMBEDDING.md")]
+pub struct Embedding;

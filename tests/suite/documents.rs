@@ -1,0 +1,34 @@
+//! The documents say what is so: their examples are run.
+
+use std::path::PathBuf;
+
+use tallyhouse_tests::console;
+use tallyhouse_tests::folder::workspace;
+
+fn documents() -> Vec<PathBuf> {
+    let docs = std::fs::read_dir(workspace().join("docs")).expect("there are documents");
+    let mut paths: Vec<PathBuf> = docs.map(|entry| entry.expect("a file").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    paths.push(workspace().join("README.md"));
+    paths.sort();
+    paths
+}
+
+#[test]
+fn the_examples_of_the_documents_say_what_they_show() {
+    let mut failures = Vec::new();
+    for path in documents() {
+        // One document after the other, and all of them, so that one run shows everything that is wrong.
+        if let Err(panic) = std::panic::catch_unwind(|| console::run(&path)) {
+            let text = panic.downcast_ref::<String>().cloned();
+            failures.push(text.unwrap_or_else(|| format!("{}: {panic:?}", path.display())));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn the_readme_has_examples() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).expect("there is a README");
+    assert!(!console::steps(&readme).is_empty());
+}

@@ -1,0 +1,48 @@
+//! The suite: the real binary, in real folders, over real HTTP, compared with what is promised.
+
+#[cfg(test)]
+mod writes;
+#[cfg(test)]
+mod batches;
+#[cfg(test)]
+mod streams;
+#[cfg(test)]
+mod reads;
+#[cfg(test)]
+mod aggregates;
+#[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod manners;
+#[cfg(test)]
+mod exactness;
+#[cfg(test)]
+mod flights;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod settings;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod kills;
+#[cfg(test)]
+mod stops;
+#[cfg(test)]
+mod documents;
+#[cfg(test)]
+mod guarantees;
+#[cfg(test)]
+mod tidy;
+#[cfg(test)]
+mod production;
+#[cfg(test)]
+mod production_refusals;
+#[cfg(test)]
+mod production_messages;
+#[cfg(test)]
+mod production_subscribers;
+#[cfg(test)]
+mod production_outages;
