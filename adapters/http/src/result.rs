@@ -82,7 +82,7 @@ fn identified(problem: Problem, record_id: Option<&RecordId>, outcome: &Outcome)
 
 fn conflict(differs: &[Field]) -> Problem {
     let names: Vec<&str> = differs.iter().map(|field| field.name()).collect();
-    let detail = format!("The record was processed before with other content: {} differ(s).", names.join(", "));
+    let detail = format!("The record was processed before with other content: {}.", names.join(", "));
     Problem::new(ProblemCode::Conflict, detail).with("differs", json!(names))
 }
 
