@@ -1,3 +1,5 @@
+//! The test servers of Postgres leave nothing behind.
+
 use super::*;
 
 fn pid_of(server: &PostgresServer) -> u32 {

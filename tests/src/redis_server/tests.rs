@@ -1,3 +1,5 @@
+//! The test servers of Redis leave nothing behind.
+
 use super::*;
 
 fn is_running(pid: u32) -> bool {

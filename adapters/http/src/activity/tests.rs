@@ -1,3 +1,5 @@
+//! When a connection is cut, and when it may rest.
+
 use super::*;
 
 fn settings() -> HttpSettings {

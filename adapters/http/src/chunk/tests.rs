@@ -1,3 +1,5 @@
+//! Results stand in the places of their lines.
+
 use proptest::collection::vec;
 use proptest::prelude::{any, proptest};
 use tallyhouse_core::{RecordId, Timestamp};

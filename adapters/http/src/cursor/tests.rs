@@ -1,3 +1,5 @@
+//! Cursors are read back, and nothing else is taken for one.
+
 use proptest::prelude::{any, proptest};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Request ids: the caller's where it is fit, else one of our own.
+
 use super::*;
 
 #[track_caller]

@@ -1,3 +1,5 @@
+//! Lines, however the pieces of a body are cut.
+
 use proptest::collection::vec;
 use proptest::prelude::{Just, prop_oneof, proptest};
 

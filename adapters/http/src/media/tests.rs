@@ -1,3 +1,5 @@
+//! Media types: tables of what is said and what it means.
+
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Parameters: tables of queries and what becomes of them.
+
 use proptest::prelude::{any, proptest};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Paths: what leads where, and what leads nowhere.
+
 use super::*;
 
 #[track_caller]

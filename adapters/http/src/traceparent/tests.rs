@@ -1,3 +1,5 @@
+//! Trace contexts: which are handed on.
+
 use hyper::header::HeaderValue;
 
 use super::*;

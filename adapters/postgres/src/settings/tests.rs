@@ -1,3 +1,5 @@
+//! Connection strings: what is added, and what wins.
+
 use super::*;
 
 #[track_caller]

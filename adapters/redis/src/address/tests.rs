@@ -1,3 +1,5 @@
+//! Addresses of every kind of Redis, and of none.
+
 use super::*;
 
 fn parse(url: &str) -> Result<Address, RedisSetupError> {

@@ -1,3 +1,5 @@
+//! Entries of a stream as Redis answers them.
+
 use super::*;
 
 #[track_caller]

@@ -1,3 +1,5 @@
+//! The names of the keys, to the letter.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! The audit of files that are whole, and of damaged ones.
+
 use futures::TryStreamExt;
 use tallyhouse_core::ports::RecordRepository;
 

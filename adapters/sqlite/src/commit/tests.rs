@@ -1,3 +1,5 @@
+//! A commit: its statements, its look-ups, and rows that make no sense.
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 

@@ -1,3 +1,5 @@
+//! Connections: what a writer and a reader are set to.
+
 use std::fs;
 
 use diesel::sql_types::BigInt;

@@ -1,3 +1,5 @@
+//! Real failures of SQLite, and what each means to the caller.
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;

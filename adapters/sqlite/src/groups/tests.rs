@@ -1,3 +1,5 @@
+//! Groups: exact sums, pages, and rows that make no sense.
+
 use futures::TryStreamExt;
 use tallyhouse_core::ports::{PortErrorKind, RecordRepository};
 use tallyhouse_core::testing::generate::record;

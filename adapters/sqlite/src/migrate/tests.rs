@@ -1,3 +1,5 @@
+//! Migrations: once, by one, or not at all.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Streams of parts: in order, to a certain end.
+
 use futures::TryStreamExt;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Readers take turns, and heal.
+
 use std::time::Duration;
 
 use futures::StreamExt;

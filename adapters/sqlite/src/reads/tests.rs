@@ -1,3 +1,5 @@
+//! Queries: their indexes, their pages, and rows that make no sense.
+
 use diesel::connection::SimpleConnection;
 use tallyhouse_core::ports::{PortErrorKind, RecordRepository};
 use tallyhouse_core::{DestinationId, Timestamp, Unit};

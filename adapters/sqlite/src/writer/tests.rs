@@ -1,3 +1,5 @@
+//! The writer: after failures, after panics, beside other processes.
+
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;

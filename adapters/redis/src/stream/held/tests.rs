@@ -1,3 +1,5 @@
+//! What an entry of the stream hands on.
+
 use super::*;
 
 #[track_caller]
