@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tallyhouse_core::ports::{DeadLetter, DeadLetters};
-use tallyhouse_core::{Outcome, Pipeline, PipelineParts, PipelineSettings, Record};
+use tallyhouse_core::{Outcome, PAYLOAD_BYTES_MAX, Pipeline, PipelineParts, PipelineSettings, Record, Rejection};
 use tallyhouse_redis::RedisDeadLetters;
 use tokio::task::JoinSet;
 
@@ -57,12 +59,15 @@ async fn list(letters: &dyn DeadLetters, limit: Option<usize>, out: &mut Output)
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a dead letter as a line of JSON; bytes that are no text are shown as far as they are.
+/// Writes a dead letter as a line of JSON, as `GET /v1/dead-letters` does: a payload that is no text is in Base64.
 fn written(letter: &DeadLetter) -> anyhow::Result<String> {
-    let payload = String::from_utf8_lossy(&letter.payload);
+    let payload = match std::str::from_utf8(&letter.payload) {
+        Ok(text) => ("payload", text.to_owned()),
+        Err(_not_text) => ("payloadBase64", STANDARD.encode(&letter.payload)),
+    };
     let fields = [
         ("id", letter.id.as_str()),
-        ("payload", &*payload),
+        (payload.0, &payload.1),
         ("reason", &letter.reason),
         ("detail", &letter.detail),
         ("origin", &letter.origin),
@@ -120,7 +125,13 @@ async fn replay_one(
     letter: &DeadLetter,
     out: &mut Output,
 ) -> anyhow::Result<&'static str> {
-    let outcome = match Record::from_json(&letter.payload) {
+    // As every other door does: what is too long for a queue is not let in here.
+    let parsed = if letter.payload.len() > PAYLOAD_BYTES_MAX {
+        Err(Rejection::too_large(PAYLOAD_BYTES_MAX))
+    } else {
+        Record::from_json(&letter.payload)
+    };
+    let outcome = match parsed {
         Ok(record) => pipeline.process(record).await?,
         Err(rejection) => Outcome::Rejected(rejection),
     };
