@@ -203,7 +203,9 @@ impl PostgresServer {
         let backends = self.backends();
         self.signal("-KILL", &backends);
         self.end("-KILL")?;
-        await_that("the backends have ended", || backends.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()))
+        await_that("the backends have ended", || {
+            backends.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+        })
     }
 
     /// Stops and starts again.
@@ -332,7 +334,8 @@ impl Account {
         }
         let accounts = fs::read_to_string("/etc/passwd")?;
         let ids = |name: &str| {
-            let fields: Vec<&str> = accounts.lines().map(|l| l.split(':').collect()).find(|f: &Vec<&str>| f[0] == name)?;
+            let fields: Vec<&str> =
+                accounts.lines().map(|l| l.split(':').collect()).find(|f: &Vec<&str>| f[0] == name)?;
             Some(Self::Other { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
         };
         ids("postgres").or_else(|| ids("nobody")).context("neither a user postgres nor a user nobody")

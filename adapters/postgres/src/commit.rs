@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
 use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
@@ -18,6 +20,9 @@ use crate::statement::Statement;
 
 /// How often a batch is begun in all when it clashes with others.
 const ATTEMPTS: u32 = 5;
+
+/// How long a batch steps back after its first clash, so that the other one comes through.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The slots of one batch: see the table `batches`.
 const RECORDS_MAX: usize = 1 << 20;
@@ -40,7 +45,11 @@ pub(crate) fn commit(connection: &mut PgConnection, batch: &Batch) -> Result<Com
     let mut attempt = 1;
     loop {
         match commit_once(connection, batch) {
-            Err(fault) if fault.is_passing() && attempt < ATTEMPTS => attempt += 1,
+            Err(fault) if fault.is_passing() && attempt < ATTEMPTS => {
+                // Begun again at once, it would meet the same transaction in the same place.
+                sleep(PAUSE * attempt);
+                attempt += 1;
+            }
             done => return done,
         }
     }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
+use futures::StreamExt;
 use tallyhouse_core::ports::{HistoryQuery, Owner, PortError, PortErrorKind, RecordRepository, Whose};
 use tallyhouse_core::testing::generate;
-use tallyhouse_core::{Filter, GroupQuery, RecordId, RecordQuery};
+use tallyhouse_core::{AuditPart, Filter, GroupQuery, RecordId, RecordQuery};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_tests::postgres::{PostgresOptions, PostgresServer};
 
@@ -180,6 +181,10 @@ async fn waiting_too_long_is_unavailable() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_victim_of_a_deadlock_begins_again() {
     let url = database().await;
+    let name = url.rsplit('/').next().unwrap();
+    // A waiter looks for a deadlock once, after this time: until then the other one must be waiting too.
+    let later = format!("ALTER DATABASE {name} SET deadlock_timeout = '3s'");
+    PostgresServer::shared().psql("postgres", &later).unwrap();
     let repository = repository(&url);
     // Somebody who locks in the wrong order, and is patient enough not to become the victim itself.
     let mut other = connect(&url);
@@ -193,10 +198,12 @@ async fn the_victim_of_a_deadlock_begins_again() {
     other.batch_execute("SELECT * FROM lock_and_read(ARRAY['a'], ARRAY[''], '{}'); ROLLBACK").unwrap();
     let committed = task.await.unwrap().unwrap();
     assert!(committed.outcomes.iter().all(|outcome| outcome.name() == "processed"));
-    let name = url.rsplit('/').next().unwrap();
+
+    // A session hands in its statistics when it ends, at the latest.
+    drop(repository);
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while PostgresServer::shared().psql(name, deadlocks).unwrap() != "1" {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while PostgresServer::shared().psql(name, deadlocks).unwrap() == "0" {
         assert!(Instant::now() < deadline, "there was no deadlock");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -267,6 +274,47 @@ async fn a_row_that_breaks_a_rule_is_corrupt() {
     server.psql(name, "UPDATE summaries SET summary = '[]'").unwrap();
     let error = repository.commit(batch([record("t", "d", "")])).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Corrupt);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_names_what_can_not_be_read_and_goes_on() {
+    let url = database().await;
+    let name = url.rsplit('/').next().unwrap();
+    let repository = repository(&url);
+    for id in ["a", "b", "c", "d"] {
+        commit(&repository, [record(id, id, "")]).await;
+    }
+    let spoil = "UPDATE records SET previous = 'nonsense' WHERE record_id = 'a'; \
+                 DELETE FROM batches WHERE first = 2; \
+                 UPDATE summaries SET summary = 'nonsense' WHERE destination_id = 'c'; \
+                 DELETE FROM summaries WHERE destination_id = 'd'";
+    PostgresServer::shared().psql(name, spoil).unwrap();
+    let parts: Vec<AuditPart> = repository.audit().await.unwrap().map(Result::unwrap).collect().await;
+    let shown: Vec<String> = parts
+        .iter()
+        .map(|part| match part {
+            AuditPart::Key(key, kept) => format!("key {} {}", key.destination_id, kept.is_some()),
+            AuditPart::Record(position, stored) => format!("{position} {}", stored.processed.record.record_id),
+            AuditPart::Unreadable(what) => what.clone(),
+            AuditPart::Owed(first, last) => format!("owed {first}-{last}"),
+        })
+        .collect();
+    let expected = [
+        "key a true",
+        "\"previous\" of the record \"a\" can't be read",
+        "key b true",
+        "the record \"b\" has no position: its batch is not there",
+        "the summary of (\"c\", \"\") can't be read",
+        "key c false",
+        "3 c",
+        "key d false",
+        "4 d",
+        "owed 1-1",
+        "owed 2-2",
+        "owed 3-3",
+        "owed 4-4",
+    ];
+    assert_eq!(shown, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
