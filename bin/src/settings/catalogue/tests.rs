@@ -42,14 +42,11 @@ fn a_name_with_one_letter_missing_finds_its_setting() {
 fn the_operating_guide_lists_every_setting_as_it_is() {
     let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPERATING.md");
     let guide = std::fs::read_to_string(guide).unwrap();
-    let rows: Vec<String> = CATALOGUE
-        .iter()
-        .map(|Setting { key, default, doc, .. }| {
-            let default = default.map_or("none".to_owned(), |default| format!("`{default}`"));
-            format!("| `{key}` | {default} | {doc} |")
-        })
-        .collect();
-    let listed: Vec<&str> =
-        guide.lines().skip_while(|line| *line != rows[0]).take_while(|line| line.starts_with("| `")).collect();
-    assert_eq!(listed, rows);
+    // Rules are tables of their own, and shown by an example.
+    for Setting { key, default, doc, .. } in CATALOGUE.iter().filter(|setting| setting.kind != Kind::Rules) {
+        let default = default.map_or("none".to_owned(), |default| format!("`{default}`"));
+        let row = format!("| `{key}` | {default} | {doc} |");
+        let rows: Vec<&str> = guide.lines().filter(|line| line.starts_with(&format!("| `{key}` |"))).collect();
+        assert_eq!(rows, [row]);
+    }
 }
