@@ -216,6 +216,19 @@ impl Service {
         self.process.as_ref().expect("the service runs").id()
     }
 
+    /// Returns the most memory that the process has had so far, in KiB.
+    ///
+    /// # Panics
+    /// It does not run, or not on Linux.
+    #[must_use]
+    #[track_caller]
+    pub fn memory_kib(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the service runs on Linux");
+        let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
+        mark.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number of KiB")
+    }
+
     /// Runs a command of the binary on the folder and with the environment of the service.
     ///
     /// # Panics

@@ -35,8 +35,6 @@ impl Event {
 #[derive(Debug)]
 pub struct Events {
     received: Receiver<Item>,
-    /// How many comments have come.
-    comments: usize,
 }
 
 #[derive(Debug)]
@@ -72,7 +70,7 @@ impl Events {
                 }
             }
         });
-        Self { received, comments: 0 }
+        Self { received }
     }
 
     /// Waits for the next event.
@@ -90,7 +88,7 @@ impl Events {
         loop {
             match self.received.recv_timeout(patience) {
                 Ok(Item::Event(event)) => return Some(event),
-                Ok(Item::Comment) => self.comments += 1,
+                Ok(Item::Comment) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
             }
         }
@@ -113,10 +111,18 @@ impl Events {
         }
     }
 
-    /// Returns how many comments (keep-alives) were seen while waiting for events.
-    #[must_use]
-    pub fn comments(&self) -> usize {
-        self.comments
+    /// Waits for the next comment, which says that the other end is alive; events before it are passed over.
+    ///
+    /// # Panics
+    /// None comes, or the stream ends.
+    #[track_caller]
+    pub fn next_comment(&mut self) {
+        loop {
+            match self.received.recv_timeout(wait::PATIENCE).expect("a comment should have come") {
+                Item::Comment => return,
+                Item::Event(_) => {}
+            }
+        }
     }
 }
 

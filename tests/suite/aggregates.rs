@@ -1,6 +1,7 @@
 //! Records grouped by destination: both forms, pages, one snapshot.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use tallyhouse_tests::http::{Answer, Client, send};
 use tallyhouse_tests::records::{many, record, record_with};
 use tallyhouse_tests::service::Service;
 use tallyhouse_tests::sums;
+use tallyhouse_tests::wire::Wire;
 
 fn as_lines(http: &Client, query: &str) -> Answer {
     send(http.request("GET", &format!("/v1/aggregates{query}")).header("accept", "application/x-ndjson"))
@@ -183,4 +185,38 @@ fn an_answer_is_one_snapshot_while_records_come_in() {
         writer.join().expect("the writer does not panic");
         assert!(answers > 1, "the reader came too late to see anything");
     });
+}
+
+/// An answer of some 70 MB, read slowly enough that a service without bounds would have to hold it.
+#[test]
+fn an_answer_of_any_size_is_streamed_in_bounded_memory() {
+    const RECORDS: usize = 40_000;
+    let service = Service::start();
+    let long = |i: usize| {
+        let (id, reference) = (format!("{i:0>250}"), "r".repeat(255));
+        record_with(
+            &id,
+            json!({"reference": reference, "sourceId": "𝔘".repeat(255), "destinationId": format!("D{}", i % 2)}),
+        )
+    };
+    let body: String = (0..RECORDS).map(|i| format!("{}\n", long(i))).collect();
+    let counts = service.http().lines("?results=failed", body);
+    assert_eq!(counts[0]["processed"], RECORDS);
+    let before = service.memory_kib();
+    for accept in ["application/json", "application/x-ndjson"] {
+        let mut wire = Wire::connect(service.address());
+        wire.head(&["GET /v1/aggregates", &format!("Accept: {accept}")]).expect("sent");
+        let mut answer = wire.answer().expect("an answer");
+        assert_eq!(answer.status, 200);
+        let (mut buffer, mut bytes) = (vec![0; 64 * 1024], 0);
+        loop {
+            match answer.read(&mut buffer).expect("a whole answer") {
+                0 => break,
+                read => bytes += read,
+            }
+        }
+        assert!(bytes > RECORDS * 1_500, "{bytes}");
+    }
+    let grown = service.memory_kib().saturating_sub(before);
+    assert!(grown < 32 * 1024, "the service grew by {grown} KiB");
 }

@@ -32,3 +32,25 @@ fn the_readme_has_examples() {
     let readme = std::fs::read_to_string(workspace().join("README.md")).expect("there is a README");
     assert!(!console::steps(&readme).is_empty());
 }
+
+#[test]
+fn every_problem_is_explained() {
+    let api = std::fs::read_to_string(workspace().join("docs/API.md")).expect("there is a page on the API");
+    let codes = [
+        "not-json",
+        "bad-parameter",
+        "not-found",
+        "method-not-allowed",
+        "timeout",
+        "conflict",
+        "too-large",
+        "unsupported-media-type",
+        "rejected",
+        "internal",
+        "unavailable",
+        "overloaded",
+    ];
+    for code in codes {
+        assert!(api.contains(&format!("| `{code}` |")), "{code} is not explained");
+    }
+}

@@ -31,6 +31,8 @@ mod kills;
 #[cfg(test)]
 mod stops;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod guarantees;

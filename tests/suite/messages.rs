@@ -234,8 +234,10 @@ fn readers_that_come_while_records_come_miss_nothing() {
 
 #[test]
 fn streams_say_that_they_are_alive_and_end_with_the_service() {
-    let mut service = Service::start_with(Options::new());
-    let stream = Events::open(service.address(), "/v1/notifications/stream", None);
+    let mut service = Service::start_with(Options::new().env("TALLYHOUSE_HTTP__KEEP_ALIVE_INTERVAL_MS", "50"));
+    let mut stream = Events::open(service.address(), "/v1/notifications/stream", None);
+    stream.next_comment();
+    stream.next_comment();
     let alerts = Events::open(service.address(), "/v1/alerts/stream", None);
     service.ask_to_stop();
     assert!(stream.rest().is_empty());

@@ -132,3 +132,19 @@ fn everything_is_there_after_a_stop_and_a_start() {
     assert_eq!(service.http().get("/v1/notifications?limit=1000").text(), messages);
     tallyhouse_tests::invariants::check(&service, &sent);
 }
+
+#[test]
+fn a_service_that_is_about_to_stop_says_so_and_still_answers() {
+    let mut service =
+        Service::start_with(tallyhouse_tests::service::Options::new().env("TALLYHOUSE_HTTP__LAME_DUCK_MS", "3000"));
+    assert_eq!(service.http().get("/readyz").status, 200);
+    service.ask_to_stop();
+    let unready = wait::until("readiness to end", || {
+        let answer = service.http().get("/readyz");
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!(unready.status, 503, "{}", unready.text());
+    assert_eq!(service.http().get("/healthz").status, 200);
+    assert_eq!(service.http().record(&nth("r", 1)).status, 201, "who was sent here a moment ago is served");
+    assert_eq!(service.ended().0, Some(0));
+}

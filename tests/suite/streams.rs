@@ -135,12 +135,7 @@ fn a_client_that_never_reads_is_cut_and_its_records_bounded() {
     let mut sender = lines::open(service.address(), "");
     let line = record_with("x", json!({"value": "bad"})).to_string();
     let block = format!("{line}\n").repeat(200);
-    let memory = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid())).expect("the service runs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number")
-    };
-    let before = memory();
+    let before = service.memory_kib();
     let mut sent = 0_usize;
     // Blocks as soon as every buffer between the two is full, until the service cuts the connection or the socket's
     // own time-out strikes.
@@ -148,7 +143,7 @@ fn a_client_that_never_reads_is_cut_and_its_records_bounded() {
         sent += block.len();
     }
     assert!(sent < 300_000_000, "the service took everything of a client that reads nothing");
-    let grown = memory().saturating_sub(before);
+    let grown = service.memory_kib().saturating_sub(before);
     assert!(grown < 60_000, "the service grew by {grown} KiB");
     assert_eq!(service.http().record(&record("still-there")).status, 201);
 }

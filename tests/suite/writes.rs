@@ -402,3 +402,28 @@ fn the_101st_unit_of_one_key_is_rejected_and_the_hundred_go_on() {
     assert_eq!(http.record(&record_with("more", json!({"unit": "unit-7"}))).expect_status(201).json()["sequence"], 101);
     assert_eq!(http.record(&record_with("other-key", json!({"unit": "unit-100", "reference": ""}))).status, 201);
 }
+
+#[test]
+fn of_many_who_send_the_same_at_once_one_is_the_first() {
+    let service = Service::start();
+    for round in 0..10 {
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let senders: Vec<_> = (0..8)
+                .map(|sender| {
+                    let http = service.http();
+                    let value = if sender % 4 == 3 { "12" } else { "11" };
+                    let sent = record_with(&format!("r{round}"), json!({"value": value}));
+                    scope.spawn(move || (value, http.record(&sent)))
+                })
+                .collect();
+            senders.into_iter().map(|sender| sender.join().expect("a sender does not panic")).collect()
+        });
+        let first: Vec<_> = answers.iter().filter(|(_, answer)| answer.status == 201).collect();
+        assert_eq!(first.len(), 1, "round {round}");
+        assert_eq!(first[0].1.json()["sequence"], round + 1);
+        for (value, answer) in &answers {
+            let expected: &[u16] = if *value == first[0].0 { &[200, 201] } else { &[409] };
+            assert!(expected.contains(&answer.status), "{value} {}", answer.text());
+        }
+    }
+}
