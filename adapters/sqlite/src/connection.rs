@@ -18,7 +18,7 @@ const WRITER_CACHE_KIB: u32 = 64 * 1024;
 const READER_CACHE_KIB: u32 = 8 * 1024;
 
 /// Pages in the write-ahead log before a commit copies them into the database: 32 MB. With SQLite's 1,000, nearly every
-/// batch of records with random ids did so, at half the speed.
+/// batch of records with random ids did so, at two thirds of the speed.
 const CHECKPOINT_PAGES: u32 = 8_000;
 
 /// To what the log is cut once it has been copied, after a reader has kept it growing.
