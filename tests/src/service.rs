@@ -74,7 +74,8 @@ pub struct Service {
     process: Option<Child>,
     log: Arc<Log>,
     undertaker: Child,
-    undertaken: ChildStdin,
+    /// Open as long as this process lives; taken by the test of what happens then.
+    undertaken: Option<ChildStdin>,
 }
 
 /// What a service wrote to standard error, in all its runs.
@@ -117,7 +118,8 @@ impl Service {
         }
         let (undertaker, undertaken) = undertaker_of(folder.path());
         let log = Arc::default();
-        let mut service = Self { folder, options, port: 0, process: None, log, undertaker, undertaken };
+        let mut service =
+            Self { folder, options, port: 0, process: None, log, undertaker, undertaken: Some(undertaken) };
         service.restart();
         service
     }
@@ -152,7 +154,8 @@ impl Service {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary can be started");
-        writeln!(self.undertaken, "{}", child.id()).expect("the undertaker reads as long as the service lives");
+        let undertaken = self.undertaken.as_mut().expect("it is open as long as the service lives");
+        writeln!(undertaken, "{}", child.id()).expect("the undertaker reads as long as the service lives");
         let seen = self.log.lines().len();
         let stderr = child.stderr.take().expect("standard error is a pipe");
         let log = Arc::clone(&self.log);
@@ -362,3 +365,6 @@ fn port_in(line: &str) -> Option<u16> {
     let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok().filter(|port| *port != 0)
 }
+
+#[cfg(test)]
+mod tests;
