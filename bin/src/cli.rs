@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use tallyhouse_http::Scope;
 
 pub(crate) use filters::FilterArgs;
 
@@ -91,6 +92,9 @@ pub(crate) enum Command {
     Config,
     /// Proves counts, sums, sequences and owed messages on the database; exits with 1 if anything is wrong
     Verify,
+    /// Makes API keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Writes a completion script for a shell
     Completions {
         /// The shell
@@ -213,6 +217,45 @@ pub(crate) struct DeadLettersChoice {
     /// All that there are now
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// What to do with API keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Prints a new key, once, and the lines that the keys file is to hold
+    New(NewKeyArgs),
+}
+
+/// Which key to make.
+#[derive(Debug, Args)]
+pub(crate) struct NewKeyArgs {
+    /// Whose key it is; the keys of one name count as one caller
+    #[arg(long)]
+    pub(crate) name: String,
+    /// What it may be used for, separated by commas
+    #[arg(long, value_enum, required = true, value_delimiter = ',', value_name = "SCOPES")]
+    pub(crate) scope: Vec<ScopeName>,
+}
+
+/// The scopes by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScopeName {
+    /// Writing records
+    Ingest,
+    /// Every question, save for dead letters
+    Read,
+    /// Dead letters
+    Admin,
+}
+
+impl From<ScopeName> for Scope {
+    fn from(name: ScopeName) -> Self {
+        match name {
+            ScopeName::Ingest => Self::Ingest,
+            ScopeName::Read => Self::Read,
+            ScopeName::Admin => Self::Admin,
+        }
+    }
 }
 
 #[cfg(test)]

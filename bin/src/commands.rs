@@ -11,7 +11,7 @@ use crate::cli::{Cli, Command};
 use crate::output::Output;
 use crate::settings::{Environment, Settings};
 use crate::store::{Schema, Store};
-use crate::{aggregate, dead_letters, import, logging, service, watch};
+use crate::{aggregate, dead_letters, import, keys, logging, service, watch};
 
 /// Does what was asked for.
 ///
@@ -21,6 +21,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let overrides = cli.settings.overrides();
     let command = match cli.command.unwrap_or(Command::Serve) {
         Command::Completions { shell } => return completions(shell),
+        Command::Keys(command) => return keys::run(command),
         other => other,
     };
     let environment = Environment::of_process()?;
@@ -37,7 +38,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Migrate => migrate(&settings).await,
             Command::Config => config(&settings),
             Command::Verify => verify(&settings).await,
-            Command::Completions { .. } => unreachable!("they need no settings, and were answered above"),
+            Command::Completions { .. } | Command::Keys(_) => {
+                unreachable!("they need no settings, and were answered above")
+            }
         }
     });
     // A thread that waits for a terminal or a pipe must not keep the program from ending.

@@ -16,6 +16,7 @@ mod remote;
 mod aggregate;
 mod watch;
 mod dead_letters;
+mod keys;
 mod commands;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tallyhouse_core::ports::{Clock, MessageEmitter, Owner};
 use tallyhouse_core::{Feed, Pipeline, PipelineParts, PipelineSettings};
-use tallyhouse_http::{HttpApp, HttpServer};
+use tallyhouse_http::{HttpApp, HttpServer, KeyRing};
 use tokio::net::lookup_host;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -34,6 +34,8 @@ const EXIT_CUT_SHORT: u8 = 1;
 pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::install()?;
     // The address comes first: where another instance has it, its database is left alone.
+    let keys = settings.keys_file.as_ref().map(KeyRing::open).transpose();
+    let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is not right: {error}")))?;
     let server = bind(&settings).await?;
     let addr = server.local_addr();
     let store = Store::open(&settings, Schema::Migrate).await?;
@@ -41,7 +43,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         let versions = store.migrated().join(", ");
         tracing::info!(database = %settings.database, versions, "the database was brought up to date");
     }
-    let mut running = Running::start(server, &store, &settings)?;
+    let mut running = Running::start(server, keys, &store, &settings)?;
     tracing::info!(
         %addr, url = format!("http://{addr}"), database = %settings.database, redis = settings.redis.is_some(),
         version = env!("CARGO_PKG_VERSION"), "listening"
@@ -80,7 +82,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(server: HttpServer, store: &Store, settings: &Settings) -> anyhow::Result<Self> {
+    fn start(server: HttpServer, keys: Option<KeyRing>, store: &Store, settings: &Settings) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let queues = settings.redis.clone().map(|redis| Queues::open(redis, &clock)).transpose()?;
         let (pipeline, driver) = Pipeline::new(PipelineParts {
@@ -99,6 +101,7 @@ impl Running {
             format: settings.messages.clone(),
             dead_letters: queues.as_ref().map(Queues::dead_letters),
             probes: queues.as_ref().map(Queues::probe).into_iter().collect(),
+            keys: keys.map(Arc::new),
         };
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.serve(app, stop.clone()));
@@ -145,10 +148,12 @@ async fn bind(settings: &Settings) -> anyhow::Result<HttpServer> {
         SettingsError(format!("the setting listen = {listen:?} must be HOST:PORT, such as 127.0.0.1:8080: {error}"))
     })?;
     let addresses: Vec<_> = addresses.collect();
-    if !settings.anonymous && addresses.iter().any(|address| !address.ip().is_loopback()) {
+    let guarded = settings.keys_file.is_some() || settings.anonymous;
+    if !guarded && addresses.iter().any(|address| !address.ip().is_loopback()) {
         let fault = format!(
             "the setting listen = {listen:?} reaches beyond this machine, and anybody could read and write; set \
-             auth.anonymous = true (TALLYHOUSE_AUTH__ANONYMOUS=true) if a proxy or the network keeps strangers out"
+             auth.keys_file (see tallyhouse keys new), or auth.anonymous = true (TALLYHOUSE_AUTH__ANONYMOUS=true) if a \
+             proxy or the network keeps strangers out"
         );
         return Err(SettingsError(fault).into());
     }

@@ -96,6 +96,8 @@ pub(crate) struct Settings {
     pub(crate) rules: RuleSet,
     /// How messages are written.
     pub(crate) messages: MessageFormat,
+    /// The file with the API keys, where there are keys.
+    pub(crate) keys_file: Option<PathBuf>,
     /// Whether to serve whoever can connect.
     pub(crate) anonymous: bool,
     /// How to write the log.
@@ -134,11 +136,12 @@ impl Settings {
             database: DatabaseUrl::of(&resolved)?,
             sqlite: adapters::sqlite(&resolved),
             postgres: adapters::postgres(&resolved),
-            http: adapters::http(&resolved),
+            http: adapters::http(&resolved)?,
             redis: adapters::redis(&resolved),
             redis_consumers: resolved.count("redis.consumers"),
             rules: alerts::rules(&resolved)?,
             messages: messages(&resolved)?,
+            keys_file: resolved.optional("auth.keys_file").map(PathBuf::from),
             anonymous: resolved.flag("auth.anonymous"),
             log: log(&resolved),
             pipeline: pipeline(&resolved),

@@ -148,8 +148,7 @@ fn a_port_that_is_taken_is_told() {
 #[test]
 fn what_is_not_built_yet_is_refused_not_ignored() {
     refused("[tls]\ncert_file = \"cert.pem\"\n", &[], &["tls.cert_file"]);
-    refused("", &[("TALLYHOUSE_RATE_LIMIT__PER_SECOND", "5")], &["TALLYHOUSE_RATE_LIMIT__PER_SECOND"]);
-    refused("[rate_limit]\nburst = 7\n", &[], &["rate_limit.burst"]);
+    refused("", &[("TALLYHOUSE_TLS__KEY_FILE", "key.pem")], &["TALLYHOUSE_TLS__KEY_FILE"]);
 }
 
 #[test]

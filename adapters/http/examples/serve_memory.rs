@@ -53,6 +53,7 @@ async fn main() -> std::io::Result<()> {
         format: MessageFormat::default(),
         dead_letters: None,
         probes: Vec::new(),
+        keys: None,
     };
     let server = HttpServer::bind("127.0.0.1:8080", HttpSettings::default()).await?;
     println!("listening on http://{}", server.local_addr());

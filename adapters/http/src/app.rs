@@ -9,6 +9,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::HealthProbe;
+use crate::key_ring::KeyRing;
+use crate::limits::Limits;
 use crate::settings::HttpSettings;
 
 /// The parts of the service that are reached by HTTP.
@@ -26,6 +28,8 @@ pub struct HttpApp {
     pub dead_letters: Option<Arc<dyn DeadLetters>>,
     /// Further dependencies that `/readyz` shows. One that is down makes the service degraded, not unready.
     pub probes: Vec<Arc<dyn HealthProbe>>,
+    /// The API keys; without them whoever can connect may call everything.
+    pub keys: Option<Arc<KeyRing>>,
 }
 
 impl fmt::Debug for HttpApp {
@@ -40,6 +44,8 @@ pub(crate) struct App {
     pub(crate) settings: HttpSettings,
     /// Room for the bodies of JSON batches, in KiB.
     pub(crate) batch_room: Arc<Semaphore>,
+    /// What callers have left, where there is a limit.
+    pub(crate) limits: Option<Arc<Limits>>,
     /// Cancelled when the service is stopping.
     pub(crate) stop: CancellationToken,
 }
@@ -48,6 +54,7 @@ impl App {
     pub(crate) fn new(http: HttpApp, settings: HttpSettings, stop: CancellationToken) -> Self {
         let room = settings.batch_buffer_bytes_max.max(settings.batch_bytes_max).div_ceil(1024);
         let batch_room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
-        Self { http, settings, batch_room, stop }
+        let limits = settings.rate_limit.map(|limit| Arc::new(Limits::new(limit)));
+        Self { http, settings, batch_room, limits, stop }
     }
 }

@@ -15,6 +15,7 @@ use warp::reply::Response;
 use crate::app::App;
 use crate::body::RequestBody;
 use crate::chunk::Chunk;
+use crate::limits::Meter;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemCode};
 use crate::result::{WriteResult, json_response};
@@ -40,10 +41,12 @@ pub(crate) async fn write(
     failed_only: bool,
     headers: &HeaderMap,
     body: &mut RequestBody,
+    meter: Option<&Meter>,
 ) -> Result<Response, Problem> {
     let _room = room(app, body).await?;
     let json = body.read_whole(app.settings.batch_bytes_max, &app.settings).await?;
     let records = parse(json, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
+    meter.map_or(Ok(()), |meter| meter.draw_rest(records.len()))?;
 
     let traceparent = traceparent::of(headers);
     let mut counts = OutcomeCounts::default();

@@ -1,7 +1,7 @@
 //! What happens to every request, whatever its route: a request id, the headers of every answer, one line in the log, and
 //! an answer even to a panic.
 //!
-//! Layers that concern all routes (keys, rate limits, metrics) belong between [`Front::answer`] and the routes.
+//! What depends on the route as well, such as who may call it, is decided where the route is found.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 use warp::reply::Reply;
 
+use crate::access;
 use crate::activity::{Activity, UnderWay};
 use crate::problem::Problem;
 
@@ -67,6 +68,8 @@ fn is_fit(id: &[u8]) -> bool {
 pub(crate) struct RequestContext {
     pub(crate) request_id: HeaderValue,
     pub(crate) connection: Arc<ConnectionContext>,
+    /// Whether a browser sends it for a page of another host.
+    pub(crate) cross_site: bool,
 }
 
 impl RequestContext {
@@ -107,7 +110,11 @@ where
         let version = request.version();
         let logged = tracing::enabled!(tracing::Level::DEBUG)
             .then(|| (request.method().clone(), request.uri().path().to_owned()));
-        let context = RequestContext { request_id: request_id.clone(), connection: Arc::clone(&self.connection) };
+        let context = RequestContext {
+            request_id: request_id.clone(),
+            connection: Arc::clone(&self.connection),
+            cross_site: access::is_cross_site(&request),
+        };
         request.extensions_mut().insert(context);
         // CONNECT names a host instead of a path, which warp does not expect.
         if request.uri().path_and_query().is_none() {

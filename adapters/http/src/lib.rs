@@ -11,6 +11,7 @@
 //!     format: tallyhouse_core::MessageFormat::default(),
 //!     dead_letters: None,
 //!     probes: Vec::new(),
+//!     keys: None,
 //! };
 //! let server = HttpServer::bind("127.0.0.1:8080", HttpSettings::default()).await?;
 //! let stop = CancellationToken::new();
@@ -27,6 +28,10 @@ mod unreadable;
 mod connection;
 mod front;
 mod app;
+mod keys;
+mod key_ring;
+mod access;
+mod limits;
 mod routes;
 // What requests are made of.
 mod parameters;
@@ -52,6 +57,8 @@ mod health;
 
 pub use app::HttpApp;
 pub use health::{HealthProbe, ProbeState};
+pub use key_ring::{KeyRing, KeysFileError};
+pub use keys::{NewKey, NewKeyError, Scope};
 pub use problem::ProblemCode;
 pub use server::HttpServer;
-pub use settings::HttpSettings;
+pub use settings::{HttpSettings, RateLimit};

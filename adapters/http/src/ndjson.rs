@@ -22,6 +22,7 @@ use crate::batch::is_failed;
 use crate::body::RequestBody;
 use crate::chunk::Chunk;
 use crate::front::RequestContext;
+use crate::limits::Meter;
 use crate::lines::{Line, Lines};
 use crate::result::WriteResult;
 use crate::stream::{self, Broken, Outlet};
@@ -37,6 +38,7 @@ pub(crate) async fn write(
     headers: &HeaderMap,
     mut body: RequestBody,
     context: &RequestContext,
+    meter: Option<Meter>,
 ) -> Response {
     let patience = app.settings.stall_timeout;
     let (app, traceparent) = (Arc::clone(app), traceparent::of(headers));
@@ -51,16 +53,16 @@ pub(crate) async fn write(
             ended: false,
         };
         let output = Output { outlet, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
-        converse(&app, input, output).await
+        converse(&app, meter.as_ref(), input, output).await
     })
 }
 
 /// A chunk on its way through the pipeline.
 type Committing = BoxFuture<'static, Result<Vec<Outcome>, SubmitError>>;
 
-async fn converse(app: &App, mut input: Input, mut output: Output) -> Result<Outlet, Broken> {
+async fn converse(app: &App, meter: Option<&Meter>, mut input: Input, mut output: Output) -> Result<Outlet, Broken> {
     let door = &app.http.door;
-    let mut gathered = Gathered::new(door);
+    let mut gathered = Gathered::new(door, meter);
     let mut committing: Option<Committing> = None;
     loop {
         input.gather(&mut gathered);
@@ -69,7 +71,7 @@ async fn converse(app: &App, mut input: Input, mut output: Output) -> Result<Out
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
                 continue;
             }
-            committing = submit(door, &mut gathered).await;
+            committing = submit(door, meter, &mut gathered).await;
             // There may be more in what was read.
             continue;
         }
@@ -83,7 +85,7 @@ async fn converse(app: &App, mut input: Input, mut output: Output) -> Result<Out
             Some(outcomes) = OptionFuture::from(committing.as_mut()) => {
                 let outcomes = outcomes?;
                 // The next chunk is on its way before the results of this one are written.
-                committing = submit(door, &mut gathered).await;
+                committing = submit(door, meter, &mut gathered).await;
                 output.write(&outcomes).await?;
             }
             more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
@@ -97,14 +99,17 @@ async fn converse(app: &App, mut input: Input, mut output: Output) -> Result<Out
     }
 }
 
-/// Sends a chunk on its way, if there is anything in it. It has entered the intake, or waits there for room, when this
-/// returns.
-async fn submit(door: &Door, gathered: &mut Gathered) -> Option<Committing> {
+/// Sends a chunk on its way, if there is anything in it. It has entered the intake, or waits there for room, or for its
+/// turn by the rate limit, when this returns.
+async fn submit(door: &Door, meter: Option<&Meter>, gathered: &mut Gathered) -> Option<Committing> {
     if gathered.is_empty() {
         return None;
     }
-    let (door, chunk) = (door.clone(), gathered.take());
+    let (door, meter, chunk) = (door.clone(), meter.cloned(), gathered.take());
     let mut committing = async move {
+        if let Some(meter) = meter {
+            meter.draw_patiently(chunk.len()).await;
+        }
         let outcomes = if chunk.arrivals.is_empty() { Vec::new() } else { door.submit(chunk.arrivals).await? };
         Ok(chunk.refused.rejoin(outcomes))
     }
@@ -123,8 +128,9 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn new(door: &Door) -> Self {
-        Self { chunk: Chunk::default(), bytes: 0, records_max: door.chunk_records_max().max(1) }
+    fn new(door: &Door, meter: Option<&Meter>) -> Self {
+        let at_once = meter.map_or(usize::MAX, Meter::records_at_once);
+        Self { chunk: Chunk::default(), bytes: 0, records_max: door.chunk_records_max().min(at_once).max(1) }
     }
 
     fn is_empty(&self) -> bool {

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt::Write;
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
@@ -15,7 +15,7 @@ use warp::reply::{Reply, Response};
 
 /// How long a client is asked to wait before it repeats a request, in seconds. Storage that is away for a moment is back
 /// after a retry or two of ours, and a full intake drains within a second.
-const RETRY_AFTER_SECONDS: &str = "1";
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The codes of problems: the last part of their `type`, `urn:tallyhouse:problem:<code>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,10 @@ pub enum ProblemCode {
     NotJson,
     /// A query parameter or a part of the path is unknown, repeated, or has a bad value.
     BadParameter,
+    /// There is no key, or an unknown one.
+    Unauthorized,
+    /// The key lacks the scope, or a page of another host would write.
+    Forbidden,
     /// There is nothing at this path.
     NotFound,
     /// The path exists, but not for this method.
@@ -38,6 +42,8 @@ pub enum ProblemCode {
     UnsupportedMediaType,
     /// The record breaks a rule or a limit.
     Rejected,
+    /// The caller has sent more than its rate allows.
+    RateLimited,
     /// A fault of ours.
     Internal,
     /// Storage is away, or the service is stopping.
@@ -53,6 +59,8 @@ impl ProblemCode {
         match self {
             Self::NotJson => "not-json",
             Self::BadParameter => "bad-parameter",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::Timeout => "timeout",
@@ -60,6 +68,7 @@ impl ProblemCode {
             Self::TooLarge => "too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::Rejected => "rejected",
+            Self::RateLimited => "rate-limited",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
             Self::Overloaded => "overloaded",
@@ -71,6 +80,8 @@ impl ProblemCode {
     pub fn status(self) -> StatusCode {
         match self {
             Self::NotJson | Self::BadParameter => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -78,6 +89,7 @@ impl ProblemCode {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -89,6 +101,8 @@ impl ProblemCode {
         match self {
             Self::NotJson => "Not well-formed JSON",
             Self::BadParameter => "Bad parameter",
+            Self::Unauthorized => "Key needed",
+            Self::Forbidden => "Not allowed",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::Timeout => "Request too slow",
@@ -96,6 +110,7 @@ impl ProblemCode {
             Self::TooLarge => "Too large",
             Self::UnsupportedMediaType => "Unsupported media type",
             Self::Rejected => "Record rejected",
+            Self::RateLimited => "Too many requests",
             Self::Internal => "Internal error",
             Self::Unavailable => "Unavailable",
             Self::Overloaded => "Overloaded",
@@ -112,13 +127,15 @@ pub(crate) struct Problem {
     members: Vec<(&'static str, Json)>,
     /// The methods that the path knows, for `405`.
     allow: Option<&'static str>,
+    /// In how many seconds to try again, where that is known.
+    retry_after: Option<u64>,
     /// Why, for the log alone.
     cause: Option<String>,
 }
 
 impl Problem {
     pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), members: Vec::new(), allow: None, cause: None }
+        Self { code, detail: detail.into(), members: Vec::new(), allow: None, retry_after: None, cause: None }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: Json) -> Self {
@@ -143,6 +160,11 @@ impl Problem {
 
     pub(crate) fn too_large(bytes_max: usize) -> Self {
         Self::new(ProblemCode::TooLarge, format!("The body must be at most {bytes_max} bytes."))
+    }
+
+    pub(crate) fn rate_limited(retry_after: u64) -> Self {
+        let problem = Self::new(ProblemCode::RateLimited, "The rate limit is used up; repeat the request later.");
+        Self { retry_after: Some(retry_after), ..problem }
     }
 
     pub(crate) fn internal() -> Self {
@@ -183,8 +205,12 @@ impl Reply for Problem {
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        if self.code == ProblemCode::Unauthorized {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        let unavailable = self.code.status() == StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(seconds) = self.retry_after.or_else(|| unavailable.then_some(RETRY_AFTER_SECONDS)) {
+            headers.insert(RETRY_AFTER, seconds.into());
         }
         response
     }

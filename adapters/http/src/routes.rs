@@ -1,5 +1,5 @@
-//! Which path and method does what: the whole table is here. New routes are a line in [`Route::find`], one in
-//! [`Route::allow`] and one in [`Route::call`].
+//! Which path and method does what: the whole table is here. New routes are a line in [`Route::find`],
+//! [`Route::allow`], [`Route::access`] and [`Route::call`] each.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,9 +15,12 @@ use warp::Filter;
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
+use crate::access::{self, Access};
 use crate::app::App;
 use crate::body::RequestBody;
 use crate::front::RequestContext;
+use crate::keys::{Holder, Scope};
+use crate::limits::{Caller, Meter};
 use crate::media::{self, Media};
 use crate::parameters::decode;
 use crate::problem::Problem;
@@ -55,12 +58,8 @@ async fn answer<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
 ) -> Response {
     let body = RequestBody::new(body, &headers);
-    let mut call = Call { app, context, method, query, headers, body: Some(body) };
-    let answer = match Route::find(path.as_str()) {
-        Ok(route) => route.call(&mut call).await,
-        Err(problem) => Err(problem),
-    };
-    match answer {
+    let mut call = Call { app, context, method, query, headers, body: Some(body), meter: None };
+    let mut response = match call.answer(path.as_str()).await {
         Ok(response) if call.method == Method::HEAD => without_body(response),
         Ok(response) => response,
         Err(problem) => {
@@ -68,7 +67,11 @@ async fn answer<B: Buf>(
             call.body.take().into_iter().for_each(RequestBody::linger);
             problem.into_response()
         }
+    };
+    if let Some(meter) = &call.meter {
+        meter.dress(response.headers_mut());
     }
+    response
 }
 
 /// A request, taken apart.
@@ -80,6 +83,8 @@ struct Call {
     headers: HeaderMap,
     /// Gone once a route has taken it over.
     body: Option<RequestBody>,
+    /// What its caller has left, where that is limited.
+    meter: Option<Meter>,
 }
 
 /// What there is to be called.
@@ -148,6 +153,23 @@ impl Route {
         }
     }
 
+    /// Says what the call asks of its caller.
+    fn access(&self, method: &Method) -> Access {
+        let is_there = self.allow().split(", ").any(|allowed| allowed == method.as_str());
+        match self {
+            Self::Healthz | Self::Readyz => Access::Open,
+            _ if !is_there || method == Method::OPTIONS => Access::AnyKey,
+            Self::DeadLetters | Self::DeadLetter(_) | Self::Replay(_) => Access::Needs(Scope::Admin),
+            Self::Records | Self::Record(_) if method == Method::POST => Access::Needs(Scope::Ingest),
+            Self::Records
+            | Self::Record(_)
+            | Self::Aggregates
+            | Self::Summaries(_)
+            | Self::Messages(_)
+            | Self::Follow(_) => Access::Needs(Scope::Read),
+        }
+    }
+
     async fn call(self, call: &mut Call) -> Result<Response, Problem> {
         let (reads, posts) = (matches!(call.method, Method::GET | Method::HEAD), call.method == Method::POST);
         let (app, query, headers) = (&call.app, call.query.as_str(), &call.headers);
@@ -175,15 +197,45 @@ impl Route {
 }
 
 impl Call {
+    async fn answer(&mut self, path: &str) -> Result<Response, Problem> {
+        let route = Route::find(path);
+        // Who may not call hears nothing of the path.
+        let access = route.as_ref().map_or(Access::AnyKey, |route| route.access(&self.method));
+        let holder = access::admit(&self.app, access, &self.method, &self.headers, &self.context)?;
+        if access != Access::Open {
+            self.draw(holder, route.as_ref().is_ok_and(|route| self.flows(route)))?;
+        }
+        route?.call(self).await
+    }
+
+    /// Draws the unit of the call from what its caller has left. Lines are drawn as they come.
+    fn draw(&mut self, holder: Option<Holder>, flows: bool) -> Result<(), Problem> {
+        let Some(limits) = &self.app.limits else { return Ok(()) };
+        let by_address = || Caller::at(self.context.connection.peer.ip());
+        let meter = Meter::new(limits, holder.map_or_else(by_address, |holder| Caller::Key(holder.name)));
+        let drawn = if flows { Ok(()) } else { meter.draw_one() };
+        self.meter = Some(meter);
+        drawn
+    }
+
+    /// Says whether the body is taken line by line.
+    fn flows(&self, route: &Route) -> bool {
+        let is_batch = matches!(route, Route::Record(id) if id == "batch") && self.method == Method::POST;
+        is_batch && matches!(media::of_body(&self.headers), Ok(Some(Media::Ndjson)))
+    }
+
     async fn batch(&mut self) -> Result<Response, Problem> {
         let failed_only = batch::failed_only(&self.query)?;
         match media::of_body(&self.headers)? {
             Some(Media::Json) => match &mut self.body {
-                Some(body) => batch::write(&self.app, failed_only, &self.headers, body).await,
+                Some(body) => batch::write(&self.app, failed_only, &self.headers, body, self.meter.as_ref()).await,
                 None => Err(Problem::internal()),
             },
             Some(Media::Ndjson) => match self.body.take() {
-                Some(body) => Ok(ndjson::write(&self.app, failed_only, &self.headers, body, &self.context).await),
+                Some(body) => {
+                    let meter = self.meter.clone();
+                    Ok(ndjson::write(&self.app, failed_only, &self.headers, body, &self.context, meter).await)
+                }
                 None => Err(Problem::internal()),
             },
             None => Err(media::unsupported(

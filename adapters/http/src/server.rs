@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::app::{App, HttpApp};
 use crate::connection::{self, Shared};
@@ -49,6 +49,7 @@ impl HttpServer {
     ///
     /// Dropping the future cuts all connections.
     pub async fn serve(self, app: HttpApp, stop: CancellationToken) {
+        let _keys_followed = app.keys.clone().map(|keys| AbortOnDropHandle::new(tokio::spawn(keys.follow())));
         let app = Arc::new(App::new(app, self.settings, stop.clone()));
         let shared = Arc::new(Shared::new(routes::service(app), self.settings));
         let _cut = shared.cut.clone().drop_guard();

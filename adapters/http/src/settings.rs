@@ -40,6 +40,18 @@ pub struct HttpSettings {
     /// How many bytes of JSON batches are held at once, over all connections; further batches wait. Default 128 MiB, and
     /// never below `batch_bytes_max`.
     pub batch_buffer_bytes_max: usize,
+    /// How much each caller may send and ask. Default: as much as it likes.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// How much a caller may send and ask: a record written and a call that reads are a unit each. A caller is whoever has
+/// the keys of one name or, without keys, an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Units that are gained each second; at least 1.
+    pub per_second: u64,
+    /// Units that are gained at most while nothing is drawn; at least 1.
+    pub burst: u64,
 }
 
 impl Default for HttpSettings {
@@ -60,6 +72,7 @@ impl Default for HttpSettings {
             batch_bytes_max: 16 * 1024 * 1024,
             batch_records_max: 10_000,
             batch_buffer_bytes_max: 128 * 1024 * 1024,
+            rate_limit: None,
         }
     }
 }

@@ -19,7 +19,7 @@ fn flags_are_settings_before_and_after_the_command() {
 
 #[test]
 fn wrong_command_lines_are_refused() {
-    let table: [&[&str]; 8] = [
+    let table: [&[&str]; 12] = [
         &["import"],
         &["aggregate", "--start", "yesterday"],
         &["aggregate", "--type", "neutral"],
@@ -28,10 +28,23 @@ fn wrong_command_lines_are_refused() {
         &["watch", "records"],
         &["watch", "alerts", "--key", "k"],
         &["dead-letters", "purge"],
+        &["keys", "new", "--name", "n"],
+        &["keys", "new", "--scope", "read"],
+        &["keys", "new", "--name", "n", "--scope", "write"],
+        &["keys", "new", "--name", "n", "--scope", ""],
     ];
     for line in table {
         assert!(Cli::try_parse_from(["tallyhouse"].iter().chain(line)).is_err(), "{line:?}");
     }
+}
+
+#[test]
+fn the_scopes_of_a_key_are_separated_by_commas() {
+    let line = ["tallyhouse", "keys", "new", "--name", "n", "--scope", "ingest,read", "--scope", "admin"];
+    let Some(Command::Keys(KeysCommand::New(args))) = Cli::try_parse_from(line).unwrap().command else {
+        panic!("another command");
+    };
+    assert_eq!((args.name.as_str(), args.scope), ("n", vec![ScopeName::Ingest, ScopeName::Read, ScopeName::Admin]));
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use tallyhouse_http::HttpSettings;
+use tallyhouse_http::{HttpSettings, RateLimit};
 use tallyhouse_postgres::PostgresSettings;
 use tallyhouse_redis::RedisSettings;
 use tallyhouse_sqlite::SqliteSettings;
 
+use super::SettingsError;
 use super::resolved::Resolved;
 
 /// Returns how SQLite is used; the path is set when the database is opened.
@@ -54,8 +55,8 @@ pub(super) fn redis(resolved: &Resolved) -> Option<RedisSettings> {
 }
 
 /// Returns how the server listens, waits and bounds.
-pub(super) fn http(resolved: &Resolved) -> HttpSettings {
-    HttpSettings {
+pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
+    Ok(HttpSettings {
         connections_max: resolved.count("http.connections_max"),
         head_timeout: resolved.millis("http.head_timeout_ms"),
         idle_timeout: resolved.millis("http.idle_timeout_ms"),
@@ -71,6 +72,16 @@ pub(super) fn http(resolved: &Resolved) -> HttpSettings {
         batch_bytes_max: resolved.count("http.batch_bytes_max"),
         batch_records_max: resolved.count("http.batch_records_max"),
         batch_buffer_bytes_max: resolved.count("http.batch_buffer_bytes_max"),
+        rate_limit: rate_limit(resolved)?,
+    })
+}
+
+fn rate_limit(resolved: &Resolved) -> Result<Option<RateLimit>, SettingsError> {
+    let set = |key| resolved.is_set(key).then(|| resolved.number(key));
+    match (set("rate_limit.per_second"), set("rate_limit.burst")) {
+        (Some(per_second), burst) => Ok(Some(RateLimit { per_second, burst: burst.unwrap_or(per_second) })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(resolved.fault("rate_limit.burst", "needs rate_limit.per_second")),
     }
 }
 

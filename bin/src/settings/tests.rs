@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tallyhouse_http::RateLimit;
+
 use super::*;
 
 /// Loads settings from a file's text and variables, with nothing else of this machine.
@@ -146,15 +148,30 @@ fn a_value_of_the_wrong_kind_is_an_error_that_says_what_would_be_right() {
 
 #[test]
 fn a_setting_whose_feature_is_not_built_is_refused() {
-    let table = [
-        ("[auth]\nkeys_file = \"keys\"", "auth.keys_file"),
-        ("[rate_limit]\nper_second = 5", "rate_limit.per_second"),
-        ("[rate_limit]\nburst = 5", "rate_limit.burst"),
-        ("[tls]\ncert_file = \"c\"", "tls.cert_file"),
-    ];
+    let table = [("[tls]\ncert_file = \"c\"", "tls.cert_file"), ("[tls]\nkey_file = \"k\"", "tls.key_file")];
     for (file, key) in table {
         check_error(file, &[], &[key, "not built into this version"]);
     }
+}
+
+#[test]
+fn a_keys_file_is_a_path() {
+    assert_eq!(load("", &[], &[]).unwrap().keys_file, None);
+    let by_file = load("[auth]\nkeys_file = \"keys.toml\"", &[], &[]).unwrap();
+    assert_eq!(by_file.keys_file, Some(PathBuf::from("keys.toml")));
+    let by_variable = load("", &[("TALLYHOUSE_AUTH__KEYS_FILE", "/run/keys")], &[]).unwrap();
+    assert_eq!(by_variable.keys_file, Some(PathBuf::from("/run/keys")));
+    check_error("[auth]\nkeys_file = \"\"", &[], &["auth.keys_file", "must be a text that is not empty"]);
+}
+
+#[test]
+fn the_burst_of_the_rate_limit_is_a_second_s_worth_unless_it_is_set() {
+    let limit = |file: &str| load(file, &[], &[]).unwrap().http.rate_limit;
+    assert_eq!(limit(""), None);
+    assert_eq!(limit("[rate_limit]\nper_second = 5"), Some(RateLimit { per_second: 5, burst: 5 }));
+    assert_eq!(limit("[rate_limit]\nper_second = 5\nburst = 70"), Some(RateLimit { per_second: 5, burst: 70 }));
+    check_error("[rate_limit]\nburst = 5", &[], &["rate_limit.burst", "needs rate_limit.per_second"]);
+    check_error("[rate_limit]\nper_second = 0", &[], &["rate_limit.per_second = 0", "whole number from 1"]);
 }
 
 #[test]

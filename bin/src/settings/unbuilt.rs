@@ -4,13 +4,7 @@ use super::SettingsError;
 use super::resolved::Resolved;
 
 /// The settings, and what each would need.
-const UNBUILT: [(&str, &str); 5] = [
-    ("auth.keys_file", "API keys"),
-    ("rate_limit.per_second", "rate limits"),
-    ("rate_limit.burst", "rate limits"),
-    ("tls.cert_file", "TLS"),
-    ("tls.key_file", "TLS"),
-];
+const UNBUILT: [(&str, &str); 2] = [("tls.cert_file", "TLS"), ("tls.key_file", "TLS")];
 
 /// Refuses settings whose feature is not built yet.
 pub(super) fn refuse(resolved: &Resolved) -> Result<(), SettingsError> {

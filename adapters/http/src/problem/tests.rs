@@ -1,10 +1,14 @@
+//! Problem documents: their members, their status, and what they never show.
+
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 
 use super::*;
 
-const ALL: [ProblemCode; 12] = [
+const ALL: [ProblemCode; 15] = [
     ProblemCode::NotJson,
     ProblemCode::BadParameter,
+    ProblemCode::Unauthorized,
+    ProblemCode::Forbidden,
     ProblemCode::NotFound,
     ProblemCode::MethodNotAllowed,
     ProblemCode::Timeout,
@@ -12,6 +16,7 @@ const ALL: [ProblemCode; 12] = [
     ProblemCode::TooLarge,
     ProblemCode::UnsupportedMediaType,
     ProblemCode::Rejected,
+    ProblemCode::RateLimited,
     ProblemCode::Internal,
     ProblemCode::Unavailable,
     ProblemCode::Overloaded,
@@ -40,6 +45,9 @@ fn every_code_is_answered_with_its_status_and_the_media_type_of_problems() {
         assert!(code.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
     }
     assert_eq!(Problem::method_not_allowed("GET").into_response().headers()[ALLOW], "GET");
+    assert_eq!(Problem::rate_limited(7).into_response().headers()[RETRY_AFTER], "7");
+    let unauthorized = Problem::new(ProblemCode::Unauthorized, "x").into_response();
+    assert_eq!(unauthorized.headers()[WWW_AUTHENTICATE], "Bearer");
 }
 
 #[test]

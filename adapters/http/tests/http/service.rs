@@ -10,7 +10,7 @@ use tallyhouse_core::ports::{Clock, DeadLetters};
 use tallyhouse_core::{
     Feed, MessageFormat, Pipeline, PipelineParts, PipelineSettings, RetryPolicy, Rule, RuleDraft, RuleSet,
 };
-use tallyhouse_http::{HealthProbe, HttpApp, HttpServer, HttpSettings};
+use tallyhouse_http::{HealthProbe, HttpApp, HttpServer, HttpSettings, KeyRing};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,7 @@ pub(crate) struct Plan {
     pub(crate) pipeline: PipelineSettings,
     pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
     pub(crate) probes: Vec<Arc<dyn HealthProbe>>,
+    pub(crate) keys: Option<Arc<KeyRing>>,
 }
 
 impl Default for Plan {
@@ -39,7 +40,7 @@ impl Default for Plan {
         let retry = RetryPolicy { wait_min: Duration::from_millis(5), wait_max: Duration::from_millis(20) };
         let pipeline =
             PipelineSettings { commit_patience: Duration::from_millis(100), retry, ..PipelineSettings::default() };
-        Self { http: HttpSettings::default(), pipeline, dead_letters: None, probes: Vec::new() }
+        Self { http: HttpSettings::default(), pipeline, dead_letters: None, probes: Vec::new(), keys: None }
     }
 }
 
@@ -68,6 +69,7 @@ impl Plan {
             format: MessageFormat::default(),
             dead_letters: self.dead_letters,
             probes: self.probes,
+            keys: self.keys,
         };
         let server = HttpServer::bind("127.0.0.1:0", self.http).await.unwrap();
         let (addr, stop) = (server.local_addr(), CancellationToken::new());
@@ -152,7 +154,7 @@ impl Answer {
         assert!(json["title"].is_string() && json["detail"].is_string(), "{self:?}");
         assert!(!self.header("x-request-id").is_empty(), "{self:?}");
         assert!(!self.body.contains("hunter2") && !self.body.contains("db.internal"), "{self:?}");
-        assert_eq!(self.headers.contains_key("retry-after"), status == 503, "{self:?}");
+        assert_eq!(self.headers.contains_key("retry-after"), matches!(status, 429 | 503), "{self:?}");
     }
 
     /// Returns the address of the next page.

@@ -1,0 +1,219 @@
+//! API keys: made, written down as hashes, and recognised.
+//!
+//! A key is 256 random bits, so that a fast hash keeps it as safe as a slow one would: nobody can try that many. The
+//! file holds hashes alone, and whoever reads it can't call the service.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+/// What every key begins with, so that scanners for leaked secrets, and people, know one when they see it.
+const PREFIX: &str = "th_";
+
+/// What every hash begins with: its algorithm.
+const HASH_PREFIX: &str = "blake3:";
+
+/// Length of a key's secret in bytes: 256 bits.
+const SECRET_BYTES: usize = 32;
+
+/// Longest name of a key, in bytes.
+const NAME_LEN_MAX: usize = 64;
+
+type Hash = [u8; blake3::OUT_LEN];
+
+/// What a key may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Writing records.
+    Ingest,
+    /// Every question, save for those of `Admin`.
+    Read,
+    /// Dead letters and rules.
+    Admin,
+}
+
+impl Scope {
+    /// Returns the name, as in the keys file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A key that was just made. It is shown once; what is kept is its [`NewKey::entry`].
+pub struct NewKey {
+    text: String,
+    entry: String,
+}
+
+impl NewKey {
+    /// Makes a key from the system's random numbers.
+    ///
+    /// # Errors
+    /// The name is none that a keys file may hold, no scope is given, or the system has no random numbers to give.
+    pub fn make(name: &str, scopes: &[Scope]) -> Result<Self, NewKeyError> {
+        check(name, scopes)?;
+        let mut secret = [0; SECRET_BYTES];
+        getrandom::fill(&mut secret).map_err(|error| NewKeyError::Random(error.to_string()))?;
+        let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret));
+        let hash = format!("{HASH_PREFIX}{}", blake3::hash(text.as_bytes()).to_hex());
+        let mut names: Vec<&str> = Vec::new();
+        for scope in scopes {
+            if !names.contains(&scope.name()) {
+                names.push(scope.name());
+            }
+        }
+        // Names and hashes hold nothing that TOML would want escaped.
+        let entry =
+            format!("[[keys]]\nname = \"{name}\"\nhash = \"{hash}\"\nscopes = [\"{}\"]\n", names.join("\", \""));
+        Ok(Self { text, entry })
+    }
+
+    /// Returns the key itself, for whoever is to use it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the lines that the keys file is to hold.
+    #[must_use]
+    pub fn entry(&self) -> &str {
+        &self.entry
+    }
+}
+
+impl fmt::Debug for NewKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewKey").field("entry", &self.entry).finish_non_exhaustive()
+    }
+}
+
+/// Why a key can't be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NewKeyError {
+    /// The name or the scopes are none that a keys file may hold.
+    #[error("{0}")]
+    Unfit(String),
+    /// The system has no random numbers to give.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+}
+
+/// A caller that a key was recognised for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// The keys of one name are one caller, so that a key can be exchanged without doubling what its holder may do.
+    pub(crate) name: Arc<str>,
+    scopes: Vec<Scope>,
+}
+
+impl Holder {
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+}
+
+/// The keys that are known.
+#[derive(Debug)]
+pub(crate) struct Keys(Vec<(Hash, Holder)>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    keys: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    hash: String,
+    scopes: Vec<Scope>,
+}
+
+impl Keys {
+    /// Reads the text of a keys file. The error never quotes the text: somebody may have put a key itself there.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let file: File = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let at = before.map(|before| format!(" at line {}", before.matches('\n').count() + 1)).unwrap_or_default();
+            format!("it is not as a keys file must be{at}: {}", quotes_removed(error.message()))
+        })?;
+        if file.keys.is_empty() {
+            return Err("it holds no key; make one with: tallyhouse keys new".to_owned());
+        }
+        let mut keys: Vec<(Hash, Holder)> = Vec::with_capacity(file.keys.len());
+        for (i, Entry { name, hash, scopes }) in file.keys.into_iter().enumerate() {
+            let fault = |fault: String| format!("its key number {} is not right: {fault}", i + 1);
+            check(&name, &scopes).map_err(|error| fault(error.to_string()))?;
+            let hash = read_hash(&hash).ok_or_else(|| {
+                fault(format!("hash must be {HASH_PREFIX} and 64 hexadecimal digits, as keys new prints it"))
+            })?;
+            if keys.iter().any(|(known, _)| *known == hash) {
+                return Err(fault("its hash stands there twice".to_owned()));
+            }
+            keys.push((hash, Holder { name: name.into(), scopes }));
+        }
+        Ok(Self(keys))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whose key this is. The time that it takes depends on the number of keys alone, not on how much of one was
+    /// guessed.
+    pub(crate) fn holder(&self, key: &[u8]) -> Option<&Holder> {
+        let hash: Hash = blake3::hash(key).into();
+        let mut found = None;
+        for (known, holder) in &self.0 {
+            if bool::from(known.ct_eq(&hash)) {
+                found = Some(holder);
+            }
+        }
+        found
+    }
+}
+
+/// Only the kind of a fault is told, and what would be right: never a value.
+fn quotes_removed(message: &str) -> String {
+    match message.split_once(", expected") {
+        Some((_, expected)) => format!("expected{expected}"),
+        None => message.lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn check(name: &str, scopes: &[Scope]) -> Result<(), NewKeyError> {
+    let fit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if name.is_empty() || name.len() > NAME_LEN_MAX || !name.bytes().all(fit) {
+        let fault = format!("a name must be 1 to {NAME_LEN_MAX} letters, digits, dots, underscores and hyphens");
+        return Err(NewKeyError::Unfit(fault));
+    }
+    if scopes.is_empty() {
+        return Err(NewKeyError::Unfit("a key needs a scope: ingest, read or admin".to_owned()));
+    }
+    Ok(())
+}
+
+fn read_hash(text: &str) -> Option<Hash> {
+    blake3::Hash::from_hex(text.strip_prefix(HASH_PREFIX)?).ok().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests;
