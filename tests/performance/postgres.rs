@@ -131,7 +131,8 @@ impl Lane {
         let records: Vec<Value> = copies
             .enumerate()
             .map(|(n, (copy, mut record))| {
-                record["recordId"] = format!("{round}-{copy}-{}", record["recordId"].as_str().unwrap_or_default()).into();
+                record["recordId"] =
+                    format!("{round}-{copy}-{}", record["recordId"].as_str().unwrap_or_default()).into();
                 with_key(&mut record, round * MONTHS * month.len() + n);
                 record
             })
