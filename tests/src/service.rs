@@ -361,7 +361,7 @@ fn port_in(line: &str) -> Option<u16> {
     if !line.contains("listening") {
         return None;
     }
-    let (_, behind) = line.split_once("127.0.0.1:")?;
+    let (_, behind) = line.split_once("127.0.0.1:").or_else(|| line.split_once("0.0.0.0:"))?;
     let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok().filter(|port| *port != 0)
 }

@@ -39,6 +39,8 @@ fn every_problem_is_explained() {
     let codes = [
         "not-json",
         "bad-parameter",
+        "unauthorized",
+        "forbidden",
         "not-found",
         "method-not-allowed",
         "timeout",
@@ -46,6 +48,7 @@ fn every_problem_is_explained() {
         "too-large",
         "unsupported-media-type",
         "rejected",
+        "rate-limited",
         "internal",
         "unavailable",
         "overloaded",

@@ -15,6 +15,8 @@ mod messages;
 #[cfg(test)]
 mod manners;
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod exactness;
 #[cfg(test)]
 mod flights;
