@@ -46,6 +46,9 @@ fn too_large(id: &str) -> String {
 /// A dead letter as it is compared: payload, reason, origin.
 type Letter = (Vec<u8>, String, String);
 
+/// The fields of an entry of a stream.
+type Fields = Vec<(String, Vec<u8>)>;
+
 /// Lists the dead letters over HTTP, page by page.
 #[track_caller]
 fn listed(http: &Client, limit: usize) -> Vec<Value> {
@@ -63,8 +66,7 @@ fn listed(http: &Client, limit: usize) -> Vec<Value> {
 /// Reads the dead letters where they lie, by their ids.
 fn stored(fleet: &Fleet) -> BTreeMap<String, BTreeMap<String, Vec<u8>>> {
     let mut connection = fleet.redis.connection().expect("Redis answers");
-    let entries: Vec<(String, Vec<(String, Vec<u8>)>)> =
-        connection.xrange_all("tallyhouse:dead-letters").expect("Redis answers");
+    let entries: Vec<(String, Fields)> = connection.xrange_all("tallyhouse:dead-letters").expect("Redis answers");
     entries.into_iter().map(|(id, fields)| (id, fields.into_iter().collect())).collect()
 }
 
@@ -88,7 +90,8 @@ fn one_bad_payload_in_ten_is_in_the_dead_letters_and_every_good_one_is_processed
     let nameless: Vec<String> = (0..20).map(|i| record(&format!("nameless-{i}")).to_string()).collect();
 
     // Nine good ones, a bad one, and so on, half of them in either queue.
-    let (mut list, mut stream): (Vec<&[u8]>, Vec<(&str, &[u8])>) = (Vec::new(), Vec::new());
+    let mut list: Vec<&[u8]> = Vec::new();
+    let mut stream: Vec<(&str, &[u8])> = Vec::new();
     let mut expected: Vec<Letter> = Vec::new();
     for (i, (nine, bad)) in good.chunks(9).zip(&bad).enumerate() {
         let payloads = nine.iter().map(String::as_bytes).chain([&*bad.payload]);
