@@ -325,3 +325,23 @@ async fn an_encrypted_connection_is_understood_when_it_is_asked_for() {
     // It is the server that has no TLS, and not the library.
     assert!(told(&error).contains("server does not support SSL"), "{}", told(&error));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_encrypted_where_the_server_can() {
+    let server = PostgresServer::start().unwrap();
+    // The server's own account makes the certificate, in its own folder.
+    let certificate = "openssl req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.crt -days 2 \
+                       -subj /CN=localhost 2>/dev/null && chmod 600 server.key";
+    server.psql("postgres", &format!("COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; {certificate}'")).unwrap();
+    server.psql("postgres", "ALTER SYSTEM SET ssl = on").unwrap();
+    server.psql("postgres", "SELECT pg_reload_conf()").unwrap();
+    let url = format!("{}?sslmode=require", server.url("postgres"));
+    let repository = repository(&url);
+    // The server reloads its settings at its leisure.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = repository.ping().await {
+        assert!(Instant::now() < deadline, "{}", told(&error));
+    }
+    let encrypted = "SELECT count(*) FROM pg_stat_ssl WHERE ssl AND pid <> pg_backend_pid()";
+    assert_ne!(server.psql("postgres", encrypted).unwrap().trim(), "0");
+}
