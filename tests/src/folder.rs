@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -117,25 +117,41 @@ impl Folder {
 pub struct Running {
     child: Child,
     started: Instant,
-    /// Feeds standard input.
-    feeder: Option<JoinHandle<()>>,
+    /// Feeds standard input; returns the pipe where it is to stay open.
+    feeder: Option<JoinHandle<Option<ChildStdin>>>,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Running {
-    /// Starts a command that reads `stdin`.
+    /// Starts a command that reads `stdin` to its end.
     ///
     /// # Panics
     /// It cannot be started.
     #[must_use]
-    pub fn start(mut command: Command, stdin: Vec<u8>) -> Self {
+    pub fn start(command: Command, stdin: Vec<u8>) -> Self {
+        Self::start_with(command, stdin, false)
+    }
+
+    /// Starts a command that reads `stdin` and then waits for more, for as long as it is left to live.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn start_without_end(command: Command, stdin: Vec<u8>) -> Self {
+        Self::start_with(command, stdin, true)
+    }
+
+    fn start_with(mut command: Command, stdin: Vec<u8>, stays_open: bool) -> Self {
         command.stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary can be started");
         let feeder = child.stdin.take().map(|mut pipe| {
-            // A command that stops reading closes the pipe; what it made of the rest is seen from its answer.
-            std::thread::spawn(move || drop(pipe.write_all(&stdin)))
+            std::thread::spawn(move || {
+                // A command that stops reading closes the pipe; what it made of the rest is seen from its answer.
+                drop(pipe.write_all(&stdin));
+                stays_open.then_some(pipe)
+            })
         });
         let stdout = child.stdout.take().map(read_to_end);
         let stderr = child.stderr.take().map(read_to_end);
@@ -161,7 +177,7 @@ impl Running {
             .unwrap_or_else(|| panic!("the command is not done after {COMMAND_PATIENCE:?}"));
         let took = self.started.elapsed();
         if let Some(feeder) = self.feeder.take() {
-            feeder.join().expect("feeding does not panic");
+            drop(feeder.join().expect("feeding does not panic"));
         }
         let text = |reader: Option<JoinHandle<Vec<u8>>>| {
             let bytes = reader.map(|reader| reader.join().expect("reading does not panic"));

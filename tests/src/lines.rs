@@ -22,11 +22,18 @@ pub struct LineResults(BufReader<WireAnswer>);
 #[must_use]
 #[track_caller]
 pub fn open(address: SocketAddr, query: &str) -> LineSender {
-    let mut wire = Wire::connect(address);
+    try_open(address, query).expect("the service takes the request")
+}
+
+/// Opens a batch in NDJSON, at a service that may be gone.
+///
+/// # Errors
+/// It is.
+pub fn try_open(address: SocketAddr, query: &str) -> io::Result<LineSender> {
+    let mut wire = Wire::try_connect(address)?;
     let first = format!("POST /v1/records/batch{query}");
-    wire.head(&[&first, "Content-Type: application/x-ndjson", "Transfer-Encoding: chunked"])
-        .expect("the service reads the head");
-    LineSender(wire)
+    wire.head(&[&first, "Content-Type: application/x-ndjson", "Transfer-Encoding: chunked"])?;
+    Ok(LineSender(wire))
 }
 
 impl LineSender {

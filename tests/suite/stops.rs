@@ -8,12 +8,15 @@ use std::time::Duration;
 use serde_json::Value;
 use tallyhouse_tests::http::{Client, try_send};
 use tallyhouse_tests::records::{many, nth};
-use tallyhouse_tests::service::{Service, signal};
+use tallyhouse_tests::service::{Options, Service, signal};
 use tallyhouse_tests::wire::Wire;
 use tallyhouse_tests::{lines, wait};
 
-/// A stop may take this long by default.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long requests under way may take once a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// How much longer the rest of a stop may take, beside other tests.
+const REST: Duration = Duration::from_secs(10);
 
 /// The ids of the records that were acknowledged.
 type Acknowledged = Mutex<BTreeSet<String>>;
@@ -37,7 +40,7 @@ fn send_singly(http: &Client, prefix: &str, acknowledged: &Acknowledged) {
 
 /// Sends lines without end, and notes each result, until the service is gone.
 fn send_as_lines(address: SocketAddr, acknowledged: &Acknowledged) {
-    let sender = lines::open(address, "");
+    let Ok(sender) = lines::try_open(address, "") else { return };
     let mut sending = sender.sending_half().expect("one more descriptor");
     std::thread::spawn(move || {
         let mut i = 0;
@@ -55,7 +58,8 @@ fn send_as_lines(address: SocketAddr, acknowledged: &Acknowledged) {
 
 #[test]
 fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
-    let mut service = Service::start();
+    let drain = DRAIN.as_millis().to_string();
+    let mut service = Service::start_with(Options::new().env("TALLYHOUSE_HTTP__DRAIN_TIMEOUT_MS", drain));
     let acknowledged = Acknowledged::default();
     let count = || acknowledged.lock().expect("nobody panics with the lock").len();
     std::thread::scope(|scope| {
@@ -69,7 +73,7 @@ fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
         service.ask_to_stop();
         let (code, took) = service.ended();
         assert_eq!(code, Some(0), "{}", service.log());
-        assert!(took < DEADLINE, "{took:?}");
+        assert!(took < DRAIN + REST, "one who sends without end holds up the stop: {took:?}");
     });
     service.restart();
     let stored = service.http().get("/v1/aggregates").expect_status(200).json();
@@ -135,8 +139,7 @@ fn everything_is_there_after_a_stop_and_a_start() {
 
 #[test]
 fn a_service_that_is_about_to_stop_says_so_and_still_answers() {
-    let mut service =
-        Service::start_with(tallyhouse_tests::service::Options::new().env("TALLYHOUSE_HTTP__LAME_DUCK_MS", "3000"));
+    let mut service = Service::start_with(Options::new().env("TALLYHOUSE_HTTP__LAME_DUCK_MS", "3000"));
     assert_eq!(service.http().get("/readyz").status, 200);
     service.ask_to_stop();
     let unready = wait::until("readiness to end", || {
