@@ -130,7 +130,7 @@ fn there_is_no_limit_on_the_lines() {
 /// A client that sends without end and never reads must not be stored up: the service stops reading, and cuts.
 #[test]
 fn a_client_that_never_reads_is_cut_and_its_records_bounded() {
-    let options = Options::new();
+    let options = Options::new().env("TALLYHOUSE_HTTP__STALL_TIMEOUT_MS", "2000");
     let service = Service::start_with(options);
     let mut sender = lines::open(service.address(), "");
     let line = record_with("x", json!({"value": "bad"})).to_string();
