@@ -92,7 +92,7 @@ impl Breaker {
                 Either::Left((Ok(_), _)) => {}
                 Either::Left((Err(_), _)) | Either::Right(_) => return,
             }
-            let mut waits = retry.waits();
+            let mut waits = retry.waits(&*clock);
             while self.state() == BreakerState::Open {
                 let wait = waits.next().unwrap_or(retry.wait_max);
                 if let Either::Right(_) = select(pin!(clock.sleep(wait)), pin!(intake.closed())).await {

@@ -43,7 +43,7 @@ impl std::fmt::Debug for Consumer {
 impl Consumer {
     /// Consumes until `stop` becomes true, or is dropped. Several consumers of one queue may run at once.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut waits = self.retry.waits();
+        let mut waits = self.retry.waits(&*self.clock);
         while !*stop.borrow_and_update() {
             // A stop ends the wait for more; what has been received is settled first.
             let received = match select(pin!(self.receive()), pin!(stop.changed())).await {
@@ -58,7 +58,7 @@ impl Consumer {
             };
             let wait = waits.next().unwrap_or(self.retry.wait_max);
             match step {
-                Ok(Step::Settled) => waits = self.retry.waits(),
+                Ok(Step::Settled) => waits = self.retry.waits(&*self.clock),
                 Ok(Step::GivenBack) => self.pause(wait, &mut stop).await,
                 Err(error) => {
                     tracing::warn!(

@@ -223,7 +223,7 @@ impl Relay {
     /// owed.
     async fn emit(&self, stored: &[Arc<StoredRecord>]) -> bool {
         let messages: Vec<Message> = stored.iter().flat_map(Message::all_of).collect();
-        let mut waits = self.settings.retry.waits();
+        let mut waits = self.settings.retry.waits(&*self.clock);
         loop {
             let Err(error) = self.emitter.emit(&messages).await else { return true };
             let wait = waits.next().unwrap_or(self.settings.retry.wait_max);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use crate::ports::Clock;
+
 /// When to try again after a failure that may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -22,12 +24,20 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// Returns the waits, one after the other, without end.
-    pub(crate) fn waits(&self) -> ExponentialBackoff {
+    ///
+    /// What is random in them comes from the moment by this clock: instances that fail together try again apart, and
+    /// under a clock that a test moves on, the same happens every time.
+    pub(crate) fn waits(&self, clock: &dyn Clock) -> ExponentialBackoff {
+        let moment = clock.now().as_micros().cast_unsigned() ^ u64::from(clock.elapsed().subsec_nanos());
         ExponentialBuilder::new()
             .with_jitter()
+            .with_jitter_seed(moment)
             .with_min_delay(self.wait_min)
             .with_max_delay(self.wait_max)
             .without_max_times()
             .build()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,7 +70,7 @@ impl Writer {
         };
         let patience = patience(self.breaker.state(), self.settings.commit_patience);
         let deadline = self.clock.elapsed() + patience;
-        let mut waits = self.settings.retry.waits();
+        let mut waits = self.settings.retry.waits(&*self.clock);
         loop {
             let error = match self.try_commit(&batch).await {
                 Ok(committed) => {
