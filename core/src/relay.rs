@@ -22,10 +22,13 @@ use crate::ports::{
 };
 use crate::writer::Chain;
 
-/// How many records are read back from the store and published at a time.
+/// How many records are read back from the store at a time, and at how many no further batch is added to those that are
+/// published together. Small batches in turn would each wait for an answer of the emitter, and never catch up.
 const PAGE_RECORDS: usize = 500;
-/// How many owed batches are claimed at a time.
-const CLAIM_BATCHES: usize = 32;
+/// How many owed batches are claimed at a time. Those that others left behind hold up new ones meanwhile.
+const CLAIM_BATCHES: usize = 64;
+/// Up to how many records of others may lie between two batches that are read back as one stretch.
+const GAP_RECORDS: u64 = 16;
 
 /// A committed batch in memory, whose messages are owed.
 #[derive(Debug)]
@@ -187,11 +190,7 @@ impl Relay {
             }
             let patience = self.patience(next_look);
             match self.next_event(&mut fresh, patience).await {
-                Event::Fresh(Fresh { owed, stored }) => {
-                    if !self.swept.remove(&owed.id) && self.emit(&stored).await {
-                        self.note_published(owed.id);
-                    }
-                }
+                Event::Fresh(batch) => self.publish_fresh(batch, &mut fresh).await,
                 Event::Quiet => self.settle().await,
                 Event::Closed => break,
             }
@@ -216,6 +215,22 @@ impl Relay {
             Either::Left((Some(batch), _)) => Event::Fresh(batch),
             Either::Left((None, _)) => Event::Closed,
             Either::Right(((), _)) => Event::Quiet,
+        }
+    }
+
+    /// Publishes a batch that was handed over, together with those that wait behind it.
+    async fn publish_fresh(&mut self, batch: Fresh, waiting: &mut mpsc::Receiver<Fresh>) {
+        let (mut ids, mut records) = (Vec::new(), Vec::new());
+        let mut next = Some(batch);
+        while let Some(Fresh { owed, stored }) = next {
+            if !self.swept.remove(&owed.id) {
+                ids.push(owed.id);
+                records.extend(stored);
+            }
+            next = if records.len() < PAGE_RECORDS { waiting.try_recv().ok() } else { None };
+        }
+        if !ids.is_empty() && self.emit(&records).await {
+            ids.into_iter().for_each(|id| self.note_published(id));
         }
     }
 
@@ -324,29 +339,52 @@ impl Relay {
         Ok(few)
     }
 
-    /// Reads batches back and publishes them.
+    /// Reads batches back and publishes them, small ones together.
     async fn publish_stored(&self, batches: &[OwedBatch]) -> Result<(), PortError> {
-        for batch in batches {
-            let mut after = batch.first.saturating_sub(1);
-            while after < batch.last {
-                let left = usize::try_from(batch.last - after).unwrap_or(PAGE_RECORDS);
+        for stretch in stretches(batches) {
+            let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { continue };
+            let mut after = first.first.saturating_sub(1);
+            while after < last.last {
+                let left = usize::try_from(last.last - after).unwrap_or(PAGE_RECORDS);
                 let query = HistoryQuery { after, alerting_only: false, limit: left.min(PAGE_RECORDS) };
                 let page = self.repository.history(query).await?;
-                let Some((last, _)) = page.last() else {
-                    let lost = format!("no records at the positions {} to {}", after + 1, batch.last);
+                let Some((reached, _)) = page.last() else {
+                    let lost = format!("no records at the positions {} to {}", after + 1, last.last);
                     return Err(PortError::new(PortErrorKind::Corrupt, "reading owed messages", lost));
                 };
-                after = *last;
-                let stored: Vec<Arc<StoredRecord>> = page.into_iter().map(|(_, stored)| stored).collect();
-                if !self.emit(&stored).await {
+                after = *reached;
+                // Between the batches lie those of other instances.
+                let is_owed =
+                    |position: u64| stretch.iter().any(|batch| (batch.first..=batch.last).contains(&position));
+                let page = page.into_iter().filter(|(position, _)| is_owed(*position));
+                let stored: Vec<Arc<StoredRecord>> = page.map(|(_, stored)| stored).collect();
+                if !stored.is_empty() && !self.emit(&stored).await {
                     let stopping = "the pipeline was closed while the emitter was away";
                     return Err(PortError::new(PortErrorKind::Unavailable, "publishing owed messages", stopping));
                 }
             }
-            self.note_published(batch.id);
+            stretch.iter().for_each(|batch| self.note_published(batch.id));
         }
         Ok(())
     }
+}
+
+/// Cuts batches, which are sorted, into stretches of few enough records to be read and published as one page. A batch
+/// that is larger stands alone.
+fn stretches(batches: &[OwedBatch]) -> impl Iterator<Item = &[OwedBatch]> {
+    let mut rest = batches;
+    std::iter::from_fn(move || {
+        let first = rest.first()?;
+        let fits = |pair: &[OwedBatch]| {
+            let (before, batch) = (&pair[0], &pair[1]);
+            let span = (batch.last + 1).saturating_sub(first.first);
+            batch.first.saturating_sub(before.last) <= GAP_RECORDS + 1 && span <= PAGE_RECORDS as u64
+        };
+        let together = 1 + rest.windows(2).take_while(|pair| fits(pair)).count();
+        let (stretch, behind) = rest.split_at(together);
+        rest = behind;
+        Some(stretch)
+    })
 }
 
 fn warn_of(result: Result<(), PortError>, what: &'static str) {

@@ -72,6 +72,24 @@ async fn a_slow_emitter_gets_every_message_once_by_way_of_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn small_batches_are_published_together_also_by_way_of_the_store() {
+    for relay_batches_max in [2, 1_000] {
+        let instance = Instance::start(PipelineSettings { relay_batches_max, ..few_in_memory() });
+        let takes = Duration::from_millis(50);
+        *instance.emitter.takes.lock().unwrap() = takes;
+        let began = tokio::time::Instant::now();
+        for i in 0..200 {
+            instance.pipeline.process(generate::record(&format!("r{i}"), "d", "", "1", "EUR")).await.unwrap();
+        }
+        until_settled(&instance.repository).await;
+        // One by one they would take 200 times as long.
+        assert!(began.elapsed() < 20 * takes, "{:?}", began.elapsed());
+        let ids = instance.published();
+        assert_eq!((ids.len(), unique(&ids).len()), (200, 200));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_the_emitter_is_away_records_are_taken_and_their_messages_all_go_out_afterwards() {
     let instance = Instance::start(few_in_memory());
     instance.emitter.down.store(true, Ordering::SeqCst);
