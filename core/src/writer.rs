@@ -144,7 +144,9 @@ fn gather(waiting: Vec<Waiting>) -> (Vec<Reply>, Vec<Arrival>) {
 fn answer(replies: Vec<Reply>, fates: Vec<Fate>) {
     let mut fates = fates.into_iter();
     for (records, Waiting { reply, room, .. }) in replies {
-        let answer: Answer = fates.by_ref().take(records).collect();
+        // All of them are taken first: the answer ends at the first record that has no outcome.
+        let own: Vec<Fate> = fates.by_ref().take(records).collect();
+        let answer: Answer = own.into_iter().collect();
         drop(room);
         if reply.send(answer).is_err() {
             tracing::debug!(records, "nobody waits any more for the outcome of a submission");

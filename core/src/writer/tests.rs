@@ -1,1 +1,22 @@
-//! Tests of `writer.rs`.
+//! Whoever waits is answered with what became of its own records.
+
+use futures::future::join;
+
+use crate::harness::{Instance, arrivals};
+use crate::intake::SubmitError;
+use crate::pipeline::PipelineSettings;
+use crate::ports::{Batch, PortErrorKind};
+
+#[tokio::test(start_paused = true)]
+async fn a_submission_without_an_outcome_leaves_the_answers_of_the_others_alone() {
+    let instance = Instance::start(PipelineSettings::default());
+    // Refused by storage, and first in the batch, so that it has no outcome yet, while those behind it have.
+    let poisonous = |batch: &Batch| batch.arrivals.iter().any(|arrival| arrival.record.record_id.as_str() == "a-0");
+    instance.repository.fail_commits(move |batch| poisonous(batch).then_some(PortErrorKind::Refused));
+    let door = instance.pipeline.door();
+    let (refused, answered) = join(door.submit(arrivals("a", 3)), door.submit(arrivals("b", 2))).await;
+    assert_eq!(refused, Err(SubmitError::Unavailable));
+    let answered = answered.unwrap();
+    let ids: Vec<_> = answered.iter().map(|outcome| outcome.record_id().unwrap().as_str()).collect();
+    assert_eq!(ids, ["b-0", "b-1"]);
+}
