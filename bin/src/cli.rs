@@ -112,6 +112,9 @@ pub(crate) struct RemoteArgs {
     /// API key for it; better in the variable TALLYHOUSE_KEY, where other users don't see it
     #[arg(long, requires = "url")]
     pub(crate) key: Option<String>,
+    /// PEM file with the authorities to trust for it, instead of the public ones; or the variable TALLYHOUSE_CA_FILE
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// What to import.

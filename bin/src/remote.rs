@@ -1,9 +1,10 @@
 //! A service that is asked over HTTP, instead of the configured database.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use crate::cli::RemoteArgs;
@@ -28,7 +29,7 @@ impl Remote {
     /// Understands what was asked for; `None` where no service was.
     ///
     /// # Errors
-    /// The address is none.
+    /// The address is none, or the authorities to trust can't be read.
     pub(crate) fn of(args: &RemoteArgs, environment: &Environment) -> anyhow::Result<Option<Self>> {
         let Some(url) = &args.url else { return Ok(None) };
         let shown = mask(url);
@@ -41,9 +42,16 @@ impl Remote {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let client = Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+        let mut client = Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+        if let Some(file) = args.ca_file.clone().or_else(|| environment.ca_file()) {
+            // Who names the authorities means these and no others.
+            client = client.tls_built_in_root_certs(false);
+            for authority in authorities(&file)? {
+                client = client.add_root_certificate(authority);
+            }
+        }
         let key = args.key.as_deref().map(Secret::new).or_else(|| environment.key());
-        Ok(Some(Self { client: client.context("the HTTP client can't be started")?, base, key }))
+        Ok(Some(Self { client: client.build().context("the HTTP client can't be started")?, base, key }))
     }
 
     /// Returns the address, without a password.
@@ -110,6 +118,17 @@ impl Remote {
             None => request,
         }
     }
+}
+
+/// Reads the authorities that are trusted instead of the public ones.
+fn authorities(file: &Path) -> anyhow::Result<Vec<Certificate>> {
+    let name = file.display();
+    let pem = std::fs::read(file).with_context(|| format!("the file of authorities {name} can't be read"))?;
+    let authorities = Certificate::from_pem_bundle(&pem).with_context(|| format!("{name} is not PEM"))?;
+    if authorities.is_empty() {
+        bail!("the file of authorities {name} holds no certificate in PEM");
+    }
+    Ok(authorities)
 }
 
 /// What is read of a problem document (RFC 9457).

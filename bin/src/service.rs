@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tallyhouse_core::ports::{Clock, MessageEmitter, Owner};
 use tallyhouse_core::{Feed, Pipeline, PipelineParts, PipelineSettings};
-use tallyhouse_http::{HttpApp, HttpServer, KeyRing};
+use tallyhouse_http::{HttpApp, HttpServer, KeyRing, TlsIdentity};
 use tokio::net::lookup_host;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -36,8 +36,8 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     // The address comes first: where another instance has it, its database is left alone.
     let keys = settings.keys_file.as_ref().map(KeyRing::open).transpose();
     let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is not right: {error}")))?;
-    let server = bind(&settings).await?;
-    let addr = server.local_addr();
+    let server = secured(bind(&settings).await?, &settings)?;
+    let (addr, url) = (server.local_addr(), server.url());
     let store = Store::open(&settings, Schema::Migrate).await?;
     if !store.migrated().is_empty() {
         let versions = store.migrated().join(", ");
@@ -45,7 +45,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     let mut running = Running::start(server, keys, &store, &settings)?;
     tracing::info!(
-        %addr, url = format!("http://{addr}"), database = %settings.database, redis = settings.redis.is_some(),
+        %addr, url, database = %settings.database, redis = settings.redis.is_some(),
         version = env!("CARGO_PKG_VERSION"), "listening"
     );
 
@@ -161,6 +161,14 @@ async fn bind(settings: &Settings) -> anyhow::Result<HttpServer> {
     bound.with_context(|| {
         format!("can't listen on {listen}; stop what listens there, or choose another address with --listen")
     })
+}
+
+/// Puts TLS before a server, where it is asked for.
+fn secured(server: HttpServer, settings: &Settings) -> Result<HttpServer, SettingsError> {
+    let Some(files) = &settings.tls else { return Ok(server) };
+    let identity = TlsIdentity::open(&files.cert_file, &files.key_file)
+        .map_err(|error| SettingsError(format!("the settings of tls are not right: {error}")))?;
+    Ok(server.with_tls(identity))
 }
 
 fn emitter(queues: Option<&Queues>, settings: &Settings) -> Arc<dyn MessageEmitter> {

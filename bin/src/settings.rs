@@ -10,7 +10,6 @@ mod secret;
 mod database;
 mod alerts;
 mod adapters;
-mod unbuilt;
 mod print;
 
 use std::path::PathBuf;
@@ -31,8 +30,9 @@ use resolved::Resolved;
 /// The settings file that is read from the working directory if it is there.
 const FILE_DEFAULT: &str = "tallyhouse.toml";
 
-/// The environment variable that holds an API key for commands with `--url`. It is no setting.
+/// The environment variables for commands with `--url`: an API key, and the authorities to trust. They are no settings.
 const KEY_VARIABLE: &str = "TALLYHOUSE_KEY";
+const CA_FILE_VARIABLE: &str = "TALLYHOUSE_CA_FILE";
 
 /// A setting is wrong: the text says which one, where it came from, and what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +70,17 @@ impl Environment {
 
     /// Returns the API key for commands with `--url`.
     pub(crate) fn key(&self) -> Option<Secret> {
-        let value = self.0.iter().find(|(name, value)| name == KEY_VARIABLE && !value.is_empty());
-        value.map(|(_, value)| Secret::new(value))
+        self.value(KEY_VARIABLE).map(Secret::new)
+    }
+
+    /// Returns the file with the authorities that commands with `--url` trust.
+    pub(crate) fn ca_file(&self) -> Option<PathBuf> {
+        self.value(CA_FILE_VARIABLE).map(PathBuf::from)
+    }
+
+    fn value(&self, variable: &str) -> Option<&str> {
+        let value = self.0.iter().find(|(name, value)| name == variable && !value.is_empty());
+        value.map(|(_, value)| value.as_str())
     }
 }
 
@@ -88,6 +97,8 @@ pub(crate) struct Settings {
     pub(crate) postgres: PostgresSettings,
     /// How the server listens, waits and bounds.
     pub(crate) http: HttpSettings,
+    /// The files to serve HTTPS with, where that is asked for.
+    pub(crate) tls: Option<TlsFiles>,
     /// The queues and channels, where there are any.
     pub(crate) redis: Option<RedisSettings>,
     /// How many consumers each queue has.
@@ -114,6 +125,15 @@ pub(crate) struct Settings {
     resolved: Resolved,
 }
 
+/// The files that HTTPS is served with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// The certificate, and those between it and its authority.
+    pub(crate) cert_file: PathBuf,
+    /// Its key.
+    pub(crate) key_file: PathBuf,
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogSettings {
@@ -130,13 +150,13 @@ impl Settings {
     /// Says which setting is wrong, where it came from, and what would be right.
     pub(crate) fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, SettingsError> {
         let resolved = Layers::read(overrides, environment)?.resolve()?;
-        unbuilt::refuse(&resolved)?;
         Ok(Self {
             listen: resolved.text("listen"),
             database: DatabaseUrl::of(&resolved)?,
             sqlite: adapters::sqlite(&resolved),
             postgres: adapters::postgres(&resolved),
             http: adapters::http(&resolved)?,
+            tls: adapters::tls(&resolved)?,
             redis: adapters::redis(&resolved),
             redis_consumers: resolved.count("redis.consumers"),
             rules: alerts::rules(&resolved)?,

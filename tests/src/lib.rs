@@ -17,6 +17,7 @@ pub mod wait;
 pub mod seed;
 pub mod console;
 pub mod postgres;
+pub mod certificates;
 pub mod redis_server;
 pub mod subscriber;
 pub mod fleet;

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-mod certificates;
+use crate::certificates;
+
 mod cluster;
 mod sentinel;
 
@@ -22,6 +23,10 @@ pub use sentinel::RedisSentinel;
 
 /// How long a server may take to start, to stop, to load its data.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a server needs to know of its certificate.
+const TLS_SETTINGS: [&str; 4] =
+    ["tls-cert-file server.crt", "tls-key-file server.key", "tls-ca-cert-file ca.crt", "tls-auth-clients no"];
 
 /// How often a condition is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -88,7 +93,8 @@ impl RedisServer {
     pub fn start_with(options: RedisOptions) -> Result<Self> {
         let dir = TempDir::with_prefix("tallyhouse-redis-")?;
         if options.tls {
-            certificates::write(dir.path())?;
+            certificates::authority(dir.path())?;
+            certificates::issue(dir.path(), "server")?;
         }
         let undertaker = Command::new("sh")
             .args(["-c", UNDERTAKER, "undertaker"])
@@ -261,7 +267,7 @@ impl RedisServer {
         let mut lines = vec!["bind 127.0.0.1".to_owned(), "pidfile redis.pid".into(), "daemonize no".into()];
         if self.options.tls {
             lines.extend(["port 0".to_owned(), format!("tls-port {}", self.port)]);
-            lines.extend(certificates::SETTINGS.map(str::to_owned));
+            lines.extend(TLS_SETTINGS.map(str::to_owned));
         } else {
             lines.push(format!("port {}", self.port));
         }

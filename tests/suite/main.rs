@@ -17,6 +17,8 @@ mod manners;
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod exactness;
 #[cfg(test)]
 mod flights;

@@ -146,8 +146,8 @@ fn a_port_that_is_taken_is_told() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_refused_not_ignored() {
-    refused("[tls]\ncert_file = \"cert.pem\"\n", &[], &["tls.cert_file"]);
+fn half_of_a_pair_is_refused_not_ignored() {
+    refused("[tls]\ncert_file = \"cert.pem\"\n", &[], &["tls.cert_file", "tls.key_file"]);
     refused("", &[("TALLYHOUSE_TLS__KEY_FILE", "key.pem")], &["TALLYHOUSE_TLS__KEY_FILE"]);
 }
 

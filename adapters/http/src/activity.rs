@@ -133,6 +133,8 @@ pub(crate) struct Watched<S> {
     pub(crate) socket: S,
     pub(crate) activity: Arc<Activity>,
     pub(crate) unreadable: Unreadable,
+    /// Whether the last flush found the peer to take nothing: TLS holds back what it has sealed, and says so only then.
+    pub(crate) flush_blocked: bool,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -176,8 +178,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         self.socket.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.socket).poll_flush(cx);
+        let blocked = result.is_pending();
+        // A bare socket has nothing to flush: its flush says nothing of the peer.
+        if blocked || this.flush_blocked {
+            this.activity.note_write(blocked);
+            this.flush_blocked = blocked;
+        }
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

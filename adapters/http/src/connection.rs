@@ -1,4 +1,5 @@
-//! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2 in clear text, whichever the client speaks.
+//! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, whichever the client speaks, in
+//! clear text or behind TLS.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -84,8 +85,9 @@ impl<R> Shared<R> {
 }
 
 /// Serves a connection until either side closes it or it breaks a limit.
-pub(crate) async fn serve<R>(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared<R>>)
+pub(crate) async fn serve<S, R>(socket: S, peer: SocketAddr, shared: Arc<Shared<R>>)
 where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     R: Clone + Send + Sync + 'static,
 {
@@ -94,7 +96,8 @@ where
     let connection = Arc::new(ConnectionContext { peer, activity: Arc::clone(&activity), draining: draining.clone() });
     let front = Front { routes: shared.routes.clone(), ids: Arc::clone(&shared.ids), connection };
     let unreadable = Unreadable::new(Arc::clone(&shared.ids));
-    let io = TokioIo::new(Watched { socket, activity: Arc::clone(&activity), unreadable });
+    let watched = Watched { socket, activity: Arc::clone(&activity), unreadable, flush_blocked: false };
+    let io = TokioIo::new(watched);
     let service = service_fn(move |request| front.clone().answer(request));
     let mut http = pin!(shared.builder.serve_connection(io, service));
 

@@ -1,20 +1,10 @@
 //! The keys file, read again whenever it changes.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
-
+use crate::files;
 use crate::keys::Keys;
-
-/// How often the file is looked at. It is small, and reading it finds every change, also one that its time does not show.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Largest file that is read: thousands of keys, and not whatever else a wrong path may name.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A keys file can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,28 +63,12 @@ impl KeyRing {
 
     /// Follows the changes of the file, for ever.
     pub(crate) async fn follow(self: Arc<Self>) {
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            looks.tick().await;
-            let ring = Arc::clone(&self);
-            // A file may lie on a network.
-            if tokio::task::spawn_blocking(move || ring.refresh()).await.is_err() {
-                tracing::error!("looking at the keys file panicked");
-            }
-        }
+        files::follow("keys file", move || self.refresh()).await;
     }
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
-    match read {
-        Ok(bytes) if bytes as u64 > FILE_BYTES_MAX => Err(format!("it is larger than {FILE_BYTES_MAX} bytes")),
-        Ok(_) => Ok(text),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err("it is not UTF-8".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    String::from_utf8(files::read(path)?).map_err(|_| "it is not UTF-8".to_owned())
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@
 // The server, from the outside in.
 mod settings;
 mod server;
+mod files;
+mod tls;
+mod handshake;
 mod activity;
 mod unreadable;
 mod connection;
@@ -62,3 +65,4 @@ pub use keys::{NewKey, NewKeyError, Scope};
 pub use problem::ProblemCode;
 pub use server::HttpServer;
 pub use settings::{HttpSettings, RateLimit};
+pub use tls::{TlsFilesError, TlsIdentity};

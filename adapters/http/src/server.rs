@@ -1,20 +1,26 @@
 //! The server: accepts connections up to a limit, and closes them in good order.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tower::Service;
 
 use crate::app::{App, HttpApp};
 use crate::connection::{self, Shared};
+use crate::handshake;
 use crate::routes;
 use crate::settings::HttpSettings;
+use crate::tls::TlsIdentity;
 
 /// How long accepting rests when the system has no more sockets to give.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -25,6 +31,7 @@ pub struct HttpServer {
     listener: TcpListener,
     local_addr: SocketAddr,
     settings: HttpSettings,
+    tls: Option<Arc<TlsIdentity>>,
 }
 
 impl HttpServer {
@@ -35,7 +42,13 @@ impl HttpServer {
     pub async fn bind(address: impl ToSocketAddrs, settings: HttpSettings) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Self { listener, local_addr, settings })
+        Ok(Self { listener, local_addr, settings, tls: None })
+    }
+
+    /// Serves HTTPS, and no clear text any more, and follows the changes of the certificate while it serves.
+    #[must_use]
+    pub fn with_tls(self, identity: TlsIdentity) -> Self {
+        Self { tls: Some(Arc::new(identity)), ..self }
     }
 
     /// Returns the address it is bound to.
@@ -44,12 +57,20 @@ impl HttpServer {
         self.local_addr
     }
 
+    /// Returns where it is reached: `http://` or `https://`, and the address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.local_addr)
+    }
+
     /// Answers requests until `stop` is cancelled; then finishes those under way, and returns when every connection is
     /// closed, at the latest after `lame_duck` and `drain_timeout` of the settings.
     ///
     /// Dropping the future cuts all connections.
     pub async fn serve(self, app: HttpApp, stop: CancellationToken) {
         let _keys_followed = app.keys.clone().map(|keys| AbortOnDropHandle::new(tokio::spawn(keys.follow())));
+        let _tls_followed = self.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
         let app = Arc::new(App::new(app, self.settings, stop.clone()));
         let shared = Arc::new(Shared::new(routes::service(app), self.settings));
         let _cut = shared.cut.clone().drop_guard();
@@ -65,7 +86,7 @@ impl HttpServer {
                 biased;
                 () = &mut over => break,
                 (socket, peer, permit) = accept(&self.listener, &permits) => {
-                    let serving = connection::serve(socket, peer, Arc::clone(&shared));
+                    let serving = serve(socket, peer, self.tls.clone(), Arc::clone(&shared));
                     connections.spawn(async move {
                         serving.await;
                         drop(permit);
@@ -81,6 +102,23 @@ impl HttpServer {
             tracing::warn!(open = connections.len(), "connections are cut: their requests did not finish in time");
             shared.cut.cancel();
             connections.wait().await;
+        }
+    }
+}
+
+/// Serves a connection, behind TLS where there is a certificate. It counts from its first byte on, so that handshakes
+/// that come to nothing are bounded like everything else.
+async fn serve<R>(socket: TcpStream, peer: SocketAddr, tls: Option<Arc<TlsIdentity>>, shared: Arc<Shared<R>>)
+where
+    R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
+    R: Clone + Send + Sync + 'static,
+{
+    match tls {
+        None => connection::serve(socket, peer, shared).await,
+        Some(tls) => {
+            if let Some(socket) = handshake::secure(socket, peer, &tls, &shared).await {
+                connection::serve(socket, peer, shared).await;
+            }
         }
     }
 }

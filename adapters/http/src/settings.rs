@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct HttpSettings {
     /// How many connections are open at once; further ones wait to be accepted. Default 1,024.
     pub connections_max: usize,
+    /// How long a new connection may take for the TLS handshake, where there is TLS. Default 10 s.
+    pub handshake_timeout: Duration,
     /// How long a new connection may take to send its first request head, and any connection to complete a head that it
     /// has begun. Default 10 s.
     pub head_timeout: Duration,
@@ -58,6 +60,7 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             connections_max: 1_024,
+            handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(30),

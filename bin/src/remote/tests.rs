@@ -3,7 +3,7 @@
 use super::*;
 
 fn remote(url: &str) -> anyhow::Result<Option<Remote>> {
-    let args = RemoteArgs { url: Some(url.to_owned()), key: None };
+    let args = RemoteArgs { url: Some(url.to_owned()), key: None, ca_file: None };
     Remote::of(&args, &Environment::default())
 }
 
@@ -35,10 +35,28 @@ fn what_is_no_address_is_refused_without_showing_a_password() {
 fn a_key_is_sent_as_a_bearer_token_and_the_flag_beats_the_variable() {
     let environment = Environment(vec![("TALLYHOUSE_KEY".to_owned(), "by-variable".to_owned())]);
     for (key, expect) in [(None, "Bearer by-variable"), (Some("by-flag".to_owned()), "Bearer by-flag")] {
-        let args = RemoteArgs { url: Some("http://h".to_owned()), key };
+        let args = RemoteArgs { url: Some("http://h".to_owned()), key, ca_file: None };
         let remote = Remote::of(&args, &environment).unwrap().unwrap();
         let request = remote.get("healthz", &[]).unwrap().build().unwrap();
         assert_eq!(request.headers()["authorization"], expect);
         assert!(!format!("{remote:?}").contains("by-"), "no key is shown");
     }
+}
+
+#[test]
+fn authorities_that_can_t_be_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let fault = || {
+        let args = RemoteArgs { url: Some("https://h".to_owned()), key: None, ca_file: Some(file.clone()) };
+        format!("{:#}", Remote::of(&args, &Environment::default()).unwrap_err())
+    };
+    assert!(fault().contains("ca.pem can't be read: No such file"), "{}", fault());
+    std::fs::write(&file, "nothing\n").unwrap();
+    assert!(fault().contains("ca.pem holds no certificate"), "{}", fault());
+    std::fs::write(&file, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").unwrap();
+    assert!(fault().contains("ca.pem"), "{}", fault());
+    let environment = Environment(vec![("TALLYHOUSE_CA_FILE".to_owned(), file.display().to_string())]);
+    let args = RemoteArgs { url: Some("https://h".to_owned()), key: None, ca_file: None };
+    assert!(Remote::of(&args, &environment).is_err(), "the variable names the same");
 }

@@ -7,8 +7,8 @@ use tallyhouse_postgres::PostgresSettings;
 use tallyhouse_redis::RedisSettings;
 use tallyhouse_sqlite::SqliteSettings;
 
-use super::SettingsError;
 use super::resolved::Resolved;
+use super::{SettingsError, TlsFiles};
 
 /// Returns how SQLite is used; the path is set when the database is opened.
 pub(super) fn sqlite(resolved: &Resolved) -> SqliteSettings {
@@ -58,6 +58,7 @@ pub(super) fn redis(resolved: &Resolved) -> Option<RedisSettings> {
 pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
     Ok(HttpSettings {
         connections_max: resolved.count("http.connections_max"),
+        handshake_timeout: resolved.millis("tls.handshake_timeout_ms"),
         head_timeout: resolved.millis("http.head_timeout_ms"),
         idle_timeout: resolved.millis("http.idle_timeout_ms"),
         stall_timeout: resolved.millis("http.stall_timeout_ms"),
@@ -74,6 +75,17 @@ pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
         batch_buffer_bytes_max: resolved.count("http.batch_buffer_bytes_max"),
         rate_limit: rate_limit(resolved)?,
     })
+}
+
+/// Returns what HTTPS is served with, where it is.
+pub(super) fn tls(resolved: &Resolved) -> Result<Option<TlsFiles>, SettingsError> {
+    let file = |key| resolved.optional(key).map(PathBuf::from);
+    match (file("tls.cert_file"), file("tls.key_file")) {
+        (Some(cert_file), Some(key_file)) => Ok(Some(TlsFiles { cert_file, key_file })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(resolved.fault("tls.cert_file", "needs tls.key_file")),
+        (None, Some(_)) => Err(resolved.fault("tls.key_file", "needs tls.cert_file")),
+    }
 }
 
 fn rate_limit(resolved: &Resolved) -> Result<Option<RateLimit>, SettingsError> {

@@ -7,7 +7,7 @@ use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKin
 
 use super::catalogue::{CATALOGUE, Kind, find, nearest};
 use super::resolved::{Resolved, Sourced};
-use super::{Environment, FILE_DEFAULT, KEY_VARIABLE, Overrides, SettingsError};
+use super::{CA_FILE_VARIABLE, Environment, FILE_DEFAULT, KEY_VARIABLE, Overrides, SettingsError};
 
 const PREFIX: &str = "TALLYHOUSE_";
 
@@ -113,7 +113,8 @@ fn alias_layer(environment: &Environment) -> Layer {
 fn environment_layer(environment: &Environment) -> Result<Layer, SettingsError> {
     let mut layer = Layer::default();
     for (name, text) in &environment.0 {
-        let Some(rest) = name.strip_prefix(PREFIX).filter(|_| name != KEY_VARIABLE) else { continue };
+        let is_setting = ![KEY_VARIABLE, CA_FILE_VARIABLE].contains(&name.as_str());
+        let Some(rest) = name.strip_prefix(PREFIX).filter(|_| is_setting) else { continue };
         let key = rest.to_ascii_lowercase().replace("__", ".");
         let Some(setting) = find(&key).filter(|_| *name == variable(&key)) else {
             return Err(unknown(name, "the environment", &variable(nearest(&key))));

@@ -147,11 +147,12 @@ fn a_value_of_the_wrong_kind_is_an_error_that_says_what_would_be_right() {
 }
 
 #[test]
-fn a_setting_whose_feature_is_not_built_is_refused() {
-    let table = [("[tls]\ncert_file = \"c\"", "tls.cert_file"), ("[tls]\nkey_file = \"k\"", "tls.key_file")];
-    for (file, key) in table {
-        check_error(file, &[], &[key, "not built into this version"]);
-    }
+fn a_certificate_and_its_key_are_set_together() {
+    assert_eq!(load("", &[], &[]).unwrap().tls, None);
+    let both = load("[tls]\ncert_file = \"c\"", &[("TALLYHOUSE_TLS__KEY_FILE", "/run/k")], &[]).unwrap();
+    assert_eq!(both.tls, Some(TlsFiles { cert_file: "c".into(), key_file: "/run/k".into() }));
+    check_error("[tls]\ncert_file = \"c\"", &[], &["tls.cert_file", "needs tls.key_file"]);
+    check_error("[tls]\nkey_file = \"k\"", &[], &["tls.key_file", "needs tls.cert_file"]);
 }
 
 #[test]

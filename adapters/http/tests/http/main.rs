@@ -18,4 +18,5 @@ mod ndjson;
 mod problems;
 mod queries;
 mod rate_limits;
+mod tls;
 mod writes;

@@ -10,7 +10,7 @@ use tallyhouse_core::ports::{Clock, DeadLetters};
 use tallyhouse_core::{
     Feed, MessageFormat, Pipeline, PipelineParts, PipelineSettings, RetryPolicy, Rule, RuleDraft, RuleSet,
 };
-use tallyhouse_http::{HealthProbe, HttpApp, HttpServer, HttpSettings, KeyRing};
+use tallyhouse_http::{HealthProbe, HttpApp, HttpServer, HttpSettings, KeyRing, TlsIdentity};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,7 @@ use crate::store::{RunningClock, Store};
 /// A service on a free port. Its tasks end with the runtime of the test.
 pub(crate) struct Service {
     pub(crate) addr: SocketAddr,
+    base: String,
     pub(crate) store: Arc<Store>,
     pub(crate) pipeline: Pipeline,
     pub(crate) stop: CancellationToken,
@@ -33,6 +34,7 @@ pub(crate) struct Plan {
     pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
     pub(crate) probes: Vec<Arc<dyn HealthProbe>>,
     pub(crate) keys: Option<Arc<KeyRing>>,
+    pub(crate) tls: Option<TlsIdentity>,
 }
 
 impl Default for Plan {
@@ -40,7 +42,7 @@ impl Default for Plan {
         let retry = RetryPolicy { wait_min: Duration::from_millis(5), wait_max: Duration::from_millis(20) };
         let pipeline =
             PipelineSettings { commit_patience: Duration::from_millis(100), retry, ..PipelineSettings::default() };
-        Self { http: HttpSettings::default(), pipeline, dead_letters: None, probes: Vec::new(), keys: None }
+        Self { http: HttpSettings::default(), pipeline, dead_letters: None, probes: Vec::new(), keys: None, tls: None }
     }
 }
 
@@ -72,9 +74,13 @@ impl Plan {
             keys: self.keys,
         };
         let server = HttpServer::bind("127.0.0.1:0", self.http).await.unwrap();
-        let (addr, stop) = (server.local_addr(), CancellationToken::new());
+        let server = match self.tls {
+            Some(identity) => server.with_tls(identity),
+            None => server,
+        };
+        let (addr, base, stop) = (server.local_addr(), server.url(), CancellationToken::new());
         let served = tokio::spawn(server.serve(app, stop.clone()));
-        Service { addr, store, pipeline, stop, served, client: reqwest::Client::new() }
+        Service { addr, base, store, pipeline, stop, served, client: reqwest::Client::new() }
     }
 }
 
@@ -84,7 +90,7 @@ impl Service {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.addr)
+        format!("{}{path}", self.base)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
