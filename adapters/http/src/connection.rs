@@ -18,15 +18,16 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::activity::{Activity, Watched};
-use crate::front::{ConnectionContext, Front, RequestIds};
+use crate::front::{ConnectionContext, Front, HEAD_BYTES_MAX, RequestIds};
 use crate::settings::HttpSettings;
 use crate::unreadable::Unreadable;
 
 /// Largest request head, and how much of a body hyper reads ahead. Times the connections it bounds their memory.
-const READ_BUFFER_BYTES_MAX: usize = 64 * 1024;
+const READ_BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX;
 
-/// Largest head of an HTTP/2 request.
-const HTTP2_HEAD_BYTES_MAX: u32 = 64 * 1024;
+/// Largest head of an HTTP/2 request that is read at all, by its own count, which adds 32 to each header. It is above what
+/// is taken, so that what is too large for us is answered by us.
+const HTTP2_HEAD_BYTES_MAX: u32 = 128 * 1024;
 
 /// Requests under way at once on one HTTP/2 connection.
 const HTTP2_STREAMS_MAX: u32 = 100;
@@ -85,7 +86,7 @@ impl<R> Shared<R> {
 }
 
 /// Serves a connection until either side closes it or it breaks a limit.
-pub(crate) async fn serve<S, R>(socket: S, peer: SocketAddr, shared: Arc<Shared<R>>)
+pub(crate) async fn serve<S, R>(socket: S, peer: SocketAddr, secure: bool, shared: Arc<Shared<R>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
@@ -93,9 +94,10 @@ where
 {
     let activity = Arc::new(Activity::new());
     let draining = shared.drain.child_token();
-    let connection = Arc::new(ConnectionContext { peer, activity: Arc::clone(&activity), draining: draining.clone() });
+    let connection = ConnectionContext { peer, secure, activity: Arc::clone(&activity), draining: draining.clone() };
+    let connection = Arc::new(connection);
     let front = Front { routes: shared.routes.clone(), ids: Arc::clone(&shared.ids), connection };
-    let unreadable = Unreadable::new(Arc::clone(&shared.ids));
+    let unreadable = Unreadable::new(Arc::clone(&shared.ids), secure);
     let watched = Watched { socket, activity: Arc::clone(&activity), unreadable, flush_blocked: false };
     let io = TokioIo::new(watched);
     let service = service_fn(move |request| front.clone().answer(request));

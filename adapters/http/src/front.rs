@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,10 +22,17 @@ use warp::reply::Reply;
 
 use crate::access;
 use crate::activity::{Activity, UnderWay};
+use crate::headers;
 use crate::problem::Problem;
 
 /// The header that ties an answer to the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Most headers of a request: as many as hyper takes by HTTP/1.1.
+const HEADERS_MAX: usize = 100;
+
+/// Largest head of a request, in bytes: as large as hyper reads by HTTP/1.1.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest request id that is taken over from a caller.
 const REQUEST_ID_LEN_MAX: usize = 128;
@@ -82,6 +89,8 @@ impl RequestContext {
 #[derive(Debug)]
 pub(crate) struct ConnectionContext {
     pub(crate) peer: SocketAddr,
+    /// Whether it is behind TLS.
+    pub(crate) secure: bool,
     pub(crate) activity: Arc<Activity>,
     /// Cancelled when the connection is to be closed: answers without an end of their own end then.
     pub(crate) draining: CancellationToken,
@@ -121,12 +130,16 @@ where
             *request.uri_mut() = Uri::from_static("/");
         }
 
-        let mut response = match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
-            Ok(Ok(response)) => response,
-            // The panic's own words are on stderr, where its hook wrote them.
-            Err(_panic) => {
-                tracing::error!(request_id = ?request_id, "a request panicked");
-                Problem::internal().into_response()
+        let mut response = if is_head_too_large(&request) {
+            Problem::head_too_large().into_response()
+        } else {
+            match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
+                Ok(Ok(response)) => response,
+                // The panic's own words are on stderr, where its hook wrote them.
+                Err(_panic) => {
+                    tracing::error!(request_id = ?request_id, "a request panicked");
+                    Problem::internal().into_response()
+                }
             }
         };
 
@@ -134,19 +147,26 @@ where
             let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
             tracing::debug!(request_id = ?request_id, peer = %self.connection.peer, %method, path, status, ms, "answered");
         }
-        dress(&mut response, request_id, version);
+        dress(&mut response, request_id, version, self.connection.secure);
         Ok(response.map(|body| Sent { body, _under_way: under_way }))
     }
 }
 
+/// HTTP/2 packs its heads, so that they are larger than they look, and hyper takes any number of headers by it.
+fn is_head_too_large<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    headers.len() > HEADERS_MAX || bytes + address > HEAD_BYTES_MAX
+}
+
 /// Sets the headers of every answer.
-fn dress(response: &mut warp::reply::Response, request_id: HeaderValue, version: Version) {
+fn dress(response: &mut warp::reply::Response, request_id: HeaderValue, version: Version, secure: bool) {
     // What is left of a body that came too slowly is not waited for.
     let closes = response.status() == StatusCode::REQUEST_TIMEOUT && version < Version::HTTP_2;
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers::dress(headers, secure);
     if closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -30,6 +30,7 @@ mod activity;
 mod unreadable;
 mod connection;
 mod front;
+mod headers;
 mod app;
 mod keys;
 mod key_ring;

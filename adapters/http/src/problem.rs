@@ -122,6 +122,8 @@ impl ProblemCode {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Problem {
     code: ProblemCode,
+    /// The status, where it is not that of the code.
+    status: Option<StatusCode>,
     detail: String,
     /// Members beyond the four of RFC 9457 that every problem has.
     members: Vec<(&'static str, Json)>,
@@ -135,7 +137,8 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), members: Vec::new(), allow: None, retry_after: None, cause: None }
+        let detail = detail.into();
+        Self { code, status: None, detail, members: Vec::new(), allow: None, retry_after: None, cause: None }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: Json) -> Self {
@@ -162,6 +165,15 @@ impl Problem {
         Self::new(ProblemCode::TooLarge, format!("The body must be at most {bytes_max} bytes."))
     }
 
+    pub(crate) fn head_too_large() -> Self {
+        let problem = Self::new(ProblemCode::TooLarge, "The head of the request is too large.");
+        Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..problem }
+    }
+
+    fn status(&self) -> StatusCode {
+        self.status.unwrap_or(self.code.status())
+    }
+
     pub(crate) fn rate_limited(retry_after: u64) -> Self {
         let problem = Self::new(ProblemCode::RateLimited, "The rate limit is used up; repeat the request later.");
         Self { retry_after: Some(retry_after), ..problem }
@@ -186,7 +198,7 @@ impl Serialize for Problem {
         let mut object = serializer.serialize_map(Some(4 + self.members.len()))?;
         object.serialize_entry("type", &format_args!("urn:tallyhouse:problem:{}", self.code.name()))?;
         object.serialize_entry("title", self.code.title())?;
-        object.serialize_entry("status", &self.code.status().as_u16())?;
+        object.serialize_entry("status", &self.status().as_u16())?;
         object.serialize_entry("detail", &self.detail)?;
         for (name, value) in &self.members {
             object.serialize_entry(name, value)?;
@@ -199,7 +211,7 @@ impl Reply for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).expect("a problem is always JSON");
         let mut response = body.into_response();
-        *response.status_mut() = self.code.status();
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(allow) = self.allow {

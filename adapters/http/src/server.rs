@@ -114,10 +114,10 @@ where
     R: Clone + Send + Sync + 'static,
 {
     match tls {
-        None => connection::serve(socket, peer, shared).await,
+        None => connection::serve(socket, peer, false, shared).await,
         Some(tls) => {
             if let Some(socket) = handshake::secure(socket, peer, &tls, &shared).await {
-                connection::serve(socket, peer, shared).await;
+                connection::serve(socket, peer, true, shared).await;
             }
         }
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::io::AsyncWrite;
 
 use crate::front::RequestIds;
+use crate::headers;
 
 /// The beginning and the end of hyper's own answer. Answers of ours have a body, and within a body of JSON there is no
 /// line break that is not escaped.
@@ -26,6 +27,7 @@ const BARE_LEN_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     ids: Arc<RequestIds>,
+    secure: bool,
     under_way: Option<StandIn>,
 }
 
@@ -38,8 +40,8 @@ struct StandIn {
 }
 
 impl Unreadable {
-    pub(crate) fn new(ids: Arc<RequestIds>) -> Self {
-        Self { ids, under_way: None }
+    pub(crate) fn new(ids: Arc<RequestIds>, secure: bool) -> Self {
+        Self { ids, secure, under_way: None }
     }
 
     /// Sends another answer in the place of `buf`, if `buf` is a bare one; `None` if it is anything else.
@@ -53,7 +55,7 @@ impl Unreadable {
             return None;
         }
         let stand_in = self.under_way.get_or_insert_with(|| StandIn {
-            bytes: problem(buf, self.ids.make().to_str().unwrap_or_default()),
+            bytes: problem(buf, self.ids.make().to_str().unwrap_or_default(), self.secure),
             sent: 0,
             replaced: buf.len(),
         });
@@ -89,7 +91,7 @@ fn is_bare(buf: &[u8]) -> bool {
 }
 
 /// Writes the problem that belongs to a bare answer, with the same status.
-fn problem(bare: &[u8], request_id: &str) -> Vec<u8> {
+fn problem(bare: &[u8], request_id: &str, secure: bool) -> Vec<u8> {
     let line = bare.split(|b| *b == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     let status = line.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(400_u16);
@@ -101,10 +103,10 @@ fn problem(bare: &[u8], request_id: &str) -> Vec<u8> {
         "type": format!("urn:tallyhouse:problem:{code}"), "title": title, "status": status, "detail": detail,
     });
     let body = body.to_string();
+    let headers: String = headers::all(secure).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!(
-        "{line}\r\ncontent-type: application/problem+json\r\nx-request-id: {request_id}\r\n\
-         x-content-type-options: nosniff\r\ncache-control: no-store\r\nconnection: close\r\n\
-         content-length: {}\r\n\r\n{body}",
+        "{line}\r\ncontent-type: application/problem+json\r\nx-request-id: {request_id}\r\n{headers}\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

@@ -1,8 +1,12 @@
 //! Who may come in, header by header.
 
+use std::hint::black_box;
+use std::time::Instant;
+
 use hyper::header::HeaderValue;
 
 use super::*;
+use crate::keys::NewKey;
 
 #[track_caller]
 fn check_bearer(values: &[&str], expect: Option<&str>) {
@@ -55,4 +59,51 @@ fn a_page_of_another_host_is_cross_site() {
     check_site("/", Some("localhost:8080"), Some(""), true);
     check_site("/", None, Some("http://localhost:8080"), true);
     check_site("http://localhost:8080/", Some("evil.example"), Some("http://evil.example"), true);
+}
+
+fn with_authorization(value: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.extend(value.map(|value| (AUTHORIZATION, HeaderValue::from_str(value).unwrap())));
+    headers
+}
+
+#[test]
+fn no_entry_opens_to_who_has_no_key() {
+    // Somebody who made a hash by hand may have made it of nothing.
+    let hash = blake3::hash(b"").to_hex();
+    let keys =
+        Keys::parse(&format!("[[keys]]\nname = \"a\"\nhash = \"blake3:{hash}\"\nscopes = [\"read\"]\n")).unwrap();
+    for value in [None, Some(""), Some("Bearer"), Some("Bearer "), Some("Basic dTpw")] {
+        assert_eq!(holder(&keys, &with_authorization(value)), None, "{value:?}");
+    }
+}
+
+/// That the times are alike is by construction, and a busy machine would make any bound on them fail: they are printed,
+/// to be looked at with `--nocapture`.
+#[test]
+fn refusals_go_one_way_whatever_was_wrong() {
+    const ROUNDS: usize = 2_000;
+    let new = || NewKey::make("a", &[Scope::Read]).unwrap();
+    let known: Vec<NewKey> = (0..20).map(|_| new()).collect();
+    let keys = Keys::parse(&known.iter().map(NewKey::entry).collect::<String>()).unwrap();
+    let near = known[7].text().strip_suffix(|_: char| true).unwrap();
+    let table = [
+        ("no key", with_authorization(None)),
+        ("malformed", with_authorization(Some("Basic dXNlcjpw"))),
+        ("unknown", with_authorization(Some(&format!("Bearer {}", new().text())))),
+        ("nearly one", with_authorization(Some(&format!("Bearer {near}")))),
+    ];
+    let mut times = vec![Vec::new(); table.len()];
+    for _ in 0..ROUNDS {
+        for ((what, headers), times) in table.iter().zip(&mut times) {
+            let began = Instant::now();
+            let found = black_box(holder(&keys, black_box(headers)));
+            times.push(began.elapsed());
+            assert_eq!(found, None, "{what}");
+        }
+    }
+    for ((what, _), times) in table.iter().zip(&mut times) {
+        times.sort_unstable();
+        println!("{what}: median {:?} of {ROUNDS}", times[ROUNDS / 2]);
+    }
 }

@@ -83,3 +83,23 @@ async fn an_answer_that_breaks_off_is_an_error() {
     };
     assert!(broken);
 }
+
+#[tokio::test]
+async fn a_head_that_is_too_large_or_has_too_many_headers_is_refused_and_the_connection_lives_on() {
+    let service = Service::start().await;
+    let mut sender = connect(&service).await;
+    let large = "y".repeat(70_000);
+    for (headers, value) in [(101, "y"), (1, large.as_str())] {
+        let mut request = Request::get(service.url("/healthz"));
+        for i in 0..headers {
+            request = request.header(format!("x-{i}"), value);
+        }
+        let response = sender.send_request(request.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 431);
+        assert!(response.headers().contains_key("x-request-id"));
+        let problem: Value = serde_json::from_slice(&whole(response.into_body()).await.unwrap()).unwrap();
+        assert_eq!(problem["type"], "urn:tallyhouse:problem:too-large");
+        assert_eq!(problem["status"], 431);
+    }
+    assert_eq!(call(&mut sender, "GET", service.url("/healthz"), String::new()).await.0, 200);
+}

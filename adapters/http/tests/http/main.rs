@@ -9,6 +9,7 @@ mod store;
 mod batches;
 mod dead_letters;
 mod draining;
+mod headers;
 mod health;
 mod hostile;
 mod http2;

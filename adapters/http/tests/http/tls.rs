@@ -233,3 +233,18 @@ async fn a_new_certificate_is_taken_over_while_an_old_connection_goes_on() {
     timeout(PATIENCE, presented).await.expect("the new certificate never comes");
     is_served(&mut old).await;
 }
+
+#[tokio::test]
+async fn browsers_are_told_to_stay_with_https() {
+    let secured = Secured::start(HttpSettings::default()).await;
+    for (path, status) in [("/healthz", 200), ("/v1/records", 200), ("/nothing", 404)] {
+        let answer = secured.service.get(path).await;
+        assert_eq!((answer.status, answer.header("strict-transport-security")), (status, "max-age=31536000"), "{path}");
+    }
+    let mut stream = secured.connected().await;
+    stream.write_all(b"nonsense\r\n\r\n").await.unwrap();
+    let mut read = [0; 2048];
+    let n = timeout(PATIENCE, stream.read(&mut read)).await.unwrap().unwrap();
+    let answer = String::from_utf8_lossy(&read[..n]);
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("strict-transport-security: max-age"), "{answer}");
+}
