@@ -1,0 +1,116 @@
+//! What the program is made of: every package has a licence that `deny.toml` allows, and comes from where it may.
+//!
+//! `cargo deny check` says the same and more (advisories, withdrawn versions), where it is installed and online. This
+//! needs neither.
+
+use std::process::Command;
+
+use serde_json::Value;
+use spdx::{Expression, Licensee, ParseMode};
+use tallyhouse_tests::folder::workspace;
+use toml::Table;
+
+fn toml_of(file: &str) -> Table {
+    let text = std::fs::read_to_string(workspace().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    text.parse().unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Returns a list of texts out of `deny.toml`.
+fn allowed(section: &str, name: &str) -> Vec<String> {
+    let list = toml_of("deny.toml")[section][name].clone();
+    let list: Vec<String> = list.try_into().expect("a list of texts");
+    assert!(!list.is_empty(), "deny.toml: {section}.{name} allows nothing");
+    list
+}
+
+fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).current_dir(workspace()).output().expect("Rust is installed");
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// All packages that are built on this kind of machine: those of others need not have been downloaded.
+fn packages() -> Vec<Value> {
+    let version = run("rustc", &["-vV"]);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc says where it runs");
+    let args = ["metadata", "--offline", "--locked", "--format-version", "1", "--filter-platform", host];
+    let metadata: Value = serde_json::from_str(&run("cargo", &args)).expect("JSON");
+    metadata["packages"].as_array().expect("a list of packages").clone()
+}
+
+fn is_allowed(expression: &str, licences: &[Licensee]) -> bool {
+    // Older packages write `MIT/Apache-2.0`, which crates.io takes.
+    let parsed = Expression::parse_mode(expression, ParseMode::LAX);
+    parsed.is_ok_and(|parsed| parsed.evaluate(|req| licences.iter().any(|licence| licence.satisfies(req))))
+}
+
+fn licences() -> Vec<Licensee> {
+    let parse = |text: &String| Licensee::parse(text).unwrap_or_else(|error| panic!("deny.toml: {error}"));
+    allowed("licenses", "allow").iter().map(parse).collect()
+}
+
+#[test]
+fn every_package_has_a_licence_that_is_allowed() {
+    let (packages, licences) = (packages(), licences());
+    assert!(packages.len() > 100, "only {} packages", packages.len());
+    let refused: Vec<String> = packages
+        .iter()
+        .filter(|package| !package["license"].as_str().is_some_and(|licence| is_allowed(licence, &licences)))
+        .map(|package| format!("{} {}: {}", package["name"], package["version"], package["license"]))
+        .collect();
+    assert!(refused.is_empty(), "deny.toml allows no licence of these:\n{}", refused.join("\n"));
+}
+
+#[test]
+fn what_a_licence_demands_is_understood() {
+    let licences = licences();
+    for good in
+        ["MIT", "MIT OR GPL-3.0-only", "MIT/Apache-2.0", "(MIT OR Apache-2.0) AND Unicode-3.0", "Apache-2.0 / MIT"]
+    {
+        assert!(is_allowed(good, &licences), "{good}");
+    }
+    for bad in ["GPL-3.0-only", "MIT AND AGPL-3.0-only", "MPL-2.0", "Proprietary", "", "LicenseRef-ours"] {
+        assert!(!is_allowed(bad, &licences), "{bad}");
+    }
+}
+
+#[test]
+fn every_package_is_of_this_workspace_or_of_crates_io_and_its_content_is_fixed() {
+    // cargo-deny names registries without the kind of their index.
+    let registries = allowed("sources", "allow-registry").into_iter().map(|url| format!("registry+{url}"));
+    let registries: Vec<String> = registries.collect();
+    let lock = toml_of("Cargo.lock");
+    let locked = lock["package"].as_array().expect("a list of packages");
+    assert!(locked.len() > 100, "only {} packages", locked.len());
+    let own: Vec<Value> = packages().into_iter().filter(|package| package["source"].is_null()).collect();
+    for package in locked {
+        let name = package["name"].as_str().expect("a name");
+        match package.get("source").and_then(toml::Value::as_str) {
+            Some(source) => {
+                assert!(registries.iter().any(|registry| registry == source), "{name} comes from {source}");
+                let checksum = package.get("checksum").and_then(toml::Value::as_str).unwrap_or_default();
+                assert_eq!(checksum.len(), 64, "{name} has no checksum");
+            }
+            None => {
+                let here = workspace().canonicalize().expect("it is there");
+                let is_ours = own.iter().any(|ours| {
+                    let manifest = ours["manifest_path"].as_str().expect("a path");
+                    ours["name"] == name && std::path::Path::new(manifest).starts_with(&here)
+                });
+                assert!(is_ours, "{name} has no source, and is no package of this workspace");
+            }
+        }
+    }
+}
+
+#[test]
+fn packages_that_are_banned_are_not_there() {
+    let banned = toml_of("deny.toml")["bans"]["deny"].as_array().expect("a list of bans").clone();
+    let lock = toml_of("Cargo.lock");
+    let locked: Vec<&str> =
+        lock["package"].as_array().expect("packages").iter().filter_map(|package| package["name"].as_str()).collect();
+    for ban in &banned {
+        let name = ban["crate"].as_str().expect("the name of a package");
+        assert!(!locked.contains(&name), "{name} is banned by deny.toml: {}", ban["reason"]);
+    }
+}
