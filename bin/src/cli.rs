@@ -10,7 +10,7 @@ use tallyhouse_http::Scope;
 
 pub(crate) use filters::FilterArgs;
 
-use crate::settings::Overrides;
+use crate::settings::{Overrides, Secret};
 
 /// Processes records exactly once, notifies, alerts, and answers with exact totals.
 #[derive(Debug, Parser)]
@@ -38,10 +38,10 @@ pub(crate) struct SettingsArgs {
     listen: Option<String>,
     /// Database: sqlite://FILE, sqlite::memory: or postgres://…
     #[arg(long, global = true, value_name = "URL")]
-    database_url: Option<String>,
+    database_url: Option<Secret>,
     /// Redis, for queues, published messages and dead letters
     #[arg(long, global = true, value_name = "URL")]
-    redis_url: Option<String>,
+    redis_url: Option<Secret>,
     /// Which events are logged, e.g. debug or info,tallyhouse_core=debug
     #[arg(long, global = true, value_name = "DIRECTIVES")]
     log_filter: Option<String>,
@@ -53,14 +53,15 @@ pub(crate) struct SettingsArgs {
 impl SettingsArgs {
     /// Returns what they say about settings.
     pub(crate) fn overrides(&self) -> Overrides {
+        let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
         let flags = [
-            ("listen", "--listen", &self.listen),
-            ("database.url", "--database-url", &self.database_url),
-            ("redis.url", "--redis-url", &self.redis_url),
-            ("log.filter", "--log-filter", &self.log_filter),
-            ("log.format", "--log-format", &self.log_format),
+            ("listen", "--listen", self.listen.clone()),
+            ("database.url", "--database-url", secret(&self.database_url)),
+            ("redis.url", "--redis-url", secret(&self.redis_url)),
+            ("log.filter", "--log-filter", self.log_filter.clone()),
+            ("log.format", "--log-format", self.log_format.clone()),
         ];
-        let values = flags.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value.clone()?)));
+        let values = flags.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value?)));
         Overrides { file: self.config.clone(), values: values.collect() }
     }
 }
@@ -111,7 +112,7 @@ pub(crate) struct RemoteArgs {
     pub(crate) url: Option<String>,
     /// API key for it; better in the variable TALLYHOUSE_KEY, where other users don't see it
     #[arg(long, requires = "url")]
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<Secret>,
     /// PEM file with the authorities to trust for it, instead of the public ones; or the variable TALLYHOUSE_CA_FILE
     #[arg(long, value_name = "FILE", requires = "url")]
     pub(crate) ca_file: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! A service that is asked over HTTP, instead of the configured database.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,11 +19,17 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const QUOTED_BYTES: usize = 16 * 1024;
 
 /// A service by its address.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Remote {
     client: Client,
     base: Url,
     key: Option<Secret>,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("address", &self.address()).finish_non_exhaustive()
+    }
 }
 
 impl Remote {
@@ -50,7 +57,7 @@ impl Remote {
                 client = client.add_root_certificate(authority);
             }
         }
-        let key = args.key.as_deref().map(Secret::new).or_else(|| environment.key());
+        let key = args.key.clone().or_else(|| environment.key());
         Ok(Some(Self { client: client.build().context("the HTTP client can't be started")?, base, key }))
     }
 

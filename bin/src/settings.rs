@@ -12,6 +12,7 @@ mod alerts;
 mod adapters;
 mod print;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ const CA_FILE_VARIABLE: &str = "TALLYHOUSE_CA_FILE";
 pub(crate) struct SettingsError(pub(crate) String);
 
 /// What the command line says about settings.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Overrides {
     /// The settings file to read; it must be there.
     pub(crate) file: Option<PathBuf>,
@@ -48,9 +49,24 @@ pub(crate) struct Overrides {
     pub(crate) values: Vec<(&'static str, &'static str, String)>,
 }
 
+impl fmt::Debug for Overrides {
+    /// Leaves out the values: passwords may be among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.values.iter().map(|(key, _, _)| key).collect();
+        f.debug_struct("Overrides").field("file", &self.file).field("values", &keys).finish()
+    }
+}
+
 /// The variables of the environment that concern the program.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Environment(pub(crate) Vec<(String, String)>);
+
+impl fmt::Debug for Environment {
+    /// Leaves out the values: passwords and keys are among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 impl Environment {
     /// Reads the environment of this process.

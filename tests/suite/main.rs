@@ -41,6 +41,8 @@ mod documents;
 #[cfg(test)]
 mod guarantees;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod packages;
 #[cfg(test)]
 mod tidy;

@@ -33,6 +33,7 @@
 //! transaction).
 
 mod settings;
+mod address;
 mod repository;
 mod commit;
 mod read;
@@ -47,5 +48,6 @@ mod statement;
 mod pool;
 mod error;
 
+pub use address::check_url;
 pub use repository::PostgresRepository;
 pub use settings::PostgresSettings;

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::address::check_url;
 use crate::error::Fault;
 use crate::settings::PostgresSettings;
 
@@ -206,6 +207,7 @@ impl ManageConnection for Manager {
     type Error = ConnectionError;
 
     fn connect(&self) -> Result<Link, ConnectionError> {
+        check_url(&self.url).map_err(|fault| ConnectionError::InvalidConnectionUrl(format!("the URL {fault}")))?;
         let mut connection = PgConnection::establish(&self.url)?;
         connection.batch_execute(&self.setup).map_err(ConnectionError::CouldntSetupConfiguration)?;
         Ok(Link { connection, used: Instant::now(), spoilt: false })

@@ -27,14 +27,15 @@ fn what_is_no_address_is_refused_without_showing_a_password() {
         let error = format!("{:#}", remote(url).unwrap_err());
         assert!(error.contains("--url") && !error.contains("secret"), "{error}");
     }
-    let address = remote("http://u:secret@h").unwrap().unwrap().address();
-    assert_eq!(address, "http://u:***@h/");
+    let remote = remote("http://u:secret@h").unwrap().unwrap();
+    assert_eq!(remote.address(), "http://u:***@h/");
+    assert!(!format!("{remote:?}").contains("secret"), "{remote:?}");
 }
 
 #[test]
 fn a_key_is_sent_as_a_bearer_token_and_the_flag_beats_the_variable() {
     let environment = Environment(vec![("TALLYHOUSE_KEY".to_owned(), "by-variable".to_owned())]);
-    for (key, expect) in [(None, "Bearer by-variable"), (Some("by-flag".to_owned()), "Bearer by-flag")] {
+    for (key, expect) in [(None, "Bearer by-variable"), (Some(Secret::new("by-flag")), "Bearer by-flag")] {
         let args = RemoteArgs { url: Some("http://h".to_owned()), key, ca_file: None };
         let remote = Remote::of(&args, &environment).unwrap().unwrap();
         let request = remote.get("healthz", &[]).unwrap().build().unwrap();

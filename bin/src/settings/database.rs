@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use tallyhouse_postgres::check_url;
+
 use super::resolved::Resolved;
 use super::{SettingsError, mask};
 
@@ -28,7 +30,7 @@ impl DatabaseUrl {
     /// Understands a URL.
     fn parse(url: &str) -> Result<Self, &'static str> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::Postgres(url.to_owned()));
+            return check_url(url).map(|()| Self::Postgres(url.to_owned()));
         }
         let path = url.strip_prefix("sqlite:").ok_or(
             "must begin with sqlite:// (a file), or postgres:// (a server), or be sqlite::memory: (a temporary file)",

@@ -87,11 +87,10 @@ fn file_layer(path: &Path) -> Result<Layer, SettingsError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| SettingsError(format!("the settings file {name} can't be read: {error}")))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let map = File::from_str(text, FileFormat::Toml).collect().map_err(|error| {
-        let error = error.to_string();
-        let hint = if error.contains("number too large") { " (write a number this large as a string)" } else { "" };
-        SettingsError(format!("the settings file {name} is not TOML: {}{hint}", error.trim_end()))
-    })?;
+    check_toml(text).map_err(|fault| SettingsError(format!("the settings file {name} is not TOML{fault}")))?;
+    let map = File::from_str(text, FileFormat::Toml).collect();
+    // What is TOML by the same grammar is read: this has no cause that it could quote a line for.
+    let map = map.map_err(|_| SettingsError(format!("the settings file {name} can't be understood")))?;
     let mut flat = BTreeMap::new();
     flatten("", map, &mut flat);
     for key in flat.keys() {
@@ -100,6 +99,22 @@ fn file_layer(path: &Path) -> Result<Layer, SettingsError> {
         }
     }
     Ok(Layer(flat.into_iter().map(|(key, value)| (key, Value::new(Some(&name), value.kind))).collect()))
+}
+
+/// Says where a text is no TOML, and why. The error itself would show the line, and a password that is in it.
+fn check_toml(text: &str) -> Result<(), String> {
+    let error = match text.parse::<toml::Table>() {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let at = before.map(|before| format!(" at line {}", before.matches('\n').count() + 1)).unwrap_or_default();
+    let fault = match error.message().lines().next().unwrap_or_default() {
+        // The one fault that quotes a value.
+        fault if fault.starts_with("invalid type") => "number too large (write a number this large as a string)",
+        fault => fault,
+    };
+    Err(format!("{at}: {fault}"))
 }
 
 fn alias_layer(environment: &Environment) -> Layer {

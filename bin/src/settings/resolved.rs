@@ -1,6 +1,7 @@
 //! What every setting is in the end, checked against its kind, with where it came from.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use config::{Value, ValueKind};
@@ -18,7 +19,7 @@ pub(super) struct Sourced {
 }
 
 /// What a setting is, after its kind.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Given {
     Text(String),
     Number(u64),
@@ -27,8 +28,15 @@ pub(super) enum Given {
 }
 
 /// Every setting that has a value.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Resolved(BTreeMap<&'static str, (Given, String)>);
+
+impl fmt::Debug for Resolved {
+    /// Leaves out the values: passwords are among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Resolved {
     /// Checks each value against the kind of its setting.

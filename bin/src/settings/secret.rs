@@ -6,7 +6,7 @@ use std::fmt;
 const MASK: &str = "***";
 
 /// Parameters of connection URLs whose values are secrets.
-const SECRET_PARAMETERS: [&str; 3] = ["password", "sslpassword", "sentinel_password"];
+const SECRET_PARAMETERS: [&str; 4] = ["password", "pass", "sslpassword", "sentinel_password"];
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,6 +24,12 @@ impl Secret {
     }
 }
 
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
@@ -33,17 +39,36 @@ impl fmt::Debug for Secret {
 /// Masks the passwords in a URL, behind the user and as parameters. Text that can't be told apart from a password is
 /// masked with it.
 pub(crate) fn mask(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| *scheme != "sqlite") else {
+    if url.starts_with("sqlite:") {
         return url.to_owned();
+    }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        // A slash too few, or another way to write a connection: what of it is the password can't be told.
+        return if url.contains(['@', '=']) { MASK.to_owned() } else { url.to_owned() };
     };
     // A password may hold an @, a slash or a question mark that somebody forgot to escape: the last @ ends it.
     match rest.rsplit_once('@') {
+        // Or this @ is within a parameter.
+        Some((login, _)) if login.split_once('?').is_some_and(|(_, behind)| behind.contains('=')) => {
+            format!("{scheme}://{MASK}")
+        }
         Some((login, tail)) => {
             let login = login.split_once(':').map_or_else(|| login.to_owned(), |(user, _)| format!("{user}:{MASK}"));
             format!("{scheme}://{login}@{}", mask_parameters(tail))
         }
-        None => format!("{scheme}://{}", mask_parameters(rest)),
+        None if has_ports_alone(rest) => format!("{scheme}://{}", mask_parameters(rest)),
+        // A password in the place of a port: the rest of the address is missing.
+        None => format!("{scheme}://{MASK}"),
     }
+}
+
+/// Says whether what stands behind the colons of the hosts can be no password.
+fn has_ports_alone(rest: &str) -> bool {
+    let hosts = rest.split(['/', '?']).next().unwrap_or_default();
+    hosts.split(',').all(|host| {
+        let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+        host.ends_with(']') || port.bytes().all(|b| b.is_ascii_digit())
+    })
 }
 
 fn mask_parameters(tail: &str) -> String {
@@ -53,7 +78,8 @@ fn mask_parameters(tail: &str) -> String {
             None => (part, ""),
         };
         match parameter.split_once('=') {
-            Some((name, _)) if SECRET_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()) => {
+            // A name may be percent-encoded itself.
+            Some((name, _)) if name.contains('%') || SECRET_PARAMETERS.contains(&&*name.to_ascii_lowercase()) => {
                 format!("{name}={MASK}{end}")
             }
             Some(_) | None => part.to_owned(),

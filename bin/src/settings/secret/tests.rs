@@ -21,7 +21,19 @@ fn passwords_in_urls_are_masked_and_nothing_else_is() {
             "redis+sentinel://u:x@a:1,b:2/svc/0?sentinel_password=y",
             "redis+sentinel://u:***@a:1,b:2/svc/0?sentinel_password=***",
         ),
+        ("postgres://h/db?password=a@b&user=u", "postgres://***"),
+        ("postgres://h:1/db?password=a@b", "postgres://***"),
+        ("postgres://u@h/db?pass%77ord=secret", "postgres://u@h/db?pass%77ord=***"),
+        ("postgres://u:secret", "postgres://***"),
+        ("postgres://u:secret/db", "postgres://***"),
+        ("postgres://a:1,b:2,[::1]:3,[::1]/db", "postgres://a:1,b:2,[::1]:3,[::1]/db"),
+        ("postgres:/u:secret@h/db", "***"),
+        ("u:secret@h/db", "***"),
+        ("host=h password=secret", "***"),
+        ("unix:///run/redis.sock?pass=x", "unix:///run/redis.sock?pass=***"),
+        ("h:8080", "h:8080"),
         ("sqlite://a:b@c.db", "sqlite://a:b@c.db"),
+        ("sqlite:a=b@c.db", "sqlite:a=b@c.db"),
         ("sqlite::memory:", "sqlite::memory:"),
         ("", ""),
     ];
@@ -39,6 +51,8 @@ proptest! {
     #[test]
     fn no_password_is_left_in_a_masked_url(password in "[!-~]{8,20}") {
         let url = format!("postgres://user:{password}@host/db");
-        prop_assert_eq!(mask(&url), "postgres://user:***@host/db");
+        // What might be a parameter takes the rest of the address with it.
+        let expect = ["postgres://user:***@host/db", "postgres://***"];
+        prop_assert!(expect.contains(&mask(&url).as_str()), "{}", mask(&url));
     }
 }
