@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tallyhouse_tests::folder::Folder;
 use tallyhouse_tests::http::{Answer, send};
-use tallyhouse_tests::records::{many, ndjson, nth, record};
+use tallyhouse_tests::records::{many, ndjson, nth, record, record_with};
 use tallyhouse_tests::service::{Options, Service};
 use tallyhouse_tests::wire::Wire;
 
@@ -90,6 +90,28 @@ fn each_call_needs_the_scope_that_it_is_for() {
     assert!(keys.iter().all(|key| !log.contains(key)), "a key in the log: {log}");
     let config = service.run(&["config"]).ok().stdout;
     assert!(keys.iter().all(|key| !config.contains(key)));
+}
+
+#[test]
+fn what_is_the_service_s_to_say_can_t_be_sent() {
+    let service = Service::start();
+    let http = service.http();
+    let forged = json!({
+        "sequence": 99, "processedAt": "1999-01-01T00:00:00Z", "previous": {"count": 7}, "alerts": ["default"],
+        "outcome": "duplicate", "admin": true,
+    });
+    let answer = http.record(&record_with("a", forged)).expect_status(201).json();
+    assert_eq!(
+        (&answer["outcome"], &answer["sequence"], &answer["alerts"]),
+        (&json!("processed"), &json!(1), &json!([]))
+    );
+    let stored = http.get("/v1/records/a").expect_status(200).json();
+    assert_eq!(
+        (&stored["sequence"], &stored["previous"]["count"], &stored["alerts"]),
+        (&json!(1), &json!(0), &json!([]))
+    );
+    assert_eq!(stored["processedAt"], answer["processedAt"]);
+    assert_eq!(stored.as_object().map(serde_json::Map::len), Some(12), "the eight fields and four more: {stored}");
 }
 
 #[test]

@@ -84,6 +84,28 @@ fn the_core_depends_on_nothing_beyond_its_list() {
 }
 
 #[test]
+fn the_service_fetches_nothing() {
+    // Whatever address a caller sends, there is nothing in the service that would call it: its parts have no client of
+    // HTTP, and in the program only the commands have.
+    for package in ["core", "adapters/http", "adapters/redis", "adapters/postgres", "adapters/sqlite"] {
+        let manifest = fs::read_to_string(workspace().join(package).join("Cargo.toml")).expect("a manifest");
+        let own = manifest.split("\n[dev-dependencies]").next().expect("it begins");
+        for client in ["reqwest", "ureq", "\"client\""] {
+            assert!(!own.contains(client), "{package} has a client of HTTP: {client}");
+        }
+    }
+    let commands = ["bin/src/remote.rs", "bin/src/import/", "bin/src/aggregate/", "bin/src/watch/"];
+    let fetching: Vec<String> = with_extension("rs")
+        .iter()
+        .map(|(path, text)| (path.display().to_string(), text))
+        .filter(|(path, text)| path.starts_with("bin/src/") && text.contains("reqwest"))
+        .map(|(path, _)| path)
+        .filter(|path| !commands.iter().any(|command| path.starts_with(command)))
+        .collect();
+    none(&fetching, "these are no commands, and have a client of HTTP");
+}
+
+#[test]
 fn every_rust_file_begins_by_saying_what_it_is() {
     let silent: Vec<String> = with_extension("rs")
         .iter()
