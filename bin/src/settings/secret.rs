@@ -5,9 +5,6 @@ use std::fmt;
 /// What stands where a secret was.
 const MASK: &str = "***";
 
-/// Parameters of connection URLs whose values are secrets.
-const SECRET_PARAMETERS: [&str; 4] = ["password", "pass", "sslpassword", "sentinel_password"];
-
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
@@ -72,20 +69,24 @@ fn has_ports_alone(rest: &str) -> bool {
 }
 
 fn mask_parameters(tail: &str) -> String {
-    let parameters = tail.split_inclusive(['?', '&']).map(|part| {
-        let (parameter, end) = match part.strip_suffix(['?', '&']) {
-            Some(parameter) => (parameter, &part[parameter.len()..]),
-            None => (part, ""),
-        };
-        match parameter.split_once('=') {
-            // A name may be percent-encoded itself.
-            Some((name, _)) if name.contains('%') || SECRET_PARAMETERS.contains(&&*name.to_ascii_lowercase()) => {
-                format!("{name}={MASK}{end}")
-            }
-            Some(_) | None => part.to_owned(),
-        }
-    });
-    parameters.collect()
+    let Some((place, parameters)) = tail.split_once('?') else { return tail.to_owned() };
+    let masked: Vec<String> = parameters.split('&').map(mask_parameter).collect();
+    format!("{place}?{}", masked.join("&"))
+}
+
+fn mask_parameter(parameter: &str) -> String {
+    match parameter.split_once('=') {
+        Some((name, _)) if is_secret(name) => format!("{name}={MASK}"),
+        // What has no name is the rest of a value that holds an & which somebody forgot to escape.
+        None if !parameter.is_empty() => MASK.to_owned(),
+        Some(_) | None => parameter.to_owned(),
+    }
+}
+
+/// Says whether a parameter of this name may hold a password: a name may be percent-encoded itself, or misspelt.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains('%') || (name.contains("pass") && name != "passfile")
 }
 
 #[cfg(test)]
