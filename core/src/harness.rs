@@ -56,6 +56,8 @@ pub(crate) struct FaultyRepository {
     pub(crate) inner: MemoryRepository,
     commit_fault: Mutex<Arc<CommitFault>>,
     pub(crate) commit_takes: Mutex<Duration>,
+    /// How many further commits are done without an answer.
+    pub(crate) answers_lost: AtomicUsize,
     /// The sizes of the batches that were to be committed.
     pub(crate) batches: Mutex<Vec<usize>>,
 }
@@ -66,6 +68,7 @@ impl FaultyRepository {
             inner: MemoryRepository::new(clock),
             commit_fault: Mutex::new(Arc::new(|_| None)),
             commit_takes: Mutex::default(),
+            answers_lost: AtomicUsize::new(0),
             batches: Mutex::default(),
         })
     }
@@ -84,7 +87,12 @@ impl RecordRepository for FaultyRepository {
         let fault = Arc::clone(&self.commit_fault.lock().unwrap());
         match fault(&batch) {
             Some(kind) => Err(PortError::new(kind, "committing a batch", "scripted")),
-            None => self.inner.commit(batch).await,
+            None => {
+                let committed = self.inner.commit(batch).await;
+                let lost = self.answers_lost.load(Ordering::SeqCst);
+                self.answers_lost.store(lost.saturating_sub(1), Ordering::SeqCst);
+                if lost > 0 { Err(PortError::new(PortErrorKind::Unavailable, "committing", "cut")) } else { committed }
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ const PAGE_RECORDS: usize = 500;
 const CLAIM_BATCHES: usize = 64;
 /// Up to how many records of others may lie between two batches that are read back as one stretch.
 const GAP_RECORDS: u64 = 16;
+/// For how many looks after a commit without an answer the outbox is searched for what it may have left there. A server
+/// that was frozen does what it had been sent when it goes on; four looks are a lease.
+const LOOKS_IN_DOUBT: u32 = 24;
 
 /// A committed batch in memory, whose messages are owed.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ struct OutboxState {
     /// Set while batches go by way of the store only. Held while a batch is handed over, so that none is in between.
     behind: Mutex<bool>,
     leased: AtomicBool,
+    /// How many more looks are in doubt.
+    doubts: AtomicU32,
     published: Mutex<Published>,
 }
 
@@ -83,7 +88,8 @@ impl OutboxState {
 impl Outbox {
     pub(crate) fn new(owner: Owner, fresh: mpsc::Sender<Fresh>) -> Self {
         let published = Mutex::default();
-        let state = OutboxState { owner, behind: Mutex::new(false), leased: AtomicBool::new(false), published };
+        let (leased, doubts) = (AtomicBool::new(false), AtomicU32::new(0));
+        let state = OutboxState { owner, behind: Mutex::new(false), leased, doubts, published };
         Self { state: Arc::new(state), fresh }
     }
 
@@ -120,6 +126,12 @@ impl Outbox {
         settled.iter().for_each(|id| {
             published.unsettled.remove(id);
         });
+    }
+
+    /// Notes that a commit may have been done, though nobody was told so: then its messages are owed, and only the store
+    /// knows of them.
+    pub(crate) fn doubt(&self) {
+        self.state.doubts.store(LOOKS_IN_DOUBT, Ordering::Release);
     }
 
     /// Hands a committed batch to the relay, unless that is behind: then it will find the batch in the store.
@@ -185,7 +197,7 @@ impl Relay {
         let mut next_look = self.clock.elapsed();
         loop {
             if self.clock.elapsed() >= next_look {
-                let more = self.take_over().await;
+                let more = self.look().await;
                 next_look = self.clock.elapsed() + if more { Duration::ZERO } else { self.settings.lease / 4 };
             }
             let patience = self.patience(next_look);
@@ -273,6 +285,19 @@ impl Relay {
         }
         drop(published);
         warn_of(settled, "settling published messages failed");
+    }
+
+    /// Looks for what others left and, where a commit is in doubt, for what this instance owes without knowing it; says
+    /// whether there is more.
+    async fn look(&mut self) -> bool {
+        let doubts = self.state.doubts.load(Ordering::Acquire);
+        // Where a writer doubts anew meanwhile, its number stays.
+        let fewer =
+            self.state.doubts.compare_exchange(doubts, doubts.saturating_sub(1), Ordering::AcqRel, Ordering::Acquire);
+        if doubts > 0 || fewer.is_err() {
+            self.state.set_behind(true);
+        }
+        self.take_over().await
     }
 
     /// Publishes what nobody alive owes; says whether there is more.

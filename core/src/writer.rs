@@ -80,6 +80,10 @@ impl Writer {
                 }
                 Err(error) => error,
             };
+            // It may have been done all the same, e.g. where the connection broke before the answer.
+            if let (PortErrorKind::Unavailable, Some(outbox)) = (error.kind(), &self.outbox) {
+                outbox.doubt();
+            }
             let wait = waits.next().unwrap_or(Duration::MAX);
             let late = self.clock.elapsed().saturating_add(wait) > deadline;
             if error.kind() != PortErrorKind::Unavailable || late {

@@ -171,3 +171,13 @@ async fn a_stop_with_the_emitter_away_ends_and_leaves_the_messages_owed_to_be_cl
     assert!(begun.elapsed() < Duration::from_secs(1), "the lease was given up: {:?}", begun.elapsed());
     assert_eq!(next.published().len(), 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_commit_without_an_answer_left_is_published_by_its_own_instance() {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.repository.answers_lost.store(1, Ordering::SeqCst);
+    let outcome = instance.pipeline.process(generate::record("r", "d", "", "1", "EUR")).await.unwrap();
+    assert_eq!(outcome.name(), "duplicate", "the first try had done it");
+    until_settled(&instance.repository).await;
+    assert_eq!(instance.published(), ["r"]);
+}
