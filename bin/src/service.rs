@@ -100,6 +100,7 @@ impl Running {
             feed: Feed::new(Arc::clone(&store.repository), clock, pipeline.commits(), settings.look_every),
             format: settings.messages.clone(),
             dead_letters: queues.as_ref().map(Queues::dead_letters),
+            breakers: pipeline.breakers(),
             probes: queues.as_ref().map(Queues::probe).into_iter().collect(),
             keys: keys.map(Arc::new),
         };

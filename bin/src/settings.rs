@@ -230,6 +230,8 @@ fn pipeline(resolved: &Resolved) -> PipelineSettings {
             wait_min: resolved.millis("pipeline.retry_wait_min_ms"),
             wait_max: resolved.millis("pipeline.retry_wait_max_ms"),
         },
+        open_after: resolved.millis("pipeline.open_after_ms"),
+        silence_max: resolved.millis("pipeline.silence_max_ms"),
         lease: resolved.millis("pipeline.lease_ms"),
         settle_wait: resolved.millis("pipeline.settle_wait_ms"),
         relay_batches_max: resolved.count("pipeline.relay_batches_max"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::future::{Either, select};
 use tokio::sync::watch;
 
+use crate::breaker::Breaker;
 use crate::intake::{Door, SubmitError};
 use crate::outcome::Outcome;
 use crate::plan::Arrival;
@@ -14,7 +15,6 @@ use crate::ports::{Clock, Delivery, PortError, RecordRepository, RecordSource, R
 use crate::record::{Field, Record};
 use crate::reject::{Rejection, RejectionCode};
 use crate::retry::RetryPolicy;
-use crate::writer::Chain;
 
 /// The longest payload that is taken from a queue, in bytes: as long as a record over HTTP may be.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
@@ -28,6 +28,8 @@ pub struct Consumer {
     pub door: Door,
     /// Asked whether storage is back, before anything more is taken from the queue.
     pub repository: Arc<dyn RecordRepository>,
+    /// The circuit breaker of the queue, by its name among [`crate::Pipeline::breakers`]: consumers of one queue share it.
+    pub breaker: Breaker,
     /// How to wait.
     pub clock: Arc<dyn Clock>,
     /// The waits after a failure.
@@ -52,34 +54,50 @@ impl Consumer {
                 Either::Right((Err(_dropped), _)) => return,
             };
             let step = match received {
-                Ok(deliveries) if deliveries.is_empty() => Ok(Step::Settled),
-                Ok(deliveries) => self.handle(deliveries).await,
-                Err(error) => Err(error),
+                Some(deliveries) if deliveries.is_empty() => Step::Settled,
+                Some(deliveries) => self.handle(deliveries).await,
+                None => Step::Failed,
             };
             let wait = waits.next().unwrap_or(self.retry.wait_max);
             match step {
-                Ok(Step::Settled) => waits = self.retry.waits(&*self.clock),
-                Ok(Step::GivenBack) => self.pause(wait, &mut stop).await,
-                Err(error) => {
-                    tracing::warn!(
-                        source = self.source.name(), error = %Chain(&error), retry_in_ms = wait.as_millis(),
-                        "a queue could not be consumed and is tried again"
-                    );
-                    self.pause(wait, &mut stop).await;
-                }
+                Step::Settled => waits = self.retry.waits(&*self.clock),
+                Step::GivenBack | Step::Failed => self.pause(wait, &mut stop).await,
             }
         }
     }
 
-    async fn receive(&self) -> Result<Vec<Delivery>, PortError> {
+    /// Waits until storage is there, and the queue, and then for payloads; `None` if one of them fails.
+    async fn receive(&self) -> Option<Vec<Delivery>> {
+        let storage = self.door.storage();
         // While storage is away, nothing is taken.
-        self.repository.ping().await?;
-        self.source.receive(self.door.chunk_records_max()).await
+        storage.usable().await;
+        self.storage_answers().await.ok()?;
+        self.breaker.probe(|| self.source.ping()).await;
+        match self.source.receive(self.door.chunk_records_max()).await {
+            Ok(deliveries) => {
+                self.breaker.succeeded();
+                Some(deliveries)
+            }
+            Err(error) => {
+                self.breaker.failed("a queue could not be read", &error);
+                None
+            }
+        }
+    }
+
+    async fn storage_answers(&self) -> Result<(), PortError> {
+        let storage = self.door.storage();
+        let answer = storage.ask(self.repository.ping()).await;
+        match &answer {
+            Ok(()) => storage.answered(),
+            Err(error) => storage.failed("storage does not answer", error),
+        }
+        answer
     }
 
     /// Takes deliveries through the pipeline and settles each. If storage is away they are all given back, and nothing is
     /// put into the dead letters.
-    async fn handle(&self, deliveries: Vec<Delivery>) -> Result<Step, PortError> {
+    async fn handle(&self, deliveries: Vec<Delivery>) -> Step {
         let tags: Vec<String> = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
         let mut verdicts: HashMap<usize, Verdict> = HashMap::new();
         let (mut places, mut arrivals) = (Vec::new(), Vec::new());
@@ -97,7 +115,7 @@ impl Consumer {
         }
         // Where there is no good record, only a question tells whether storage is there.
         let outcomes = if arrivals.is_empty() {
-            self.repository.ping().await.map(|()| Vec::new()).map_err(|_| SubmitError::Unavailable)
+            self.storage_answers().await.map(|()| Vec::new()).map_err(|_| SubmitError::Unavailable)
         } else {
             self.door.submit(arrivals).await
         };
@@ -110,8 +128,13 @@ impl Consumer {
             let verdict = verdicts.remove(&place).unwrap_or(Verdict::Return);
             Settlement { tag, verdict }
         });
-        self.source.settle(settlements.collect()).await?;
-        Ok(step)
+        match self.source.settle(settlements.collect()).await {
+            Ok(()) => step,
+            Err(error) => {
+                self.breaker.failed("a queue's payloads could not be settled", &error);
+                Step::Failed
+            }
+        }
     }
 
     async fn pause(&self, wait: std::time::Duration, stop: &mut watch::Receiver<bool>) {
@@ -125,6 +148,8 @@ enum Step {
     Settled,
     /// What came could not be stored, and is in the queue again.
     GivenBack,
+    /// Storage or the queue failed; its breaker knows.
+    Failed,
 }
 
 fn parse(payload: Option<&[u8]>) -> Result<Record, Rejection> {

@@ -58,6 +58,8 @@ pub(crate) struct FaultyRepository {
     pub(crate) commit_takes: Mutex<Duration>,
     /// How many further commits are done without an answer.
     pub(crate) answers_lost: AtomicUsize,
+    /// While it is set nothing is answered, and nothing fails either.
+    pub(crate) frozen: tokio::sync::watch::Sender<bool>,
     /// The sizes of the batches that were to be committed.
     pub(crate) batches: Mutex<Vec<usize>>,
 }
@@ -69,8 +71,13 @@ impl FaultyRepository {
             commit_fault: Mutex::new(Arc::new(|_| None)),
             commit_takes: Mutex::default(),
             answers_lost: AtomicUsize::new(0),
+            frozen: tokio::sync::watch::Sender::new(false),
             batches: Mutex::default(),
         })
+    }
+
+    async fn thaw(&self) {
+        drop(self.frozen.subscribe().wait_for(|frozen| !frozen).await);
     }
 
     pub(crate) fn fail_commits(&self, fault: impl Fn(&Batch) -> Option<PortErrorKind> + Send + Sync + 'static) {
@@ -83,6 +90,7 @@ impl RecordRepository for FaultyRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
         let takes = *self.commit_takes.lock().unwrap();
         tokio::time::sleep(takes).await;
+        self.thaw().await;
         self.batches.lock().unwrap().push(batch.arrivals.len());
         let fault = Arc::clone(&self.commit_fault.lock().unwrap());
         match fault(&batch) {
@@ -121,14 +129,17 @@ impl RecordRepository for FaultyRepository {
     }
 
     async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
+        self.thaw().await;
         self.inner.renew(owner, lease).await
     }
 
     async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
+        self.thaw().await;
         self.inner.claim(owner, whose, batches_max).await
     }
 
     async fn settle(&self, owner: &Owner, published: &[OwedId]) -> Result<(), PortError> {
+        self.thaw().await;
         self.inner.settle(owner, published).await
     }
 
@@ -141,6 +152,7 @@ impl RecordRepository for FaultyRepository {
     }
 
     async fn ping(&self) -> Result<(), PortError> {
+        self.thaw().await;
         let fault = Arc::clone(&self.commit_fault.lock().unwrap());
         let empty = Batch {
             arrivals: Arc::new([]),
@@ -162,6 +174,7 @@ pub(crate) struct FaultyEmitter {
     pub(crate) ids: Mutex<Vec<String>>,
     pub(crate) down: AtomicBool,
     pub(crate) failures: AtomicUsize,
+    pub(crate) pings: AtomicUsize,
     pub(crate) takes: Mutex<Duration>,
 }
 
@@ -176,6 +189,14 @@ impl MessageEmitter for FaultyEmitter {
         }
         self.ids.lock().unwrap().extend(messages.iter().map(Message::id));
         Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        self.pings.fetch_add(1, Ordering::SeqCst);
+        match self.down.load(Ordering::SeqCst) {
+            true => Err(PortError::new(PortErrorKind::Unavailable, "asking", "scripted")),
+            false => Ok(()),
+        }
     }
 }
 

@@ -219,6 +219,11 @@ impl Door {
         self.enter(arrivals, Room { _records: records, _bytes: bytes }).await
     }
 
+    /// The breaker of storage.
+    pub(crate) fn storage(&self) -> &Breaker {
+        &self.breaker
+    }
+
     /// Nobody is made to wait for a storage that is known to be away.
     fn check_breaker(&self) -> Result<(), SubmitError> {
         match self.breaker.state() {

@@ -45,6 +45,7 @@ mod breaker;
 mod intake;
 mod writer;
 mod isolate;
+mod outbox;
 mod relay;
 mod pipeline;
 mod consume;
@@ -56,7 +57,7 @@ mod harness;
 pub mod testing;
 
 pub use audit::{AuditReport, audit};
-pub use breaker::BreakerState;
+pub use breaker::{Breaker, BreakerState, Breakers};
 pub use consume::{Consumer, PAYLOAD_BYTES_MAX};
 pub use draft::Draft;
 pub use feed::Feed;

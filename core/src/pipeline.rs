@@ -9,13 +9,14 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use tokio::sync::{mpsc, watch};
 
-use crate::breaker::{Breaker, BreakerState};
+use crate::breaker::{Breaker, BreakerSettings, BreakerState, Breakers, probe_storage};
 use crate::intake::{Door, Intake, SubmitError};
 use crate::isolate::Suspects;
+use crate::outbox::Outbox;
 use crate::outcome::Outcome;
 use crate::plan::Arrival;
 use crate::ports::{Clock, MessageEmitter, Owner, RecordRepository};
-use crate::relay::{Outbox, Relay};
+use crate::relay::Relay;
 use crate::retry::RetryPolicy;
 use crate::rule::RuleSet;
 use crate::writer::Writer;
@@ -34,8 +35,14 @@ pub struct PipelineSettings {
     /// For how long a commit is tried again before its records are answered with [`SubmitError::Unavailable`]. Default
     /// 5 s.
     pub commit_patience: Duration,
-    /// The waits between these tries, and between those to publish.
+    /// The waits between these tries, those to publish and those to ask a dependency that is away.
     pub retry: RetryPolicy,
+    /// For how long publishing, or a queue, fails before its circuit breaker opens; storage's opens after
+    /// `commit_patience`. Default 5 s.
+    pub open_after: Duration,
+    /// How long a commit may take before storage is asked whether it answers at all, and how long any dependency may
+    /// take for such an answer before it counts as away. Default 2 s.
+    pub silence_max: Duration,
     /// For how long this instance's owed messages are its own after it was last heard of. Default 10 s.
     pub lease: Duration,
     /// How long published batches wait to be settled together with the next commit. Default 200 ms.
@@ -54,6 +61,8 @@ impl Default for PipelineSettings {
             intake_bytes_max: 32 * 1024 * 1024,
             commit_patience: Duration::from_secs(5),
             retry: RetryPolicy::default(),
+            open_after: Duration::from_secs(5),
+            silence_max: Duration::from_secs(2),
             lease: Duration::from_secs(10),
             settle_wait: Duration::from_millis(200),
             relay_batches_max: 64,
@@ -87,6 +96,7 @@ impl std::fmt::Debug for PipelineParts {
 pub struct Pipeline {
     intake: Arc<Intake>,
     breaker: Breaker,
+    breakers: Breakers,
     /// The door of [`Pipeline::process`].
     library: Door,
     settings: PipelineSettings,
@@ -117,9 +127,11 @@ impl Pipeline {
         let outbox = owner.map(|owner| Outbox::new(owner, fresh_tx));
 
         let suspects = Arc::new(Suspects::default());
-        let breaker = Breaker::default();
-        let probe =
-            breaker.clone().probe(Arc::clone(&repository), Arc::clone(&clock), Arc::clone(&intake), settings.retry);
+        let PipelineSettings { open_after, silence_max, retry, commit_patience, .. } = settings;
+        let usual = BreakerSettings { open_after, silence_max, retry };
+        let breakers = Breakers::new(Arc::clone(&clock), usual);
+        let breaker = breakers.named_with("storage", BreakerSettings { open_after: commit_patience, ..usual });
+        let probe = probe_storage(breaker.clone(), Arc::clone(&repository), Arc::clone(&intake));
         let mut tasks = vec![probe.boxed()];
         for _ in 0..settings.writers.max(1) {
             let writer = Writer {
@@ -136,12 +148,13 @@ impl Pipeline {
             tasks.push(writer.run().boxed());
         }
         if let (Some(outbox), Some(emitter)) = (outbox, emitter) {
-            let relay = Relay::new(repository, emitter, clock, &outbox, Arc::clone(&intake), settings);
+            let ours = [breaker.clone(), breakers.named("publishing")];
+            let relay = Relay::new(repository, emitter, clock, &outbox, Arc::clone(&intake), settings, ours);
             tasks.push(relay.run(fresh_rx).boxed());
         }
 
         let library = Door::new(&intake, &breaker, &settings);
-        (Self { intake, breaker, library, settings, commits }, Driver { tasks })
+        (Self { intake, breaker, breakers, library, settings, commits }, Driver { tasks })
     }
 
     /// Processes one record exactly once: waits for room in the intake and for the commit.
@@ -170,6 +183,13 @@ impl Pipeline {
     #[must_use]
     pub fn breaker(&self) -> watch::Receiver<BreakerState> {
         self.breaker.watch()
+    }
+
+    /// Returns the circuit breakers of all dependencies: `storage`, `publishing` where there is an emitter, and those that
+    /// hosts name for their queues.
+    #[must_use]
+    pub fn breakers(&self) -> Breakers {
+        self.breakers.clone()
     }
 
     /// Returns how many records wait in the intake.

@@ -144,6 +144,15 @@ pub trait RecordSource: Send + Sync {
     /// # Errors
     /// The queue can't do it now; what was not settled is received again some time.
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), PortError>;
+
+    /// Asks whether the queue answers: while it is away, before it is tried again. MUST change nothing and SHOULD be
+    /// cheap. An adapter that has nothing to ask lets the next try decide.
+    ///
+    /// # Errors
+    /// It does not.
+    async fn ping(&self) -> Result<(), PortError> {
+        Ok(())
+    }
 }
 
 /// Where refused queue payloads are kept until somebody repairs, replays or drops them.
@@ -178,6 +187,15 @@ pub trait MessageEmitter: Send + Sync {
     /// # Errors
     /// Some may not have been published; the caller repeats all of them.
     async fn emit(&self, messages: &[Message]) -> Result<(), PortError>;
+
+    /// Asks whether the other side answers: while it is away, before it is tried again. MUST publish nothing and SHOULD
+    /// be cheap. An adapter that has nothing to ask lets the next try decide.
+    ///
+    /// # Errors
+    /// It does not.
+    async fn ping(&self) -> Result<(), PortError> {
+        Ok(())
+    }
 }
 
 /// What time it is, and how to wait.

@@ -5,16 +5,18 @@
 //! outbox, where they are owed all the same. Batches that another instance left behind come by the same way.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
 use tokio::sync::mpsc;
 
+use crate::breaker::{Breaker, BreakerState};
 use crate::intake::Intake;
 use crate::message::Message;
+use crate::outbox::{Fresh, Outbox, OutboxState};
 use crate::outcome::StoredRecord;
 use crate::pipeline::PipelineSettings;
 use crate::ports::{
@@ -29,119 +31,6 @@ const PAGE_RECORDS: usize = 500;
 const CLAIM_BATCHES: usize = 64;
 /// Up to how many records of others may lie between two batches that are read back as one stretch.
 const GAP_RECORDS: u64 = 16;
-/// For how many looks after a commit without an answer the outbox is searched for what it may have left there. A server
-/// that was frozen does what it had been sent when it goes on; four looks are a lease.
-const LOOKS_IN_DOUBT: u32 = 24;
-
-/// A committed batch in memory, whose messages are owed.
-#[derive(Debug)]
-pub(crate) struct Fresh {
-    owed: OwedBatch,
-    stored: Vec<Arc<StoredRecord>>,
-}
-
-/// A writer's side of the relay.
-#[derive(Debug, Clone)]
-pub(crate) struct Outbox {
-    state: Arc<OutboxState>,
-    fresh: mpsc::Sender<Fresh>,
-}
-
-/// What writers and relay share.
-#[derive(Debug)]
-struct OutboxState {
-    owner: Owner,
-    /// Set while batches go by way of the store only. Held while a batch is handed over, so that none is in between.
-    behind: Mutex<bool>,
-    leased: AtomicBool,
-    /// How many more looks are in doubt.
-    doubts: AtomicU32,
-    published: Mutex<Published>,
-}
-
-/// Batches that have been published, until the store has forgotten them.
-#[derive(Debug, Default)]
-struct Published {
-    to_settle: Vec<OwedId>,
-    /// Those to settle, and those that a commit under way is settling.
-    unsettled: HashSet<OwedId>,
-}
-
-impl OutboxState {
-    fn published(&self) -> MutexGuard<'_, Published> {
-        self.published.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn behind(&self) -> MutexGuard<'_, bool> {
-        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_behind(&self) -> bool {
-        *self.behind()
-    }
-
-    fn set_behind(&self, behind: bool) {
-        *self.behind() = behind;
-    }
-}
-
-impl Outbox {
-    pub(crate) fn new(owner: Owner, fresh: mpsc::Sender<Fresh>) -> Self {
-        let published = Mutex::default();
-        let (leased, doubts) = (AtomicBool::new(false), AtomicU32::new(0));
-        let state = OutboxState { owner, behind: Mutex::new(false), leased, doubts, published };
-        Self { state: Arc::new(state), fresh }
-    }
-
-    pub(crate) fn owner(&self) -> Owner {
-        self.state.owner.clone()
-    }
-
-    /// Takes the first lease, once.
-    pub(crate) async fn lease_first(
-        &self,
-        repository: &dyn RecordRepository,
-        lease: Duration,
-    ) -> Result<(), PortError> {
-        if !self.state.leased.load(Ordering::Acquire) {
-            repository.renew(&self.state.owner, lease).await?;
-            self.state.leased.store(true, Ordering::Release);
-        }
-        Ok(())
-    }
-
-    /// Takes the published batches that the next commit is to settle.
-    pub(crate) fn take_published(&self) -> Vec<OwedId> {
-        std::mem::take(&mut self.state.published().to_settle)
-    }
-
-    /// Gives back what could not be settled.
-    pub(crate) fn put_published(&self, mut ids: Vec<OwedId>) {
-        self.state.published().to_settle.append(&mut ids);
-    }
-
-    /// Forgets what has been settled.
-    pub(crate) fn forget(&self, settled: &[OwedId]) {
-        let mut published = self.state.published();
-        settled.iter().for_each(|id| {
-            published.unsettled.remove(id);
-        });
-    }
-
-    /// Notes that a commit may have been done, though nobody was told so: then its messages are owed, and only the store
-    /// knows of them.
-    pub(crate) fn doubt(&self) {
-        self.state.doubts.store(LOOKS_IN_DOUBT, Ordering::Release);
-    }
-
-    /// Hands a committed batch to the relay, unless that is behind: then it will find the batch in the store.
-    pub(crate) fn hand_over(&self, owed: OwedBatch, stored: Vec<Arc<StoredRecord>>) {
-        let mut behind = self.state.behind();
-        if !*behind && self.fresh.try_send(Fresh { owed, stored }).is_err() {
-            *behind = true;
-        }
-    }
-}
 
 pub(crate) struct Relay {
     repository: Arc<dyn RecordRepository>,
@@ -150,6 +39,8 @@ pub(crate) struct Relay {
     state: Arc<OutboxState>,
     intake: Arc<Intake>,
     settings: PipelineSettings,
+    storage: Breaker,
+    publishing: Breaker,
     /// Batches that were published from the store while a writer may have been handing them over.
     swept: HashSet<OwedId>,
 }
@@ -169,35 +60,33 @@ impl Relay {
         outbox: &Outbox,
         intake: Arc<Intake>,
         settings: PipelineSettings,
+        [storage, publishing]: [Breaker; 2],
     ) -> Self {
         let state = Arc::clone(&outbox.state);
-        Self { repository, emitter, clock, state, intake, settings, swept: HashSet::new() }
+        Self { repository, emitter, clock, state, intake, settings, storage, publishing, swept: HashSet::new() }
     }
 
     /// Works until the writers have ended and what they handed over is published, as far as that can be done.
     pub(crate) async fn run(mut self, fresh: mpsc::Receiver<Fresh>) {
-        let (repository, clock, owner) =
-            (Arc::clone(&self.repository), Arc::clone(&self.clock), self.state.owner.clone());
-        let lease = self.settings.lease;
-        let renewals = async {
-            loop {
-                clock.sleep(lease / 3).await;
-                warn_of(repository.renew(&owner, lease).await, "renewing the lease on owed messages failed");
-            }
-        };
+        let (repository, clock) = (Arc::clone(&self.repository), Arc::clone(&self.clock));
+        let (owner, storage, lease) = (self.state.owner.clone(), self.storage.clone(), self.settings.lease);
+        let renewals = renew_again_and_again(&*repository, &*clock, &storage, &owner, lease);
         // The lease is kept also while publishing takes long.
         match select(pin!(renewals), pin!(self.publish_all(fresh))).await {
-            Either::Left((never, _)) => never,
+            Either::Left((never, _)) => match never {},
             Either::Right(((), _)) => {}
         }
-        warn_of(repository.renew(&owner, Duration::ZERO).await, "giving up the lease on owed messages failed");
+        if !storage.is_open() {
+            let given_up = repository.renew(&owner, Duration::ZERO).await;
+            note(&storage, &given_up, "giving up the lease on owed messages failed");
+        }
     }
 
     async fn publish_all(&mut self, mut fresh: mpsc::Receiver<Fresh>) {
         let mut next_look = self.clock.elapsed();
         loop {
             if self.clock.elapsed() >= next_look {
-                let more = self.look().await;
+                let more = !self.storage.is_open() && self.look().await;
                 next_look = self.clock.elapsed() + if more { Duration::ZERO } else { self.settings.lease / 4 };
             }
             let patience = self.patience(next_look);
@@ -219,7 +108,10 @@ impl Relay {
     /// others left.
     fn patience(&self, next_look: Duration) -> Duration {
         let until_look = next_look.saturating_sub(self.clock.elapsed());
-        if self.state.published().to_settle.is_empty() { until_look } else { self.settings.settle_wait.min(until_look) }
+        if self.state.published().to_settle.is_empty() || self.storage.is_open() {
+            return until_look;
+        }
+        self.settings.settle_wait.min(until_look)
     }
 
     async fn next_event(&self, fresh: &mut mpsc::Receiver<Fresh>, patience: Duration) -> Event {
@@ -252,14 +144,26 @@ impl Relay {
         let messages: Vec<Message> = stored.iter().flat_map(Message::all_of).collect();
         let mut waits = self.settings.retry.waits(&*self.clock);
         loop {
-            let Err(error) = self.emitter.emit(&messages).await else { return true };
-            let wait = waits.next().unwrap_or(self.settings.retry.wait_max);
-            tracing::warn!(error = %Chain(&error), retry_in_ms = wait.as_millis(), "publishing failed and is tried again");
+            if !(self.publishing.is_open() && self.intake.is_closed()) {
+                let Err(error) = self.emitter.emit(&messages).await else {
+                    self.publishing.succeeded();
+                    return true;
+                };
+                self.publishing.failed("publishing failed", &error);
+            }
             if self.intake.is_closed() {
                 self.state.set_behind(true);
                 return false;
             }
-            self.clock.sleep(wait).await;
+            let wait = waits.next().unwrap_or(self.settings.retry.wait_max);
+            let rested = async {
+                if self.publishing.is_open() {
+                    self.publishing.probe(|| self.emitter.ping()).await;
+                } else {
+                    self.clock.sleep(wait).await;
+                }
+            };
+            select(pin!(rested), pin!(self.intake.closed())).await;
         }
     }
 
@@ -271,6 +175,9 @@ impl Relay {
 
     /// Settles what has been published and no commit has settled.
     async fn settle(&self) {
+        if self.storage.is_open() {
+            return;
+        }
         let ids = std::mem::take(&mut self.state.published().to_settle);
         if ids.is_empty() {
             return;
@@ -284,17 +191,13 @@ impl Relay {
             Err(_) => published.to_settle.extend(ids),
         }
         drop(published);
-        warn_of(settled, "settling published messages failed");
+        note(&self.storage, &settled, "settling published messages failed");
     }
 
     /// Looks for what others left and, where a commit is in doubt, for what this instance owes without knowing it; says
     /// whether there is more.
     async fn look(&mut self) -> bool {
-        let doubts = self.state.doubts.load(Ordering::Acquire);
-        // Where a writer doubts anew meanwhile, its number stays.
-        let fewer =
-            self.state.doubts.compare_exchange(doubts, doubts.saturating_sub(1), Ordering::AcqRel, Ordering::Acquire);
-        if doubts > 0 || fewer.is_err() {
+        if self.state.take_doubt() {
             self.state.set_behind(true);
         }
         self.take_over().await
@@ -305,24 +208,26 @@ impl Relay {
         let claimed = match self.repository.claim(&self.state.owner, Whose::Abandoned, CLAIM_BATCHES).await {
             Ok(batches) => batches,
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), "looking for messages that were left behind failed");
+                note(&self.storage, &Err(error), "looking for messages that were left behind failed");
                 return false;
             }
         };
+        self.storage.answered();
         if !claimed.is_empty() {
             tracing::info!(batches = claimed.len(), "publishing messages that were left behind");
         }
         if let Err(error) = self.publish_stored(&claimed).await {
             // They are this instance's own now.
             self.state.set_behind(true);
-            tracing::warn!(error = %Chain(&error), "publishing messages that were left behind failed");
+            note(&self.storage, &Err(error), "publishing messages that were left behind failed");
         }
         claimed.len() == CLAIM_BATCHES
     }
 
     async fn catch_up_if_behind(&mut self) {
-        if self.state.is_behind() {
-            warn_of(self.catch_up().await, "catching up with owed messages failed and will be tried again");
+        if self.state.is_behind() && !self.storage.is_open() {
+            let caught_up = self.catch_up().await;
+            note(&self.storage, &caught_up, "catching up with owed messages failed");
         }
     }
 
@@ -412,9 +317,35 @@ fn stretches(batches: &[OwedBatch]) -> impl Iterator<Item = &[OwedBatch]> {
     })
 }
 
-fn warn_of(result: Result<(), PortError>, what: &'static str) {
-    if let Err(error) = result {
-        tracing::warn!(error = %Chain(&error), "{what}");
+/// Keeps the lease, without end. An outage may have taken longer than the lease: it is renewed as soon as storage answers.
+async fn renew_again_and_again(
+    repository: &dyn RecordRepository,
+    clock: &dyn Clock,
+    storage: &Breaker,
+    owner: &Owner,
+    lease: Duration,
+) -> Infallible {
+    loop {
+        let reopened = async {
+            let mut states = storage.watch();
+            // The sender lives as long as the breaker.
+            drop(states.wait_for(|state| *state == BreakerState::Open).await);
+            storage.usable().await;
+        };
+        select(pin!(clock.sleep(lease / 3)), pin!(reopened)).await;
+        if !storage.is_open() {
+            let renewed = repository.renew(owner, lease).await;
+            note(storage, &renewed, "renewing the lease on owed messages failed");
+        }
+    }
+}
+
+/// Tells the breaker of storage how a call of it ended. What is not storage being away is logged each time.
+fn note(storage: &Breaker, result: &Result<(), PortError>, what: &'static str) {
+    match result {
+        Ok(()) => storage.answered(),
+        Err(error) if error.kind() == PortErrorKind::Unavailable => storage.failed(what, error),
+        Err(error) => tracing::warn!(error = %Chain(error), "{what}"),
     }
 }
 

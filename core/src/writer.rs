@@ -1,19 +1,21 @@
 //! A writer: takes what waits, commits it in one transaction, and answers everyone who waits for it. A record's whole
 //! life is [`Writer::run`].
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use tokio::sync::watch;
 
 use crate::breaker::{Breaker, BreakerState, patience};
 use crate::intake::{Answer, Intake, SubmitError, Waiting};
 use crate::isolate::{Suspects, isolate};
+use crate::outbox::Outbox;
 use crate::outcome::{Outcome, StoredRecord};
 use crate::pipeline::PipelineSettings;
 use crate::plan::Arrival;
 use crate::ports::{Batch, Clock, Committed, OwedId, PortError, PortErrorKind, RecordRepository};
-use crate::relay::Outbox;
 use crate::rule::RuleSet;
 
 pub(crate) struct Writer {
@@ -28,6 +30,12 @@ pub(crate) struct Writer {
     /// Records that the store has refused.
     pub(crate) suspects: Arc<Suspects>,
     pub(crate) settings: PipelineSettings,
+}
+
+/// What to do after a commit that failed.
+enum Judgement {
+    Again,
+    GiveUp,
 }
 
 /// What became of one record: its outcome, or that it has none.
@@ -80,28 +88,62 @@ impl Writer {
                 }
                 Err(error) => error,
             };
-            // It may have been done all the same, e.g. where the connection broke before the answer.
-            if let (PortErrorKind::Unavailable, Some(outbox)) = (error.kind(), &self.outbox) {
-                outbox.doubt();
-            }
             let wait = waits.next().unwrap_or(Duration::MAX);
             let late = self.clock.elapsed().saturating_add(wait) > deadline;
-            if error.kind() != PortErrorKind::Unavailable || late {
-                if error.kind() == PortErrorKind::Unavailable {
-                    self.breaker.gave_up();
+            match self.judge(&error, late) {
+                Judgement::Again => self.clock.sleep(wait).await,
+                Judgement::GiveUp => {
+                    tracing::debug!(error = %Chain(&error), records = arrivals.len(), "a commit was given up");
+                    if let Some(outbox) = &self.outbox {
+                        outbox.put_published(std::mem::take(&mut batch.settled));
+                    }
+                    return Err(error.kind());
                 }
-                tracing::error!(error = %Chain(&error), records = arrivals.len(), "a commit failed");
-                if let Some(outbox) = &self.outbox {
-                    outbox.put_published(std::mem::take(&mut batch.settled));
-                }
-                return Err(error.kind());
             }
-            tracing::warn!(error = %Chain(&error), retry_in_ms = wait.as_millis(), "a commit failed and is tried again");
-            self.clock.sleep(wait).await;
         }
     }
 
+    /// Says whether a commit that failed is tried again, and tells the breaker.
+    fn judge(&self, error: &PortError, late: bool) -> Judgement {
+        const WHAT: &str = "a commit failed";
+        if error.kind() != PortErrorKind::Unavailable {
+            tracing::error!(error = %Chain(error), "{WHAT}");
+            return Judgement::GiveUp;
+        }
+        // It may have been done all the same, e.g. where the connection broke before the answer.
+        if let Some(outbox) = &self.outbox {
+            outbox.doubt();
+        }
+        if late || self.breaker.is_open() {
+            self.breaker.gave_up(WHAT, error);
+            return Judgement::GiveUp;
+        }
+        self.breaker.failed(WHAT, error);
+        if self.breaker.is_open() { Judgement::GiveUp } else { Judgement::Again }
+    }
+
+    /// Commits a batch. Where that takes long, storage is asked whether it answers at all: to wait for one that is slow
+    /// is right, but one that is frozen, or behind a line that swallows everything, says nothing for as long as anybody
+    /// waits. What was given up may still be done later: its records are then found to be duplicates.
     async fn try_commit(&self, batch: &Batch) -> Result<Committed, PortError> {
+        let mut commit = pin!(self.commit_once(batch));
+        loop {
+            let silent = async {
+                self.clock.sleep(self.settings.silence_max).await;
+                self.breaker.ask(self.repository.ping()).await.err()
+            };
+            match select(commit.as_mut(), pin!(silent)).await {
+                Either::Left((done, _)) => return done,
+                Either::Right((None, _)) => {}
+                Either::Right((Some(error), _)) => {
+                    self.breaker.gave_up("a commit got no answer", &error);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn commit_once(&self, batch: &Batch) -> Result<Committed, PortError> {
         if let Some(outbox) = &self.outbox {
             // What an owner without a lease owes would be taken over at once.
             outbox.lease_first(&*self.repository, self.settings.lease).await?;

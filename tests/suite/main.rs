@@ -37,6 +37,8 @@ mod stops;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod away;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod guarantees;

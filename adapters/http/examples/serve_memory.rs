@@ -52,6 +52,7 @@ async fn main() -> std::io::Result<()> {
         repository,
         format: MessageFormat::default(),
         dead_letters: None,
+        breakers: pipeline.breakers(),
         probes: Vec::new(),
         keys: None,
     };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tallyhouse_core::ports::{DeadLetters, RecordRepository};
-use tallyhouse_core::{Door, Feed, MessageFormat};
+use tallyhouse_core::{Breakers, Door, Feed, MessageFormat};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,8 @@ pub struct HttpApp {
     pub format: MessageFormat,
     /// The refused queue payloads; without them their routes are not found.
     pub dead_letters: Option<Arc<dyn DeadLetters>>,
+    /// The circuit breakers that `/readyz` shows.
+    pub breakers: Breakers,
     /// Further dependencies that `/readyz` shows. One that is down makes the service degraded, not unready.
     pub probes: Vec<Arc<dyn HealthProbe>>,
     /// The API keys; without them whoever can connect may call everything.

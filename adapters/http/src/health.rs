@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
+use tallyhouse_core::BreakerState;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
@@ -44,8 +45,8 @@ pub(crate) fn alive() -> Response {
     json_response(StatusCode::OK, b"{\"status\":\"ok\"}".to_vec())
 }
 
-/// `GET /readyz`: `ready`; `degraded`, which is ready too, where only a dependency that can be done without is down; or
-/// a problem.
+/// `GET /readyz`: `ready`; `degraded`, which is ready too, where only a dependency that can be done without is down, or a
+/// circuit breaker is not closed; or a problem.
 pub(crate) async fn ready(app: &App) -> Response {
     let patience = app.settings.probe_timeout;
     let storage = async {
@@ -63,21 +64,29 @@ pub(crate) async fn ready(app: &App) -> Response {
     }));
     let (storage, others) = tokio::join!(storage, others);
 
-    let degraded = others.iter().any(|(_, state)| *state == ProbeState::Down);
     let mut dependencies = Map::new();
     dependencies.insert("storage".to_owned(), storage.name().into());
-    dependencies.extend(others.into_iter().map(|(name, state)| (name.to_owned(), Value::from(state.name()))));
+    dependencies.extend(others.iter().map(|(name, state)| ((*name).to_owned(), Value::from(state.name()))));
+    let states = app.http.breakers.all().into_iter().map(|breaker| (breaker.name().to_owned(), breaker.state()));
+    let states: Vec<(String, BreakerState)> = states.collect();
+    let breakers = states.iter().map(|(name, state)| (name.clone(), Value::from(state.name()))).collect();
+
     if app.stop.is_cancelled() {
-        return unready("The service is stopping.", dependencies);
+        return unready("The service is stopping.", dependencies, breakers);
     }
     if storage == ProbeState::Down {
-        return unready("Storage does not answer.", dependencies);
+        return unready("Storage does not answer.", dependencies, breakers);
     }
+    let degraded = others.iter().any(|(_, state)| *state == ProbeState::Down)
+        || states.iter().any(|(_, state)| *state != BreakerState::Closed);
     let status = if degraded { "degraded" } else { "ready" };
-    let state = json!({ "status": status, "dependencies": dependencies });
+    let state = json!({ "status": status, "dependencies": dependencies, "breakers": Value::Object(breakers) });
     json_response(StatusCode::OK, state.to_string().into_bytes())
 }
 
-fn unready(detail: &str, dependencies: Map<String, Value>) -> Response {
-    Problem::new(ProblemCode::Unavailable, detail).with("dependencies", dependencies.into()).into_response()
+fn unready(detail: &str, dependencies: Map<String, Value>, breakers: Map<String, Value>) -> Response {
+    Problem::new(ProblemCode::Unavailable, detail)
+        .with("dependencies", dependencies.into())
+        .with("breakers", breakers.into())
+        .into_response()
 }

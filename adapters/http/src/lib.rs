@@ -1,13 +1,15 @@
 //! The HTTP door of Tallyhouse: warp behind an accept loop of our own.
 //!
 //! ```no_run
-//! # async fn run(door: tallyhouse_core::Door, feed: tallyhouse_core::Feed,
+//! # async fn run(pipeline: tallyhouse_core::Pipeline, feed: tallyhouse_core::Feed,
 //! #     repository: std::sync::Arc<dyn tallyhouse_core::ports::RecordRepository>) -> std::io::Result<()> {
 //! use tallyhouse_http::{HttpApp, HttpServer, HttpSettings};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! let app = HttpApp {
-//!     door, feed, repository,
+//!     door: pipeline.door(),
+//!     breakers: pipeline.breakers(),
+//!     feed, repository,
 //!     format: tallyhouse_core::MessageFormat::default(),
 //!     dead_letters: None,
 //!     probes: Vec::new(),
@@ -46,6 +48,7 @@ mod body;
 mod lines;
 // What answers are made of.
 mod problem;
+mod seldom;
 mod result;
 mod stream;
 // What the routes do.

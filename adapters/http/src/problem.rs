@@ -13,6 +13,11 @@ use tallyhouse_core::SubmitError;
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 use warp::reply::{Reply, Response};
 
+use crate::seldom::Seldom;
+
+/// While storage is away, every request has the same to say.
+static UNSERVED: Seldom = Seldom::new();
+
 /// How long a client is asked to wait before it repeats a request, in seconds. Storage that is away for a moment is back
 /// after a retry or two of ours, and a full intake drains within a second.
 const RETRY_AFTER_SECONDS: u64 = 1;
@@ -188,7 +193,10 @@ impl Problem {
         let Some(cause) = &self.cause else { return };
         match self.code {
             ProblemCode::Internal => tracing::error!(request_id, error = %cause, "a request failed"),
-            _ => tracing::warn!(request_id, error = %cause, "a request can't be served now"),
+            _ => match UNSERVED.passes() {
+                Some(others) => tracing::warn!(request_id, others, error = %cause, "a request can't be served now"),
+                None => tracing::debug!(request_id, error = %cause, "a request can't be served now"),
+            },
         }
     }
 }

@@ -18,12 +18,16 @@ use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
 use crate::problem::chain;
+use crate::seldom::Seldom;
 
 /// How much is gathered before it is sent: enough to make the cost of each piece small.
 pub(crate) const PIECE_BYTES: usize = 32 * 1024;
 
 /// Pieces that wait for the connection.
 const PIECES_WAITING: usize = 2;
+
+/// While storage is away, every answer breaks off for the same reason.
+static BROKEN: Seldom = Seldom::new();
 
 enum Piece {
     Bytes(Bytes),
@@ -55,7 +59,10 @@ impl Broken {
         match self {
             Self::Inexact => tracing::error!(request_id, error, "an answer broke off"),
             Self::Port(port) => match port.kind() {
-                PortErrorKind::Unavailable => tracing::warn!(request_id, error, "an answer broke off"),
+                PortErrorKind::Unavailable => match BROKEN.passes() {
+                    Some(others) => tracing::warn!(request_id, others, error, "an answer broke off"),
+                    None => tracing::debug!(request_id, error, "an answer broke off"),
+                },
                 PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
                     tracing::error!(request_id, error, "an answer broke off");
                 }

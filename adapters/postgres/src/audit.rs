@@ -27,7 +27,7 @@ struct SummaryRow {
 
 /// Begins to read everything.
 pub(crate) async fn audit(pools: &Pools) -> Result<PartStream<AuditPart>, PortError> {
-    let ((), parts) = snapshot(&pools.streams, &pools.readers, "reading everything for an audit", read).await?;
+    let ((), parts) = snapshot(&pools.streams, &pools.upkeep, "reading everything for an audit", read).await?;
     Ok(parts)
 }
 

@@ -38,7 +38,7 @@ struct TotalRow {
 /// Begins to read groups.
 pub(crate) async fn groups(pools: &Pools, query: GroupQuery) -> Result<Groups, PortError> {
     let work = move |connection: &mut PgConnection, output: &mut GroupsOutput| read(connection, &query, output);
-    let (next, parts) = snapshot(&pools.streams, &pools.readers, "reading groups", work).await?;
+    let (next, parts) = snapshot(&pools.streams, &pools.upkeep, "reading groups", work).await?;
     Ok(Groups { parts, next })
 }
 

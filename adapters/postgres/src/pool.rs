@@ -1,5 +1,5 @@
-//! Connections: three pools, so that neither a slow client nor a burst of reads keeps commits waiting; each behind a
-//! semaphore, so that waiting takes no thread.
+//! Connections: four pools, so that neither a slow client nor a burst of reads keeps commits waiting, or lets the lease
+//! lapse; each behind a semaphore, so that waiting takes no thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +25,9 @@ const TESTED_AFTER: Duration = Duration::from_secs(1);
 /// How long an answer may take beyond the time-outs of the server before the server counts as silent.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Connections of the service's own: one that waits, and one beside it.
+const UPKEEP: u32 = 2;
+
 /// A pool of connections of one kind.
 #[derive(Clone)]
 pub(crate) struct Pool {
@@ -43,6 +46,9 @@ pub(crate) struct Pools {
     pub(crate) readers: Pool,
     /// For answers that are streamed.
     pub(crate) streams: Pool,
+    /// For what the service itself asks, whatever its clients read: whether the database answers, who owes what, the
+    /// lease; and to cancel what a stream has left.
+    pub(crate) upkeep: Pool,
 }
 
 impl fmt::Debug for Pools {
@@ -63,6 +69,7 @@ impl Pools {
                 settings.stream_timeout,
                 reader_setup(settings.stream_timeout),
             ),
+            upkeep: Pool::new(settings, UPKEEP, settings.write_timeout, upkeep_setup(settings)),
         }
     }
 }
@@ -185,6 +192,12 @@ fn reader_setup(statement_timeout: Duration) -> String {
         "SET statement_timeout = {}; SET plan_cache_mode = force_custom_plan; SET jit = off",
         statement_timeout.as_millis()
     )
+}
+
+/// What the session of the service's own questions is like: short statements, some of which write.
+fn upkeep_setup(settings: &PostgresSettings) -> String {
+    let lock_timeout = settings.lock_timeout.as_millis();
+    format!("{}; SET lock_timeout = {lock_timeout}", reader_setup(settings.write_timeout))
 }
 
 /// Makes and tests connections for r2d2.

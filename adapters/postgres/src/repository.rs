@@ -96,23 +96,23 @@ impl RecordRepository for PostgresRepository {
 
     async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
         let owner = owner.clone();
-        self.pools.readers.run("renewing a lease", move |connection| owed::renew(connection, &owner, lease)).await
+        self.pools.upkeep.run("renewing a lease", move |connection| owed::renew(connection, &owner, lease)).await
     }
 
     async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
         let owner = owner.clone();
         let work = move |connection: &mut _| owed::claim(connection, &owner, whose, batches_max);
-        self.pools.readers.run_once("claiming owed batches", work).await
+        self.pools.upkeep.run_once("claiming owed batches", work).await
     }
 
     async fn settle(&self, owner: &Owner, published: &[OwedId]) -> Result<(), PortError> {
         let (owner, published) = (owner.clone(), published.to_vec());
         let work = move |connection: &mut _| owed::settle(connection, &owner, &published);
-        self.pools.readers.run("settling owed batches", work).await
+        self.pools.upkeep.run("settling owed batches", work).await
     }
 
     async fn owed(&self) -> Result<OwedStats, PortError> {
-        self.pools.readers.run("reading what is owed", owed::owed).await
+        self.pools.upkeep.run("reading what is owed", owed::owed).await
     }
 
     async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
@@ -120,6 +120,6 @@ impl RecordRepository for PostgresRepository {
     }
 
     async fn ping(&self) -> Result<(), PortError> {
-        self.pools.readers.run("asking the database", read::ping).await
+        self.pools.upkeep.run("asking the database", read::ping).await
     }
 }

@@ -90,4 +90,8 @@ impl MessageEmitter for RedisEmitter {
         }
         Ok(())
     }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        self.client.ping().await
+    }
 }

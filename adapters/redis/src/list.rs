@@ -112,6 +112,10 @@ impl RecordSource for RedisListSource {
         let result = self.consumer.settle(settlements).await;
         result.map_err(|error| port_error("settling elements of the list of records", error))
     }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        self.consumer.client.ping().await
+    }
 }
 
 impl fmt::Debug for RedisListSource {

@@ -143,6 +143,10 @@ impl RecordSource for RedisStreamSource {
         let result = self.consumer.settle(settlements).await;
         result.map_err(|error| port_error("settling entries of the stream of records", error))
     }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        self.consumer.client.ping().await
+    }
 }
 
 impl fmt::Debug for RedisStreamSource {

@@ -13,6 +13,9 @@ use crate::error::{Failure, SqliteError};
 use crate::parts::{self, Parts, Stop};
 use crate::settings::SqliteSettings;
 
+/// Connections for the service's own questions.
+const UPKEEP: u32 = 1;
+
 /// A pool of connections that read.
 #[derive(Clone)]
 pub(crate) struct Readers {
@@ -21,6 +24,8 @@ pub(crate) struct Readers {
     /// the short questions out. Together they are as many as the pool has connections, so that the pool never waits.
     questions: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    /// The service's own questions, on which its commits and its lease depend, wait for no client's.
+    upkeep: Arc<Semaphore>,
     settings: Arc<SqliteSettings>,
     clock: Arc<dyn Clock>,
 }
@@ -29,7 +34,7 @@ impl Readers {
     pub(crate) fn new(settings: Arc<SqliteSettings>, clock: Arc<dyn Clock>) -> Self {
         let (questions, streams) = (settings.readers.max(1), settings.streams.max(1));
         let pool = r2d2::Pool::builder()
-            .max_size(questions + streams)
+            .max_size(questions + streams + UPKEEP)
             .min_idle(Some(0))
             .test_on_check_out(false)
             .idle_timeout(None)
@@ -37,7 +42,7 @@ impl Readers {
             .connection_timeout(settings.reader_wait)
             .build_unchecked(OpenReaders(Arc::clone(&settings)));
         let turns = |n: u32| Arc::new(Semaphore::new(usize::try_from(n).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self { pool, questions: turns(questions), streams: turns(streams), settings, clock }
+        Self { pool, questions: turns(questions), streams: turns(streams), upkeep: turns(UPKEEP), settings, clock }
     }
 
     /// Answers a question on a thread that may block.
@@ -46,7 +51,25 @@ impl Readers {
         what: &'static str,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, PortError> {
-        let turn = self.turn(&self.questions).await.map_err(|failure| failure.into_port(what))?;
+        self.run_in(&self.questions, what, work).await
+    }
+
+    /// Answers a question of the service itself, as [`Readers::run`] does those of its clients.
+    pub(crate) async fn run_upkeep<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, PortError> {
+        self.run_in(&self.upkeep, what, work).await
+    }
+
+    async fn run_in<T: Send + 'static>(
+        &self,
+        turns: &Arc<Semaphore>,
+        what: &'static str,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let turn = self.turn(turns).await.map_err(|failure| failure.into_port(what))?;
         let pool = self.pool.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _turn = turn;

@@ -135,7 +135,8 @@ impl RecordRepository for SqliteRepository {
     async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
         let what = "claiming owed batches";
         let (ours, now) = (owner.clone(), self.clock.now());
-        let found = self.readers.run(what, move |db| owed::candidates(db, &ours, whose, now, batches_max)).await?;
+        let found =
+            self.readers.run_upkeep(what, move |db| owed::candidates(db, &ours, whose, now, batches_max)).await?;
         // Mostly nothing is abandoned, and the writer need not be asked.
         if whose == Whose::Own || found.is_empty() {
             return Ok(found);
@@ -154,7 +155,7 @@ impl RecordRepository for SqliteRepository {
     }
 
     async fn owed(&self) -> Result<OwedStats, PortError> {
-        self.readers.run("counting what is owed", owed::stats).await
+        self.readers.run_upkeep("counting what is owed", owed::stats).await
     }
 
     async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
@@ -163,7 +164,7 @@ impl RecordRepository for SqliteRepository {
 
     async fn ping(&self) -> Result<(), PortError> {
         // Reads the file, unlike a bare SELECT 1.
-        self.readers.run("answering", |db| reads::head(db).map(drop)).await
+        self.readers.run_upkeep("answering", |db| reads::head(db).map(drop)).await
     }
 }
 

@@ -68,6 +68,7 @@ impl Queues {
             ];
             for (source, door) in sources.into_iter().zip(&doors) {
                 let consumer = Consumer {
+                    breaker: pipeline.breakers().named(&format!("queue-{}", source.name())),
                     source,
                     door: door.clone(),
                     repository: Arc::clone(repository),

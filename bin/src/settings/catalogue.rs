@@ -285,6 +285,18 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "The longest wait before something is tried again.",
     ),
     setting(
+        "pipeline.open_after_ms",
+        Kind::Number(0, DAY_MS),
+        "5000",
+        "For how long publishing, or a queue, fails before its circuit breaker opens; storage's opens after commit_patience_ms.",
+    ),
+    setting(
+        "pipeline.silence_max_ms",
+        Kind::Number(1, DAY_MS),
+        "2000",
+        "How long a commit may take before the database is asked whether it answers, and how long any such answer may take.",
+    ),
+    setting(
         "pipeline.lease_ms",
         Kind::Number(100, DAY_MS),
         "10000",

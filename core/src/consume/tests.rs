@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
+use crate::breaker::BreakerState;
 use crate::harness::{Instance, PausedClock, eventually};
 use crate::outcome::StoredRecord;
 use crate::pipeline::PipelineSettings;
@@ -28,6 +29,7 @@ impl Consuming {
             source: Arc::new(queue.another()),
             door: instance.pipeline.door(),
             repository: instance.repository.clone(),
+            breaker: instance.pipeline.breakers().named("queue-scripted"),
             clock,
             retry: RetryPolicy::default(),
         };
@@ -125,6 +127,7 @@ async fn a_failing_queue_is_tried_again_and_what_was_not_settled_is_a_duplicate(
         source: Arc::new(consuming.queue.another()),
         door: consuming.instance.pipeline.door(),
         repository: consuming.instance.repository.clone(),
+        breaker: consuming.instance.pipeline.breakers().named("queue-scripted"),
         clock: PausedClock::start(),
         retry: RetryPolicy::default(),
     };
@@ -132,6 +135,32 @@ async fn a_failing_queue_is_tried_again_and_what_was_not_settled_is_a_duplicate(
     eventually(|| consuming.queue.kept() == 0).await;
     assert_eq!(consuming.instance.repository.head().await.unwrap(), 1);
     work.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_breaker_of_a_queue_that_is_away_opens_and_closes_with_the_next_success() {
+    let consuming = Consuming::start();
+    let breaker = consuming.instance.pipeline.breakers().named("queue-scripted");
+    consuming.queue.fail_next_receives(20);
+    eventually(|| breaker.state() == BreakerState::Open).await;
+    consuming.queue.push(&json("r", "1"));
+    consuming.until_empty().await;
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    assert_eq!(*consuming.instance.pipeline.breaker().borrow(), BreakerState::Closed, "storage was there all the time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn storage_that_no_consumer_reaches_opens_its_breaker_without_any_write() {
+    let consuming = Consuming::start();
+    consuming.instance.repository.frozen.send_replace(true);
+    let storage = consuming.instance.pipeline.breaker();
+    eventually(|| *storage.borrow() == BreakerState::Open).await;
+    consuming.queue.push(&json("r", "1"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(consuming.queue.kept(), 1);
+    consuming.instance.repository.frozen.send_replace(false);
+    consuming.until_empty().await;
+    assert_eq!(*storage.borrow(), BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]

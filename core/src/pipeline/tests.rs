@@ -153,6 +153,31 @@ async fn a_half_open_breaker_opens_again_at_the_first_failed_commit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn storage_that_is_silent_is_noticed_long_before_a_commit_fails_and_one_that_is_slow_is_waited_for() {
+    let instance = Instance::start(PipelineSettings::default());
+    let (door, breaker) = (instance.pipeline.door(), instance.pipeline.breaker());
+    *instance.repository.commit_takes.lock().unwrap() = Duration::from_secs(30);
+    assert_eq!(door.submit(arrivals("slow", 1)).await.unwrap()[0].name(), "processed");
+    *instance.repository.commit_takes.lock().unwrap() = Duration::ZERO;
+
+    instance.repository.frozen.send_replace(true);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(door.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    assert_eq!(begun.elapsed(), 2 * PipelineSettings::default().silence_max);
+    assert_eq!(*breaker.borrow(), BreakerState::Open);
+    assert_eq!(door.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    assert_eq!(begun.elapsed(), 2 * PipelineSettings::default().silence_max, "at once");
+
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    instance.repository.frozen.send_replace(false);
+    let begun = tokio::time::Instant::now();
+    eventually(|| *breaker.borrow() != BreakerState::Open).await;
+    assert_eq!(door.submit(arrivals("r", 1)).await.unwrap()[0].name(), "processed");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(*breaker.borrow(), BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_closed_pipeline_finishes_what_it_accepted_and_takes_no_more() {
     let instance = slow_commits();
     let door = instance.pipeline.door();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::breaker::BreakerState;
 use crate::harness::{FaultyRepository, Instance, PausedClock, arrivals, eventually};
 use crate::pipeline::PipelineSettings;
 use crate::ports::{Batch, Owner, RecordRepository as _};
@@ -180,4 +181,34 @@ async fn what_a_commit_without_an_answer_left_is_published_by_its_own_instance()
     assert_eq!(outcome.name(), "duplicate", "the first try had done it");
     until_settled(&instance.repository).await;
     assert_eq!(instance.published(), ["r"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_publishing_is_open_it_is_asked_and_not_tried_and_a_stop_does_not_wait_for_it() {
+    let instance = Instance::start(few_in_memory());
+    let publishing = instance.pipeline.breakers().named("publishing");
+    instance.emitter.down.store(true, Ordering::SeqCst);
+    let door = instance.pipeline.door();
+    door.submit(arrivals("first", 10)).await.unwrap();
+    eventually(|| publishing.state() == BreakerState::Open).await;
+    let tries = instance.emitter.failures.load(Ordering::SeqCst);
+    for i in 0..20 {
+        door.submit(arrivals(&format!("b{i}"), 10)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(instance.emitter.failures.load(Ordering::SeqCst), tries);
+    let asked = instance.emitter.pings.load(Ordering::SeqCst);
+    assert!((15..=40).contains(&asked), "asked {asked} times in a minute");
+
+    instance.emitter.down.store(false, Ordering::SeqCst);
+    until_settled(&instance.repository).await;
+    assert_eq!((instance.published().len(), publishing.state()), (210, BreakerState::Closed));
+
+    instance.emitter.down.store(true, Ordering::SeqCst);
+    door.submit(arrivals("last", 10)).await.unwrap();
+    eventually(|| publishing.state() == BreakerState::Open).await;
+    let (repository, begun) = (Arc::clone(&instance.repository), tokio::time::Instant::now());
+    instance.stop().await;
+    assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+    assert_eq!(owed(&repository).await, 10);
 }

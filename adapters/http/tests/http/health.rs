@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use tallyhouse_http::{HealthProbe, ProbeState};
 
-use crate::service::{Plan, Service};
+use crate::service::{Plan, Service, record};
 
 /// A dependency that is down, or never answers.
 struct Redis {
@@ -42,11 +42,39 @@ async fn the_process_is_alive_whatever_storage_does() {
 async fn the_service_is_ready_while_storage_answers() {
     let service = Service::start().await;
     let ready = service.get("/readyz").await;
-    assert_eq!((ready.status, ready.json()), (200, json!({ "status": "ready", "dependencies": { "storage": "up" } })));
+    let breakers = json!({ "storage": "closed" });
+    let expected = json!({ "status": "ready", "dependencies": { "storage": "up" }, "breakers": breakers });
+    assert_eq!((ready.status, ready.json()), (200, expected));
     service.store.away.store(true, Ordering::SeqCst);
     let unready = service.get("/readyz").await;
     unready.is_problem(503, "unavailable");
     assert_eq!(unready.json()["dependencies"], json!({ "storage": "down" }));
+    assert_eq!(unready.json()["breakers"], breakers, "nothing was written, so nothing has failed yet");
+}
+
+#[tokio::test]
+async fn a_breaker_that_is_open_shows_in_ready_and_unready_answers() {
+    let service = Service::start().await;
+    let _queue = service.pipeline.breakers().named("queue-list");
+    service.store.away.store(true, Ordering::SeqCst);
+    service.post_record(&record("r")).await.is_problem(503, "unavailable");
+    let unready = service.get("/readyz").await;
+    unready.is_problem(503, "unavailable");
+    assert_eq!(unready.json()["breakers"], json!({ "storage": "open", "queue-list": "closed" }));
+
+    service.store.away.store(false, Ordering::SeqCst);
+    let begun = std::time::Instant::now();
+    let half_open = loop {
+        let state = service.get("/readyz").await.json();
+        if state["breakers"]["storage"] == "half-open" {
+            break state;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{state}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(half_open["status"], "degraded", "the next write decides");
+    assert_eq!(service.post_record(&record("r")).await.status, 201);
+    assert_eq!(service.get("/readyz").await.json()["status"], "ready");
 }
 
 #[tokio::test]
@@ -55,7 +83,8 @@ async fn without_redis_the_service_is_degraded_but_ready() {
     let mut plan = Plan { probes: vec![redis.clone()], ..Plan::default() };
     plan.http.probe_timeout = Duration::from_millis(50);
     let service = plan.start().await;
-    let down = json!({ "status": "degraded", "dependencies": { "storage": "up", "redis": "down" } });
+    let dependencies = json!({ "storage": "up", "redis": "down" });
+    let down = json!({ "status": "degraded", "dependencies": dependencies, "breakers": { "storage": "closed" } });
     let answer = service.get("/readyz").await;
     assert_eq!((answer.status, answer.json()), (200, down.clone()));
     redis.up.store(true, Ordering::SeqCst);

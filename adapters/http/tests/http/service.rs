@@ -70,6 +70,7 @@ impl Plan {
             feed,
             format: MessageFormat::default(),
             dead_letters: self.dead_letters,
+            breakers: pipeline.breakers(),
             probes: self.probes,
             keys: self.keys,
         };
