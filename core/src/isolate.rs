@@ -1,11 +1,13 @@
 //! How one poisonous record is found in a batch that the store refuses, so that its neighbours are committed.
 //!
 //! A record is blamed only if the store refuses it alone, and refuses it alone again after another commit has stored
-//! something in between: what fails for all, such as a full disk, must not blame anyone.
+//! something in between: what fails for all, such as a full disk, must not blame anyone. "In between" is strict: that
+//! commit began after the first refusal was known, and was known to be done before the second try began. Otherwise an
+//! answer that comes late would count for a time that it says nothing of.
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::intake::SubmitError;
 use crate::outcome::Outcome;
@@ -13,26 +15,61 @@ use crate::plan::Arrival;
 use crate::ports::PortErrorKind;
 use crate::reject::Rejection;
 use crate::text::RecordId;
-use crate::writer::{Fate, Writer};
+use crate::writer::{Fate, GivenUp, Writer};
 
 /// How many suspects are remembered: far more than there are poisonous records at a time, and a bound on memory.
 const SUSPECTS_MAX: usize = 1_024;
 
-/// Records that were refused alone, with the number of commits there had been by then.
+/// One try to commit something.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Try {
+    number: u64,
+    /// The latest try that was known to have stored something when this one began; 0 for none.
+    stored_before: u64,
+}
+
+/// Records that were refused alone, and what the tries to commit have come to since.
 #[derive(Debug, Default)]
-pub(crate) struct Suspects(Mutex<HashMap<RecordId, u64>>);
+pub(crate) struct Suspects(Mutex<Tries>);
+
+#[derive(Debug, Default)]
+struct Tries {
+    begun: u64,
+    /// The latest that has stored something.
+    stored: u64,
+    /// Each suspect, with how many tries had begun when its refusal was known.
+    suspects: HashMap<RecordId, u64>,
+}
 
 impl Suspects {
+    fn tries(&self) -> MutexGuard<'_, Tries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that something is tried.
+    pub(crate) fn begin(&self) -> Try {
+        let mut tries = self.tries();
+        tries.begun += 1;
+        Try { number: tries.begun, stored_before: tries.stored }
+    }
+
+    /// Notes that a try has stored something.
+    pub(crate) fn stored(&self, done: Try) {
+        let mut tries = self.tries();
+        tries.stored = tries.stored.max(done.number);
+    }
+
     /// Notes that a record was refused alone; says whether it is to blame.
-    fn refused_alone(&self, id: &RecordId, commits: u64) -> bool {
-        let mut suspects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = suspects.get(id) {
-            return *before < commits;
+    fn refused_alone(&self, id: &RecordId, refused: Try) -> bool {
+        let mut tries = self.tries();
+        if let Some(before) = tries.suspects.get(id) {
+            return *before < refused.stored_before;
         }
-        if suspects.len() >= SUSPECTS_MAX {
-            suspects.clear();
+        if tries.suspects.len() >= SUSPECTS_MAX {
+            tries.suspects.clear();
         }
-        suspects.insert(id.clone(), commits);
+        let begun = tries.begun;
+        tries.suspects.insert(id.clone(), begun);
         false
     }
 }
@@ -89,19 +126,19 @@ impl Search<'_> {
                 }
                 Ok(())
             }
-            Err(kind) => {
+            Err(GivenUp { kind, last }) => {
                 // Corrupt data in the store is nobody's fault who sends a record.
                 if piece.len() == 1 && kind != PortErrorKind::Corrupt && kind != PortErrorKind::Unavailable {
-                    self.suspect(piece.start);
+                    self.suspect(piece.start, last);
                 }
                 Err(kind)
             }
         }
     }
 
-    fn suspect(&mut self, index: usize) {
+    fn suspect(&mut self, index: usize, refused: Try) {
         let id = &self.arrivals[index].record.record_id;
-        if self.writer.suspects.refused_alone(id, self.writer.commits()) {
+        if self.writer.suspects.refused_alone(id, refused) {
             let detail = "is refused by storage, which takes other records";
             self.fates[index] = Ok(Outcome::Rejected(Rejection::at(Some(id.clone()), "", detail)));
         }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::breaker::{Breaker, BreakerState, patience};
 use crate::intake::{Answer, Intake, SubmitError, Waiting};
-use crate::isolate::{Suspects, isolate};
+use crate::isolate::{Suspects, Try, isolate};
 use crate::outbox::Outbox;
 use crate::outcome::{Outcome, StoredRecord};
 use crate::pipeline::PipelineSettings;
@@ -41,6 +41,14 @@ enum Judgement {
 /// What became of one record: its outcome, or that it has none.
 pub(crate) type Fate = Result<Outcome, SubmitError>;
 
+/// A commit that was not done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GivenUp {
+    pub(crate) kind: PortErrorKind,
+    /// The last try.
+    pub(crate) last: Try,
+}
+
 impl Writer {
     /// Works until the intake is closed and empty.
     pub(crate) async fn run(self) {
@@ -60,15 +68,17 @@ impl Writer {
         let arrivals: Arc<[Arrival]> = arrivals.into();
         match self.commit_patiently(&arrivals).await {
             Ok(committed) => committed.outcomes.into_iter().map(Ok).collect(),
-            Err(PortErrorKind::Unavailable) => vec![Err(SubmitError::Unavailable); arrivals.len()],
-            Err(PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse) => {
-                isolate(self, &arrivals).await
-            }
+            Err(given_up) => match given_up.kind {
+                PortErrorKind::Unavailable => vec![Err(SubmitError::Unavailable); arrivals.len()],
+                PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
+                    isolate(self, &arrivals).await
+                }
+            },
         }
     }
 
     /// Tries until the store does it, refuses it, or patience ends.
-    pub(crate) async fn commit_patiently(&self, arrivals: &Arc<[Arrival]>) -> Result<Committed, PortErrorKind> {
+    pub(crate) async fn commit_patiently(&self, arrivals: &Arc<[Arrival]>) -> Result<Committed, GivenUp> {
         let mut batch = Batch {
             arrivals: Arc::clone(arrivals),
             rules: Arc::clone(&self.rules),
@@ -80,8 +90,12 @@ impl Writer {
         let deadline = self.clock.elapsed() + patience;
         let mut waits = self.settings.retry.waits(&*self.clock);
         loop {
+            let this = self.suspects.begin();
             let error = match self.try_commit(&batch).await {
                 Ok(committed) => {
+                    if committed.owed.is_some() {
+                        self.suspects.stored(this);
+                    }
                     self.breaker.succeeded();
                     self.note(&committed, &batch.settled);
                     return Ok(committed);
@@ -97,7 +111,7 @@ impl Writer {
                     if let Some(outbox) = &self.outbox {
                         outbox.put_published(std::mem::take(&mut batch.settled));
                     }
-                    return Err(error.kind());
+                    return Err(GivenUp { kind: error.kind(), last: this });
                 }
             }
         }
@@ -149,11 +163,6 @@ impl Writer {
             outbox.lease_first(&*self.repository, self.settings.lease).await?;
         }
         self.repository.commit(batch.clone()).await
-    }
-
-    /// Returns how many commits have stored something.
-    pub(crate) fn commits(&self) -> u64 {
-        *self.committed.borrow()
     }
 
     /// Hands what was committed to the relay, and tells those who follow.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::harness::{Instance, arrivals};
 use crate::intake::SubmitError;
+use crate::isolate::Suspects;
 use crate::outcome::Outcome;
 use crate::pipeline::PipelineSettings;
 use crate::ports::{Batch, PortErrorKind};
+use crate::text::RecordId;
 
 /// Refuses every batch that holds one of these records.
 fn poison(ids: &[usize], kind: PortErrorKind) -> impl Fn(&Batch) -> Option<PortErrorKind> + Send + Sync + 'static {
@@ -92,4 +94,19 @@ async fn corrupt_data_in_the_store_blames_nobody_and_holds_up_nobody_else() {
     assert_eq!(answers[0].as_ref().unwrap()[0].name(), "processed");
     assert_eq!(answers[1], Err(SubmitError::Unavailable));
     assert_eq!(answers[2].as_ref().unwrap()[0].name(), "processed");
+}
+
+#[test]
+fn only_what_was_stored_strictly_between_two_refusals_blames() {
+    let (suspects, id) = (Suspects::default(), RecordId::new("r").unwrap());
+    let under_way = suspects.begin();
+    assert!(!suspects.refused_alone(&id, suspects.begin()));
+    // Storage may have done it before it refused anything.
+    suspects.stored(under_way);
+    assert!(!suspects.refused_alone(&id, suspects.begin()));
+    // The refusal may be older than what was stored.
+    let (between, beside) = (suspects.begin(), suspects.begin());
+    suspects.stored(between);
+    assert!(!suspects.refused_alone(&id, beside));
+    assert!(suspects.refused_alone(&id, suspects.begin()));
 }
