@@ -1,26 +1,24 @@
 //! What the tests of the pipeline run in: a store and an emitter whose faults a test scripts, over paused time.
 
+mod gated;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tokio::time::Instant;
+
+pub(crate) use crate::harness::gated::{Call, Gate, Gated};
 
 use crate::memory::MemoryRepository;
 use crate::message::Message;
-use crate::outcome::StoredRecord;
 use crate::pipeline::{Pipeline, PipelineParts, PipelineSettings};
 use crate::plan::Arrival;
-use crate::ports::{
-    Batch, Clock, Committed, HistoryQuery, MessageEmitter, OwedBatch, OwedId, OwedStats, Owner, PortError,
-    PortErrorKind, RecordRepository, Whose,
-};
-use crate::query::{AuditPart, GroupQuery, Groups, PartStream, RecordQuery, SummaryQuery};
+use crate::ports::{Batch, Clock, MessageEmitter, Owner, PortError, PortErrorKind};
 use crate::rule::{Rule, RuleDraft, RuleSet};
-use crate::summary::Summary;
 use crate::testing::generate;
-use crate::text::{RecordId, Reference};
 use crate::time::Timestamp;
 
 /// Tokio's clock, which tests pause.
@@ -52,12 +50,16 @@ impl Clock for PausedClock {
 type CommitFault = dyn Fn(&Batch) -> Option<PortErrorKind> + Send + Sync;
 
 /// A store in memory, with faults and delays before it.
-pub(crate) struct FaultyRepository {
-    pub(crate) inner: MemoryRepository,
+pub(crate) type FaultyRepository = Gated<Script>;
+
+/// What a test wants of the calls of a store.
+pub(crate) struct Script {
     commit_fault: Mutex<Arc<CommitFault>>,
     pub(crate) commit_takes: Mutex<Duration>,
     /// How many further commits are done without an answer.
     pub(crate) answers_lost: AtomicUsize,
+    /// How many further claims of what others left are done without an answer.
+    pub(crate) claims_lost: AtomicUsize,
     /// While it is set nothing is answered, and nothing fails either.
     pub(crate) frozen: tokio::sync::watch::Sender<bool>,
     /// The sizes of the batches that were to be committed.
@@ -66,16 +68,19 @@ pub(crate) struct FaultyRepository {
 
 impl FaultyRepository {
     pub(crate) fn new(clock: Arc<PausedClock>) -> Arc<Self> {
-        Arc::new(Self {
-            inner: MemoryRepository::new(clock),
+        let gate = Script {
             commit_fault: Mutex::new(Arc::new(|_| None)),
             commit_takes: Mutex::default(),
             answers_lost: AtomicUsize::new(0),
+            claims_lost: AtomicUsize::new(0),
             frozen: tokio::sync::watch::Sender::new(false),
             batches: Mutex::default(),
-        })
+        };
+        Arc::new(Self { inner: Arc::new(MemoryRepository::new(clock)), gate })
     }
+}
 
+impl Script {
     async fn thaw(&self) {
         drop(self.frozen.subscribe().wait_for(|frozen| !frozen).await);
     }
@@ -83,89 +88,52 @@ impl FaultyRepository {
     pub(crate) fn fail_commits(&self, fault: impl Fn(&Batch) -> Option<PortErrorKind> + Send + Sync + 'static) {
         *self.commit_fault.lock().unwrap() = Arc::new(fault);
     }
+
+    fn fail_if_told(&self, batch: &Batch, what: &'static str) -> Result<(), PortError> {
+        let fault = Arc::clone(&self.commit_fault.lock().unwrap());
+        fault(batch).map_or(Ok(()), |kind| Err(PortError::new(kind, what, "scripted")))
+    }
 }
 
 #[async_trait]
-impl RecordRepository for FaultyRepository {
-    async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
-        let takes = *self.commit_takes.lock().unwrap();
-        tokio::time::sleep(takes).await;
-        self.thaw().await;
-        self.batches.lock().unwrap().push(batch.arrivals.len());
-        let fault = Arc::clone(&self.commit_fault.lock().unwrap());
-        match fault(&batch) {
-            Some(kind) => Err(PortError::new(kind, "committing a batch", "scripted")),
-            None => {
-                let committed = self.inner.commit(batch).await;
-                let lost = self.answers_lost.load(Ordering::SeqCst);
-                self.answers_lost.store(lost.saturating_sub(1), Ordering::SeqCst);
-                if lost > 0 { Err(PortError::new(PortErrorKind::Unavailable, "committing", "cut")) } else { committed }
+impl Gate for Script {
+    async fn pass<T: Send + 'static>(
+        &self,
+        call: Call,
+        work: BoxFuture<'static, Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        match call {
+            Call::Commit(batch) => {
+                let takes = *self.commit_takes.lock().unwrap();
+                tokio::time::sleep(takes).await;
+                self.thaw().await;
+                self.batches.lock().unwrap().push(batch.arrivals.len());
+                self.fail_if_told(&batch, "committing a batch")?;
+                lose_if_told(&self.answers_lost, work.await)
             }
+            Call::Ping => {
+                self.thaw().await;
+                self.fail_if_told(&no_records(), "asking the store")?;
+                work.await
+            }
+            Call::Write(what) => {
+                self.thaw().await;
+                let done = work.await;
+                if what == "claim abandoned" { lose_if_told(&self.claims_lost, done) } else { done }
+            }
+            Call::Read(_) => work.await,
         }
     }
+}
 
-    async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
-        self.inner.find(id).await
-    }
+/// Loses the answer of a call that was done, if more of them are to be lost.
+fn lose_if_told<T>(further: &AtomicUsize, done: Result<T, PortError>) -> Result<T, PortError> {
+    let lost = further.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |further| further.checked_sub(1)).is_ok();
+    if lost { Err(PortError::new(PortErrorKind::Unavailable, "hearing the answer", "cut")) } else { done }
+}
 
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
-        self.inner.records(query).await
-    }
-
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
-        self.inner.summaries(query).await
-    }
-
-    async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
-        self.inner.groups(query).await
-    }
-
-    async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
-        self.inner.history(query).await
-    }
-
-    async fn head(&self) -> Result<u64, PortError> {
-        self.inner.head().await
-    }
-
-    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
-        self.thaw().await;
-        self.inner.renew(owner, lease).await
-    }
-
-    async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
-        self.thaw().await;
-        self.inner.claim(owner, whose, batches_max).await
-    }
-
-    async fn settle(&self, owner: &Owner, published: &[OwedId]) -> Result<(), PortError> {
-        self.thaw().await;
-        self.inner.settle(owner, published).await
-    }
-
-    async fn owed(&self) -> Result<OwedStats, PortError> {
-        self.inner.owed().await
-    }
-
-    async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
-        self.inner.audit().await
-    }
-
-    async fn ping(&self) -> Result<(), PortError> {
-        self.thaw().await;
-        let fault = Arc::clone(&self.commit_fault.lock().unwrap());
-        let empty = Batch {
-            arrivals: Arc::new([]),
-            rules: Arc::default(),
-            now: Timestamp::MIN,
-            owner: None,
-            settled: Vec::new(),
-        };
-        match fault(&empty) {
-            Some(kind) => Err(PortError::new(kind, "asking the store", "scripted")),
-            None => Ok(()),
-        }
-    }
+fn no_records() -> Batch {
+    Batch { arrivals: Arc::new([]), rules: Arc::default(), now: Timestamp::MIN, owner: None, settled: Vec::new() }
 }
 
 /// An emitter that keeps the ids of what it published, fails while it is told to, and takes its time.

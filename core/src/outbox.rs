@@ -61,6 +61,11 @@ impl OutboxState {
         *self.behind()
     }
 
+    /// Notes that the store may hold batches of ours that nobody was told of.
+    pub(crate) fn doubt(&self) {
+        self.doubts.store(LOOKS_IN_DOUBT, Ordering::Release);
+    }
+
     /// Says whether the store may hold batches of ours that nobody was told of: for some looks after a commit in doubt.
     pub(crate) fn take_doubt(&self) -> bool {
         let fewer = |doubts: u32| doubts.checked_sub(1);
@@ -118,7 +123,7 @@ impl Outbox {
     /// Notes that a commit may have been done, though nobody was told so: then its messages are owed, and only the store
     /// knows of them.
     pub(crate) fn doubt(&self) {
-        self.state.doubts.store(LOOKS_IN_DOUBT, Ordering::Release);
+        self.state.doubt();
     }
 
     /// Hands a committed batch to the relay, unless that is behind: then it will find the batch in the store.

@@ -209,6 +209,8 @@ impl Relay {
             Ok(batches) => batches,
             Err(error) => {
                 note(&self.storage, &Err(error), "looking for messages that were left behind failed");
+                // It may have been done all the same: then they are this instance's own now.
+                self.state.doubt();
                 return false;
             }
         };

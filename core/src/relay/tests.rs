@@ -212,3 +212,13 @@ async fn while_publishing_is_open_it_is_asked_and_not_tried_and_a_stop_does_not_
     assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
     assert_eq!(owed(&repository).await, 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_claim_without_an_answer_took_over_is_published_by_its_new_owner() {
+    let repository = FaultyRepository::new(PausedClock::start());
+    leave_behind(&repository, "import", None).await;
+    repository.claims_lost.store(1, Ordering::SeqCst);
+    let instance = Instance::on(repository, "alive", PipelineSettings::default());
+    until_settled(&instance.repository).await;
+    assert_eq!(instance.published().len(), 10);
+}
