@@ -53,6 +53,8 @@ mod feed;
 mod audit;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod simulation;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
