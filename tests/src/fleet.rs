@@ -114,30 +114,9 @@ impl Fleet {
     }
 
     /// Says what is still in the queues: nothing, or which part holds how much.
-    ///
-    /// # Panics
-    /// Redis does not answer.
     #[must_use]
-    #[track_caller]
     pub fn backlog(&self) -> Option<String> {
-        let mut left = Vec::new();
-        for (what, command) in [
-            ("list", &["LLEN", LIST][..]),
-            ("stream", &["XLEN", STREAM]),
-            ("processing", &["KEYS", "tallyhouse:processing:*"]),
-            ("groups", &["XINFO", "GROUPS", STREAM]),
-        ] {
-            let answer = self.redis.cli(command).unwrap_or_else(|error| error.to_string());
-            let lines: Vec<&str> = answer.lines().collect();
-            let is_empty = match what {
-                "groups" => lines.windows(2).any(|pair| pair == ["pending", "0"]) || answer.contains("no such key"),
-                _ => answer.is_empty() || answer == "0",
-            };
-            if !is_empty {
-                left.push(format!("{what}: {answer}"));
-            }
-        }
-        (!left.is_empty()).then(|| left.join("; "))
+        backlog(&self.redis)
     }
 
     /// Waits until the queues hold nothing: no list, no processing list, no stream entry, none pending.
@@ -174,6 +153,29 @@ impl Fleet {
     pub fn dead_letters(&self) -> usize {
         self.cli(&["XLEN", "tallyhouse:dead-letters"]).parse().expect("a number")
     }
+}
+
+/// Says what is still in the queues of a Redis: nothing, or which part holds how much.
+#[must_use]
+pub fn backlog(redis: &RedisServer) -> Option<String> {
+    let mut left = Vec::new();
+    for (what, command) in [
+        ("list", &["LLEN", LIST][..]),
+        ("stream", &["XLEN", STREAM]),
+        ("processing", &["KEYS", "tallyhouse:processing:*"]),
+        ("groups", &["XINFO", "GROUPS", STREAM]),
+    ] {
+        let answer = redis.cli(command).unwrap_or_else(|error| error.to_string());
+        let lines: Vec<&str> = answer.lines().collect();
+        let is_empty = match what {
+            "groups" => lines.windows(2).any(|pair| pair == ["pending", "0"]) || answer.contains("no such key"),
+            _ => answer.is_empty() || answer == "0",
+        };
+        if !is_empty {
+            left.push(format!("{what}: {answer}"));
+        }
+    }
+    (!left.is_empty()).then(|| left.join("; "))
 }
 
 /// Sends records as NDJSON, chunk by chunk in turn to each of the clients. A chunk whose connection breaks, as when an

@@ -22,6 +22,9 @@ pub mod redis_server;
 pub mod subscriber;
 pub mod fleet;
 pub mod month;
+pub mod proxy;
+pub mod chaos;
+pub mod drills;
 
 /// The examples of the page on embedding, compiled and run.
 #[cfg(doctest)]

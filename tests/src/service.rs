@@ -143,6 +143,18 @@ impl Service {
         }
     }
 
+    /// Tries once to start the service, as a supervisor does that comes again later.
+    ///
+    /// # Errors
+    /// It ends at once, or does not listen in time; says what it logged.
+    ///
+    /// # Panics
+    /// It runs already.
+    pub fn try_restart(&mut self) -> Result<(), String> {
+        assert!(self.process.is_none(), "the service runs already");
+        self.try_start()
+    }
+
     fn try_start(&mut self) -> Result<(), String> {
         let mut command: Command = self.folder.command();
         command.env("TALLYHOUSE_LISTEN", format!("127.0.0.1:{}", self.port));

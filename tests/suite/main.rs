@@ -58,3 +58,7 @@ mod production_messages;
 mod production_subscribers;
 #[cfg(test)]
 mod production_outages;
+#[cfg(test)]
+mod chaos;
+#[cfg(test)]
+mod drills;

@@ -1,0 +1,179 @@
+//! The driver: injects faults one or a few at a time, heals them, and measures how long everything takes to be well.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::chaos::fault::{Fault, Kind};
+use crate::chaos::ledger::{Ledger, lock};
+use crate::chaos::listener::Listeners;
+use crate::chaos::recovery::{Recovery, recover};
+use crate::chaos::world::World;
+use crate::chaos::{Length, Settings};
+use crate::seed::Seed;
+
+/// How often the driver looks at the clock.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How long lies between two strokes of a storm.
+const STORM_INTERVAL: Duration = Duration::from_millis(300);
+
+/// What happened.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    /// Faults by their kinds.
+    pub(crate) faults: BTreeMap<Kind, u32>,
+    /// How often several faults overlapped.
+    pub(crate) overlaps: u32,
+    /// The longest recovery, and the faults before it.
+    pub(crate) longest: Option<(Recovery, String)>,
+    /// How long each recovery took.
+    pub(crate) recoveries: Vec<Duration>,
+    /// Memory in KiB and open files of the instance that was never ended, each time that all was well.
+    pub(crate) upkeep: Vec<(u64, usize)>,
+}
+
+/// The driver of a run.
+pub(crate) struct Driver<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) world: &'a mut World,
+    pub(crate) ledger: &'a Arc<Ledger>,
+    pub(crate) listeners: &'a Listeners,
+    pub(crate) seed: Seed,
+    pub(crate) begun: Instant,
+    /// Kinds that are still to come before all come again.
+    pub(crate) deck: Vec<Kind>,
+    /// How often all kinds were dealt.
+    pub(crate) dealt: u32,
+    pub(crate) story: Story,
+}
+
+impl Driver<'_> {
+    /// Drives until the end of the run.
+    ///
+    /// # Errors
+    /// A server can't be disturbed or healed.
+    pub(crate) fn drive(mut self) -> Result<Story> {
+        self.rest();
+        while self.goes_on() {
+            let faults = self.draw();
+            self.episode(&faults)?;
+            self.world.await_instances();
+            let Some(recovery) = recover(self.world, self.ledger, self.listeners) else {
+                self.ledger.find(format!("nothing is well again after {}", names(&faults)));
+                return Ok(self.story);
+            };
+            self.note(&recovery, &faults);
+            self.rest();
+        }
+        Ok(self.story)
+    }
+
+    fn goes_on(&self) -> bool {
+        match self.settings.length {
+            Length::For(time) => self.begun.elapsed() < time,
+            Length::Rounds(rounds) => self.dealt < rounds || !self.deck.is_empty(),
+        }
+    }
+
+    /// Draws the faults of one episode: no two of them disturb the same thing.
+    fn draw(&mut self) -> Vec<Fault> {
+        let wanted = [1, 1, 2, 2, 2, 3][self.seed.below(6)];
+        let mut faults: Vec<Fault> = Vec::new();
+        for _ in 0..wanted {
+            let Some(kind) = self.deal(faults.is_empty()) else { break };
+            let fault = Fault::draw(kind, self.settings.instances, self.settings.brevity, &mut self.seed);
+            if faults.iter().any(|other| other.things.iter().any(|thing| fault.things.contains(thing))) {
+                self.deck.insert(0, kind);
+            } else {
+                faults.push(fault);
+            }
+        }
+        faults
+    }
+
+    fn deal(&mut self, needed: bool) -> Option<Kind> {
+        if self.deck.is_empty() && needed {
+            self.deck = Kind::ALL.to_vec();
+            for place in (1..self.deck.len()).rev() {
+                let other = self.seed.below(place + 1);
+                self.deck.swap(place, other);
+            }
+            self.dealt += 1;
+        }
+        self.deck.pop()
+    }
+
+    /// Lets faults begin one after the other, and end each in its time.
+    fn episode(&mut self, faults: &[Fault]) -> Result<()> {
+        let begun = Instant::now();
+        let mut start = Duration::ZERO;
+        let mut waiting: VecDeque<(Duration, &Fault)> = VecDeque::new();
+        for fault in faults {
+            waiting.push_back((start, fault));
+            let later = u64::try_from(self.seed.below(2_000)).unwrap_or_default();
+            start += Duration::from_millis(later) / self.settings.brevity;
+        }
+        let mut lasting: Vec<(Instant, Instant, &Fault)> = Vec::new();
+        self.story.overlaps += u32::from(faults.len() > 1);
+        while !waiting.is_empty() || !lasting.is_empty() {
+            if let Some((_, fault)) = waiting.pop_front_if(|(start, _)| begun.elapsed() >= *start) {
+                self.say(&format!("begins: {fault}"));
+                *self.story.faults.entry(fault.kind).or_default() += 1;
+                fault.inject(self.world)?;
+                lasting.push((Instant::now() + fault.lasts, Instant::now() + STORM_INTERVAL, fault));
+            }
+            let now = Instant::now();
+            for (_, next, fault) in lasting.iter_mut().filter(|(_, next, fault)| fault.kind.is_storm() && now >= *next)
+            {
+                fault.again(self.world)?;
+                *next += STORM_INTERVAL;
+            }
+            for (_, _, fault) in lasting.extract_if(.., |(end, _, _)| now >= *end) {
+                self.say(&format!("ends:   {fault}"));
+                fault.heal(self.world)?;
+            }
+            sleep(TICK);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, recovery: &Recovery, faults: &[Fault]) {
+        let after = names(faults);
+        self.say(&format!("well after {:.2} s ({} last)", recovery.took.as_secs_f64(), recovery.last));
+        if recovery.took > self.settings.recovery_max {
+            self.ledger.find(format!("it took {:?} until {} was well after {after}", recovery.took, recovery.last));
+        }
+        self.story.recoveries.push(recovery.took);
+        if self.story.longest.as_ref().is_none_or(|(longest, _)| longest.took < recovery.took) {
+            self.story.longest = Some((*recovery, after));
+        }
+        self.story.upkeep.extend(self.upkeep());
+    }
+
+    /// Lets the world run undisturbed for a moment.
+    fn rest(&mut self) {
+        let ms = u64::try_from(200 + self.seed.below(1_500)).unwrap_or_default();
+        sleep(Duration::from_millis(ms) / self.settings.brevity);
+    }
+
+    /// Returns the memory in KiB and the open files of the last instance.
+    fn upkeep(&self) -> Option<(u64, usize)> {
+        let pid = lock(&self.world.instances.last()?.service).pid();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib = resident.split_whitespace().next()?.parse().ok()?;
+        Some((kib, std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count()))
+    }
+
+    fn say(&self, what: &str) {
+        println!("{:8.1} s  {what}", self.begun.elapsed().as_secs_f64());
+    }
+}
+
+fn names(faults: &[Fault]) -> String {
+    faults.iter().map(Fault::to_string).collect::<Vec<_>>().join(" + ")
+}

@@ -1,0 +1,78 @@
+//! Producers: each sends at a steady rate by one door, and repeats whatever was not answered until it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::chaos::content::Item;
+use crate::chaos::ledger::Ledger;
+use crate::chaos::{http_door::HttpDoor, queue_door::QueueDoor};
+use crate::seed::Seed;
+
+/// A way in.
+pub(crate) trait Door {
+    /// Sends items, notes in the ledger what was answered, and returns those that were not.
+    fn send(&mut self, items: Vec<Item>) -> Vec<Item>;
+}
+
+/// The ways in, with the share of the whole rate and how many items go at once.
+const DOORS: [(&str, u32, u32); 7] = [
+    ("single", 10, 1),
+    ("single", 10, 1),
+    ("single", 10, 1),
+    ("json", 20, 20),
+    ("ndjson", 20, 20),
+    ("list", 15, 10),
+    ("stream", 15, 10),
+];
+
+/// What all producers share.
+#[derive(Debug, Clone)]
+pub(crate) struct Yard {
+    pub(crate) ledger: Arc<Ledger>,
+    /// The URLs of the instances.
+    pub(crate) instances: Vec<String>,
+    /// The URL of Redis.
+    pub(crate) redis: String,
+    /// Nothing new is sent any more.
+    pub(crate) ending: Arc<AtomicBool>,
+}
+
+/// Starts all producers, with this many items a second altogether. Each ends when all that it has sent is answered.
+pub(crate) fn start(yard: &Yard, rate: u32, seed: &mut Seed) -> Vec<(&'static str, std::thread::JoinHandle<()>)> {
+    let start = |(turn, (name, share, at_once)): (usize, (&'static str, u32, u32))| {
+        let (yard, seed) = (yard.clone(), Seed::again(seed.bits()));
+        let interval = Duration::from_secs(1) * at_once * 100 / (share * rate).max(1);
+        let work = move || {
+            let mut door: Box<dyn Door> = match name {
+                "list" | "stream" => Box::new(QueueDoor::new(&yard, name)),
+                _ => Box::new(HttpDoor::new(&yard, name, turn)),
+            };
+            produce(&mut *door, &yard, interval, at_once as usize, seed);
+        };
+        (name, std::thread::spawn(work))
+    };
+    DOORS.into_iter().enumerate().map(start).collect()
+}
+
+fn produce(door: &mut dyn Door, yard: &Yard, interval: Duration, at_once: usize, mut seed: Seed) {
+    let mut items: Vec<Item> = Vec::new();
+    let mut next = Instant::now();
+    loop {
+        if !yard.ending.load(Ordering::Relaxed) {
+            while items.len() < at_once {
+                items.push(yard.ledger.draw(&mut seed));
+            }
+        } else if items.is_empty() {
+            return;
+        }
+        items = door.send(items);
+        if !items.is_empty() {
+            yard.ledger.unanswered.fetch_add(1, Ordering::Relaxed);
+        }
+        // What was missed while the door was shut is not made up for.
+        next = (next + interval).max(Instant::now());
+        sleep(next.saturating_duration_since(Instant::now()).max(interval / 10));
+    }
+}

@@ -1,0 +1,31 @@
+//! The short form of the chaos suite; the long form is `tests/chaos/main.rs`.
+
+use std::time::Duration;
+
+use tallyhouse_tests::chaos::{Kind, Length, Settings, run};
+use tallyhouse_tests::folder::binary;
+use tallyhouse_tests::seed::Seed;
+
+/// How often each kind of fault comes.
+const ROUNDS: u32 = 2;
+
+#[test]
+fn whatever_fails_nothing_acknowledged_is_lost_or_counted_twice_and_all_heals_by_itself() {
+    let seed = Seed::draw().bits() >> 32;
+    let settings = Settings {
+        seed,
+        length: Length::Rounds(ROUNDS),
+        instances: 3,
+        rate: 200,
+        brevity: 4,
+        recovery_max: Duration::from_secs(30),
+        logs: binary().with_file_name("chaos-short"),
+    };
+    let report = run(&settings).unwrap_or_else(|error| panic!("{error:?}; see {}", settings.logs.display()));
+    println!("{report}");
+    for kind in Kind::ALL {
+        assert!(report.faults_of(kind) >= ROUNDS, "too few: {kind:?}");
+    }
+    assert!(report.acknowledged() > 1_000, "next to nothing was sent");
+    assert!(report.is_good(), "{:#?}; see {}", report.findings(), settings.logs.display());
+}
