@@ -1,0 +1,56 @@
+//! Takes something away from a running service, or sets intruders on it, and prints what its users saw.
+//!
+//! ```sh
+//! cargo build --release -p tallyhouse && cargo run --release -p tallyhouse-tests --bin drills
+//! cargo run --release -p tallyhouse-tests --bin drills -- postgres 60
+//! ```
+//!
+//! The drills are `postgres`, `redis` and `intruders`; without a name, all of them, one after the other. The number is how
+//! many seconds it lasts, 60 where none is given. A promise that is not kept ends the program with an error.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tallyhouse_tests::drills::{Intruders, intruders, redis_away, storage_away};
+use tallyhouse_tests::service::Service;
+
+/// How long the load runs before and after.
+const SETTLED: Duration = Duration::from_secs(15);
+
+/// How soon after the return of storage the whole load is to be taken again.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+
+/// The body of the intruders: 10 GB.
+const BODY_BYTES: u64 = 10_000_000_000;
+
+/// How much intruders may add to the memory of the service, in MiB.
+const GROWTH_MIB_MAX: u64 = 64;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let drill = arguments.next();
+    let seconds = arguments.next().map_or(Ok(60), |text| text.parse()).context("the second argument is in seconds")?;
+    let lasts = Duration::from_secs(seconds);
+    let mut known = false;
+    for name in ["postgres", "redis", "intruders"] {
+        if drill.as_ref().is_some_and(|drill| drill != name) {
+            continue;
+        }
+        known = true;
+        println!("{name}");
+        println!("{}", run(name, lasts));
+    }
+    ensure!(known, "there is no drill {drill:?}: choose postgres, redis or intruders");
+    Ok(())
+}
+
+fn run(name: &str, lasts: Duration) -> String {
+    match name {
+        "postgres" => storage_away(SETTLED, lasts, BACK_WITHIN),
+        "redis" => redis_away(SETTLED, lasts),
+        _ => {
+            let attack = Intruders { slow: 500, body_bytes: BODY_BYTES, measured: lasts };
+            intruders(&Service::start(), attack, GROWTH_MIB_MAX)
+        }
+    }
+}

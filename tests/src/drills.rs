@@ -1,0 +1,16 @@
+//! Drills: one thing goes wrong under a steady load, and what the senders see of it is written down.
+//!
+//! Each drill starts servers and instances of its own, returns what it saw as a text, and panics where a promise is not
+//! kept. The suite runs them for a few seconds; the program `drills` for as long as an operator likes.
+
+mod load;
+mod watch;
+mod storage_away;
+mod redis_away;
+mod intruders;
+
+pub use intruders::{Intruders, intruders};
+pub use load::{Load, Tally};
+pub use redis_away::redis_away;
+pub use storage_away::storage_away;
+pub use watch::Memory;
