@@ -34,6 +34,7 @@ pub(crate) async fn read(
         records,
     };
     let media = media::accepted(headers);
+    let slot = app.aggregates.take().await?;
     let groups = app.http.repository.groups(query).await?;
 
     let content_type = match media {
@@ -43,6 +44,7 @@ pub(crate) async fn read(
     let parts = groups.parts;
     let mut response =
         stream::answer(content_type, app.settings.stall_timeout, context.request_id(), move |outlet| async move {
+            let _slot = slot;
             let writer = Writer { outlet, media, records, json: Vec::new(), group: None, groups: 0, total: 0 };
             writer.write(parts).await
         });

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tallyhouse_core::ports::{DeadLetters, RecordRepository};
 use tallyhouse_core::{Breakers, Door, Feed, MessageFormat};
@@ -12,6 +13,10 @@ use crate::health::HealthProbe;
 use crate::key_ring::KeyRing;
 use crate::limits::Limits;
 use crate::settings::HttpSettings;
+use crate::slots::Slots;
+
+/// How long an aggregate waits for room: most are done sooner.
+const AGGREGATE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The parts of the service that are reached by HTTP.
 #[derive(Clone)]
@@ -46,6 +51,10 @@ pub(crate) struct App {
     pub(crate) settings: HttpSettings,
     /// Room for the bodies of JSON batches, in KiB.
     pub(crate) batch_room: Arc<Semaphore>,
+    /// Room for aggregates, each of which holds a snapshot of the database.
+    pub(crate) aggregates: Slots,
+    /// Room for event streams.
+    pub(crate) event_streams: Slots,
     /// What callers have left, where there is a limit.
     pub(crate) limits: Option<Arc<Limits>>,
     /// Cancelled when the service is stopping.
@@ -57,6 +66,9 @@ impl App {
         let room = settings.batch_buffer_bytes_max.max(settings.batch_bytes_max).div_ceil(1024);
         let batch_room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
         let limits = settings.rate_limit.map(|limit| Arc::new(Limits::new(limit)));
-        Self { http, settings, batch_room, limits, stop }
+        let aggregates = Slots::new(settings.aggregates_max, AGGREGATE_PATIENCE, "aggregates");
+        // Nobody knows when one will end.
+        let event_streams = Slots::new(settings.event_streams_max, Duration::ZERO, "event streams");
+        Self { http, settings, batch_room, aggregates, event_streams, limits, stop }
     }
 }

@@ -51,6 +51,7 @@ mod problem;
 mod seldom;
 mod result;
 mod stream;
+mod slots;
 // What the routes do.
 mod records;
 mod chunk;

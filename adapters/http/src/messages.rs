@@ -53,6 +53,7 @@ pub(crate) async fn follow(
         Some(last) => Some(last),
         None => parameters.parsed("after", str::parse::<Position>)?,
     };
+    let slot = app.event_streams.take().await?;
     let messages = app.http.feed.follow(topic, after).await?;
     let events = Events {
         format: app.http.format.clone(),
@@ -61,7 +62,10 @@ pub(crate) async fn follow(
         stopping: app.stop.clone(),
     };
     let patience = app.settings.stall_timeout;
-    Ok(stream::answer("text/event-stream", patience, context.request_id(), move |outlet| events.send(messages, outlet)))
+    Ok(stream::answer("text/event-stream", patience, context.request_id(), move |outlet| async move {
+        let _slot = slot;
+        events.send(messages, outlet).await
+    }))
 }
 
 /// Reads where a client that was cut off left off; an empty id is none (HTML Standard, section 9.2).

@@ -42,6 +42,11 @@ pub struct HttpSettings {
     /// How many bytes of JSON batches are held at once, over all connections; further batches wait. Default 128 MiB, and
     /// never below `batch_bytes_max`.
     pub batch_buffer_bytes_max: usize,
+    /// How many aggregates are answered at once; further ones wait a second for room and are then refused with
+    /// `overloaded`. No more than the store can stream at once. Default 4.
+    pub aggregates_max: usize,
+    /// How many event streams are open at once; further ones are refused with `overloaded`. Default 256.
+    pub event_streams_max: usize,
     /// How much each caller may send and ask. Default: as much as it likes.
     pub rate_limit: Option<RateLimit>,
 }
@@ -75,6 +80,8 @@ impl Default for HttpSettings {
             batch_bytes_max: 16 * 1024 * 1024,
             batch_records_max: 10_000,
             batch_buffer_bytes_max: 128 * 1024 * 1024,
+            aggregates_max: 4,
+            event_streams_max: 256,
             rate_limit: None,
         }
     }

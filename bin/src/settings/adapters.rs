@@ -73,6 +73,8 @@ pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
         batch_bytes_max: resolved.count("http.batch_bytes_max"),
         batch_records_max: resolved.count("http.batch_records_max"),
         batch_buffer_bytes_max: resolved.count("http.batch_buffer_bytes_max"),
+        aggregates_max: resolved.count("http.aggregates_max"),
+        event_streams_max: resolved.count("http.event_streams_max"),
         rate_limit: rate_limit(resolved)?,
     })
 }

@@ -208,6 +208,13 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "134217728",
         "Bytes of JSON batches that are held at once over all connections; further batches wait.",
     ),
+    setting(
+        "http.aggregates_max",
+        Kind::Number(1, 256),
+        "4",
+        "Aggregates that are answered at once; more wait for a second. No more than postgres.streams or sqlite.streams.",
+    ),
+    setting("http.event_streams_max", Kind::Number(1, 1_000_000), "256", "Event streams that are open at once."),
     optional("auth.keys_file", Kind::Text, "File with the API keys; none: whoever can connect may call everything."),
     setting("auth.anonymous", Kind::Flag, "false", "Whether to listen beyond loopback without keys."),
     optional(

@@ -16,6 +16,7 @@ mod http2;
 mod keys;
 mod messages;
 mod ndjson;
+mod overload;
 mod problems;
 mod queries;
 mod rate_limits;
