@@ -35,6 +35,8 @@ mod kills;
 #[cfg(test)]
 mod stops;
 #[cfg(test)]
+mod rolling;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod away;

@@ -49,6 +49,8 @@ pub(crate) struct Shared<R> {
     pub(crate) settings: HttpSettings,
     pub(crate) ids: Arc<RequestIds>,
     builder: auto::Builder<TokioExecutor>,
+    /// Cancelled when a stop was asked for: who is answered is told to come back by another connection.
+    pub(crate) stop: CancellationToken,
     /// Cancelled when connections are to close as soon as their requests are answered.
     pub(crate) drain: CancellationToken,
     /// Cancelled when they are to close at once.
@@ -56,7 +58,7 @@ pub(crate) struct Shared<R> {
 }
 
 impl<R> Shared<R> {
-    pub(crate) fn new(routes: R, settings: HttpSettings) -> Self {
+    pub(crate) fn new(routes: R, settings: HttpSettings, stop: CancellationToken) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -75,7 +77,7 @@ impl<R> Shared<R> {
             .keep_alive_interval(HTTP2_PING_INTERVAL)
             .keep_alive_timeout(HTTP2_PING_INTERVAL);
         let (drain, cut) = (CancellationToken::new(), CancellationToken::new());
-        Self { routes, settings, ids: Arc::new(RequestIds::new()), builder, drain, cut }
+        Self { routes, settings, ids: Arc::new(RequestIds::new()), builder, stop, drain, cut }
     }
 
     /// How often a connection is looked at: no limit is overrun by more than a quarter of the shortest.
@@ -94,7 +96,13 @@ where
 {
     let activity = Arc::new(Activity::new());
     let draining = shared.drain.child_token();
-    let connection = ConnectionContext { peer, secure, activity: Arc::clone(&activity), draining: draining.clone() };
+    let connection = ConnectionContext {
+        peer,
+        secure,
+        activity: Arc::clone(&activity),
+        stopping: shared.stop.clone(),
+        draining: draining.clone(),
+    };
     let connection = Arc::new(connection);
     let front = Front { routes: shared.routes.clone(), ids: Arc::clone(&shared.ids), connection };
     let unreadable = Unreadable::new(Arc::clone(&shared.ids), secure);

@@ -92,6 +92,8 @@ pub(crate) struct ConnectionContext {
     /// Whether it is behind TLS.
     pub(crate) secure: bool,
     pub(crate) activity: Arc<Activity>,
+    /// Cancelled when a stop was asked for.
+    pub(crate) stopping: CancellationToken,
     /// Cancelled when the connection is to be closed: answers without an end of their own end then.
     pub(crate) draining: CancellationToken,
 }
@@ -147,7 +149,7 @@ where
             let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
             tracing::debug!(request_id = ?request_id, peer = %self.connection.peer, %method, path, status, ms, "answered");
         }
-        dress(&mut response, request_id, version, self.connection.secure);
+        dress(&mut response, request_id, version, &self.connection);
         Ok(response.map(|body| Sent { body, _under_way: under_way }))
     }
 }
@@ -161,12 +163,15 @@ fn is_head_too_large<B>(request: &Request<B>) -> bool {
 }
 
 /// Sets the headers of every answer.
-fn dress(response: &mut warp::reply::Response, request_id: HeaderValue, version: Version, secure: bool) {
-    // What is left of a body that came too slowly is not waited for.
-    let closes = response.status() == StatusCode::REQUEST_TIMEOUT && version < Version::HTTP_2;
+fn dress(response: &mut warp::reply::Response, request_id: HeaderValue, version: Version, on: &ConnectionContext) {
+    // What is left of a body that came too slowly is not waited for. And a client that keeps its connection is told when
+    // the service is going to stop, so that it does not send a request just as the connection is closed. HTTP/2 has its own
+    // word for that (GOAWAY), which loses none.
+    let leaves = response.status() == StatusCode::REQUEST_TIMEOUT || on.stopping.is_cancelled();
+    let closes = leaves && version < Version::HTTP_2;
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
-    headers::dress(headers, secure);
+    headers::dress(headers, on.secure);
     if closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -72,7 +72,7 @@ impl HttpServer {
         let _keys_followed = app.keys.clone().map(|keys| AbortOnDropHandle::new(tokio::spawn(keys.follow())));
         let _tls_followed = self.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
         let app = Arc::new(App::new(app, self.settings, stop.clone()));
-        let shared = Arc::new(Shared::new(routes::service(app), self.settings));
+        let shared = Arc::new(Shared::new(routes::service(app), self.settings, stop.clone()));
         let _cut = shared.cut.clone().drop_guard();
         let connections = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(self.settings.connections_max));
