@@ -11,6 +11,7 @@ use tallyhouse_core::{
     AuditPart, GroupQuery, Groups, PartStream, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery,
 };
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::error::Fault;
 use crate::pool::Pools;
@@ -58,8 +59,15 @@ impl PostgresRepository {
         work: fn(&PostgresSettings) -> Result<T, Fault>,
     ) -> Result<T, PortError> {
         let settings = Arc::clone(&self.settings);
-        let task = spawn_blocking(move || work(&settings)).await;
-        task.unwrap_or_else(|panicked| Err(Fault::Misuse(panicked.to_string()))).map_err(|fault| fault.port(what))
+        let task = spawn_blocking(move || work(&settings));
+        // Neither a server that is frozen nor one instance that never ends its migrations holds all others up for ever. The
+        // thread that waits ends with the program, which does not start.
+        let result = match timeout(self.settings.migrate_timeout, task).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panicked)) => Err(Fault::Misuse(panicked.to_string())),
+            Err(_elapsed) => Err(Fault::Silent),
+        };
+        result.map_err(|fault| fault.port(what))
     }
 }
 

@@ -28,6 +28,9 @@ pub struct PostgresSettings {
     pub read_timeout: Duration,
     /// Longest run of one fetch of a streamed answer: 10 min.
     pub stream_timeout: Duration,
+    /// Longest wait for the migrations at the start, or for another instance that runs them, and for the look at the schema
+    /// of those who run none: 10 min.
+    pub migrate_timeout: Duration,
     /// How long sent data may stay unacknowledged before the connection counts as dead: 10 s. Linux only.
     pub tcp_user_timeout: Duration,
     /// After which silence the other side is asked whether it is still there: 10 s.
@@ -47,6 +50,7 @@ impl Default for PostgresSettings {
             lock_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(30),
             stream_timeout: Duration::from_secs(600),
+            migrate_timeout: Duration::from_secs(600),
             tcp_user_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(10),
         }
@@ -66,6 +70,7 @@ impl fmt::Debug for PostgresSettings {
             .field("lock_timeout", &self.lock_timeout)
             .field("read_timeout", &self.read_timeout)
             .field("stream_timeout", &self.stream_timeout)
+            .field("migrate_timeout", &self.migrate_timeout)
             .field("tcp_user_timeout", &self.tcp_user_timeout)
             .field("keepalive", &self.keepalive)
             .finish_non_exhaustive()

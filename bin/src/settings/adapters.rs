@@ -34,6 +34,7 @@ pub(super) fn postgres(resolved: &Resolved) -> PostgresSettings {
         lock_timeout: resolved.millis("postgres.lock_timeout_ms"),
         read_timeout: resolved.millis("postgres.read_timeout_ms"),
         stream_timeout: resolved.millis("postgres.stream_timeout_ms"),
+        migrate_timeout: resolved.millis("postgres.migrate_timeout_ms"),
         tcp_user_timeout: resolved.millis("postgres.tcp_user_timeout_ms"),
         keepalive: resolved.millis("postgres.keepalive_ms"),
     }

@@ -98,6 +98,12 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "Longest run of one fetch of a streamed answer.",
     ),
     setting(
+        "postgres.migrate_timeout_ms",
+        Kind::Number(1, DAY_MS),
+        "600000",
+        "Longest wait at the start for migrations, another instance's included.",
+    ),
+    setting(
         "postgres.tcp_user_timeout_ms",
         Kind::Number(1, DAY_MS),
         "10000",

@@ -1,9 +1,13 @@
 //! The schema: made once, by whoever comes first, and checked by everybody.
 
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection as _;
 use tallyhouse_core::ports::{PortErrorKind, RecordRepository};
+use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_tests::postgres::PostgresServer;
 
-use crate::support::{commit, record, repository};
+use crate::support::{commit, connect, record, repository, settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_instances_may_migrate_at_once() {
@@ -25,6 +29,22 @@ async fn several_instances_may_migrate_at_once() {
     let repository = repository(&url);
     repository.check_schema().await.unwrap();
     commit(&repository, [record("r", "d", "")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_instance_that_never_ends_its_migrations_is_not_waited_for_for_ever() {
+    let url = PostgresServer::shared().database().unwrap();
+    let migrate_timeout = Duration::from_millis(500);
+    let repository = PostgresRepository::new(PostgresSettings { migrate_timeout, ..settings(&url) });
+    let mut other = connect(&url);
+    // The lock around migrations: "tally".
+    other.batch_execute("SELECT pg_advisory_lock(499850701945)").unwrap();
+    let began = Instant::now();
+    assert_eq!(repository.migrate().await.unwrap_err().kind(), PortErrorKind::Unavailable);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    drop(other);
+    PostgresRepository::new(settings(&url)).migrate().await.unwrap();
+    repository.check_schema().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
