@@ -2,8 +2,9 @@
 
 use redis::Commands;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use tallyhouse_core::ports::{DeadLetters, MessageEmitter, RecordSource, RefusalReason, Verdict};
+use tallyhouse_core::ports::{DeadLetters, MessageEmitter, PortErrorKind, RecordSource, RefusalReason, Verdict};
 use tallyhouse_core::testing::Generator;
 use tallyhouse_core::testing::generate::stored;
 use tallyhouse_core::{Message, MessageFormat};
@@ -92,6 +93,33 @@ async fn all_of_it_works_on_a_cluster() {
     receive(&dying, 1).await;
     drop(dying);
     assert_eq!(payloads(&receive(&list_source(&client), 1).await), ["held"]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_a_cluster_is_an_error_and_not_a_silent_repetition() {
+    let cluster = RedisCluster::start().unwrap();
+    let settings = RedisSettings {
+        response_timeout: Duration::from_millis(500),
+        connect_timeout: Duration::from_millis(500),
+        ..quick(&cluster.url())
+    };
+    let client = open(settings);
+    let emitter = RedisEmitter::new(&client, MessageFormat::default());
+    let messages: Vec<Message> = stored(Generator::new(1).records("r", 3)).iter().flat_map(Message::all_of).collect();
+    emitter.emit(&messages).await.unwrap();
+    let published = || -> u64 {
+        let counts = cluster.nodes().iter().map(|node| node.counts().unwrap());
+        counts.map(|counts| counts.get("publish").copied().unwrap_or(0)).sum()
+    };
+    let before = published();
+    cluster.nodes().iter().for_each(|node| node.freeze().unwrap());
+    let began = Instant::now();
+    assert_eq!(emitter.emit(&messages).await.unwrap_err().kind(), PortErrorKind::Unavailable);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    cluster.nodes().iter().for_each(|node| node.thaw().unwrap());
+    until("the cluster is found", async || client.ping().await.is_ok()).await;
+    assert!(published() - before <= messages.len() as u64, "what was sent once is done at most once");
+    until("messages are taken again", async || emitter.emit(&messages).await.is_ok()).await;
 }
 
 #[tokio::test]
