@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisResult, Value, cmd, pipe};
-use tallyhouse_core::Timestamp;
-use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind, RefusalReason};
+use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
 
 use crate::client::RedisClient;
 use crate::entry::{Entry, is_entry_id};
 use crate::error::port_error;
+use crate::refusal::{Refusal, dead_letter};
 
 /// The stream `<prefix>:dead-letters`.
 #[derive(Debug, Clone)]
@@ -65,19 +65,12 @@ impl DeadLetters for RedisDeadLetters {
     }
 }
 
-/// A dead letter to be.
-pub(crate) struct Refusal {
-    pub(crate) payload: Vec<u8>,
-    pub(crate) reason: RefusalReason,
-    pub(crate) detail: String,
-    pub(crate) origin: &'static str,
-    pub(crate) at: Timestamp,
-}
-
 impl Refusal {
     /// Adds the five values, in the order of the scripts.
     pub(crate) fn add_to(&self, args: &mut Cmd) {
-        args.arg(&self.payload).arg(self.reason.name()).arg(&self.detail).arg(self.origin).arg(self.at.to_string());
+        for (_, value) in self.fields() {
+            args.arg(&*value);
+        }
     }
 }
 
@@ -89,23 +82,11 @@ pub(crate) async fn write<'a>(
 ) -> RedisResult<()> {
     let mut pipeline = pipe();
     for refusal in refusals {
-        let at = refusal.at.to_string();
-        let fields: [(&str, &[u8]); 5] = [
-            ("payload", &refusal.payload),
-            ("reason", refusal.reason.name().as_bytes()),
-            ("detail", refusal.detail.as_bytes()),
-            ("origin", refusal.origin.as_bytes()),
-            ("at", at.as_bytes()),
-        ];
-        pipeline.cmd("XADD").arg(key).arg("*").arg(&fields).ignore();
+        let command = pipeline.cmd("XADD").arg(key).arg("*");
+        for (name, value) in refusal.fields() {
+            command.arg(name).arg(&*value);
+        }
+        command.ignore();
     }
     pipeline.query_async(link).await
-}
-
-fn dead_letter(mut entry: Entry) -> DeadLetter {
-    let mut text =
-        |name| entry.take(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let (reason, detail, origin, at) = (text("reason"), text("detail"), text("origin"), text("at"));
-    let payload = entry.take("payload").unwrap_or_default();
-    DeadLetter { id: entry.id, payload, reason, detail, origin, at }
 }

@@ -27,6 +27,7 @@ mod script;
 mod entry;
 mod list;
 mod stream;
+mod refusal;
 mod dead_letters;
 mod emitter;
 

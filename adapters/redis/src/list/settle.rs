@@ -5,7 +5,8 @@ use redis::{Cmd, RedisResult};
 use tallyhouse_core::ports::{Settlement, Verdict};
 
 use super::{Consumer, NAME};
-use crate::dead_letters::{self, Refusal};
+use crate::dead_letters;
+use crate::refusal::Refusal;
 use crate::script::Script;
 
 /// Payload bytes in one call of a script: the server does nothing else meanwhile.

@@ -7,8 +7,9 @@ use redis::{RedisResult, cmd};
 use tallyhouse_core::ports::{Settlement, Verdict};
 
 use super::{Consumer, GROUP, NAME};
-use crate::dead_letters::{self, Refusal};
+use crate::dead_letters;
 use crate::error::is_group_missing;
+use crate::refusal::Refusal;
 use crate::script::Script;
 
 /// Entries in one call of a script: the server does nothing else meanwhile.
