@@ -5,6 +5,7 @@ mod lines;
 mod elements;
 mod rows;
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -80,9 +81,19 @@ pub(crate) enum ReadError {
 /// # Errors
 /// What was handed over before stays right.
 pub(crate) fn read_file(path: &Path, reading: &Reading, take: &mut dyn FnMut(Chunk) -> bool) -> Result<(), ReadError> {
-    let file: Arc<str> =
-        if is_standard_input(path) { Arc::from("standard input") } else { path.to_string_lossy().into() };
-    let opened = source::open(path, reading).map_err(|error| ReadError::Open(file.to_string(), error))?;
+    let raw = source::open(path).map_err(|error| ReadError::Open(name_of(path).to_string(), error))?;
+    read(raw, path, reading, take)
+}
+
+/// Reads what a file of this name holds, as [`read_file`] does.
+pub(crate) fn read(
+    raw: Box<dyn Read>,
+    path: &Path,
+    reading: &Reading,
+    take: &mut dyn FnMut(Chunk) -> bool,
+) -> Result<(), ReadError> {
+    let file = name_of(path);
+    let opened = source::recognise(raw, path, reading).map_err(|error| ReadError::Open(file.to_string(), error))?;
     let mut chunks = Chunks { file, keep_input: reading.keep_input, items: Vec::new(), bytes: 0, take };
     let ended = match opened.format {
         InputFormat::Ndjson => read_lines(opened, &mut chunks),
@@ -98,6 +109,11 @@ pub(crate) fn read_file(path: &Path, reading: &Reading, take: &mut dyn FnMut(Chu
             Err(ReadError::Fault { file: chunks.file.to_string(), line, fault })
         }
     }
+}
+
+/// Returns what a file is called in front of people.
+fn name_of(path: &Path) -> Arc<str> {
+    if is_standard_input(path) { Arc::from("standard input") } else { path.to_string_lossy().into() }
 }
 
 /// Says whether a path means standard input.
@@ -120,7 +136,7 @@ fn read_lines(opened: Opened, chunks: &mut Chunks<'_>) -> Result<(), Ended> {
             continue;
         };
         if !json.trim_ascii().is_empty() {
-            chunks.push(line.number, json, Record::from_json(json))?;
+            chunks.push(line.number, json.trim_ascii_end(), Record::from_json(json))?;
         }
     }
     Ok(())
@@ -165,7 +181,7 @@ struct Chunks<'a> {
 impl Chunks<'_> {
     fn push(&mut self, line: u64, input: &[u8], record: Result<Record, Rejection>) -> Result<(), Ended> {
         self.bytes += input.len();
-        let input = self.keep_input.then(|| String::from_utf8_lossy(input).trim_end().into());
+        let input = self.keep_input.then(|| String::from_utf8_lossy(input).into());
         self.items.push(Item { line, input, record });
         if self.items.len() >= CHUNK_RECORDS || self.bytes >= CHUNK_BYTES {
             return self.hand_over().map_err(|_| Ended::GivenUp);

@@ -31,7 +31,9 @@ impl Cursor {
             let (micros, id) = plain.strip_prefix('r')?.split_once('.')?;
             Some((Timestamp::from_micros(micros.parse().ok()?)?, RecordId::new(id).ok()?))
         };
-        parse().ok_or(NOT_A_CURSOR)
+        // A number has more spellings than the one that was handed out.
+        let as_written = |place: &(Timestamp, RecordId)| Self::Record(place.0, place.1.clone()).write() == text;
+        parse().filter(as_written).ok_or(NOT_A_CURSOR)
     }
 
     pub(crate) fn group(text: &str) -> Result<DestinationId, &'static str> {

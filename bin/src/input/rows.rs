@@ -94,12 +94,15 @@ impl Row<'_> {
         Ok(fields)
     }
 
-    /// Writes the row as CSV.
+    /// Writes the row as CSV, without the end of its line.
     pub(super) fn as_written(&self) -> Vec<u8> {
         let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
         let written = writer.write_record((0..self.row.len()).map(|column| text_of(self.row, column)));
         match written.map_err(io::Error::other).and_then(|()| writer.into_inner().map_err(|error| error.into_error())) {
-            Ok(text) => text,
+            Ok(mut text) => {
+                text.pop();
+                text
+            }
             Err(error) => unreachable!("writing to memory can't fail: {error}"),
         }
     }

@@ -28,16 +28,21 @@ pub(super) struct Opened {
     pub(super) line: u64,
 }
 
-/// Opens a file of records.
-pub(super) fn open(path: &Path, reading: &Reading) -> io::Result<Opened> {
-    let raw: Box<dyn Read> = if is_standard_input(path) { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
+/// Opens a file.
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read>> {
+    Ok(if is_standard_input(path) { Box::new(io::stdin()) } else { Box::new(File::open(path)?) })
+}
+
+/// Finds out what a file of this name holds.
+pub(super) fn recognise(raw: Box<dyn Read>, path: &Path, reading: &Reading) -> io::Result<Opened> {
     let counted = Counted { reader: raw, bytes: Arc::clone(&reading.bytes_read) };
     let mut reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(BUFFER_BYTES, counted));
     if starts_with(&mut reader, &GZIP_MAGIC)? {
         reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader)));
     }
     if starts_with(&mut reader, &BOM)? {
-        reader.consume(BOM.len());
+        // What is read ahead may hold less of it than there is, and `consume` takes no more than that.
+        reader.read_exact(&mut [0; BOM.len()])?;
     }
     let mut line = 1;
     let first = skip_white_space(&mut reader, &mut line)?;

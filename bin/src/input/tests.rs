@@ -60,6 +60,21 @@ fn white_space_and_a_byte_order_mark_before_it_are_left_out() {
 }
 
 #[test]
+fn a_byte_order_mark_is_left_out_however_few_bytes_come_at_once() {
+    let text = format!("\u{feff}{RECORD}\n");
+    let (first, rest) = text.as_bytes().split_at(1);
+    let raw = Box::new(std::io::Cursor::new(first.to_vec()).chain(std::io::Cursor::new(rest.to_vec())));
+    let reading = Reading { format: None, keep_input: false, bytes_read: Arc::default() };
+    let mut records = 0;
+    super::read(raw, Path::new("-"), &reading, &mut |chunk| {
+        records += chunk.items.iter().filter(|item| item.record.is_ok()).count();
+        true
+    })
+    .unwrap();
+    assert_eq!(records, 1);
+}
+
+#[test]
 fn packed_files_are_unpacked_to_their_last_member() {
     let members = [gzip(&format!("{RECORD}\n")), gzip(&format!("\u{20}\n{RECORD}\n"))].concat();
     assert_eq!(read("x.ndjson.gz", &members), (vec![1, 3], vec![], None));
@@ -75,6 +90,23 @@ fn bad_lines_are_counted_and_blank_ones_are_not() {
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(PAYLOAD_BYTES_MAX));
     let text = format!("{RECORD}\nnot json\n \n{long}\n{RECORD}\r\n{{}}");
     assert_eq!(read("x.ndjson", text.as_bytes()), (vec![1, 5], vec![2, 4, 6], None));
+}
+
+#[test]
+fn what_is_kept_of_a_row_holds_what_the_row_held() {
+    let text = CSV.replace(",u,\n", ",u,ends with a space \r\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.csv");
+    std::fs::write(&path, text).unwrap();
+    let reading = Reading { format: None, keep_input: true, bytes_read: Arc::default() };
+    let mut kept = Vec::new();
+    read_file(&path, &reading, &mut |chunk| {
+        kept.extend(chunk.items.into_iter().map(|item| item.input.unwrap()));
+        true
+    })
+    .unwrap();
+    let kept: Vec<&str> = kept.iter().map(|kept: &Box<str>| &**kept).collect();
+    assert_eq!(kept, ["r-1,2013-01-01T10:00:00Z,s,d,positive,1,u,ends with a space "]);
 }
 
 #[test]

@@ -22,6 +22,13 @@ fn the_cursor_of_one_call_is_none_of_another() {
     assert_eq!(Cursor::summary(&cursor), Err(NOT_A_CURSOR));
 }
 
+#[test]
+fn only_the_spelling_that_was_handed_out_is_a_cursor() {
+    for plain in ["r+5.x", "r-0.x", "r005.x"] {
+        assert_eq!(Cursor::record(&URL_SAFE_NO_PAD.encode(plain)), Err(NOT_A_CURSOR), "{plain}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_a_cursor_panic(text in any::<String>(), plain in any::<String>()) {
