@@ -89,6 +89,7 @@ pub(super) async fn read(cluster: Arc<Cluster>, topic: Topic, from_start: bool) 
         if let Some(instance) = cluster.any() {
             let (tx, mut rx) = mpsc::channel(3);
             let pages = world.draw(|rng| rng.once_in(2).then(|| 1 + rng.below(10)));
+            world.note(|| format!("reader {reader} of {topic:?} goes to {} with {after:?}: {pages:?}", instance.name));
             let serving = match (after, pages) {
                 (Some(after), Some(limit)) => {
                     let limit = usize::try_from(limit).unwrap();
@@ -103,6 +104,7 @@ pub(super) async fn read(cluster: Arc<Cluster>, topic: Topic, from_start: bool) 
             while let Some((position, message)) = rx.recv().await {
                 // As a client does, who is given it as a text.
                 after = Some(position.to_string().parse().unwrap());
+                world.note(|| format!("reader {reader} sees {} at {position}", message.id()));
                 let json = MessageFormat::default().to_json(&message);
                 world.ledger.lock().unwrap().readers[reader].messages.push((position, json));
                 if world.chance(20) {
