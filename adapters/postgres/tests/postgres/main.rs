@@ -9,6 +9,7 @@ mod commits;
 mod growth;
 mod positions;
 mod values;
+mod shares;
 mod streams;
 mod failures;
 mod migrations;
