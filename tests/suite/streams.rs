@@ -211,3 +211,33 @@ fn a_compressed_or_unknown_coding_is_refused_not_guessed() {
     assert!([400, 415].contains(&answer.status), "{}", answer.text());
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
 }
+
+/// Sends 500 lines as often as said while their results are read, and returns the most memory that the service has had
+/// by then, in KiB.
+#[track_caller]
+fn memory_after(service: &Service, blocks: usize) -> u64 {
+    let sender = lines::open(service.address(), "");
+    let mut sending = sender.sending_half().expect("the connection can be shared");
+    let block = format!("{}\n", record("r")).repeat(500);
+    let sent = std::thread::spawn(move || {
+        (0..blocks).try_for_each(|_| sending.bytes(block.as_bytes())).and_then(|()| sending.end())
+    });
+    let mut results = sender.results().expect("the service answers");
+    let mut lines = 0;
+    while results.next_result().expect("the answer does not break off").is_some() {
+        lines += 1;
+    }
+    sent.join().expect("sending does not panic").expect("the service reads");
+    assert_eq!(lines, 500 * blocks);
+    service.memory_kib()
+}
+
+#[test]
+fn six_hundred_thousand_lines_pass_in_bounded_memory() {
+    let service = Service::start();
+    // What the intake, the batches and the allocator hold is there by then, some 70 MiB.
+    let before = memory_after(&service, 200);
+    let after = memory_after(&service, 1_200);
+    // The lines alone are more than 90 MiB, the answers more than 60.
+    assert!(after < before + 48 * 1024, "{before} KiB before, {after} KiB at most");
+}

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::StreamExt;
 use serde_json::{Value, json};
 use tallyhouse_http::HttpSettings;
 
@@ -127,37 +126,6 @@ async fn lines_are_processed_in_their_order_across_chunks() {
         assert_eq!(result["sequence"], i % 1_000 + 1);
     }
 }
-
-/// Returns the resident memory of this process in MiB, where the system tells.
-fn resident_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_thousand_lines_pass_in_bounded_memory() {
-    let service = Service::start().await;
-    service.post_record(&record("r")).await;
-    // Duplicates: the repository in memory holds no more at the end than at the beginning.
-    let line = format!("{}\n", record("r"));
-    let block = bytes::Bytes::from(line.repeat(500));
-    let before = resident_mib();
-    let blocks = futures::stream::iter((0..400).map(move |_| Ok::<_, std::io::Error>(block.clone())));
-    let request = service.client.post(service.url("/v1/records/batch")).header("content-type", "application/x-ndjson");
-    let response = request.body(reqwest::Body::wrap_stream(blocks)).send().await.unwrap();
-    let (mut pieces, mut lines, mut peak) = (response.bytes_stream(), 0, before);
-    while let Some(piece) = pieces.next().await {
-        lines += piece.unwrap().iter().filter(|b| **b == b'\n').count();
-        peak = peak.max(resident_mib());
-    }
-    assert_eq!(lines, 200_000);
-    if let (Some(before), Some(peak)) = (before, peak) {
-        // The answers alone are more than 20 MiB, the lines more than 30.
-        assert!(peak < before + 40, "{before} MiB before, {peak} MiB at most");
-    }
-}
-
 #[tokio::test]
 async fn storage_that_fails_on_the_way_breaks_the_connection() {
     let service = Service::start().await;
