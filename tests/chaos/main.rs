@@ -34,7 +34,7 @@ fn settings(mut args: impl Iterator<Item = String>) -> Result<Settings> {
             _ => bail!("there is no {name}: --minutes, --seed, --instances and --rate are"),
         }
     }
-    let seed = seed.unwrap_or_else(|| Seed::draw().bits() >> 32);
+    let seed = seed.unwrap_or_else(Seed::drawn);
     let logs = binary().with_file_name(format!("chaos-{seed}"));
     let length = Length::For(Duration::from_secs(60 * minutes));
     Ok(Settings { seed, length, instances, rate, brevity: 1, recovery_max: Duration::from_secs(30), logs })

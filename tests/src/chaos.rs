@@ -21,9 +21,10 @@ mod report;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::http::Client;
 use crate::seed::Seed;
@@ -90,12 +91,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let mut world = World::start(settings.instances);
     let ledger = Arc::new(Ledger::new(settings.seed));
     let listeners = Listeners::start(&world.redis.url(), &ledger);
-    let yard = Yard {
-        ledger: Arc::clone(&ledger),
-        instances: world.instances.iter().map(|instance| instance.url.clone()).collect(),
-        redis: world.redis.url(),
-        ending: Arc::new(AtomicBool::new(false)),
-    };
+    let yard = yard_of(&world, &ledger);
     let begun = Instant::now();
     let producers = producer::start(&yard, settings.rate, &mut seed);
     let driver = Driver {
@@ -113,7 +109,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let took = begun.elapsed();
     yard.ending.store(true, Ordering::Relaxed);
     let judged = story.and_then(|story| {
-        let quiet = settle(&world, producers)?;
+        let quiet = settle(&world, &ledger, producers);
         await_messages(&world, &listeners)?;
         check_upkeep(&ledger, &story);
         let counts = Judge::new(&ledger, listeners.end()).judge(&Client::new(&yard.instances[0]), &world.redis)?;
@@ -126,19 +122,32 @@ pub fn run(settings: &Settings) -> Result<Report> {
     Ok(Report { seed: settings.seed, took, quiet, story, counts, cut_short, ledger })
 }
 
+fn yard_of(world: &World, ledger: &Arc<Ledger>) -> Yard {
+    Yard {
+        ledger: Arc::clone(ledger),
+        instances: world.instances.iter().map(|instance| instance.url.clone()).collect(),
+        redis: world.redis.url(),
+        ending: Arc::new(AtomicBool::new(false)),
+    }
+}
+
 /// Waits until the producers have been answered, the queues are empty and nothing is owed; returns how long it took.
-fn settle(world: &World, producers: Vec<(&'static str, std::thread::JoinHandle<()>)>) -> Result<Duration> {
+fn settle(world: &World, ledger: &Ledger, producers: Vec<(&'static str, JoinHandle<()>)>) -> Duration {
     let begun = Instant::now();
     for (name, producer) in producers {
-        let done = wait::within(END_PATIENCE, || producer.is_finished().then_some(()));
-        done.with_context(|| format!("the producer {name} is not answered"))?;
-        ensure!(producer.join().is_ok(), "the producer {name} has panicked");
+        if wait::within(END_PATIENCE, || producer.is_finished().then_some(())).is_none() {
+            ledger.find(format!("the producer {name} is still not answered"));
+        } else if producer.join().is_err() {
+            ledger.find(format!("the producer {name} has panicked"));
+        }
     }
-    let owed = || world.psql("SELECT count(*) FROM owed").unwrap_or_else(|error| error.to_string());
+    let owed = || world.psql("SELECT * FROM owed").unwrap_or_else(|error| error.to_string());
     let left = || fleet::backlog(&world.redis).unwrap_or_default();
-    let empty = wait::within(END_PATIENCE, || (left().is_empty() && owed() == "0").then_some(()));
-    empty.with_context(|| format!("there is still {}; {} batches are owed", left(), owed()))?;
-    Ok(begun.elapsed())
+    if wait::within(END_PATIENCE, || (left().is_empty() && owed().is_empty()).then_some(())).is_none() {
+        let leases = world.psql("SELECT *, now() FROM leases").unwrap_or_else(|error| error.to_string());
+        ledger.find(format!("still queued: {}; still owed: {}; leases: {leases}", left(), owed()));
+    }
+    begun.elapsed()
 }
 
 /// Waits until the listeners have as many messages as are stored: what is published has still to be read.
@@ -180,3 +189,6 @@ fn keep_logs(settings: &Settings, world: &World) -> Result<()> {
     std::fs::copy(world.redis.dir().join("stdout.log"), settings.logs.join("redis.log"))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,16 @@ impl Seed {
     /// [`Seed::again`] in its place.
     #[must_use]
     pub fn draw() -> Self {
-        // The standard library's hash keys are random for each process and each call.
-        let seed = RandomState::new().build_hasher().finish();
+        let seed = Self::drawn();
         println!("seed {seed}");
         Self(seed)
+    }
+
+    /// Draws the number of a new seed, for those who print it themselves.
+    #[must_use]
+    pub fn drawn() -> u64 {
+        // The standard library's hash keys are random for each process and each call.
+        RandomState::new().build_hasher().finish()
     }
 
     /// Takes the seed of an earlier run.

@@ -61,8 +61,9 @@ impl Driver<'_> {
         while self.goes_on() {
             let faults = self.draw();
             self.episode(&faults)?;
+            let healed = Instant::now();
             self.world.await_instances();
-            let Some(recovery) = recover(self.world, self.ledger, self.listeners) else {
+            let Some(recovery) = recover(self.world, self.ledger, self.listeners, healed) else {
                 self.ledger.find(format!("nothing is well again after {}", names(&faults)));
                 return Ok(self.story);
             };

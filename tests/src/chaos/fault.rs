@@ -94,7 +94,7 @@ impl Kind {
     /// 6 s at Redis and 10 s at Postgres.
     fn lasts_ms(self) -> (usize, usize) {
         match self {
-            Self::FreezeInstance => (500, 14_000),
+            Self::FreezeInstance => (500, 20_000),
             Self::BlackHoleLine => (500, 12_000),
             Self::KillInstance | Self::FreezePostgres | Self::FreezeRedis => (300, 8_000),
             Self::CrashPostgres
@@ -166,7 +166,7 @@ impl Fault {
         Self { kind, things, lasts: Duration::from_millis(ms) / brevity, variant: seed.below(1_000) }
     }
 
-    /// Begins it.
+    /// Begins it. Long, but a list: a line or two for each kind.
     ///
     /// # Errors
     /// It can't be done: the world is not as it should be.

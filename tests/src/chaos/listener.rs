@@ -32,7 +32,7 @@ pub(crate) struct Message {
 }
 
 /// All messages that came.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Heard {
     /// By the number of the record.
     pub(crate) notifications: Vec<Message>,
@@ -52,9 +52,9 @@ impl Listeners {
     pub(crate) fn start(redis: &str, ledger: &Arc<Ledger>) -> Self {
         let (heard, leaves) = (Arc::<Mutex<Heard>>::default(), Arc::<AtomicBool>::default());
         let mut after = CHANNELS.map(|_| "0-0".to_owned());
-        let works: [Box<dyn FnMut(&str, &Ear) -> RedisResult<()> + Send>; 2] =
+        let works: [Listening; 2] =
             [Box::new(move |redis, ear| read_streams(redis, ear, &mut after)), Box::new(subscribe)];
-        let start = |mut work: Box<dyn FnMut(&str, &Ear) -> RedisResult<()> + Send>| {
+        let start = |mut work: Listening| {
             let ear = Ear { heard: Arc::clone(&heard), ledger: Arc::clone(ledger), leaves: Arc::clone(&leaves) };
             let redis = redis.to_owned();
             std::thread::spawn(move || {
@@ -92,6 +92,9 @@ impl Listeners {
         std::mem::take(&mut *lock(&self.heard))
     }
 }
+
+/// Listens to the Redis of this URL until it is away, or the ear leaves.
+type Listening = Box<dyn FnMut(&str, &Ear) -> RedisResult<()> + Send>;
 
 struct Ear {
     heard: Arc<Mutex<Heard>>,

@@ -33,9 +33,8 @@ pub(crate) struct Recovery {
 }
 
 /// Sends a record to each instance by HTTP, one to the list and one to the stream, each until it is taken, and waits
-/// until the notifications of all of them are published. `None` if that does not come to pass.
-pub(crate) fn recover(world: &World, ledger: &Arc<Ledger>, listeners: &Listeners) -> Option<Recovery> {
-    let begun = Instant::now();
+/// until the notifications of all of them are published, timed from `begun`. `None` if that does not come to pass.
+pub(crate) fn recover(world: &World, ledger: &Arc<Ledger>, listeners: &Listeners, begun: Instant) -> Option<Recovery> {
     let clients = world.instances.iter().map(|instance| Client::new(&instance.url));
     let redis = world.redis.url();
     let parts: Vec<(&'static str, Option<Duration>)> = std::thread::scope(|scope| {
