@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Passes all tests. Installs the servers that they start by themselves, where they are missing: PostgreSQL and Redis
-# (only the programs are needed; nothing is configured, and no server that runs already is touched).
+# (only the programs are needed; nothing is configured, and no server that runs already is touched), and a C++ compiler
+# for libFuzzer.
 #
 #   ./test.sh             everything
 #   ./test.sh flights     the tests whose names contain "flights"
@@ -12,6 +13,7 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
 command -v python3 >/dev/null || missing+=(python3)
 command -v openssl >/dev/null || missing+=(openssl)
+command -v c++ >/dev/null || missing+=(g++)
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null; then
@@ -30,5 +32,7 @@ fi
 # The suite runs the real binary.
 cargo build --workspace --bins
 cargo test --workspace --doc --quiet
+# A short look for inputs that break a law. `tests/scripts/fuzz.sh --seconds 600` looks for longer.
+[ $# -gt 0 ] || tests/scripts/fuzz.sh --seconds 10
 # Last, so that the run ends with the summary of the largest part.
 cargo test --workspace --lib --bins --tests -- "$@"

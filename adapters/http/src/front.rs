@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use tokio::time::Instant;
@@ -106,15 +106,15 @@ pub(crate) struct Front<R> {
     pub(crate) connection: Arc<ConnectionContext>,
 }
 
-impl<R> Front<R>
-where
-    R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
-{
+impl<R> Front<R> {
     /// Answers one request. The request is under way until the last byte of the answer is handed to the connection.
-    pub(crate) async fn answer(
+    pub(crate) async fn answer<B>(
         mut self,
-        mut request: Request<Incoming>,
-    ) -> Result<Response<impl Body<Data = bytes::Bytes, Error = warp::Error> + Send>, Infallible> {
+        mut request: Request<B>,
+    ) -> Result<Response<impl Body<Data = bytes::Bytes, Error = warp::Error> + Send + use<R, B>>, Infallible>
+    where
+        R: Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
+    {
         let under_way = UnderWay::begin(&self.connection.activity);
         let began = Instant::now();
         let request_id = self.ids.of(request.headers());

@@ -62,6 +62,8 @@ mod summaries;
 mod messages;
 mod dead_letters;
 mod health;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use app::HttpApp;
 pub use health::{HealthProbe, ProbeState};

@@ -2,11 +2,12 @@
 //! [`Route::allow`], [`Route::access`] and [`Route::call`] each.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::sync::Arc;
 
 use bytes::Buf;
 use futures::Stream;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use tallyhouse_core::Topic;
@@ -31,9 +32,11 @@ use crate::{aggregates, batch, dead_letters, health, messages, ndjson, records, 
 /// warp takes the requests apart and puts the answers together. Its own matching turns "no such method here" and "no
 /// such path" into one another as filters are tried in turn, and splits paths without decoding them; so the table is
 /// ours.
-pub(crate) fn service(
+pub(crate) fn service<B>(
     app: Arc<App>,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+where
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static,
 {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let routes = warp::any()

@@ -101,11 +101,10 @@ fn what_is_kept_of_a_row_holds_what_the_row_held() {
     let reading = Reading { format: None, keep_input: true, bytes_read: Arc::default() };
     let mut kept = Vec::new();
     read_file(&path, &reading, &mut |chunk| {
-        kept.extend(chunk.items.into_iter().map(|item| item.input.unwrap()));
+        kept.extend(chunk.items.into_iter().map(|item| String::from(item.input.unwrap())));
         true
     })
     .unwrap();
-    let kept: Vec<&str> = kept.iter().map(|kept: &Box<str>| &**kept).collect();
     assert_eq!(kept, ["r-1,2013-01-01T10:00:00Z,s,d,positive,1,u,ends with a space "]);
 }
 

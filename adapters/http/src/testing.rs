@@ -1,0 +1,151 @@
+//! For tests that need the door without its sockets: whole requests, and the readers of what comes in. Compiled with the
+//! feature `testing` only; the fuzz targets are made of it.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::{Request, StatusCode};
+use tallyhouse_core::{DestinationId, RecordId, Reference, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::activity::Activity;
+use crate::app::{App, HttpApp};
+use crate::cursor::Cursor;
+use crate::front::{ConnectionContext, Front, RequestIds};
+use crate::keys::Keys;
+use crate::lines::{Line, Lines};
+use crate::parameters::Parameters;
+use crate::routes;
+use crate::settings::HttpSettings;
+use crate::traceparent;
+
+/// The whole of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body; empty where it is an event stream, which has no end.
+    pub body: Bytes,
+}
+
+/// Answers requests as a connection's would be answered.
+#[derive(Clone)]
+pub struct Api {
+    app: Arc<App>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// Makes one that works on these parts.
+    #[must_use]
+    pub fn new(app: HttpApp, settings: HttpSettings) -> Self {
+        Self { app: Arc::new(App::new(app, settings, CancellationToken::new())) }
+    }
+
+    /// Answers a request whose body comes in these pieces; `None` if the answer breaks off.
+    pub async fn answer(&self, request: Request<Vec<Bytes>>) -> Option<Answer> {
+        let connection = Arc::new(ConnectionContext {
+            peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            secure: false,
+            activity: Arc::new(Activity::new()),
+            draining: CancellationToken::new(),
+        });
+        let front =
+            Front { routes: routes::service(Arc::clone(&self.app)), ids: Arc::new(RequestIds::new()), connection };
+        let pieces = |pieces: Vec<Bytes>| {
+            StreamBody::new(stream::iter(pieces.into_iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)))))
+        };
+        let Ok(response) = front.answer(request.map(pieces)).await;
+        let (head, body) = response.into_parts();
+        let endless = head.headers.get(CONTENT_TYPE).is_some_and(|media| media == "text/event-stream");
+        let (mut body, mut bytes) = (pin!(body), BytesMut::new());
+        while !endless && let Some(frame) = body.frame().await {
+            bytes.extend(frame.ok()?.into_data());
+        }
+        Some(Answer { status: head.status, headers: head.headers, body: bytes.freeze() })
+    }
+}
+
+/// Cuts pieces of a stream into lines of at most `bytes_max` bytes; `None` stands for one that is longer.
+#[must_use]
+pub fn lines(bytes_max: usize, pieces: Vec<Bytes>) -> Vec<Option<Vec<u8>>> {
+    let owned = |line: Line<'_>| match line {
+        Line::Whole(line) => Some(line.to_vec()),
+        Line::TooLong => None,
+    };
+    let mut lines = Lines::new(bytes_max);
+    let mut cut = Vec::new();
+    for mut piece in pieces {
+        while let Some(line) = lines.next(&mut piece) {
+            cut.push(owned(line));
+        }
+    }
+    cut.extend(lines.last().map(owned));
+    cut
+}
+
+/// Reads a query in which these parameters are known, and writes it again as the link to a next page does, with this
+/// cursor.
+#[must_use]
+pub fn next_page(query: &str, known: &[&str], cursor: &str) -> Option<String> {
+    Parameters::read(query, known).ok().map(|parameters| parameters.link_to_next("", cursor))
+}
+
+/// What a cursor stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A record.
+    Record(Timestamp, RecordId),
+    /// A group of an aggregate.
+    Group(DestinationId),
+    /// A summary.
+    Summary(Reference),
+}
+
+/// Reads a text as a cursor of each kind: the places that it stands for.
+#[must_use]
+pub fn places(cursor: &str) -> Vec<Place> {
+    let record = Cursor::record(cursor).ok().map(|(time, id)| Place::Record(time, id));
+    let group = Cursor::group(cursor).ok().map(Place::Group);
+    let summary = Cursor::summary(cursor).ok().map(Place::Summary);
+    [record, group, summary].into_iter().flatten().collect()
+}
+
+/// Writes the cursor of a place.
+#[must_use]
+pub fn cursor(place: &Place) -> String {
+    match place.clone() {
+        Place::Record(time, id) => Cursor::Record(time, id),
+        Place::Group(destination) => Cursor::Group(destination),
+        Place::Summary(reference) => Cursor::Summary(reference),
+    }
+    .write()
+}
+
+/// Returns the trace context that is taken over from these headers.
+#[must_use]
+pub fn traceparent(headers: &HeaderMap) -> Option<String> {
+    traceparent::of(headers)
+}
+
+/// Reads the text of a keys file: how many keys it holds.
+///
+/// # Errors
+/// Says what is wrong with it, without quoting it.
+pub fn keys_in(text: &str) -> Result<usize, String> {
+    Keys::parse(text).map(|keys| keys.len())
+}

@@ -1,0 +1,149 @@
+//! A file of records is read the same however it comes, packed or not, and whichever of its forms the records have.
+
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tallyhouse_core::{Record, Rejection, records_from_json_array};
+
+use crate::cli::InputFormat;
+use crate::oracle;
+use crate::program::input::{Item, Reading, read};
+use crate::record::{agree, texts_of};
+use crate::tail::Tail;
+
+/// Names of files, and the forms that may be demanded of them.
+const NAMES: [(&str, Option<InputFormat>); 8] = [
+    ("x", None),
+    ("x.csv", None),
+    ("x.json", None),
+    ("x.ndjson", None),
+    ("x.jsonl", None),
+    ("x", Some(InputFormat::Csv)),
+    ("x", Some(InputFormat::Json)),
+    ("x", Some(InputFormat::Ndjson)),
+];
+
+/// Checks a file. Its last bytes say what it is called, and how much of it comes at once.
+pub fn check(data: &[u8]) {
+    let mut tail = Tail::new(data);
+    let ((name, format), piece) = (NAMES[tail.below(NAMES.len())], 1 + tail.below(40));
+    let bytes = tail.rest();
+    let found = contents(name, format, bytes, usize::MAX);
+    let in_pieces = contents(name, format, bytes, piece);
+    if bytes.starts_with(&[0x1f, 0x8b]) && found.fault.is_some() {
+        // Where in a broken package the fault shows is not ours to say.
+        assert!(in_pieces.fault.is_some());
+    } else {
+        assert_eq!(in_pieces, found, "in pieces of {piece}");
+    }
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        assert_eq!(contents(&format!("{name}.gz"), format, &packed(bytes), piece), found, "packed");
+        match format {
+            Some(InputFormat::Ndjson) => lines(bytes, &found),
+            Some(InputFormat::Json) => elements(bytes, &found),
+            Some(InputFormat::Csv) | None => {}
+        }
+    }
+    let rising = found.places.windows(2).all(|pair| pair[0].line <= pair[1].line);
+    assert!(rising, "places are in the order of the file");
+    in_rows(&found);
+}
+
+/// What is read of a file, and why not more.
+#[derive(Debug, PartialEq)]
+struct Contents {
+    places: Vec<Found>,
+    fault: Option<String>,
+}
+
+/// What stands in one place.
+#[derive(Debug, PartialEq)]
+struct Found {
+    line: u64,
+    input: Option<Box<str>>,
+    record: Result<Record, Rejection>,
+}
+
+/// Reads bytes of which so many come at once.
+fn contents(name: &str, format: Option<InputFormat>, bytes: &[u8], piece: usize) -> Contents {
+    let reading = Reading { format, keep_input: true, bytes_read: Arc::default() };
+    let pieces = Pieces { rest: bytes.to_vec().into(), piece };
+    let mut places = Vec::new();
+    let ended = read(Box::new(pieces), Path::new(name), &reading, &mut |chunk| {
+        places.extend(chunk.items.into_iter().map(|Item { line, input, record }| Found { line, input, record }));
+        true
+    });
+    // Faults begin with the name, which is not always the same here.
+    let fault = ended.err().map(|error| error.to_string().split_once(' ').expect("a name, a fault").1.to_owned());
+    Contents { places, fault }
+}
+
+/// A file that comes in pieces.
+struct Pieces {
+    rest: std::collections::VecDeque<u8>,
+    piece: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = buffer.len().min(self.piece);
+        self.rest.read(&mut buffer[..room])
+    }
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::none());
+    packer.write_all(bytes).expect("memory can be written");
+    packer.finish().expect("memory can be written")
+}
+
+/// Leaves out what may stand before the first record, and counts its lines.
+fn begun(bytes: &[u8]) -> (u64, &[u8]) {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let begun = bytes.trim_ascii_start();
+    let before = &bytes[..bytes.len() - begun.len()];
+    (before.iter().filter(|b| **b == b'\n').count() as u64, begun)
+}
+
+fn lines(bytes: &[u8], found: &Contents) {
+    let (before, text) = begun(bytes);
+    let lines = (before + 1..).zip(text.split(|b| *b == b'\n')).filter(|(_, line)| !line.trim_ascii().is_empty());
+    let lines: Vec<(u64, &[u8])> = lines.collect();
+    assert_eq!(found.fault, None);
+    assert_eq!(found.places.len(), lines.len(), "every line that is not blank");
+    for (place, (number, line)) in found.places.iter().zip(lines) {
+        assert_eq!(place.line, number);
+        agree(&place.record, &oracle::read(line));
+    }
+}
+
+fn elements(bytes: &[u8], found: &Contents) {
+    // What is no array as a whole may still have good elements at its beginning.
+    let Ok(whole) = records_from_json_array(begun(bytes).1, usize::MAX) else { return };
+    assert_eq!(found.fault, None);
+    assert_eq!(found.places.iter().map(|place| place.record.clone()).collect::<Vec<_>>(), whole);
+}
+
+/// Writes the good records as rows, and reads them again.
+fn in_rows(found: &Contents) {
+    let records: Vec<&Record> = found.places.iter().filter_map(|place| place.record.as_ref().ok()).collect();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(oracle::FIELDS).expect("memory can be written");
+    for record in &records {
+        writer.write_record(texts_of(record)).expect("memory can be written");
+    }
+    let rows = writer.into_inner().expect("memory can be written");
+    let again = contents("x.csv", None, &rows, usize::MAX);
+    assert_eq!(again.fault, None);
+    assert!(again.places.iter().map(|place| place.record.as_ref().ok()).eq(records.iter().copied().map(Some)));
+    // What is kept of a row is a row that holds the same.
+    let header = format!("{}\n", oracle::FIELDS.join(","));
+    for place in &again.places {
+        let kept = format!("{header}{}\n", place.input.as_ref().expect("what was read is kept"));
+        let kept = contents("x.csv", None, kept.as_bytes(), usize::MAX);
+        assert_eq!(kept.places.first().map(|kept| &kept.record), Some(&place.record));
+    }
+}

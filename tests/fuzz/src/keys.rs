@@ -1,0 +1,55 @@
+//! A keys file is taken exactly where every key in it is right, and a refusal quotes nothing of it.
+
+use tallyhouse_http::testing::keys_in;
+use toml::{Table, Value};
+
+/// Parts of a refusal that are ours, though a file may hold them too.
+const OURS: [&str; 1] = ["hexadecimal"];
+
+/// Length from which on a word may be a secret.
+const SECRET_LEN_MIN: usize = 10;
+
+/// Checks the text of a keys file.
+pub fn check(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let found = keys_in(text);
+    match (&found, count(text)) {
+        (Ok(found), Some(count)) => assert_eq!(*found, count),
+        (Err(fault), None) => quotes_nothing(fault, text),
+        (found, expected) => panic!("{found:?}, but {expected:?}"),
+    }
+}
+
+/// Returns how many keys a good file holds.
+fn count(text: &str) -> Option<usize> {
+    let file: Table = text.parse().ok()?;
+    let keys = file.get("keys")?.as_array().filter(|keys| !keys.is_empty() && file.len() == 1)?;
+    let mut hashes = Vec::new();
+    for key in keys {
+        let key = key.as_table().filter(|key| key.len() == 3)?;
+        let name = key.get("name")?.as_str()?;
+        let good = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        let hash = key.get("hash")?.as_str()?.strip_prefix("blake3:")?.to_ascii_lowercase();
+        let scopes = key.get("scopes")?.as_array()?;
+        let named = |scope: &Value| scope.as_str().is_some_and(|scope| ["ingest", "read", "admin"].contains(&scope));
+        let right = (1..=64).contains(&name.len())
+            && name.chars().all(good)
+            && hash.len() == 64
+            && hash.chars().all(|c| c.is_ascii_hexdigit())
+            && !hashes.contains(&hash)
+            && !scopes.is_empty()
+            && scopes.iter().all(named);
+        if !right {
+            return None;
+        }
+        hashes.push(hash);
+    }
+    Some(hashes.len())
+}
+
+fn quotes_nothing(fault: &str, text: &str) {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+    for word in words.filter(|word| word.len() >= SECRET_LEN_MIN && !OURS.contains(word)) {
+        assert!(!fault.contains(word), "{word} is quoted: {fault}");
+    }
+}

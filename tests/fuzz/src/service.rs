@@ -1,0 +1,90 @@
+//! A service in memory: its clock stands still, its store is empty, and it ends with its caller.
+
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hyper::Request;
+use tallyhouse_core::ports::{Clock, DeadLetters, RecordRepository};
+use tallyhouse_core::{
+    Feed, MemoryRepository, MessageFormat, Pipeline, PipelineParts, PipelineSettings, Rule, RuleDraft, RuleSet,
+    Timestamp,
+};
+use tallyhouse_http::testing::{Answer, Api};
+use tallyhouse_http::{HttpApp, HttpSettings};
+
+/// Runs a future on a runtime of its own; what it spawned ends with it.
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime needs nothing but memory").block_on(future)
+}
+
+/// The parts that a test may want to reach.
+pub(crate) struct Service {
+    pub(crate) repository: Arc<dyn RecordRepository>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pipeline: Pipeline,
+}
+
+impl Service {
+    /// Starts one, within [`run`].
+    pub(crate) fn start() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(StillClock);
+        let repository: Arc<dyn RecordRepository> = Arc::new(MemoryRepository::new(Arc::clone(&clock)));
+        let (pipeline, driver) = Pipeline::new(PipelineParts {
+            repository: Arc::clone(&repository),
+            clock: Arc::clone(&clock),
+            rules: rules(),
+            emitter: None,
+            settings: PipelineSettings::default(),
+        });
+        tokio::spawn(driver.run());
+        Self { repository, clock, pipeline }
+    }
+
+    /// Returns its HTTP door.
+    pub(crate) fn http(&self, settings: HttpSettings, dead_letters: Option<Arc<dyn DeadLetters>>) -> Api {
+        let wait = Duration::from_secs(1);
+        let repository = Arc::clone(&self.repository);
+        let feed = Feed::new(Arc::clone(&repository), Arc::clone(&self.clock), self.pipeline.commits(), wait);
+        let door = self.pipeline.door();
+        let (format, breakers) = (MessageFormat::default(), self.pipeline.breakers());
+        let app = HttpApp { door, repository, feed, format, dead_letters, breakers, probes: Vec::new(), keys: None };
+        Api::new(app, settings)
+    }
+}
+
+/// Two rules: any value above 1,000, and negative ones above 5.
+pub(crate) fn rules() -> RuleSet {
+    let large = RuleDraft { name: "large".to_owned(), threshold: "1000".to_owned(), ..RuleDraft::default() };
+    let record_type = Some("negative".to_owned());
+    let taken = RuleDraft { name: "taken".to_owned(), threshold: "5".to_owned(), record_type, ..RuleDraft::default() };
+    let rules = [large, taken].map(|draft| Rule::new(draft).expect("this is a rule"));
+    RuleSet::new(rules).expect("the names differ")
+}
+
+/// A clock that stands still.
+pub(crate) struct StillClock;
+
+#[async_trait]
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::MIN
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn sleep(&self, _duration: Duration) {
+        pending().await
+    }
+}
+
+/// Asks, and waits for the whole answer.
+pub(crate) async fn ask(api: &Api, method: &str, target: &str, media: &str, pieces: Vec<Bytes>) -> Answer {
+    let request = Request::builder().method(method).uri(target).header("content-type", media).body(pieces);
+    api.answer(request.expect("this is a request")).await.expect("an answer of a service in memory never breaks off")
+}
