@@ -62,6 +62,7 @@ impl Api {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
             secure: false,
             activity: Arc::new(Activity::new()),
+            stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
         });
         let front =
