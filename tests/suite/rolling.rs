@@ -140,6 +140,24 @@ fn send_in_turn(backends: &[Backend], bodies: impl Iterator<Item = (&'static str
     }
 }
 
+/// Stops one instance after the other and starts it again, each when all of them have served for a while.
+fn restart_each(instances: &mut [Service], backends: &[Backend], tally: &Tally) {
+    for (service, backend) in instances.iter_mut().zip(backends) {
+        let before = tally.answered.load(Ordering::Relaxed);
+        wait::until("both instances to serve", || {
+            let all = backends.iter().all(|backend| backend.ready.load(Ordering::Relaxed));
+            (all && tally.answered.load(Ordering::Relaxed) > before + 50).then_some(())
+        });
+        backend.stopping.store(true, Ordering::Relaxed);
+        service.stop();
+        service.restart();
+        backend.stopping.store(false, Ordering::Relaxed);
+    }
+    wait::until("both instances to be back", || {
+        backends.iter().all(|backend| backend.ready.load(Ordering::Relaxed)).then_some(())
+    });
+}
+
 #[test]
 fn a_rolling_restart_behind_a_balancer_fails_no_request_and_loses_no_queued_record() {
     let lame_duck = LAME_DUCK.as_millis().to_string();
@@ -184,20 +202,7 @@ fn a_rolling_restart_behind_a_balancer_fails_no_request_and_loses_no_queued_reco
             }
         });
         let restarted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for (service, backend) in instances.iter_mut().zip(&backends) {
-                let before = tally.answered.load(Ordering::Relaxed);
-                wait::until("both instances to serve", || {
-                    let all = backends.iter().all(|backend| backend.ready.load(Ordering::Relaxed));
-                    (all && tally.answered.load(Ordering::Relaxed) > before + 50).then_some(())
-                });
-                backend.stopping.store(true, Ordering::Relaxed);
-                service.stop();
-                service.restart();
-                backend.stopping.store(false, Ordering::Relaxed);
-            }
-            wait::until("both instances to be back", || {
-                backends.iter().all(|backend| backend.ready.load(Ordering::Relaxed)).then_some(())
-            });
+            restart_each(instances, &backends, &tally);
         }));
         done.store(true, Ordering::Relaxed);
         restarted.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
