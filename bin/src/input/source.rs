@@ -20,7 +20,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Byte order mark in UTF-8.
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
-/// A file that is open at the first byte that is not white space.
+/// A file that is open at the first byte that is neither white space nor of a byte order mark.
 pub(super) struct Opened {
     pub(super) reader: Box<dyn BufRead>,
     pub(super) format: InputFormat,
@@ -40,12 +40,14 @@ pub(super) fn recognise(raw: Box<dyn Read>, path: &Path, reading: &Reading) -> i
     if starts_with(&mut reader, &GZIP_MAGIC)? {
         reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader)));
     }
-    if starts_with(&mut reader, &BOM)? {
+    let mut line = 1;
+    let mut first = skip_white_space(&mut reader, &mut line)?;
+    // Also behind white space: the CSV reader takes a mark that comes alone for the end of the file.
+    while starts_with(&mut reader, &BOM)? {
         // What is read ahead may hold less of it than there is, and `consume` takes no more than that.
         reader.read_exact(&mut [0; BOM.len()])?;
+        first = skip_white_space(&mut reader, &mut line)?;
     }
-    let mut line = 1;
-    let first = skip_white_space(&mut reader, &mut line)?;
     let format = reading.format.unwrap_or_else(|| guess(path, first));
     Ok(Opened { reader, format, line })
 }
@@ -63,7 +65,7 @@ fn guess(path: &Path, first: Option<u8>) -> InputFormat {
     }
 }
 
-/// Looks whether a reader at its beginning begins with some bytes. A buffer may hold fewer than there are: then it is
+/// Looks whether what a reader gives next begins with some bytes. A buffer may hold fewer than there are: then it is
 /// filled by hand.
 fn starts_with(reader: &mut Box<dyn BufRead>, magic: &[u8]) -> io::Result<bool> {
     let buffer = reader.fill_buf()?;

@@ -1,6 +1,6 @@
 //! Tests of whole files: what they are, and what comes out of them.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -49,7 +49,7 @@ fn a_file_is_what_it_holds_whatever_its_name() {
 
 #[test]
 fn white_space_and_a_byte_order_mark_before_it_are_left_out() {
-    for before in ["\u{feff}", "\n\n", "\u{feff}\r\n\n"] {
+    for before in ["\u{feff}", "\n\n", "\u{feff}\r\n\n", "\n\u{feff}", "\u{feff}\u{feff}\n \u{feff}"] {
         let line = 1 + before.matches('\n').count() as u64;
         assert_eq!(read("x", format!("{before}{RECORD}").as_bytes()).0, [line], "{before:?}");
         assert_eq!(read("x", format!("{before}[{RECORD}]").as_bytes()).0, [line], "{before:?}");
@@ -61,17 +61,20 @@ fn white_space_and_a_byte_order_mark_before_it_are_left_out() {
 
 #[test]
 fn a_byte_order_mark_is_left_out_however_few_bytes_come_at_once() {
-    let text = format!("\u{feff}{RECORD}\n");
-    let (first, rest) = text.as_bytes().split_at(1);
-    let raw = Box::new(std::io::Cursor::new(first.to_vec()).chain(std::io::Cursor::new(rest.to_vec())));
-    let reading = Reading { format: None, keep_input: false, bytes_read: Arc::default() };
-    let mut records = 0;
-    super::read(raw, Path::new("-"), &reading, &mut |chunk| {
-        records += chunk.items.iter().filter(|item| item.record.is_ok()).count();
-        true
-    })
-    .unwrap();
-    assert_eq!(records, 1);
+    for text in [format!("\u{feff}{RECORD}\n"), format!("\n\u{feff}{CSV}")] {
+        for at in 1..6 {
+            let (first, rest) = text.as_bytes().split_at(at);
+            let raw = Box::new(std::io::Cursor::new(first.to_vec()).chain(std::io::Cursor::new(rest.to_vec())));
+            let reading = Reading { format: None, keep_input: false, bytes_read: Arc::default() };
+            let mut records = 0;
+            super::read(raw, Path::new("-"), &reading, &mut |chunk| {
+                records += chunk.items.iter().filter(|item| item.record.is_ok()).count();
+                true
+            })
+            .unwrap();
+            assert_eq!(records, 1, "{at} bytes come first of {text:?}");
+        }
+    }
 }
 
 #[test]

@@ -102,8 +102,10 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
 
 /// Leaves out what may stand before the first record, and counts its lines.
 fn begun(bytes: &[u8]) -> (u64, &[u8]) {
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let begun = bytes.trim_ascii_start();
+    let mut begun = bytes.trim_ascii_start();
+    while let Some(behind) = begun.strip_prefix("\u{feff}".as_bytes()) {
+        begun = behind.trim_ascii_start();
+    }
     let before = &bytes[..bytes.len() - begun.len()];
     (before.iter().filter(|b| **b == b'\n').count() as u64, begun)
 }

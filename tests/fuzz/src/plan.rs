@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use tallyhouse_core::ports::{Batch, RecordRepository as _};
 use tallyhouse_core::{
-    Arrival, Draft, Filter, MemoryRepository, Outcome, RecordQuery, RuleSet, StoredRecord, SummaryQuery, Timestamp,
+    Arrival, Draft, Filter, MemoryRepository, Outcome, RecordQuery, RuleBook, StoredRecord, SummaryQuery, Timestamp,
 };
 
 use crate::service::{StillClock, rules};
@@ -60,7 +60,7 @@ struct Stored {
 
 fn stored(arrivals: &[Arrival], batch: usize) -> Stored {
     let store = MemoryRepository::new(Arc::new(StillClock));
-    let (rules, now): (Arc<RuleSet>, _) = (Arc::new(rules()), Timestamp::MIN);
+    let (rules, now): (Arc<RuleBook>, _) = (Arc::new(rules().into()), Timestamp::MIN);
     let mut outcomes = Vec::new();
     for part in arrivals.chunks(batch) {
         let batch = Batch { arrivals: part.into(), rules: Arc::clone(&rules), now, owner: None, settled: Vec::new() };

@@ -44,7 +44,7 @@ async fn consume(payloads: Vec<&[u8]>) {
     let consumer = Consumer {
         source: Arc::clone(&source) as _,
         door: service.pipeline.door(),
-        repository: Arc::clone(&service.repository),
+        repository: service.repository.clone(),
         breaker: service.pipeline.breakers().named("queue-once"),
         clock: Arc::clone(&service.clock),
         retry: RetryPolicy::default(),

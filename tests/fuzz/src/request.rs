@@ -4,7 +4,7 @@ mod parameters;
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue, LINK};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use serde_json::Value;
 use tallyhouse_core::Record;
 use tallyhouse_http::HttpSettings;
@@ -106,7 +106,8 @@ async fn answer(request: Request<Vec<Bytes>>) {
     let status = answer.status;
     assert!(!status.is_server_error(), "{method} {uri}: {status}");
     assert!(answer.headers.contains_key("x-request-id"));
-    if !status.is_success() && method != Method::HEAD {
+    // What a caller has already is not sent again, and that is no problem.
+    if !status.is_success() && status != StatusCode::NOT_MODIFIED && method != Method::HEAD {
         is_problem(&answer);
     }
     if method == Method::GET && !resumes {

@@ -13,7 +13,7 @@ use tallyhouse_core::{
     Timestamp,
 };
 use tallyhouse_http::testing::{Answer, Api};
-use tallyhouse_http::{HttpApp, HttpSettings};
+use tallyhouse_http::{AlertRules, HttpApp, HttpSettings};
 
 /// Runs a future on a runtime of its own; what it spawned ends with it.
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
@@ -23,7 +23,7 @@ pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
 
 /// The parts that a test may want to reach.
 pub(crate) struct Service {
-    pub(crate) repository: Arc<dyn RecordRepository>,
+    pub(crate) repository: Arc<MemoryRepository>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pipeline: Pipeline,
 }
@@ -32,9 +32,9 @@ impl Service {
     /// Starts one, within [`run`].
     pub(crate) fn start() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(StillClock);
-        let repository: Arc<dyn RecordRepository> = Arc::new(MemoryRepository::new(Arc::clone(&clock)));
+        let repository = Arc::new(MemoryRepository::new(Arc::clone(&clock)));
         let (pipeline, driver) = Pipeline::new(PipelineParts {
-            repository: Arc::clone(&repository),
+            repository: repository.clone(),
             clock: Arc::clone(&clock),
             rules: rules(),
             emitter: None,
@@ -47,11 +47,14 @@ impl Service {
     /// Returns its HTTP door.
     pub(crate) fn http(&self, settings: HttpSettings, dead_letters: Option<Arc<dyn DeadLetters>>) -> Api {
         let wait = Duration::from_secs(1);
-        let repository = Arc::clone(&self.repository);
+        let repository: Arc<dyn RecordRepository> = self.repository.clone();
         let feed = Feed::new(Arc::clone(&repository), Arc::clone(&self.clock), self.pipeline.commits(), wait);
         let door = self.pipeline.door();
         let (format, breakers) = (MessageFormat::default(), self.pipeline.breakers());
-        let app = HttpApp { door, repository, feed, format, dead_letters, breakers, probes: Vec::new(), keys: None };
+        let clock = Arc::clone(&self.clock);
+        let alert_rules = Some(AlertRules { own: rules(), repository: self.repository.clone(), clock });
+        let (probes, keys) = (Vec::new(), None);
+        let app = HttpApp { door, repository, feed, format, dead_letters, alert_rules, breakers, probes, keys };
         Api::new(app, settings)
     }
 }

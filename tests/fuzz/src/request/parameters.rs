@@ -35,6 +35,7 @@ pub(super) fn expected(uri: &Uri) -> Expected {
     match *parts.as_slice() {
         ["v1", "records"] => good(of_records),
         ["v1", "aggregates"] => good(of_aggregates),
+        ["v1", "export"] => good(of_filter),
         ["v1", "summaries", destination] if !destination.is_empty() => {
             if field("destinationId", destination).is_some() { good(of_summaries) } else { Expected::Bad }
         }
@@ -45,7 +46,7 @@ pub(super) fn expected(uri: &Uri) -> Expected {
             Expected::Good => Expected::NotFound,
             other => other,
         },
-        ["healthz" | "readyz"] | ["v1", "dead-letters", ..] => Expected::Any,
+        [""] | ["assets", ..] | ["healthz" | "readyz"] | ["v1", "dead-letters" | "alert-rules", ..] => Expected::Any,
         _ => Expected::NotFound,
     }
 }
