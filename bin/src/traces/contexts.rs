@@ -1,0 +1,44 @@
+//! Trace contexts (W3C Trace Context) as the spans need them.
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+
+/// How many traces of one batch get spans of it: a batch of a thousand records with a trace each would bring as many.
+pub(super) const CONTEXTS_MAX: usize = 64;
+
+/// Reads a `traceparent` that a door has found to be valid.
+pub(super) fn parse(traceparent: &str) -> Option<SpanContext> {
+    let mut parts = traceparent.split('-').skip(1);
+    let trace = TraceId::from_hex(parts.next()?).ok()?;
+    let span = SpanId::from_hex(parts.next()?).ok()?;
+    let flags = u8::from_str_radix(parts.next()?, 16).ok()?;
+    // Of the flags only "sampled" is defined for all versions.
+    let flags = TraceFlags::new(flags) & TraceFlags::SAMPLED;
+    let context = SpanContext::new(trace, span, flags, true, TraceState::default());
+    context.is_valid().then_some(context)
+}
+
+/// Writes a context as a `traceparent`.
+pub(super) fn write(context: &SpanContext) -> String {
+    let flags = context.trace_flags() & TraceFlags::SAMPLED;
+    format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), flags)
+}
+
+/// Returns the different contexts that are sampled, in their order, up to [`CONTEXTS_MAX`].
+pub(super) fn sampled<'a>(traceparents: impl Iterator<Item = Option<&'a str>>) -> Vec<(&'a str, SpanContext)> {
+    let mut found: Vec<(&str, SpanContext)> = Vec::new();
+    let mut last = None;
+    // The records of one request stand together.
+    for traceparent in traceparents.flatten().filter(|traceparent| last.replace(*traceparent) != Some(*traceparent)) {
+        if found.len() == CONTEXTS_MAX {
+            break;
+        }
+        let context = parse(traceparent).filter(SpanContext::is_sampled);
+        if let Some(context) = context.filter(|_| found.iter().all(|(known, _)| *known != traceparent)) {
+            found.push((traceparent, context));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;
