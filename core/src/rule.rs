@@ -1,12 +1,20 @@
 //! Alert rules: which records the alerting service is told about.
 
+mod json;
+
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Record, RecordType};
+use crate::reject::FieldError;
+use crate::sum::Net;
+use crate::summary::Summary;
 use crate::text::{DestinationId, Reference, SourceId, Unit};
 use crate::value::Value;
+
+pub use json::NameGiven;
 
 /// A rule as it is written down, not yet checked: texts, the optional ones being what must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +24,9 @@ pub struct RuleDraft {
     pub name: String,
     /// The threshold, in the grammar of a record's value.
     pub threshold: String,
+    /// What is compared with the threshold: `value` (the default) or `total`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
     /// Only records of this unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
@@ -33,12 +44,45 @@ pub struct RuleDraft {
     pub reference: Option<String>,
 }
 
-/// An alert rule: met by a record whose `value` is strictly above `threshold` and that matches all that is asked.
+/// What a rule compares with its threshold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleOn {
+    /// The record's `value`: met when it is strictly above the threshold.
+    #[default]
+    Value,
+    /// The running net total of the record's key (destination and reference) in the record's unit: met by the record that
+    /// brings it from at or below the threshold to strictly above it. Once it has fallen back, it can be met again.
+    Total,
+}
+
+impl RuleOn {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "value" => Some(Self::Value),
+            "total" => Some(Self::Total),
+            _ => None,
+        }
+    }
+
+    // Serde hands over a reference.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+    fn is_value(&self) -> bool {
+        *self == Self::Value
+    }
+}
+
+/// An alert rule: met by a record that matches all that is asked, and whose `value`, or the total that it leads to, is
+/// strictly above `threshold`.
+///
+/// A rule that is kept or sent bears `on` only where it is on totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rule {
     name: String,
     threshold: Value,
+    #[serde(skip_serializing_if = "RuleOn::is_value")]
+    on: RuleOn,
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<Unit>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -55,7 +99,7 @@ pub struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// The name is not `[a-z0-9][a-z0-9-]{0,62}`.
-    #[error("the rule name {0:?} must be 1 to 63 of a-z, 0-9 and -, and must not begin with -")]
+    #[error("the rule name {0:?} {NAME_FORM}")]
     Name(String),
     /// A field breaks the rule that the record's field of the same name has.
     #[error("the field {field} of the rule {name:?} {reason}")]
@@ -72,28 +116,56 @@ pub enum RuleError {
     Twice(String),
 }
 
+const NAME_FORM: &str = "must be 1 to 63 of a-z, 0-9 and -, and must not begin with -";
+
+/// A total of some records of a key only, or of some that come and go with the rule, would be none that anybody can look up.
+const NOT_ON_TOTALS: &str = "can't be asked for by a rule on totals, which are of all records of a key";
+
+/// What is wrong with one field.
+struct Fault {
+    field: &'static str,
+    reason: String,
+}
+
 impl Rule {
     /// Checks a draft and makes the rule.
     ///
     /// # Errors
-    /// Says which field breaks which rule.
+    /// Says which field breaks which rule: the first.
     pub fn new(draft: RuleDraft) -> Result<Self, RuleError> {
-        let name = draft.name;
-        let letters = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        if name.is_empty() || name.len() > 63 || !letters || name.starts_with('-') {
-            return Err(RuleError::Name(name));
+        let name = draft.name.clone();
+        Self::check(draft).map_err(|faults| match faults.into_iter().next() {
+            Some(Fault { field, reason }) if field != "name" => RuleError::Field { name, field, reason },
+            Some(_) | None => RuleError::Name(name),
+        })
+    }
+
+    /// Checks every field of a draft.
+    fn check(draft: RuleDraft) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        if !is_name(&draft.name) {
+            faults.push(Fault { field: "name", reason: NAME_FORM.to_owned() });
         }
-        let fault = |field: &'static str, reason: String| RuleError::Field { name: name.clone(), field, reason };
-        let threshold = Value::parse(&draft.threshold).map_err(|e| fault("threshold", e.to_string()))?;
-        let unit = optional(draft.unit, Unit::new).map_err(|e| fault("unit", e))?;
-        let destination_id =
-            optional(draft.destination_id, DestinationId::new).map_err(|e| fault("destinationId", e))?;
-        let source_id = optional(draft.source_id, SourceId::new).map_err(|e| fault("sourceId", e))?;
-        let reference = optional(draft.reference, Reference::new).map_err(|e| fault("reference", e))?;
-        let record_type =
-            optional(draft.record_type, |t| RecordType::named(t).ok_or("must be \"positive\" or \"negative\""))
-                .map_err(|e| fault("type", e))?;
-        Ok(Self { name, threshold, unit, record_type, destination_id, source_id, reference })
+        let threshold = keep(&mut faults, "threshold", Some(draft.threshold), Value::parse);
+        let on = |text: &str| RuleOn::named(text).ok_or("must be \"value\" or \"total\"");
+        let on = keep(&mut faults, "on", draft.on, on).unwrap_or_default();
+        let unit = keep(&mut faults, "unit", draft.unit, Unit::new);
+        let record_type = |text: &str| RecordType::named(text).ok_or("must be \"positive\" or \"negative\"");
+        let record_type = keep(&mut faults, "type", draft.record_type, record_type);
+        let destination_id = keep(&mut faults, "destinationId", draft.destination_id, DestinationId::new);
+        let source_id = keep(&mut faults, "sourceId", draft.source_id, SourceId::new);
+        let reference = keep(&mut faults, "reference", draft.reference, Reference::new);
+        for (field, is_asked) in [("type", record_type.is_some()), ("sourceId", source_id.is_some())] {
+            if on == RuleOn::Total && is_asked {
+                faults.push(Fault { field, reason: NOT_ON_TOTALS.to_owned() });
+            }
+        }
+        match threshold {
+            Some(threshold) if faults.is_empty() => {
+                Ok(Self { name: draft.name, threshold, on, unit, record_type, destination_id, source_id, reference })
+            }
+            Some(_) | None => Err(faults),
+        }
     }
 
     /// Returns the name.
@@ -108,23 +180,61 @@ impl Rule {
         self.threshold
     }
 
-    /// Says whether a record meets the rule.
+    /// Says whether a record meets the rule, given the summary of the earlier records of its key.
     #[must_use]
-    pub fn is_met_by(&self, record: &Record) -> bool {
-        record.value > self.threshold
-            && self.unit.as_ref().is_none_or(|unit| *unit == record.unit)
+    pub fn is_met_by(&self, record: &Record, previous: &Summary) -> bool {
+        self.is_met(record, || previous.nets_around(record))
+    }
+
+    fn is_met(&self, record: &Record, nets: impl FnOnce() -> (Net, Net)) -> bool {
+        self.matches(record)
+            && match self.on {
+                RuleOn::Value => record.value > self.threshold,
+                RuleOn::Total => {
+                    let (before, after) = nets();
+                    !before.is_above(self.threshold) && after.is_above(self.threshold)
+                }
+            }
+    }
+
+    fn matches(&self, record: &Record) -> bool {
+        self.unit.as_ref().is_none_or(|unit| *unit == record.unit)
             && self.record_type.is_none_or(|record_type| record_type == record.record_type)
             && self.destination_id.as_ref().is_none_or(|id| *id == record.destination_id)
             && self.source_id.as_ref().is_none_or(|id| *id == record.source_id)
             && self.reference.as_ref().is_none_or(|reference| *reference == record.reference)
     }
+
+    /// Writes the rule in the form in which adapters keep it: a JSON object.
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        serde_json::to_string(self).expect("a rule is always JSON")
+    }
+
+    /// Reads what [`Rule::to_stored`] wrote; `None` if it is anything else.
+    #[must_use]
+    pub fn from_stored(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok().and_then(|draft| Self::new(draft).ok())
+    }
 }
 
-fn optional<T, E: ToString>(text: Option<String>, parse: impl Fn(&str) -> Result<T, E>) -> Result<Option<T>, String> {
-    text.map(|text| parse(&text).map_err(|error| error.to_string())).transpose()
+fn is_name(name: &str) -> bool {
+    let letters = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    (1..=63).contains(&name.len()) && letters && !name.starts_with('-')
 }
 
-/// The rules in force, by unique names, in the order in which they were given.
+/// Keeps a good field; notes why a bad one is bad.
+fn keep<T, E: ToString>(
+    faults: &mut Vec<Fault>,
+    field: &'static str,
+    text: Option<String>,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Option<T> {
+    let parsed = text.map(|text| parse(&text))?;
+    parsed.map_err(|error| faults.push(Fault { field, reason: error.to_string() })).ok()
+}
+
+/// Rules by unique names, in the order in which they were given.
 #[derive(Debug, Clone, Default)]
 pub struct RuleSet(Vec<Arc<Rule>>);
 
@@ -144,10 +254,24 @@ impl RuleSet {
         Ok(Self(set))
     }
 
-    /// Returns the rules that a record meets.
+    /// Returns the rules that a record meets, given the summary of the earlier records of its key.
     #[must_use]
-    pub fn met_by(&self, record: &Record) -> Vec<Arc<Rule>> {
-        self.0.iter().filter(|rule| rule.is_met_by(record)).cloned().collect()
+    pub fn met_by(&self, record: &Record, previous: &Summary) -> Vec<Arc<Rule>> {
+        let nets = LazyCell::new(|| previous.nets_around(record));
+        self.0.iter().filter(|rule| rule.is_met(record, || *nets)).cloned().collect()
+    }
+
+    /// Returns these rules with further ones, which take the places of those of the same name.
+    #[must_use]
+    pub fn overlaid<'a>(&self, others: impl IntoIterator<Item = &'a Arc<Rule>>) -> Self {
+        let mut rules = self.0.clone();
+        for other in others {
+            match rules.iter_mut().find(|rule| rule.name == other.name) {
+                Some(place) => *place = Arc::clone(other),
+                None => rules.push(Arc::clone(other)),
+            }
+        }
+        Self(rules)
     }
 
     /// Returns the rules.

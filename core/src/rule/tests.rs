@@ -1,5 +1,8 @@
 //! Rules: what makes one, what meets one, and how they are kept.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 use crate::testing::generate::record;
 
@@ -77,7 +80,7 @@ fn a_rule_is_met_strictly_above_its_threshold() {
     #[track_caller]
     fn check(threshold: &str, value: &str, expected: bool) {
         assert_eq!(
-            Rule::new(draft("r", threshold)).unwrap().is_met_by(&sale(value)),
+            Rule::new(draft("r", threshold)).unwrap().is_met_by(&sale(value), &Summary::default()),
             expected,
             "{value} > {threshold}"
         );
@@ -96,7 +99,7 @@ fn a_rule_is_met_strictly_above_its_threshold() {
 #[test]
 fn all_that_a_rule_asks_must_match_to_the_byte() {
     let rule = Rule::new(picky()).unwrap();
-    assert!(rule.is_met_by(&sale("11")));
+    assert!(rule.is_met_by(&sale("11"), &Summary::default()));
     let others = [
         record("r", "D", "R", "11", "eur"),
         record("r", "d", "R", "11", "EUR"),
@@ -107,21 +110,21 @@ fn all_that_a_rule_asks_must_match_to_the_byte() {
         sale("10"),
     ];
     for other in others {
-        assert!(!rule.is_met_by(&other), "{other:?}");
+        assert!(!rule.is_met_by(&other, &Summary::default()), "{other:?}");
     }
 }
 
 #[test]
 fn a_rule_may_ask_for_the_empty_reference() {
     let rule = Rule::new(RuleDraft { reference: Some(String::new()), ..draft("r", "0") }).unwrap();
-    assert!(rule.is_met_by(&record("r", "D", "", "1", "EUR")));
-    assert!(!rule.is_met_by(&sale("1")));
+    assert!(rule.is_met_by(&record("r", "D", "", "1", "EUR"), &Summary::default()));
+    assert!(!rule.is_met_by(&sale("1"), &Summary::default()));
 }
 
 #[test]
 fn a_negative_record_is_judged_by_its_size() {
     let rule = Rule::new(draft("r", "10")).unwrap();
-    assert!(rule.is_met_by(&Record { record_type: RecordType::Negative, ..sale("11") }));
+    assert!(rule.is_met_by(&Record { record_type: RecordType::Negative, ..sale("11") }, &Summary::default()));
 }
 
 #[test]
@@ -129,9 +132,10 @@ fn a_set_has_each_name_once_and_keeps_the_order() {
     let rule = |name: &str, threshold: &str| Rule::new(draft(name, threshold)).unwrap();
     let set = RuleSet::new([rule("z", "1"), rule("a", "5"), rule("m", "2")]).unwrap();
     assert_eq!(set.iter().map(Rule::name).collect::<Vec<_>>(), ["z", "a", "m"]);
-    let met: Vec<String> = set.met_by(&sale("3")).iter().map(|rule| rule.name().to_owned()).collect();
+    let met: Vec<String> =
+        set.met_by(&sale("3"), &Summary::default()).iter().map(|rule| rule.name().to_owned()).collect();
     assert_eq!(met, ["z", "m"]);
-    assert_eq!(RuleSet::default().met_by(&sale("3")), []);
+    assert_eq!(RuleSet::default().met_by(&sale("3"), &Summary::default()), []);
     let twice = RuleSet::new([rule("a", "1"), rule("b", "1"), rule("a", "2")]);
     assert_eq!(twice.unwrap_err(), RuleError::Twice("a".to_owned()));
     assert_eq!(RuleError::Twice("a".to_owned()).to_string(), "the rule name \"a\" is used twice");
@@ -175,5 +179,92 @@ fn what_is_not_a_kept_set_of_rules_is_refused() {
         r#"[{"name":"a","threshold":"1"}"#,
     ] {
         assert_eq!(rules_from_json(json), None, "{json}");
+    }
+}
+
+#[test]
+fn a_rule_on_totals_asks_for_no_part_of_the_records() {
+    let total = RuleDraft { on: Some("total".to_owned()), ..picky() };
+    let source = RuleDraft { record_type: None, ..total.clone() };
+    for (draft, field) in [(total, "type"), (source, "sourceId")] {
+        let error = Rule::new(draft).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("the field {field} of the rule \"picky\" can't be asked for")), "{error}");
+    }
+    let other = RuleDraft { on: Some("sum".to_owned()), ..draft("r", "1") };
+    assert_eq!(
+        Rule::new(other).unwrap_err().to_string(),
+        "the field on of the rule \"r\" must be \"value\" or \"total\""
+    );
+}
+
+#[test]
+fn what_a_rule_is_on_is_kept_for_totals_only() {
+    let on = |on: &str| Rule::new(RuleDraft { on: Some(on.to_owned()), ..draft("r", "1.0") }).unwrap();
+    assert_eq!(on("value").to_stored(), r#"{"name":"r","threshold":"1.0"}"#);
+    assert_eq!(on("total").to_stored(), r#"{"name":"r","threshold":"1.0","on":"total"}"#);
+    for rule in [on("value"), on("total"), Rule::new(picky()).unwrap()] {
+        assert_eq!(Rule::from_stored(&rule.to_stored()), Some(rule));
+    }
+    assert_eq!(Rule::from_stored(r#"{"name":"r","threshold":"1","on":"total","type":"positive"}"#), None);
+}
+
+/// A value with its sign, in units of 10^-18.
+fn scaled(record: &Record) -> i128 {
+    let text = record.value.to_string();
+    let (whole, places) = text.split_once('.').unwrap_or((&text, ""));
+    let digits: i128 = format!("{whole}{places:0<18}").parse().unwrap();
+    if record.record_type == RecordType::Negative { -digits } else { digits }
+}
+
+#[test]
+fn totals_far_beyond_one_value_are_compared_exactly() {
+    let nines = "9".repeat(28);
+    let rule = Rule::new(RuleDraft { on: Some("total".to_owned()), ..draft("total", &nines) }).unwrap();
+    let mut summary = Summary::default();
+    let mut met = |record_type, value: &str| {
+        let record = Record { record_type, ..sale(value) };
+        let met = rule.is_met_by(&record, &summary);
+        summary.add(&record);
+        met
+    };
+    let smallest = "0.0000000000000000000000000001";
+    assert!(!met(RecordType::Positive, &nines));
+    assert!(met(RecordType::Positive, smallest));
+    for _ in 0..20 {
+        assert!(!met(RecordType::Positive, &nines), "it is above already");
+    }
+    for _ in 0..20 {
+        assert!(!met(RecordType::Negative, &nines));
+    }
+    assert!(!met(RecordType::Negative, smallest));
+    assert!(!met(RecordType::Positive, "0.000"));
+    assert!(met(RecordType::Positive, smallest), "it had fallen back to the threshold");
+    assert!(!met(RecordType::Negative, &nines) && !met(RecordType::Negative, &nines), "below zero");
+}
+
+proptest! {
+    /// The total is followed by another arithmetic, over all records and both units of one key.
+    #[test]
+    fn a_rule_on_totals_is_met_where_the_exact_total_crosses_its_threshold(
+        steps in vec((any::<bool>(), any::<bool>(), "(0|[1-9][0-9]{0,2})(\\.[0-9]{1,18})?"), 1..40),
+        threshold in "(0|[1-9][0-9]{0,2})(\\.[0-9]{1,18})?",
+        in_unit in any::<bool>(),
+    ) {
+        let unit = in_unit.then(|| "EUR".to_owned());
+        let draft = RuleDraft { on: Some("total".to_owned()), unit, ..draft("total", &threshold) };
+        let set = RuleSet::new([Rule::new(draft).unwrap()]).unwrap();
+        let limit = scaled(&sale(&threshold));
+        let (mut summary, mut euros, mut dollars) = (Summary::default(), 0, 0);
+        for (is_euro, is_negative, value) in steps {
+            let record_type = if is_negative { RecordType::Negative } else { RecordType::Positive };
+            let unit = Unit::new(if is_euro { "EUR" } else { "USD" }).unwrap();
+            let record = Record { record_type, unit, ..sale(&value) };
+            let total = if is_euro { &mut euros } else { &mut dollars };
+            let before = *total;
+            *total += scaled(&record);
+            let expected = before <= limit && *total > limit && (is_euro || !in_unit);
+            prop_assert_eq!(set.met_by(&record, &summary).len(), usize::from(expected), "{:?}", record);
+            summary.add(&record);
+        }
     }
 }
