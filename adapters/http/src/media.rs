@@ -1,10 +1,10 @@
-//! Media types: what a body is said to be, and what a client wants to have.
+//! Media types: what a body is said to be.
 
-use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
 use crate::problem::{Problem, ProblemCode};
 
-/// The bodies that are read and written.
+/// The bodies that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Media {
     Json,
@@ -58,35 +58,6 @@ fn named(text: &str) -> Option<Media> {
         Some(Media::Ndjson)
     } else {
         None
-    }
-}
-
-/// Chooses what to answer with (RFC 9110, section 12.5.1): NDJSON where it is named and JSON is not preferred by name,
-/// else JSON, also to a client that names neither.
-pub(crate) fn accepted(headers: &HeaderMap) -> Media {
-    let (mut json, mut ndjson) = (None, None);
-    let ranges =
-        headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).flat_map(|list| list.split(','));
-    for (place, range) in ranges.enumerate() {
-        let mut parts = range.split(';');
-        let slot = match named(parts.next().unwrap_or_default()) {
-            Some(Media::Json) => &mut json,
-            Some(Media::Ndjson) => &mut ndjson,
-            None => continue,
-        };
-        let quality = parts.find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
-        });
-        *slot = Some((quality.unwrap_or(1.0_f32), place));
-    }
-    match (json, ndjson) {
-        (_, Some((quality, _))) if quality <= 0.0 => Media::Json,
-        (Some((json, before)), Some((ndjson, place))) if json > ndjson || (json >= ndjson && before < place) => {
-            Media::Json
-        }
-        (_, Some(_)) => Media::Ndjson,
-        (_, None) => Media::Json,
     }
 }
 

@@ -56,21 +56,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// The names of the fields, as the API has them.
-    pub(super) const NAMES: [&str; 10] = [
-        "recordId",
-        "time",
-        "sourceId",
-        "destinationId",
-        "type",
-        "value",
-        "unit",
-        "reference",
-        "sequence",
-        "processedAt",
-    ];
-
-    /// Returns the fields in the order of their names.
+    /// Returns the fields in the order of [`tallyhouse_core::RECORD_COLUMNS`].
     pub(super) fn into_fields(self) -> [String; 10] {
         [
             self.record_id,

@@ -3,21 +3,10 @@
 use std::io::Write;
 
 use super::View;
+use tallyhouse_core::{RECORD_COLUMNS, TOTAL_COLUMNS, write_row};
+
 use super::answer::{Group, Record};
 use crate::output::Output;
-
-const TOTALS: [&str; 10] = [
-    "destinationId",
-    "unit",
-    "count",
-    "positiveCount",
-    "positiveSum",
-    "negativeCount",
-    "negativeSum",
-    "net",
-    "firstTime",
-    "lastTime",
-];
 
 /// Rows on their way.
 pub(super) struct CommaSeparated<'a, W: Write> {
@@ -32,7 +21,7 @@ impl<'a, W: Write> CommaSeparated<'a, W> {
         Self { out, records, begun: false }
     }
 
-    fn row<T: AsRef<[u8]>>(&mut self, fields: impl IntoIterator<Item = T>) -> anyhow::Result<()> {
+    fn row<T: AsRef<str>>(&mut self, fields: impl IntoIterator<Item = T>) -> anyhow::Result<()> {
         self.begin()?;
         self.write(fields)
     }
@@ -41,13 +30,13 @@ impl<'a, W: Write> CommaSeparated<'a, W> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
-        if self.records { self.write(Record::NAMES) } else { self.write(TOTALS) }
+        if self.records { self.write(RECORD_COLUMNS) } else { self.write(TOTAL_COLUMNS) }
     }
 
-    fn write<T: AsRef<[u8]>>(&mut self, fields: impl IntoIterator<Item = T>) -> anyhow::Result<()> {
-        let mut row = csv::Writer::from_writer(Vec::new());
-        row.write_record(fields)?;
-        self.out.write(row.into_inner().map_err(|error| error.into_error())?)
+    fn write<T: AsRef<str>>(&mut self, fields: impl IntoIterator<Item = T>) -> anyhow::Result<()> {
+        let mut row = Vec::new();
+        write_row(&mut row, fields);
+        self.out.write(row)
     }
 }
 

@@ -6,6 +6,8 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table as Drawing};
 
 use super::View;
+use tallyhouse_core::RECORD_COLUMNS;
+
 use super::answer::{Group, Record, Summary};
 use crate::output::Output;
 
@@ -82,7 +84,7 @@ fn drawing(records: bool) -> Drawing {
     drawing.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
     let numbers: &[usize] = if records { &RECORD_NUMBERS } else { &TOTALS_NUMBERS };
     if records {
-        drawing.set_header(Record::NAMES)
+        drawing.set_header(RECORD_COLUMNS)
     } else {
         drawing.set_header(TOTALS)
     };

@@ -42,23 +42,3 @@ fn a_compressed_body_is_refused() {
     assert!(of_body(&headers(&[(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, "gzip")])).is_err());
     assert!(of_body(&headers(&[(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, "identity")])).is_ok());
 }
-
-#[track_caller]
-fn check_accept(accept: &str, expect: Media) {
-    assert_eq!(accepted(&headers(&[(ACCEPT, accept)])), expect, "{accept:?}");
-}
-
-#[test]
-fn ndjson_is_chosen_where_it_is_named_and_not_outdone() {
-    check_accept("application/x-ndjson", Media::Ndjson);
-    check_accept("application/x-ndjson, */*", Media::Ndjson);
-    check_accept("*/*, Application/X-NDJSON", Media::Ndjson);
-    check_accept("application/json;q=0.5, application/x-ndjson;q=0.9", Media::Ndjson);
-    check_accept("application/json, application/x-ndjson", Media::Json);
-    check_accept("application/x-ndjson, application/json", Media::Ndjson);
-    check_accept("application/x-ndjson;q=0.5, application/json", Media::Json);
-    check_accept("application/x-ndjson;q=0", Media::Json);
-    check_accept("*/*", Media::Json);
-    check_accept("text/html", Media::Json);
-    assert_eq!(accepted(&HeaderMap::new()), Media::Json);
-}

@@ -1,0 +1,56 @@
+//! `export`: all matching records of one moment, from the configured database or over HTTP, as NDJSON or CSV.
+
+mod local;
+mod over_http;
+mod progress;
+mod sink;
+
+use std::process::ExitCode;
+
+use crate::cli::{ExportArgs, ExportFormat};
+use crate::output::Output;
+use crate::remote::Remote;
+use crate::service::signals::{EXIT_INTERRUPTED, Signals};
+use crate::settings::{Environment, Settings};
+use progress::Progress;
+use sink::Sink;
+
+/// Exports, and where that goes to a file says how many records there were.
+///
+/// # Errors
+/// The database or the service can't answer, or the output can't be written. A file is then as it was before.
+pub(crate) async fn run(args: ExportArgs, settings: &Settings, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let remote = Remote::of(&args.remote, environment)?;
+    let mut signals = Signals::install()?;
+    let mut sink = Sink::open(&args.output, args.gzip)?;
+    let progress = Progress::begin(sink.is_terminal());
+    let format = format_of(&args);
+    let exporting = async {
+        match &remote {
+            Some(remote) => over_http::copy(remote, &args.filter, format, &mut sink, &progress).await,
+            None => local::write(settings, args.filter.filter(), format, &mut sink, &progress).await,
+        }
+    };
+    let exported = tokio::select! {
+        exported = exporting => exported,
+        _ = signals.next() => {
+            progress.end();
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
+        }
+    };
+    progress.end();
+    let records = exported?;
+    if sink.finish()? {
+        let mut out = Output::standard();
+        out.line(format!("exported {records}"))?;
+        out.flush()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is asked for, or what the name of the file says.
+fn format_of(args: &ExportArgs) -> ExportFormat {
+    let name = args.output.to_string_lossy().to_lowercase();
+    let is_csv = name.strip_suffix(".gz").unwrap_or(&name).ends_with(".csv");
+    args.format.unwrap_or(if is_csv { ExportFormat::Csv } else { ExportFormat::Ndjson })
+}

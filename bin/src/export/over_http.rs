@@ -1,0 +1,36 @@
+//! An export from a service over HTTP, copied as it comes.
+
+use reqwest::header::ACCEPT;
+
+use super::progress::Progress;
+use super::sink::Sink;
+use crate::cli::{ExportFormat, FilterArgs};
+use crate::remote::Remote;
+
+/// Copies the records, and returns how many they were.
+///
+/// # Errors
+/// The service can't answer, or breaks off; or the output can't be written.
+pub(super) async fn copy(
+    remote: &Remote,
+    filter: &FilterArgs,
+    format: ExportFormat,
+    sink: &mut Sink,
+    progress: &Progress,
+) -> anyhow::Result<u64> {
+    let (accept, lines_before) = match format {
+        ExportFormat::Ndjson => ("application/x-ndjson", 0),
+        ExportFormat::Csv => ("text/csv", 1),
+    };
+    let request = remote.get("v1/export", &filter.parameters())?.header(ACCEPT, accept);
+    let mut response = remote.send(request).await?;
+    let (mut bytes, mut lines) = (0, 0_u64);
+    while let Some(part) = response.chunk().await.map_err(|error| remote.broke_off(error))? {
+        sink.write(&part)?;
+        bytes += part.len() as u64;
+        // A field of a record holds no line feed: it is a control character.
+        lines += part.iter().filter(|b| **b == b'\n').count() as u64;
+        progress.show(bytes, lines.saturating_sub(lines_before));
+    }
+    Ok(lines.saturating_sub(lines_before))
+}
