@@ -1,0 +1,214 @@
+//! Roll-ups: totals that are kept ready (see [`tallyhouse_core::Cover`]), folded beside the commits, and how a question for
+//! totals reads them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use diesel::pg::PgConnection;
+use diesel::query_dsl::RunQueryDsl;
+use diesel::sql_types::{BigInt, Date, SmallInt, Text};
+use tallyhouse_core::ports::{PortError, PortErrorKind};
+use tallyhouse_core::{Cover, DestinationId, GroupQuery, Stretch, Stretches};
+use tokio::runtime::Handle;
+
+use crate::error::Fault;
+use crate::pool::Pool;
+use crate::row::{count, pg_date};
+use crate::statement::Statement;
+
+/// So many records that are not folded cost a question a few milliseconds.
+const FOLD_AFTER: u64 = 4_096;
+
+/// From so many on they are folded even while all writers are at work.
+const FOLD_AT_LAST: u64 = 65_536;
+
+/// Records in one transaction, about: it takes some ten milliseconds.
+const RECORDS_PER_FOLD: i64 = 16_384;
+
+/// Folds records when there are enough of them. Clones share their state.
+#[derive(Clone)]
+pub(crate) struct Folder {
+    state: Arc<State>,
+    writers: Pool,
+    upkeep: Pool,
+}
+
+#[derive(Default)]
+struct State {
+    /// Records that this process has committed since it folded last.
+    waiting: AtomicU64,
+    folding: AtomicBool,
+}
+
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Folder").finish_non_exhaustive()
+    }
+}
+
+impl Folder {
+    /// Folds on a connection of `upkeep`, when `writers` have time to spare.
+    pub(crate) fn new(writers: &Pool, upkeep: &Pool) -> Self {
+        Self { state: Arc::default(), writers: writers.clone(), upkeep: upkeep.clone() }
+    }
+
+    /// Learns that records have been committed.
+    pub(crate) fn committed(&self, records: u64) {
+        let waiting = self.state.waiting.fetch_add(records, Ordering::Relaxed) + records;
+        let (size, busy) = self.writers.usage();
+        if waiting >= FOLD_AT_LAST || (waiting >= FOLD_AFTER && busy < size) {
+            self.fold();
+        }
+    }
+
+    /// Learns how many records a question found that are not folded, whoever has committed them.
+    fn found(&self, unfolded: u64) {
+        if unfolded >= FOLD_AFTER {
+            self.fold();
+        }
+    }
+
+    /// Folds all there is, beside whatever goes on; one at a time in this process.
+    fn fold(&self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.state.folding.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.state.waiting.store(0, Ordering::Relaxed);
+        let folder = self.clone();
+        runtime.spawn(async move {
+            match folder.fold_all().await {
+                Ok(records) => tracing::debug!(records, "records were folded into roll-ups"),
+                // The database is away; the service says so elsewhere, and the next occasion comes.
+                Err(error) if error.kind() == PortErrorKind::Unavailable => tracing::debug!(%error, "folding waits"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "records were not folded into roll-ups");
+                }
+            }
+            folder.state.folding.store(false, Ordering::Release);
+        });
+    }
+
+    /// Folds all there is; returns how many records that were.
+    pub(crate) async fn fold_all(&self) -> Result<u64, PortError> {
+        let mut all = 0;
+        loop {
+            let folded = self.upkeep.run_once("folding records into roll-ups", fold).await?;
+            all += folded;
+            if folded == 0 {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+fn fold(connection: &mut PgConnection) -> Result<u64, Fault> {
+    let folded: i64 =
+        Statement::<BigInt>::new("SELECT fold(").bind::<BigInt, _>(RECORDS_PER_FOLD).sql(")").get_result(connection)?;
+    count(folded)
+}
+
+/// Where totals are read from.
+pub(crate) enum Source<'a> {
+    /// From the records that match.
+    Records(&'a GroupQuery),
+    /// From roll-ups, and the records that they leave out.
+    RollUps {
+        query: &'a GroupQuery,
+        cover: Box<Cover>,
+        /// The last position that is folded.
+        position: i64,
+    },
+}
+
+impl<'a> Source<'a> {
+    /// Chooses, in the snapshot of the question.
+    pub(crate) fn choose(connection: &mut PgConnection, query: &'a GroupQuery, folder: &Folder) -> Result<Self, Fault> {
+        let Some(cover) = Cover::of(&query.filter) else { return Ok(Self::Records(query)) };
+        let (position, head): (i64, i64) = Statement::<(BigInt, BigInt)>::new(
+            "SELECT p.position, coalesce((SELECT max(b.last) FROM batches b), 0) FROM roll_up_position p WHERE p.only_row",
+        )
+        .get_result(connection)?;
+        folder.found(count((head - position).max(0))?);
+        Ok(Self::RollUps { query, cover: Box::new(cover), position })
+    }
+
+    /// Continues a statement by `FROM (…) r`, whose columns are `destination_id`, `unit`, `positive`, `count`, `sum`,
+    /// `first` and `last`, many rows for each of the first three.
+    pub(crate) fn push<'s, ST>(
+        &'s self,
+        statement: Statement<'s, ST>,
+        until: Option<&'s DestinationId>,
+    ) -> Statement<'s, ST> {
+        let statement = statement.sql(" FROM (");
+        let statement = match self {
+            Self::Records(query) => {
+                bounded(statement.sql(RECORDS).sql(" FROM records r").filtered(&query.filter), query, until)
+            }
+            Self::RollUps { query, cover, position } => push_cover(statement, query, cover, *position, until),
+        };
+        statement.sql(") r")
+    }
+}
+
+/// The columns of totals, of single records.
+const RECORDS: &str =
+    "SELECT r.destination_id, r.unit, r.positive, 1::bigint AS count, r.value AS sum, r.time AS first, r.time AS last";
+
+fn push_cover<'s, ST>(
+    mut statement: Statement<'s, ST>,
+    query: &'s GroupQuery,
+    cover: &'s Cover,
+    position: i64,
+    until: Option<&'s DestinationId>,
+) -> Statement<'s, ST> {
+    for whole in &cover.whole {
+        statement = statement
+            .sql("SELECT r.destination_id, r.unit, r.positive, r.count, r.sum, r.first, r.last FROM roll_ups r");
+        statement = bounded(push_stretches(statement, whole).filtered_beside_time(&query.filter), query, until)
+            .sql(" UNION ALL ");
+    }
+    for edge in &cover.edges {
+        statement = statement.sql(RECORDS).sql(" FROM records r").filtered(edge);
+        statement = bounded(statement, query, until).sql(" UNION ALL ");
+    }
+    // Batch by batch, each batch's records by an index of their own: OFFSET 0 keeps the planner from any other way.
+    let statement = statement
+        .sql(RECORDS)
+        .sql(
+            " FROM batches b CROSS JOIN LATERAL (SELECT * FROM records r WHERE r.slot >= b.slot \
+             AND r.slot <= b.slot + (b.last - b.first) OFFSET 0) r",
+        )
+        .filtered(&cover.within)
+        .sql(" AND b.last > ")
+        .bind::<BigInt, _>(position);
+    bounded(statement, query, until)
+}
+
+fn push_stretches<'s, ST>(statement: Statement<'s, ST>, whole: &Stretches) -> Statement<'s, ST> {
+    let statement = statement.sql(" WHERE r.days = ").bind::<SmallInt, _>(whole.stretch.days());
+    if whole.stretch == Stretch::Ever {
+        return statement.sql(" AND r.starts = '-infinity'");
+    }
+    statement
+        .sql(" AND r.starts >= ")
+        .bind::<Date, _>(pg_date(whole.from))
+        .sql(" AND r.starts < ")
+        .bind::<Date, _>(pg_date(whole.until))
+}
+
+/// Continues a statement by the destinations of a query's page.
+pub(crate) fn bounded<'a, ST>(
+    mut statement: Statement<'a, ST>,
+    query: &'a GroupQuery,
+    until: Option<&'a DestinationId>,
+) -> Statement<'a, ST> {
+    if let Some(after) = &query.after {
+        statement = statement.sql(" AND r.destination_id > ").bind::<Text, _>(after.as_str());
+    }
+    if let Some(until) = until {
+        statement = statement.sql(" AND r.destination_id <= ").bind::<Text, _>(until.as_str());
+    }
+    statement
+}

@@ -1,0 +1,362 @@
+//! Roll-ups: totals that are kept ready (see [`tallyhouse_core::Cover`]), folded beside the commits, and how a question for
+//! totals reads them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use diesel::connection::DefaultLoadingMode;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use tallyhouse_core::ports::{PortError, PortErrorKind};
+use tallyhouse_core::{
+    Cover, DestinationId, Filter, GroupPart, GroupQuery, RecordType, Side, Stretch, Sum, Summary, Timestamp, Unit,
+    Value,
+};
+use tokio::runtime::Handle;
+
+use crate::error::{Failure, Unreadable};
+use crate::groups::Item;
+use crate::parts::{Parts, Stop};
+use crate::readers::Readers;
+use crate::rows::At;
+use crate::schema::{records, roll_up_position};
+use crate::statement::{Composed, Statement};
+use crate::writer::{Writer, transaction};
+
+/// So many records that are not folded cost a question a few milliseconds.
+const FOLD_AFTER: u64 = 4_096;
+
+/// From so many on they are folded even while commits wait for the writer.
+const FOLD_AT_LAST: u64 = 65_536;
+
+/// Records in one transaction, at most: it keeps the writer for some ten milliseconds.
+const RECORDS_PER_FOLD: i64 = 16_384;
+
+diesel::define_sql_function! {
+    /// Adds two sums exactly, which are kept as texts; an empty text if one of them is no sum.
+    fn add_sums(a: Text, b: Text) -> Text;
+}
+
+/// Makes the function `add_sums` known to a connection that folds.
+pub(crate) fn register(db: &mut SqliteConnection) -> QueryResult<()> {
+    add_sums_utils::register_impl(db, |a: String, b: String| {
+        let sums = Sum::parse(&a).zip(Sum::parse(&b));
+        sums.map_or_else(String::new, |(mut sum, other)| {
+            sum.merge(other);
+            sum.to_string()
+        })
+    })
+}
+
+/// Folds records when there are enough of them. Clones share their state.
+#[derive(Clone)]
+pub(crate) struct Folder {
+    state: Arc<State>,
+    writer: Writer,
+    readers: Readers,
+}
+
+#[derive(Default)]
+struct State {
+    /// Records that this process has committed since it folded last.
+    waiting: AtomicU64,
+    folding: AtomicBool,
+}
+
+impl Folder {
+    pub(crate) fn new(writer: &Writer, readers: &Readers) -> Self {
+        Self { state: Arc::default(), writer: writer.clone(), readers: readers.clone() }
+    }
+
+    /// Learns that records have been committed.
+    pub(crate) fn committed(&self, records: u64) {
+        let waiting = self.state.waiting.fetch_add(records, Ordering::Relaxed) + records;
+        if waiting >= FOLD_AT_LAST || (waiting >= FOLD_AFTER && self.writer.is_free()) {
+            self.fold();
+        }
+    }
+
+    /// Learns how many records a question found that are not folded, whoever has committed them.
+    fn found(&self, unfolded: u64) {
+        if unfolded >= FOLD_AFTER {
+            self.fold();
+        }
+    }
+
+    /// Folds all there is, beside whatever goes on; one at a time in this process.
+    fn fold(&self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.state.folding.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.state.waiting.store(0, Ordering::Relaxed);
+        let folder = self.clone();
+        runtime.spawn(async move {
+            match folder.fold_all().await {
+                Ok(records) => tracing::debug!(records, "records were folded into roll-ups"),
+                // The next occasion comes, and the service says elsewhere that the database is away.
+                Err(error) if error.kind() == PortErrorKind::Unavailable => tracing::debug!(%error, "folding waits"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "records were not folded into roll-ups");
+                }
+            }
+            folder.state.folding.store(false, Ordering::Release);
+        });
+    }
+
+    /// Folds all there is; returns how many records that were.
+    pub(crate) async fn fold_all(&self) -> Result<u64, PortError> {
+        let what = "folding records into roll-ups";
+        let mut all = 0;
+        loop {
+            // They are read and added up beside the writer, which has only the sums to write.
+            let folding = self.readers.run_upkeep(what, gather).await?;
+            let records = folding.records;
+            if !folding.rows.is_empty() {
+                self.writer.run(what, move |db| write(db, &folding)).await?;
+            }
+            all += records;
+            if records == 0 {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// Records that are added up to be folded.
+struct Folding {
+    /// After which position they begin, and with which they end.
+    after: i64,
+    until: i64,
+    records: u64,
+    rows: BTreeMap<Place, Total>,
+}
+
+/// The place of a roll-up: the length of its stretch in days, its beginning, destination, unit, type.
+type Place = (i16, i64, String, String, String);
+
+struct Total {
+    side: Side,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// What a roll-up needs of a record: position, destination, time, type, value, unit.
+type FoldedRow = (i64, String, i64, String, String, String);
+
+/// Returns the last position that is folded.
+fn position(db: &mut SqliteConnection) -> QueryResult<i64> {
+    roll_up_position::table.select(roll_up_position::position).first(db)
+}
+
+fn gather(db: &mut SqliteConnection) -> Result<Folding, Failure> {
+    db.transaction(|db| {
+        let after = position(db)?;
+        let mut folding = Folding { after, until: after, records: 0, rows: BTreeMap::new() };
+        let rows = records::table
+            .select((
+                records::position,
+                records::destination_id,
+                records::time,
+                records::record_type,
+                records::value,
+                records::unit,
+            ))
+            .filter(records::position.gt(after).and(records::position.le(after + RECORDS_PER_FOLD)))
+            .order(records::position);
+        for row in rows.load_iter::<FoldedRow, DefaultLoadingMode>(db)? {
+            folding.add(row?)?;
+        }
+        Ok(folding)
+    })
+}
+
+impl Folding {
+    fn add(&mut self, (position, destination_id, time, record_type, value, unit): FoldedRow) -> Result<(), Unreadable> {
+        let at = At(position);
+        let time = at.time("time", time)?;
+        let value = at.text("value", &value, Value::parse)?;
+        for stretch in Stretch::ALL {
+            let place =
+                (stretch.days(), stretch.begin(time), destination_id.clone(), unit.clone(), record_type.clone());
+            let total = self.rows.entry(place).or_insert(Total { side: Side::default(), first: time, last: time });
+            total.side.count += 1;
+            total.side.sum.add(value);
+            (total.first, total.last) = (total.first.min(time), total.last.max(time));
+        }
+        self.until = position;
+        self.records += 1;
+        Ok(())
+    }
+
+    /// One JSON array for each row, in the order of the columns.
+    fn to_json(&self) -> String {
+        let rows = self.rows.iter().map(|((days, starts, destination_id, unit, record_type), total)| {
+            let Total { side, first, last } = total;
+            (days, starts, destination_id, unit, record_type, side.count, side.sum, first.as_micros(), last.as_micros())
+        });
+        serde_json::to_string(&rows.collect::<Vec<_>>()).expect("texts and numbers are always JSON")
+    }
+}
+
+const FOLD: &str = "INSERT INTO roll_ups (days, starts, destination_id, unit, type, count, sum, first, last) \
+     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, \
+     value ->> 8 FROM json_each(?) WHERE true \
+     ON CONFLICT (days, starts, destination_id, unit, type) DO UPDATE SET count = count + excluded.count, \
+     sum = add_sums(sum, excluded.sum), first = min(first, excluded.first), last = max(last, excluded.last)";
+
+fn write(db: &mut SqliteConnection, folding: &Folding) -> Result<(), Failure> {
+    transaction(db, |db| {
+        // Otherwise another process has folded meanwhile.
+        if position(db)? == folding.after {
+            Statement::<(), 1>::new(FOLD, [&folding.to_json()]).execute(db)?;
+            diesel::update(roll_up_position::table).set(roll_up_position::position.eq(folding.until)).execute(db)?;
+        }
+        Ok(())
+    })
+}
+
+/// A row of totals: destination, unit, type, count, sum, first and last time; many for each of the first three.
+type TotalSql = (Text, Text, Text, BigInt, Text, BigInt, BigInt);
+type TotalRow = (String, String, String, i64, String, i64, i64);
+
+/// Answers a question for totals, in the read transaction of the caller; how many groups belong to the answer shows on
+/// the way.
+pub(crate) fn totals(
+    db: &mut SqliteConnection,
+    query: &GroupQuery,
+    cover: &Cover,
+    folder: &Folder,
+    parts: &Parts<Item>,
+) -> Result<(), Stop> {
+    let position = position(db)?;
+    let head: i64 = records::table.select(diesel::dsl::max(records::position)).first::<Option<i64>>(db)?.unwrap_or(0);
+    folder.found(u64::try_from(head - position).unwrap_or(0));
+    let statement = composed(query, cover, position);
+    if query.limit.is_none() {
+        parts.send(Item::Next(None))?;
+    }
+    let mut page = Page { parts, limit: query.limit, held: Vec::new() };
+    let mut open: Option<(DestinationId, Summary)> = None;
+    for row in statement.load_iter::<TotalRow, DefaultLoadingMode>(db)? {
+        parts.check()?;
+        let (destination_id, unit, record_type, count, sum, first, last) = row?;
+        let place = || format!("the totals of destination {destination_id:?}");
+        let unreadable = |what: &str| Unreadable { place: place(), what: what.to_owned() };
+        if open.as_ref().is_none_or(|(open, _)| open.as_str() != destination_id) {
+            if let Some(group) = open.take() {
+                page.add(group)?;
+            }
+            if page.is_full() {
+                return page.end(true);
+            }
+            let next = DestinationId::new(&destination_id).map_err(|error| unreadable(&error.to_string()))?;
+            open = Some((next, Summary::default()));
+        }
+        let total = (|| {
+            let side = Side { count: u64::try_from(count).ok()?, sum: Sum::parse(&sum)? };
+            let (first, last) = (Timestamp::from_micros(first)?, Timestamp::from_micros(last)?);
+            Some((Unit::new(&unit).ok()?, RecordType::named(&record_type)?, side, first, last))
+        })();
+        let (unit, record_type, side, first, last) = total.ok_or_else(|| unreadable("can't be read"))?;
+        if let Some((_, summary)) = &mut open {
+            summary.add_side(&unit, record_type, side, first, last);
+        }
+    }
+    if let Some(group) = open.take() {
+        page.add(group)?;
+    }
+    page.end(false)
+}
+
+/// The groups of an answer. Those of a page are held until it shows whether more follow.
+struct Page<'a> {
+    parts: &'a Parts<Item>,
+    limit: Option<usize>,
+    held: Vec<(DestinationId, Summary)>,
+}
+
+impl Page<'_> {
+    fn add(&mut self, (destination_id, summary): (DestinationId, Summary)) -> Result<(), Stop> {
+        match self.limit {
+            Some(_) => {
+                self.held.push((destination_id, summary));
+                Ok(())
+            }
+            None => self.parts.send(Item::Part(GroupPart::Group(destination_id, summary))),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.limit.is_some_and(|limit| self.held.len() >= limit)
+    }
+
+    fn end(self, more: bool) -> Result<(), Stop> {
+        if self.limit.is_some() {
+            let last = self.held.last().map(|(destination_id, _)| destination_id.clone());
+            self.parts.send(Item::Next(last.filter(|_| more)))?;
+        }
+        for (destination_id, summary) in self.held {
+            self.parts.send(Item::Part(GroupPart::Group(destination_id, summary)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The totals of whole stretches, the records in the edges, and the records that are not folded yet. Which index finds
+/// the records is said: else SQLite might walk through all of them in the order of the answer.
+fn composed<'a>(query: &'a GroupQuery, cover: &'a Cover, position: i64) -> Composed<'a, TotalSql> {
+    const RECORDS: &str = "SELECT destination_id, unit, type, 1, value, time, time FROM records ";
+    let mut statement = Composed::new("");
+    for whole in &cover.whole {
+        statement = statement
+            .sql("SELECT destination_id, unit, type, count, sum, first, last FROM roll_ups WHERE days = ")
+            .bind_int(whole.stretch.days().into())
+            .sql(" AND starts >= ")
+            .bind_int(whole.from)
+            .sql(" AND starts < ")
+            .bind_int(whole.until);
+        statement = beside_time(statement, query).sql(" UNION ALL ");
+    }
+    for edge in &cover.edges {
+        let index = if query.filter.destination_id.is_some() {
+            "INDEXED BY records_by_destination WHERE true"
+        } else {
+            "INDEXED BY records_by_time WHERE true"
+        };
+        statement = within(statement.sql(RECORDS).sql(index), edge);
+        statement = beside_time(statement, query).sql(" UNION ALL ");
+    }
+    let statement = statement.sql(RECORDS).sql("NOT INDEXED WHERE position > ").bind_int(position);
+    beside_time(within(statement, &cover.within), query).sql(" ORDER BY destination_id")
+}
+
+fn within<'a>(mut statement: Composed<'a, TotalSql>, filter: &Filter) -> Composed<'a, TotalSql> {
+    if let Some(start) = filter.start {
+        statement = statement.sql(" AND time >= ").bind_int(start.as_micros());
+    }
+    if let Some(end) = filter.end {
+        statement = statement.sql(" AND time < ").bind_int(end.as_micros());
+    }
+    statement
+}
+
+fn beside_time<'a>(mut statement: Composed<'a, TotalSql>, query: &'a GroupQuery) -> Composed<'a, TotalSql> {
+    let filter = &query.filter;
+    let texts = [
+        (" AND type = ", filter.record_type.map(RecordType::name)),
+        (" AND destination_id = ", filter.destination_id.as_ref().map(DestinationId::as_str)),
+        (" AND unit = ", filter.unit.as_ref().map(Unit::as_str)),
+        (" AND destination_id > ", query.after.as_ref().map(DestinationId::as_str)),
+    ];
+    for (condition, text) in texts {
+        if let Some(text) = text {
+            statement = statement.sql(condition).bind_text(text);
+        }
+    }
+    statement
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! When records are folded, and what is done about roll-ups that make no sense.
+
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt as _;
+use tallyhouse_core::ports::RecordRepository as _;
+
+use super::*;
+use crate::repository::SqliteRepository;
+use crate::support::{Database, commit, fill, plan, simple};
+
+/// Waits until so many records are folded.
+async fn until_folded(database: &Database, records: i64) {
+    let begun = Instant::now();
+    while position(&mut database.connection()).unwrap() != records {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the records are folded some time");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn totals(repository: &SqliteRepository, filter: Filter) -> Result<Vec<GroupPart>, PortError> {
+    repository.groups(GroupQuery { filter, ..GroupQuery::default() }).await?.parts.try_collect().await
+}
+
+#[tokio::test]
+async fn enough_records_are_folded_without_being_asked() {
+    let database = Database::new();
+    let repository = database.repository().await;
+    fill(&repository, 1_000).await;
+    assert_eq!(position(&mut database.connection()).unwrap(), 0, "too few to be worth it");
+    let before = totals(&repository, Filter::default()).await.unwrap();
+    assert_eq!(repository.fold().await.unwrap(), 1_000);
+    assert_eq!(totals(&repository, Filter::default()).await.unwrap(), before);
+    let many: Vec<_> = (0..FOLD_AFTER).map(|n| simple(&format!("more-{n}"))).collect();
+    commit(&repository, many).await;
+    until_folded(&database, 1_000 + i64::try_from(FOLD_AFTER).unwrap()).await;
+}
+
+#[tokio::test]
+async fn what_another_process_has_left_is_folded_when_a_question_meets_it() {
+    let database = Database::new();
+    let records = i64::try_from(FOLD_AFTER).unwrap();
+    {
+        let one = database.repository().await;
+        for half in 0..2 {
+            commit(&one, (0..FOLD_AFTER / 2).map(|n| simple(&format!("{half}-{n}")))).await;
+        }
+        until_folded(&database, records).await;
+    }
+    database.spoil("DELETE FROM roll_ups; UPDATE roll_up_position SET position = 0");
+    let another = database.repository().await;
+    totals(&another, Filter::default()).await.unwrap();
+    until_folded(&database, records).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_fold_at_once_fold_each_record_once() {
+    let database = Database::new();
+    let (one, other) = (database.repository().await, database.repository().await);
+    fill(&one, 3_000).await;
+    let before = totals(&one, Filter::default()).await.unwrap();
+    tokio::try_join!(one.fold(), other.fold(), one.fold(), other.fold()).unwrap();
+    assert_eq!(position(&mut database.connection()).unwrap(), 3_000);
+    assert_eq!(totals(&other, Filter::default()).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_roll_up_that_makes_no_sense_is_neither_added_to_nor_answered_with() {
+    let database = Database::new();
+    let repository = database.repository().await;
+    commit(&repository, [simple("a")]).await;
+    repository.fold().await.unwrap();
+    database.spoil("UPDATE roll_ups SET sum = 'many'");
+    assert_eq!(totals(&repository, Filter::default()).await.unwrap_err().kind(), PortErrorKind::Corrupt);
+    commit(&repository, [simple("b")]).await;
+    assert_eq!(repository.fold().await.unwrap_err().kind(), PortErrorKind::Refused);
+    assert_eq!(position(&mut database.connection()).unwrap(), 1, "nothing was folded");
+}
+
+#[tokio::test]
+async fn totals_seek_what_they_need() {
+    let database = Database::new();
+    let mut db = database.connection();
+    let at = |text: &str| Timestamp::parse(text).ok();
+    let range = Filter { start: at("2026-01-01T12:00:00Z"), end: at("2026-06-01T12:00:00Z"), ..Filter::default() };
+    let of_one = Filter { destination_id: DestinationId::new("D").ok(), ..range.clone() };
+    for (filter, edges) in [(range, "records_by_time"), (of_one, "records_by_destination")] {
+        let query = GroupQuery { filter, ..GroupQuery::default() };
+        let cover = Cover::of(&query.filter).unwrap();
+        let plan = plan(&mut db, &composed(&query, &cover, 7));
+        assert!(!plan.contains("SCAN"), "{plan}");
+        assert_eq!(plan.matches(edges).count(), 2, "{plan}");
+        assert!(plan.contains("SEARCH records USING INTEGER PRIMARY KEY (rowid>?)"), "{plan}");
+        assert_eq!(plan.matches("SEARCH roll_ups").count(), 3, "{plan}");
+    }
+}
