@@ -10,7 +10,7 @@ use tallyhouse_core::ports::Clock;
 use tallyhouse_core::{
     Feed, MemoryRepository, MessageFormat, Pipeline, PipelineParts, PipelineSettings, RuleSet, Timestamp,
 };
-use tallyhouse_http::{HttpApp, HttpServer, HttpSettings};
+use tallyhouse_http::{AlertRules, HttpApp, HttpServer, HttpSettings};
 use tokio_util::sync::CancellationToken;
 
 /// The time of day, which the core asks its host for.
@@ -48,7 +48,8 @@ async fn main() -> std::io::Result<()> {
     tokio::spawn(driver.run());
     let app = HttpApp {
         door: pipeline.door(),
-        feed: Feed::new(repository.clone(), clock, pipeline.commits(), Duration::from_millis(200)),
+        feed: Feed::new(repository.clone(), clock.clone(), pipeline.commits(), Duration::from_millis(200)),
+        alert_rules: Some(AlertRules { own: RuleSet::default(), repository: repository.clone(), clock }),
         repository,
         format: MessageFormat::default(),
         dead_letters: None,

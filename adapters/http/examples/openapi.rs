@@ -1,0 +1,14 @@
+//! Writes the OpenAPI document and the schemas of the messages as the files that `docs/` keeps:
+//! `cargo run -p tallyhouse-http --example openapi -- docs`.
+
+use std::path::PathBuf;
+
+fn main() -> std::io::Result<()> {
+    let docs = PathBuf::from(std::env::args_os().nth(1).unwrap_or_else(|| "docs".into()));
+    std::fs::create_dir_all(docs.join("schemas"))?;
+    std::fs::write(docs.join("openapi.json"), tallyhouse_http::openapi())?;
+    for (name, text) in tallyhouse_http::message_schemas() {
+        std::fs::write(docs.join("schemas").join(name), text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! `GET /openapi.json`: the API described by OpenAPI 3.1, made of the limits, problems and routes of the code itself.
+//!
+//! It is put together here and not by derived schemas: the core derives none, our types write themselves by hand so that
+//! no value goes through a float, and a limit that is a constant of the code can't be read by an attribute.
+
+mod answers;
+mod messages;
+mod model;
+mod operations;
+mod parameters;
+mod problems;
+mod reading;
+mod rules;
+mod schemas;
+mod service;
+mod writing;
+
+use std::sync::LazyLock;
+
+use hyper::header::HeaderMap;
+use warp::reply::Response;
+
+use crate::dashboard::Asset;
+
+use model::{Components, Document, Info, License, Ordered, SecurityScheme, Server, Tag};
+
+/// The dialect of the schemas.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+const DESCRIPTION: &str = "Takes records, processes each exactly once, and answers queries over them with exact totals.\n\n\
+    A success on a write means: on disk. A `5xx` on a write, or no answer, means: repeat it safely, since a record that is sent \
+    again is recognised. Unknown and repeated query parameters are refused. Every error is a problem document (RFC 9457). `HEAD` \
+    works wherever `GET` does, and a path that is asked by another method answers `405` with `Allow`.";
+
+/// The document, written when it is first asked for, and kept for ever.
+static DOCUMENT: LazyLock<Asset> = LazyLock::new(|| Asset::made("application/json", openapi().leak().as_bytes()));
+
+/// `GET /openapi.json`.
+pub(crate) fn read(headers: &HeaderMap) -> Response {
+    DOCUMENT.answer(headers)
+}
+
+/// Writes the OpenAPI 3.1 document of the API.
+#[must_use]
+pub fn openapi() -> String {
+    serde_json::to_string_pretty(&document()).expect("the document is always JSON") + "\n"
+}
+
+/// Writes the JSON Schemas of the messages: the name of a file and its text, for notifications and for alerts.
+#[must_use]
+pub fn message_schemas() -> [(&'static str, String); 2] {
+    messages::standalone()
+}
+
+fn document() -> Document {
+    let key = SecurityScheme {
+        kind: "http",
+        scheme: "bearer",
+        description: "Where the service has a keys file: a key of `tallyhouse keys new`, with the scope that the call names. \
+                      Where it has none, no key is needed.",
+    };
+    Document {
+        openapi: "3.1.0",
+        info: Info {
+            title: "Tallyhouse",
+            version: env!("CARGO_PKG_VERSION"),
+            summary: "Exactly-once record processing with exact totals",
+            description: DESCRIPTION,
+            license: License { name: "MIT OR Apache-2.0", identifier: "MIT OR Apache-2.0" },
+        },
+        dialect: DIALECT,
+        servers: [Server { url: "/", description: "The service that answered with this document" }],
+        tags: tags(),
+        paths: operations::all(),
+        components: Components {
+            schemas: schemas::all(),
+            responses: problems::shared(),
+            headers: answers::headers(),
+            security_schemes: Ordered(vec![("key".to_owned(), key)]),
+        },
+    }
+}
+
+fn tags() -> Vec<Tag> {
+    let tags = [
+        ("Writing", "Records, each processed exactly once"),
+        ("Reading", "Records, exact totals, exports"),
+        ("Messages", "One notification for every record, one alert for every rule that it met: CloudEvents 1.0"),
+        ("Dead letters", "Queue payloads that were refused"),
+        ("Alert rules", "Which records the alerting service is told about"),
+        ("Service", "The service itself; open without a key, but for its metrics"),
+    ];
+    tags.map(|(name, description)| Tag { name, description }).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Answers: what they say, in which forms, and with which headers.
+
+use super::model::{Answer, Header, Media, NamedExample, Ordered, Reference, Schema, example};
+
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
+const CSV: &str = "text/csv";
+
+/// Begins an answer.
+pub(super) fn describe(description: &str) -> Answer {
+    let answer =
+        Answer { description: description.to_owned(), headers: Ordered::default(), content: Ordered::default() };
+    answer.with_header("X-Request-Id")
+}
+
+/// The answer that is this document.
+pub(super) fn json(description: &str, schema: &str) -> Answer {
+    describe(description).with_content(JSON, media(Schema::named(schema)))
+}
+
+/// An answer of a call that a rate limit may hold back.
+pub(super) fn limited(answer: Answer) -> Answer {
+    answer.with_header("RateLimit").with_header("RateLimit-Policy")
+}
+
+/// A body of this schema.
+pub(super) fn media(schema: Schema) -> Media {
+    Media { schema, line: None, examples: Ordered::default() }
+}
+
+/// A body of lines, each of this schema.
+pub(super) fn lines(line: &str) -> Media {
+    let says = "Lines, each a document of its own.";
+    Media { schema: Schema::text().says(says), line: Some(Schema::named(line)), examples: Ordered::default() }
+}
+
+impl Answer {
+    pub(super) fn with_content(mut self, media_type: &str, media: Media) -> Self {
+        self.content.push(media_type, media);
+        self
+    }
+
+    /// Adds a header by the name under which it is kept.
+    pub(super) fn with_header(mut self, name: &str) -> Self {
+        self.headers.push(name, Reference { to: format!("#/components/headers/{name}") });
+        self
+    }
+
+    /// The same as lines, each of this schema.
+    pub(super) fn or_lines(self, line: &str) -> Self {
+        self.with_content(NDJSON, lines(line))
+    }
+
+    /// The same as rows of CSV.
+    pub(super) fn or_rows(self, columns: &[&str]) -> Self {
+        let says = format!("RFC 4180; the first row names the columns: {}.", columns.join(", "));
+        self.with_content(CSV, media(Schema::text().says(says))).with_header("Vary")
+    }
+
+    /// A client may keep it, and ask whether it is still good.
+    pub(super) fn tagged(self) -> Self {
+        self.with_header("ETag").with_header("Cache-Control")
+    }
+
+    /// There may be a next page.
+    pub(super) fn paged(self) -> Self {
+        self.with_header("Link")
+    }
+
+    /// Shows the form that came last by an example.
+    pub(super) fn shows(mut self, json: &str) -> Self {
+        if let Some((_, media)) = self.content.0.last_mut() {
+            media.shows("example", "An example", json);
+        }
+        self
+    }
+}
+
+impl Media {
+    pub(super) fn shows(&mut self, name: &str, summary: &str, json: &str) {
+        self.examples.push(name, NamedExample { summary: summary.to_owned(), value: example(json) });
+    }
+
+    pub(super) fn showing(mut self, name: &str, summary: &str, json: &str) -> Self {
+        self.shows(name, summary, json);
+        self
+    }
+}
+
+/// The headers of answers, by the names under which they are kept.
+pub(super) fn headers() -> Ordered<Header> {
+    let text = |pattern: &str| Schema::text().pattern(pattern);
+    let maybe = |description, schema| Header { description, required: false, schema };
+    let always = |description, schema| Header { description, required: true, schema };
+    let headers = [
+        (
+            "X-Request-Id",
+            always(
+                "Yours, where it is fit to be logged; else one of ours. Say it when you report a fault.",
+                text("^[A-Za-z0-9._-]{1,128}$"),
+            ),
+        ),
+        ("Link", maybe("Where there is more: `<…>; rel=\"next\"`.", text("^<.*>; rel=\"next\"$"))),
+        ("Vary", always("Another `Accept` may get another form.", Schema::fixed("accept"))),
+        ("Retry-After", always("In how many seconds to try again.", Schema::integer(1))),
+        ("Idempotent-Replayed", maybe("`true`: this was done before.", Schema::fixed("true"))),
+        ("WWW-Authenticate", always("The scheme of keys.", Schema::fixed("Bearer"))),
+        ("ETag", maybe("The version, for `If-Match` or `If-None-Match`.", text("^(W/)?\"[^\"]*\"$"))),
+        ("RateLimit", maybe("Where there is a rate limit: what is left.", text("^\"default\";r=[0-9]+;t=[0-9]+$"))),
+        (
+            "RateLimit-Policy",
+            maybe("Where there is a rate limit: what there is.", text("^\"default\";q=[0-9]+;w=[0-9]+$")),
+        ),
+        ("Cache-Control", maybe("A copy may be kept, and is asked about each time.", Schema::text())),
+    ];
+    Ordered(headers.into_iter().map(|(name, header)| (name.to_owned(), header)).collect())
+}

@@ -1,0 +1,180 @@
+//! The schemas of messages, of the alert rules that they bear, and of dead letters.
+
+use serde::Serialize;
+use tallyhouse_core::DryRunReport;
+
+use super::model::{Ordered, SCHEMAS, Schema};
+use super::schemas::{
+    destination_id, instant, position, record_id, record_type, reference, source_id, threshold, unit, value_out,
+    written_record,
+};
+
+/// What a rule may be named.
+const RULE_NAME: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
+
+/// A trace context: W3C Trace Context, section 3.2.
+const TRACEPARENT: &str = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}";
+
+/// A rule as it is sent.
+pub(super) const RULE: &str = r#"{"threshold":"120","unit":"minute","type":"positive"}"#;
+
+pub(super) fn schemas(all: &mut Ordered<Schema>) {
+    rules(all);
+    all.push("Notification", notification());
+    all.push("Alert", alert());
+    for (name, message) in [("Notifications", "Notification"), ("Alerts", "Alert")] {
+        let next = position().says("Where to go on: the `after` of the next call.");
+        all.push(name, Schema::object().with("messages", Schema::list(Schema::named(message))).with("next", next));
+    }
+    let letter = || {
+        let reason = Schema::word(["rejected", "conflict", "not-json", "too-large"]);
+        let letter = Schema::object().with("id", Schema::text());
+        (letter, reason)
+    };
+    let rest = |(letter, reason): (Schema, Schema)| {
+        letter
+            .with("reason", reason)
+            .with("detail", Schema::text())
+            .with("origin", Schema::word(["list", "stream"]).says("The queue that it came by."))
+            .with("at", instant().says("When it was refused."))
+    };
+    let (letter_of_text, reason) = letter();
+    all.push("DeadLetter", rest((letter_of_text.with("payload", Schema::text().says("As it came.")), reason)));
+    let (letter_of_bytes, reason) = letter();
+    let bytes = Schema::text().format("byte").says("As it came, in Base64: it is not UTF-8.");
+    all.push("BinaryDeadLetter", rest((letter_of_bytes.with("payloadBase64", bytes), reason)));
+    let any = Schema::one_of([Schema::named("DeadLetter"), Schema::named("BinaryDeadLetter")]);
+    let letters = Schema::object()
+        .with("deadLetters", Schema::list(any).says("Oldest first."))
+        .with("next", Schema::text().or_null().says("The `after` of the next page; null at the end."));
+    all.push("DeadLetters", letters);
+}
+
+fn rules(all: &mut Ordered<Schema>) {
+    let sent = with_conditions(Schema::object().maybe("name", rule_name()).with("threshold", threshold()))
+        .maybe("origin", Schema::default().says("Passed over, so that what was read can be written back."))
+        .maybe("inForce", Schema::default().says("Passed over."))
+        .maybe("changedAt", Schema::default().says("Passed over."))
+        .closed()
+        .says("A rule, with or without its name. One on totals has neither `type` nor `sourceId`.")
+        .example(RULE);
+    all.push("AlertRuleDraft", sent);
+    let rule = || with_conditions(Schema::object().with("name", rule_name()).with("threshold", value_out()));
+    all.push("AlertRule", rule().says("An alert rule as it was at the commit."));
+    let shown = rule()
+        .with("origin", Schema::word(["setting", "file", "managed"]).says("Where it comes from."))
+        .with("inForce", Schema::boolean().says("False where a managed rule of the same name hides it."))
+        .maybe("changedAt", instant().says("Of a managed rule."));
+    all.push("ShownAlertRule", shown.says("An alert rule, and where it comes from."));
+    all.push("AlertRules", Schema::object().with("rules", Schema::list(Schema::named("ShownAlertRule"))));
+    all.push("DryRun", dry_run());
+}
+
+/// What a rule would have raised.
+fn dry_run() -> Schema {
+    let count = |says: &str| Schema::integer(0).says(says);
+    let destination = Schema::object().with("destinationId", destination_id()).with("alertCount", Schema::integer(1));
+    let destinations = Schema::list(destination).of_at_most(DryRunReport::DESTINATIONS_LISTED);
+    let alerts = Schema::list(Schema::named("Alert")).of_at_most(DryRunReport::ALERTS_LISTED);
+    let complete = "Whether all records were looked at; else only the newest. Every number is exact for those.";
+    Schema::object()
+        .with("complete", Schema::boolean().says(complete))
+        .with("recordCount", count("How many records of the window were looked at."))
+        .with("backTo", instant().or_null().says("When the oldest record was processed that was looked at."))
+        .with("alertCount", count("How many alerts there would be."))
+        .with("firstTime", instant().or_null().says("The first `time` of a record with an alert."))
+        .with("lastTime", instant().or_null().says("The last one."))
+        .with("destinationCount", count("Of how many destinations the alerts would be."))
+        .with("destinations", destinations.says("Those with most alerts, most first."))
+        .with("alerts", alerts.says("The latest, in the order of processing, the latest first."))
+        .says("What an alert rule would have raised.")
+}
+
+fn with_conditions(rule: Schema) -> Schema {
+    rule.maybe(
+        "on",
+        Schema::word(["value", "total"]).says("What is compared with the threshold. By default the value."),
+    )
+    .maybe("unit", unit())
+    .maybe("type", record_type())
+    .maybe("destinationId", destination_id())
+    .maybe("sourceId", source_id())
+    .maybe("reference", reference())
+}
+
+pub(super) fn rule_name() -> Schema {
+    Schema::text_of(1..=63).pattern(RULE_NAME)
+}
+
+fn notification() -> Schema {
+    let data = Schema::object()
+        .with("record", written_record())
+        .with("sequence", Schema::integer(1))
+        .with("previous", Schema::named("Summary").says("Of the records of this key with lower sequences."));
+    let id = record_id().says("The record's id: with `source` it never changes, so that a repeat is recognised.");
+    event("tallyhouse.record.processed.v1", "urn:tallyhouse:records", id, data)
+        .says("Owed for every processed record: a CloudEvent 1.0 in JSON.")
+        .example(
+            r#"{"specversion":"1.0","type":"tallyhouse.record.processed.v1","source":"urn:tallyhouse:records","id":"2013-01-01-UA1714-LGA-IAH","subject":"IAH","time":"2026-01-01T00:00:00.000001Z","datacontenttype":"application/json","data":{"record":{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA"},"sequence":1,"previous":{"count":0,"firstTime":null,"lastTime":null,"totals":[]}}}"#,
+        )
+}
+
+fn alert() -> Schema {
+    let data = Schema::object()
+        .with("record", written_record())
+        .with("sequence", Schema::integer(1))
+        .with("rule", Schema::named("AlertRule"));
+    let id = Schema::text().says("The record's id and the rule's name, with a slash between.");
+    event("tallyhouse.record.alert.v1", "urn:tallyhouse:alerts", id, data)
+        .says("Owed for every rule that a processed record met: a CloudEvent 1.0 in JSON.")
+        .example(
+            r#"{"specversion":"1.0","type":"tallyhouse.record.alert.v1","source":"urn:tallyhouse:alerts","id":"2013-01-02-AA1141-JFK-MIA/late","subject":"MIA","time":"2026-01-01T00:00:00.000001Z","datacontenttype":"application/json","data":{"record":{"recordId":"2013-01-02-AA1141-JFK-MIA","time":"2013-01-02T10:00:00Z","sourceId":"AA","destinationId":"MIA","type":"positive","value":"130","unit":"minute","reference":"JFK"},"sequence":2,"rule":{"name":"late","threshold":"120","unit":"minute","type":"positive"}}}"#,
+        )
+}
+
+fn event(event_type: &str, source: &str, id: Schema, data: Schema) -> Schema {
+    let says = format!("`{source}`, unless a setting says otherwise.");
+    Schema::object()
+        .with("specversion", Schema::fixed("1.0"))
+        .with("type", Schema::fixed(event_type))
+        .with("source", Schema::text().format("uri-reference").says(says))
+        .with("id", id)
+        .with("subject", destination_id().says("The record's destination."))
+        .with("time", instant().says("When the record was processed."))
+        .with("datacontenttype", Schema::fixed("application/json"))
+        .maybe("traceparent", Schema::text().pattern(TRACEPARENT).says("The trace context that came with the record."))
+        .with("data", data)
+}
+
+/// A schema that stands by itself: JSON Schema, draft 2020-12.
+#[derive(Serialize)]
+struct Standalone {
+    #[serde(rename = "$schema")]
+    dialect: &'static str,
+    #[serde(rename = "$id")]
+    id: String,
+    #[serde(rename = "$ref")]
+    reference: String,
+    #[serde(rename = "$defs")]
+    parts: Ordered<Schema>,
+}
+
+/// Writes the schemas of both messages, each by itself: the name of its file, and its text.
+pub(super) fn standalone() -> [(&'static str, String); 2] {
+    [("notification.json", "Notification"), ("alert.json", "Alert")].map(|(file, name)| {
+        let all = super::schemas::all();
+        let parts = all
+            .0
+            .into_iter()
+            .filter(|(part, _)| [name, "Summary", "UnitTotal", "Side", "AlertRule"].contains(&part.as_str()));
+        let needed = |part: &str| part == name || (part == "AlertRule") == (name == "Alert");
+        let standalone = Standalone {
+            dialect: super::DIALECT,
+            id: format!("urn:tallyhouse:schema:{}:v1", name.to_lowercase()),
+            reference: format!("{SCHEMAS}{name}"),
+            parts: Ordered(parts.filter(|(part, _)| needed(part)).collect()),
+        };
+        let text = serde_json::to_string_pretty(&standalone).expect("a schema is always JSON");
+        (file, text.replace(SCHEMAS, "#/$defs/") + "\n")
+    })
+}

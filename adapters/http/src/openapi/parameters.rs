@@ -1,0 +1,77 @@
+//! What requests are asked with: in the path, in the query, and in headers.
+
+use super::model::{Parameter, Schema, example};
+use super::schemas::{destination_id, position, record_type, reference, source_id, time, unit};
+
+/// A cursor of any kind: base64 by the alphabet for addresses.
+const CURSOR: &str = "^[A-Za-z0-9_-]+$";
+
+pub(super) fn query(name: &'static str, schema: Schema, description: &str) -> Parameter {
+    Parameter { name, place: "query", description: description.to_owned(), required: false, schema, example: None }
+}
+
+pub(super) fn path(name: &'static str, schema: Schema, description: &str, json: &str) -> Parameter {
+    Parameter {
+        name,
+        place: "path",
+        description: description.to_owned(),
+        required: true,
+        schema,
+        example: Some(example(json)),
+    }
+}
+
+pub(super) fn header(name: &'static str, schema: Schema, description: &str) -> Parameter {
+    Parameter { name, place: "header", description: description.to_owned(), required: false, schema, example: None }
+}
+
+/// The filters; all that are given must hold.
+pub(super) fn filters() -> Vec<Parameter> {
+    let mut filters = window();
+    filters.extend([
+        query("type", record_type(), "Records of this type."),
+        shown(query("destinationId", destination_id(), "Records of this destination."), "\"IAH\""),
+        shown(query("sourceId", source_id(), "Records of this source."), "\"UA\""),
+        shown(
+            query("reference", reference(), "Records of this reference. `reference=` asks for the empty one."),
+            "\"LGA\"",
+        ),
+        shown(query("unit", unit(), "Records of this unit."), "\"minute\""),
+    ]);
+    filters
+}
+
+/// Records of which times.
+pub(super) fn window() -> Vec<Parameter> {
+    vec![
+        shown(query("start", time(), "Records from this `time` on."), "\"2013-01-01T00:00:00Z\""),
+        shown(query("end", time(), "Records before this `time`."), "\"2013-01-02T00:00:00Z\""),
+    ]
+}
+
+fn shown(parameter: Parameter, json: &str) -> Parameter {
+    Parameter { example: Some(example(json)), ..parameter }
+}
+
+/// How many entries a page has.
+pub(super) fn limit() -> Parameter {
+    use crate::parameters::{PAGE, PAGE_MAX};
+    let schema = Schema::integer(1).at_most(PAGE_MAX as u64).by_default(PAGE as u64);
+    query("limit", schema, "Most entries of the page.")
+}
+
+/// Where a page begins.
+pub(super) fn cursor() -> Parameter {
+    query("cursor", Schema::text().pattern(CURSOR), "Where the page begins: out of the `Link` of the page before.")
+}
+
+/// Where messages are read from.
+pub(super) fn after(description: &str) -> Parameter {
+    query("after", position(), description)
+}
+
+/// The trace context that is handed on.
+pub(super) fn traceparent() -> Parameter {
+    let says = "W3C Trace Context, handed on with the messages of the records. One that is not valid is as if it were not there.";
+    header("traceparent", Schema::text(), says)
+}

@@ -1,0 +1,120 @@
+//! The schemas of problems, and the answers that they are.
+
+use hyper::StatusCode;
+
+use crate::problem::ProblemCode;
+
+use super::answers::{describe, limited};
+use super::model::{Answer, Media, Ordered, Schema};
+use super::schemas::{breakers, dependencies, field, record_id};
+
+/// The media type of a problem (RFC 9457).
+const PROBLEM: &str = "application/problem+json";
+
+pub(super) fn schemas(all: &mut Ordered<Schema>) {
+    let any = Schema::object()
+        .with("type", Schema::text().pattern("^urn:tallyhouse:problem:[a-z-]+$").format("uri"))
+        .with("title", Schema::text())
+        .with("status", Schema::integer(400).at_most(599))
+        .with("detail", Schema::text());
+    all.push("Problem", any.says("Every error is such a document, with further members by its type (RFC 9457)."));
+    let parameter = Schema::object().with("parameter", Schema::text()).with("detail", Schema::text());
+    let errors = Schema::list(parameter).at_least_one();
+    all.push("ParameterProblem", problem(&[ProblemCode::BadParameter]).with("errors", errors));
+    let conflict = || problem(&[ProblemCode::Conflict]).with("differs", Schema::list(field()).at_least_one());
+    all.push("ConflictProblem", conflict().says("The fields in which it differs from what was processed."));
+    let refused = || {
+        let at = Schema::object()
+            .with("pointer", Schema::text().says("A JSON pointer (RFC 6901); empty for the whole."))
+            .with("detail", Schema::text());
+        Schema::list(at).at_least_one()
+    };
+    all.push("RejectedProblem", problem(&[ProblemCode::Rejected]).with("errors", refused()));
+    let kinds = [ProblemCode::Rejected, ProblemCode::NotJson, ProblemCode::TooLarge];
+    all.push("RefusedProblem", problem(&kinds).with("errors", refused()).says("Why a record of a batch is none."));
+    let outcome =
+        |problem: Schema, id: Schema, outcome| problem.with("recordId", id).with("outcome", Schema::fixed(outcome));
+    all.push("ConflictAnswer", outcome(conflict(), record_id(), "conflict"));
+    let id = record_id().or_null().says("Null where it is not valid itself.");
+    all.push("RejectedAnswer", outcome(problem(&[ProblemCode::Rejected]).with("errors", refused()), id, "rejected"));
+    let id = record_id().or_null().says("Null: it is not read.");
+    let too_large = problem(&[ProblemCode::TooLarge]).with("errors", refused());
+    all.push("TooLargeAnswer", outcome(too_large, id, "rejected"));
+    let unready =
+        problem(&[ProblemCode::Unavailable]).with("dependencies", dependencies()).with("breakers", breakers());
+    all.push("UnreadyProblem", unready);
+}
+
+/// The body is not JSON.
+pub(super) fn not_json() -> Schema {
+    problem(&[ProblemCode::NotJson])
+}
+
+/// The problem of one of these codes.
+pub(super) fn problem(codes: &[ProblemCode]) -> Schema {
+    let (kind, title) = match codes {
+        [code] => (Schema::fixed(urn(*code)), Schema::fixed(code.title())),
+        codes => (Schema::word(codes.iter().copied().map(urn)), Schema::word(codes.iter().map(|code| code.title()))),
+    };
+    let mut statuses: Vec<u16> = codes.iter().map(|code| code.status().as_u16()).collect();
+    statuses.dedup();
+    let status = match statuses[..] {
+        [status] => Schema::fixed_number(status),
+        _ => Schema::any_of(statuses.into_iter().map(Schema::fixed_number)),
+    };
+    document(kind, title, status)
+}
+
+fn document(kind: Schema, title: Schema, status: Schema) -> Schema {
+    Schema::object().with("type", kind).with("title", title).with("status", status).with("detail", Schema::text())
+}
+
+fn urn(code: ProblemCode) -> String {
+    format!("urn:tallyhouse:problem:{}", code.name())
+}
+
+/// The head of a request is too large, which has a status of its own.
+pub(super) fn head_too_large() -> Answer {
+    let (kind, title) = (Schema::fixed(urn(ProblemCode::TooLarge)), Schema::fixed(ProblemCode::TooLarge.title()));
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16();
+    answer("The head of the request is too large.", document(kind, title, Schema::fixed_number(status)))
+}
+
+/// The answers that many calls share.
+pub(super) fn shared() -> Ordered<Answer> {
+    let parameter = || Schema::named("ParameterProblem");
+    let unauthorized = plain("There are keys, and none of them was given.", &[ProblemCode::Unauthorized]);
+    let forbidden = "The key lacks the scope; or a page of another host would write.";
+    let again = "It can't be done now. Repeat it after `Retry-After`; a write may be repeated safely.";
+    let full = [ProblemCode::Unavailable, ProblemCode::Overloaded];
+    let later = |answer: Answer| answer.with_header("Retry-After");
+    let shared = [
+        ("BadParameter", limited(answer("A parameter is unknown, repeated, or has a bad value.", parameter()))),
+        (
+            "BadBodyOrParameter",
+            limited(answer("The body is not JSON, or a parameter is bad.", Schema::one_of([not_json(), parameter()]))),
+        ),
+        ("Unauthorized", unauthorized.with_header("WWW-Authenticate")),
+        ("Forbidden", plain(forbidden, &[ProblemCode::Forbidden])),
+        ("TooSlow", limited(plain("The body came too slowly.", &[ProblemCode::Timeout]))),
+        ("TooLarge", limited(plain("The body is too large. Nothing was processed.", &[ProblemCode::TooLarge]))),
+        ("UnsupportedMediaType", limited(plain("The body is of another type.", &[ProblemCode::UnsupportedMediaType]))),
+        ("RateLimited", later(limited(plain("The rate limit is used up.", &[ProblemCode::RateLimited])))),
+        ("HeadTooLarge", head_too_large()),
+        ("Internal", plain("A fault of the service.", &[ProblemCode::Internal])),
+        ("Unavailable", later(limited(plain(again, &[ProblemCode::Unavailable])))),
+        ("UnavailableOrFull", later(limited(plain(again, &full)))),
+    ];
+    Ordered(shared.into_iter().map(|(name, answer)| (name.to_owned(), answer)).collect())
+}
+
+/// The answer that is a problem of this schema.
+pub(super) fn answer(description: &str, schema: Schema) -> Answer {
+    let media = Media { schema, line: None, examples: Ordered::default() };
+    describe(description).with_content(PROBLEM, media)
+}
+
+/// The answer that is a problem of one of these codes, without further members.
+pub(super) fn plain(description: &str, codes: &[ProblemCode]) -> Answer {
+    answer(description, problem(codes))
+}

@@ -1,0 +1,295 @@
+//! The schemas of what goes in and comes out. Their limits are those that the code goes by.
+
+use tallyhouse_core::{DestinationId, Field, RecordId, Reference, SourceId, Summary, Unit, Value};
+
+use super::model::{Ordered, Schema};
+use super::{messages, problems};
+
+/// A flight of January 2013, as it is sent.
+pub(super) const RECORD: &str = r#"{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA"}"#;
+
+/// No control character and no noncharacter; those beyond the first plane can't be written in a way that every dialect of
+/// patterns reads.
+const CLEAN: &str = r"[^\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]";
+
+/// The grammar of a number in JSON, without a sign.
+const DECIMAL_IN: &str = r"^(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$";
+
+/// An instant as it is written: in UTC, with no fraction or with six digits.
+const INSTANT_OUT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z$";
+
+/// A position in a topic.
+const POSITION: &str = r"^[0-9]{1,19}(-[0-9]{1,10})?$";
+const LAST_POSITION: &str = r"^([0-9]{1,19}(-[0-9]{1,10})?)?$";
+
+/// All schemas, by their names.
+pub(super) fn all() -> Ordered<Schema> {
+    let mut all = Ordered::default();
+    records(&mut all);
+    summaries(&mut all);
+    results(&mut all);
+    answers(&mut all);
+    messages::schemas(&mut all);
+    problems::schemas(&mut all);
+    all
+}
+
+fn records(all: &mut Ordered<Schema>) {
+    all.push("Record", record().example(RECORD));
+    all.push(
+        "ProcessedRecord",
+        processed(written_record()).says("A record, its place in the order of its key, and when it was processed."),
+    );
+    let stored = processed(written_record())
+        .with("previous", Schema::named("Summary"))
+        .with("alerts", Schema::list(Schema::text()).says("The names of the alert rules that it met."));
+    all.push("StoredRecord", stored.says("All that is known of a record."));
+}
+
+/// A record as it may be sent.
+fn record() -> Schema {
+    let value = Schema::any_of([
+        Schema::text().pattern(DECIMAL_IN),
+        Schema::number(0).says("Write decimals as strings where your library makes floats of numbers."),
+    ]);
+    let digits = format!(
+        "A decimal without a sign, of at most {} digits and {} decimal places when written out plainly. Never rounded.",
+        Value::DIGITS_MAX,
+        Value::PLACES_MAX
+    );
+    Schema::object()
+        .with("recordId", record_id())
+        .with("time", time())
+        .with("sourceId", source_id())
+        .with("destinationId", destination_id())
+        .with("type", record_type())
+        .with("value", value.says(digits))
+        .with("unit", unit())
+        .with("reference", reference())
+        .says("One record. Unknown members are ignored.")
+}
+
+/// A record as it is written.
+pub(super) fn written_record() -> Schema {
+    Schema::object()
+        .with("recordId", record_id())
+        .with("time", instant())
+        .with("sourceId", source_id())
+        .with("destinationId", destination_id())
+        .with("type", record_type())
+        .with("value", value_out().says("Written plainly, with the scale that it came with."))
+        .with("unit", unit())
+        .with("reference", reference())
+}
+
+fn processed(record: Schema) -> Schema {
+    record.with("sequence", sequence()).with("processedAt", instant())
+}
+
+fn summaries(all: &mut Ordered<Schema>) {
+    let side = Schema::object().with("count", Schema::integer(0)).with("sum", sum());
+    all.push("Side", side.says("The records of one type: how many, and their exact sum."));
+    let total = Schema::object()
+        .with("unit", unit())
+        .with("count", Schema::integer(1))
+        .with("positive", Schema::named("Side"))
+        .with("negative", Schema::named("Side"))
+        .with("net", net());
+    all.push("UnitTotal", total.says("The exact totals of one unit."));
+    all.push(
+        "Summary",
+        summary(Schema::object()).says("The summary of a set of records; that of none has no times and no totals.").example(
+            r#"{"count":3,"firstTime":"2013-01-01T10:00:00Z","lastTime":"2013-01-02T09:00:00Z","totals":[{"unit":"minute","count":3,"positive":{"count":2,"sum":"31"},"negative":{"count":1,"sum":"4"},"net":"27"}]}"#,
+        ),
+    );
+    let entry = summary(Schema::object().with("reference", reference()).with("sequence", sequence()));
+    all.push(
+        "ReferenceSummary",
+        entry.says("The running summary of one reference; its sequence is that of the last record."),
+    );
+    let group = summary(Schema::object().with("destinationId", destination_id()))
+        .maybe("records", Schema::list(Schema::named("ProcessedRecord")).says("Missing where `records=false`."));
+    all.push("Group", group.says("The matching records of one destination, with their exact totals."));
+}
+
+fn summary(before: Schema) -> Schema {
+    let totals = Schema::list(Schema::named("UnitTotal")).says("Sorted by unit.");
+    before
+        .with("count", Schema::integer(0))
+        .with("firstTime", instant().or_null())
+        .with("lastTime", instant().or_null())
+        .with("totals", totals)
+}
+
+fn results(all: &mut Ordered<Schema>) {
+    all.push("Processed", processed_result(Schema::object()));
+    all.push("Duplicate", duplicate_result(Schema::object()));
+    let index = || Schema::object().with("index", Schema::integer(0).says("The place in the batch, from 0."));
+    let indexed = [
+        ("BatchProcessed", processed_result(index())),
+        ("BatchDuplicate", duplicate_result(index())),
+        ("BatchConflict", conflict_result(index())),
+        ("BatchRejected", rejected_result(index())),
+    ];
+    let names: Vec<&str> = indexed.iter().map(|(name, _)| *name).collect();
+    let any = Schema::one_of(names.iter().map(|name| Schema::named(name)));
+    for (name, schema) in indexed {
+        all.push(name, schema);
+    }
+    all.push("BatchResult", any.says("What became of one record of a batch."));
+    all.push("Counts", counts().says("How many records had which outcome."));
+    let line = Schema::one_of(names.iter().map(|name| Schema::named(name)).chain([Schema::named("Counts")]));
+    all.push("BatchLine", line.says("A result; with `results=failed`, the last line is the counts."));
+    let answer =
+        counts().with("results", Schema::list(Schema::named("BatchResult")).says("In the order of the records."));
+    all.push("BatchAnswer", answer);
+}
+
+fn processed_result(before: Schema) -> Schema {
+    outcome(before, "processed")
+        .with("sequence", sequence())
+        .with("processedAt", instant())
+        .with("previous", Schema::named("Summary"))
+        .with("alerts", Schema::list(Schema::text()).says("The names of the alert rules that it met."))
+        .says("Seen for the first time: stored, summed up, and its messages are owed.")
+}
+
+fn duplicate_result(before: Schema) -> Schema {
+    outcome(before, "duplicate")
+        .with("sequence", sequence())
+        .with("processedAt", instant())
+        .says("Seen before with the same content. No effect, and a success.")
+}
+
+fn conflict_result(before: Schema) -> Schema {
+    outcome(before, "conflict")
+        .with("error", Schema::named("ConflictProblem"))
+        .says("Seen before with other content. No effect.")
+}
+
+fn rejected_result(before: Schema) -> Schema {
+    before
+        .with("recordId", record_id().or_null().says("Null where it is not valid itself."))
+        .with("outcome", Schema::fixed("rejected"))
+        .with("error", Schema::named("RefusedProblem"))
+        .says("Breaks a rule or a limit. No effect.")
+}
+
+fn outcome(before: Schema, outcome: &str) -> Schema {
+    before.with("recordId", record_id()).with("outcome", Schema::fixed(outcome))
+}
+
+fn counts() -> Schema {
+    let count = || Schema::integer(0);
+    Schema::object()
+        .with("processed", count())
+        .with("duplicates", count())
+        .with("conflicts", count())
+        .with("rejected", count())
+}
+
+fn answers(all: &mut Ordered<Schema>) {
+    let list = |name| Schema::list(Schema::named(name));
+    all.push("Records", Schema::object().with("records", list("StoredRecord")));
+    let aggregates = Schema::object()
+        .with("groups", list("Group"))
+        .with("groupCount", Schema::integer(0).says("Of this answer."))
+        .with("recordCount", Schema::integer(0).says("Of this answer."));
+    all.push("Aggregates", aggregates);
+    let summaries = list("ReferenceSummary").says("Sorted by reference.");
+    all.push("Summaries", Schema::object().with("destinationId", destination_id()).with("summaries", summaries));
+    all.push("Health", Schema::object().with("status", Schema::fixed("ok")));
+    let ready = Schema::object()
+        .with("status", Schema::word(["ready", "degraded"]).says("Degraded: ready, but something is away."))
+        .with("dependencies", dependencies())
+        .with("breakers", breakers());
+    all.push("Readiness", ready);
+}
+
+/// The dependencies that readiness shows.
+pub(super) fn dependencies() -> Schema {
+    Schema::map(Schema::word(["up", "down"]))
+}
+
+/// The circuit breakers that readiness shows.
+pub(super) fn breakers() -> Schema {
+    Schema::map(Schema::word(["closed", "open", "half-open"]))
+}
+
+fn clean(chars: std::ops::RangeInclusive<usize>) -> Schema {
+    let pattern = format!("^{CLEAN}{{{},{}}}$", chars.start(), chars.end());
+    Schema::text_of(chars).pattern(pattern)
+}
+
+pub(super) fn record_id() -> Schema {
+    clean(RecordId::CHARS_MIN..=RecordId::CHARS_MAX).says("The record's identity, for ever.")
+}
+
+pub(super) fn source_id() -> Schema {
+    clean(SourceId::CHARS_MIN..=SourceId::CHARS_MAX)
+}
+
+pub(super) fn destination_id() -> Schema {
+    clean(DestinationId::CHARS_MIN..=DestinationId::CHARS_MAX)
+}
+
+pub(super) fn reference() -> Schema {
+    clean(Reference::CHARS_MIN..=Reference::CHARS_MAX).says("May be empty.")
+}
+
+pub(super) fn unit() -> Schema {
+    clean(Unit::CHARS_MIN..=Unit::CHARS_MAX).says("Unlike units are never added together.")
+}
+
+pub(super) fn record_type() -> Schema {
+    Schema::word(["positive", "negative"]).says("The sign of the value in a net total.")
+}
+
+/// A field of a record.
+pub(super) fn field() -> Schema {
+    Schema::word(Field::ALL.map(Field::name))
+}
+
+/// An instant as it may be sent.
+pub(super) fn time() -> Schema {
+    Schema::text().format("date-time").says("RFC 3339 with an offset, years 0001 to 9999 in UTC. Second 60 is refused.")
+}
+
+/// An instant as it is written.
+pub(super) fn instant() -> Schema {
+    Schema::text().format("date-time").pattern(INSTANT_OUT)
+}
+
+fn sequence() -> Schema {
+    Schema::integer(1).says("Its ordinal among the records with its destination and reference: 1, 2, 3 …")
+}
+
+pub(super) fn position() -> Schema {
+    Schema::text().pattern(POSITION).says("A position, as it was handed out.")
+}
+
+/// What a reader of event streams was given last; before it was given anything, some send an empty text, which is none.
+pub(super) fn last_position() -> Schema {
+    Schema::text().pattern(LAST_POSITION).says("A position, as it was handed out, or nothing.")
+}
+
+/// A threshold or a value as it is written.
+pub(super) fn value_out() -> Schema {
+    let (digits, places) = (Value::DIGITS_MAX - 1, Value::PLACES_MAX);
+    Schema::text().pattern(format!(r"^(0|[1-9][0-9]{{0,{digits}}})(\.[0-9]{{1,{places}}})?$"))
+}
+
+/// A threshold as it may be sent.
+pub(super) fn threshold() -> Schema {
+    Schema::any_of([Schema::text().pattern(DECIMAL_IN), Schema::integer(0)])
+}
+
+fn sum() -> Schema {
+    Schema::text().pattern(format!(r"^(0|[1-9][0-9]*)(\.[0-9]{{1,{}}})?$", Value::PLACES_MAX))
+}
+
+fn net() -> Schema {
+    let units = Summary::UNITS_MAX;
+    let says = format!("The positive sum less the negative one. A key has at most {units} units.");
+    Schema::text().pattern(format!(r"^-?(0|[1-9][0-9]*)(\.[0-9]{{1,{}}})?$", Value::PLACES_MAX)).says(says)
+}
