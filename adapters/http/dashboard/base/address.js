@@ -1,0 +1,54 @@
+// What the page shows is in its address, so that it can be shared, and the browser's back and forward work.
+
+import { emit } from "./bus.js";
+
+/** The filters, named as in the API. */
+export const FILTERS = ["start", "end", "type", "destinationId", "sourceId", "reference", "unit"];
+
+const VIEWS = ["overview", "records", "dead-letters", "rules"];
+
+/** Reads the address: the view, its filters, and the record whose details are open, or null. */
+export function current() {
+  const parameters = new URLSearchParams(location.search);
+  const view = parameters.get("view");
+  const filters = {};
+  // An empty reference is one that can be asked for.
+  for (const name of FILTERS) if (parameters.has(name)) filters[name] = parameters.get(name);
+  return { view: VIEWS.includes(view) ? view : "overview", filters, record: parameters.get("record") };
+}
+
+/** Writes an address. */
+export function address({ view = "overview", filters = {}, record = null }) {
+  const parameters = new URLSearchParams();
+  if (view !== "overview") parameters.set("view", view);
+  for (const name of FILTERS) if (filters[name] !== undefined) parameters.set(name, filters[name]);
+  if (record !== null) parameters.set("record", record);
+  const query = parameters.toString();
+  return query === "" ? "/" : `/?${query}`;
+}
+
+/** The query of a call with these filters, and further parameters. */
+export function query(filters, more = {}) {
+  const parameters = new URLSearchParams();
+  for (const name of FILTERS) if (filters[name] !== undefined) parameters.set(name, filters[name]);
+  for (const [name, value] of Object.entries(more)) parameters.set(name, value);
+  return parameters.toString();
+}
+
+/** Goes to another address of the page. */
+export function go(target) {
+  history.pushState(null, "", target);
+  emit("address");
+}
+
+/** Lets links within the page change what is shown without loading it again. */
+export function watchAddress() {
+  addEventListener("popstate", () => emit("address"));
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href]");
+    const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+    if (!link || !plain || link.origin !== location.origin || link.pathname !== "/" || link.hash !== "") return;
+    event.preventDefault();
+    go(link.pathname + link.search);
+  });
+}

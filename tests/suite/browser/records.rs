@@ -1,0 +1,121 @@
+//! From the totals to a single record, by links and by filters.
+
+use serde_json::{Value, json};
+use tallyhouse_tests::browser::Browser;
+use tallyhouse_tests::records::{many, record_with};
+use tallyhouse_tests::service::Service;
+
+use super::{check_quiet, open};
+
+/// The texts of the cells of a table's row, by the row's first cell.
+#[track_caller]
+fn row(browser: &Browser, table: &str, name: &str) -> Vec<String> {
+    let script = "const row = [...document.querySelectorAll(arguments[0] + ' tbody tr')]
+        .find((row) => row.cells[0].innerText === arguments[1]);
+        return row ? [...row.cells].map((cell) => cell.innerText.trim()) : null";
+    let found = browser.until(&format!("a row {name} in {table}"), script, &[json!(table), json!(name)]);
+    serde_json::from_value(found).expect("texts")
+}
+
+#[test]
+fn totals_are_exact_to_the_last_digit() {
+    let service = Service::start();
+    let value = |id: &str, sign: &str, value: &str| {
+        record_with(id, json!({"type": sign, "value": value, "destinationId": "vault", "unit": "EUR"}))
+    };
+    // A float holds none of them: 28 digits, and a difference in the last of them.
+    service.http().batch(&[
+        value("a", "positive", "1234567890123456789012345.678"),
+        value("b", "positive", "0.0000000000000000000000000001"),
+        value("c", "negative", "9999999999999999999999999.999"),
+        value("d", "negative", "9999999999999999999999999.999"),
+    ]);
+    let browser = open(&service, "/");
+    let shown = row(&browser, ".destinations", "vault");
+    assert_eq!(
+        shown[1..6],
+        [
+            "4",
+            "EUR",
+            "1,234,567,890,123,456,789,012,345.6780000000000000000000000001",
+            "19,999,999,999,999,999,999,999,999.998",
+            "-18,765,432,109,876,543,210,987,654.3199999999999999999999999999",
+        ]
+    );
+    browser.choose(".destinations a", "vault");
+    browser.choose(".record-table a", "c");
+    browser.reads(".record-amount", "−9,999,999,999,999,999,999,999,999.999 EUR");
+    browser.reads("dialog table .net", "1,234,567,890,123,456,789,012,345.6780000000000000000000000001");
+    check_quiet(&browser, &service);
+}
+
+#[test]
+fn a_destination_leads_to_its_references_and_they_to_a_record() {
+    let service = Service::start();
+    service.http().batch(&many("r", 60));
+    let browser = open(&service, "/");
+    browser.choose("#totals a", "D3");
+    browser.leads_to("/?view=records&destinationId=D3");
+    // Three references, nine records, of two units each.
+    browser.reads("main", "By reference 3 references");
+    browser.reads("main", "Records 9 by time");
+
+    browser.choose("main table a", "R1");
+    browser.leads_to("/?view=records&destinationId=D3&reference=R1");
+    browser.reads("main", "Records 3 by time");
+    let ids = browser.text(".record-table .record-link");
+    let mut ids: Vec<&str> = ids.lines().collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["r-000010", "r-000031", "r-000052"]);
+
+    browser.choose(".record-table a", "r-000031");
+    browser.reads("dialog .fields", "Sequence 2 of its destination and reference");
+    browser.reads("dialog", "1 record from 2013-01-11 10:10:00Z");
+    // A link to the record that somebody else opens, and the way back.
+    browser.leads_to("/?view=records&destinationId=D3&reference=R1&record=r-000031");
+    browser.reload();
+    browser.reads("dialog .fields", "r-000031");
+    browser.click("dialog [aria-label=Close]");
+    browser.lacks("dialog");
+    browser.leads_to("/?view=records&destinationId=D3&reference=R1");
+    check_quiet(&browser, &service);
+}
+
+#[test]
+fn filters_are_in_the_address_and_survive_a_reload_and_the_way_back() {
+    let service = Service::start();
+    let records = many("r", 60);
+    service.http().batch(&records);
+    let browser = open(&service, "/");
+    browser.choose("nav a", "Records");
+    browser.reads("main", "7 destinations, 60 records");
+
+    browser.write("#filter-unit", "EUR");
+    browser.write("#filter-start", "2013-01-10");
+    browser.choose("form button", "Apply");
+    let filtered = "/?view=records&start=2013-01-10T00%3A00%3A00Z&unit=EUR";
+    browser.leads_to(filtered);
+    let passes = |record: &&Value| record["unit"] == "EUR" && record["time"].as_str() >= Some("2013-01-10");
+    let count = format!("{} records", records.iter().filter(passes).count());
+    browser.reads("main", &count);
+    browser.reload();
+    browser.reads("main", &count);
+    assert_eq!(browser.run("return document.getElementById('filter-unit').value", &[]), "EUR");
+    assert_eq!(browser.run("return document.getElementById('filter-start').value", &[]), "2013-01-10T00:00:00Z");
+
+    // A chip takes its filter away; the browser's button brings it back.
+    browser.click("#active-filters a[href='/?view=records&unit=EUR']");
+    browser.reads("main", "30 records");
+    browser.back();
+    browser.reads("main", &count);
+    browser.leads_to(filtered);
+
+    // What the service refuses is shown with its reason, and the page stays usable.
+    browser.write("#filter-end", "yesterday");
+    browser.choose("form button", "Apply");
+    browser.reads("main .notice", "end");
+    browser.choose("form a", "Clear");
+    browser.reads("main", "7 destinations, 60 records");
+    let complaints = browser.complaints();
+    assert!(complaints.iter().all(|line| line.contains("400")), "only what was refused is logged: {complaints:?}");
+}
