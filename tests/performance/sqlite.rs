@@ -1,18 +1,14 @@
-//! Measures `tallyhouse import` into SQLite, beside a bare loop that writes the same rows.
-//!
-//! ```sh
-//! cargo build --release -p tallyhouse && cargo run --release -p tallyhouse-tests --bin bench-sqlite
-//! ```
+//! `tallyhouse import` into SQLite, beside a bare loop that writes the same rows.
 //!
 //! The import is the whole process of the release binary, from its start to its end: reading, checking, looking up,
 //! summing, writing. The bare loop gets the very rows that the import has left, in memory, and inserts them by one prepared
 //! statement into the same tables with the same indexes, in transactions of the same sizes with the same pragmas; it
-//! knows nothing of duplicates, sums or messages. At last, the peak memory of an import of two million records.
+//! knows nothing of duplicates, sums or messages. At last, the peak memory of a much larger import.
 
 use std::fs;
 use std::io::BufWriter;
 use std::path::Path;
-use std::process::{Child, ExitCode, Stdio};
+use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,56 +16,55 @@ use anyhow::{Context as _, Result, ensure};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Statement, params_from_iter};
 use serde_json::Value as Json;
+use tallyhouse_tests::bench::processes::state_of;
 use tallyhouse_tests::folder::Folder;
 use tallyhouse_tests::month::month;
 
-/// How often each is measured.
-const ROUNDS: usize = 5;
+use crate::figure::{PEAK, RATE};
+use crate::kit::Kit;
+use crate::rounds::{Group, Row};
 
-/// How often the month is repeated, each time with other ids.
-const MONTHS: usize = 8;
-
-/// Records of the import whose memory is measured.
-const MANY: usize = 2_000_000;
-
-/// Most memory that it may take.
+/// Most memory that the larger import may take.
 const PEAK_KIB_MAX: u64 = 150 * 1024;
 
 /// What the service sets on the connection that writes.
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;
                        PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864;";
 
-fn main() -> Result<ExitCode> {
+/// Measures imports into SQLite.
+pub(crate) fn sqlite(kit: &Kit) -> Result<Group> {
+    let [records, many] = kit.scale.imported;
     let month = month();
     let folder = Folder::new();
     let mut input = BufWriter::new(fs::File::create(folder.path().join("in.ndjson"))?);
-    write_records(&month, MONTHS * month.len(), &mut input)?;
+    write_records(&month, records, &mut input)?;
     input.into_inner()?.sync_all()?;
 
-    let (mut imports, mut bares, mut records, mut batches) = (Vec::new(), Vec::new(), 0, 0);
-    for _ in 0..ROUNDS {
-        imports.push(import(&folder)?);
+    let mut rows = ["bare: the same rows, one prepared statement", "tallyhouse import, the whole process"]
+        .map(|name| Row { name: name.to_owned(), rounds: Vec::new(), ratios: Vec::new() });
+    for round in 0..kit.scale.rounds {
+        eprintln!("sqlite: round {} of {}", round + 1, kit.scale.rounds);
+        let took = import(&folder)?;
         let left = Left::read(&folder.path().join("tallyhouse.db"))?;
-        (records, batches) = (left.records.len(), left.batches.len());
+        ensure!(left.records.len() == records, "{} records of {records}", left.records.len());
         remove(&folder, "tallyhouse.db")?;
-        bares.push(left.write(&folder.path().join("bare.db"))?);
+        let bare = left.write(&folder.path().join("bare.db"))?;
         remove(&folder, "bare.db")?;
+        for (row, took) in rows.iter_mut().zip([bare, took]) {
+            row.rounds.push(vec![(RATE, records as f64 / took.as_secs_f64())]);
+        }
     }
-    println!("{records} records in {batches} transactions, medians of {ROUNDS} rounds");
-    let rate = |times: &mut Vec<Duration>| {
-        times.sort_unstable();
-        let rates: Vec<String> =
-            times.iter().map(|time| format!("{:.0}", records as f64 / time.as_secs_f64())).collect();
-        (records as f64 / times[ROUNDS / 2].as_secs_f64(), rates.join(" "))
-    };
-    let ((import, every_import), (bare, every_bare)) = (rate(&mut imports), rate(&mut bares));
-    println!("tallyhouse import  {import:>7.0} records/s  ({every_import})");
-    println!("bare insert loop   {bare:>7.0} records/s  ({every_bare})");
-    println!("ratio              {:>7.2}", import / bare);
-
-    let (peak, took) = peak_kib_of_many(&month, &folder)?;
-    println!("importing {MANY} records took {:.0} s and {} MB at most", took.as_secs_f64(), peak / 1024);
-    Ok(if peak <= PEAK_KIB_MAX { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let (peak, took) = peak_kib_of_many(&month, many, &folder)?;
+    ensure!(peak <= PEAK_KIB_MAX, "importing {many} records took {} MiB of memory", peak / 1024);
+    let figures = vec![(RATE, many as f64 / took.as_secs_f64()), (PEAK, peak as f64 / 1024.0)];
+    let large =
+        Row { name: format!("import of {many} records from a pipe"), rounds: vec![figures], ratios: Vec::new() };
+    let [bare, import] = rows;
+    let floor = Some(bare.name.clone());
+    let what = format!("{records} records into a file of SQLite, every commit flushed");
+    let mut group = Group { name: "sqlite", what, rows: vec![bare, import, large] };
+    group.compare(&[None, floor, None])?;
+    Ok(group)
 }
 
 /// Writes the month over and over, each time with other ids.
@@ -171,8 +166,8 @@ fn remove(folder: &Folder, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Imports two million records from a pipe, and returns the most memory that the process had, and how long it took.
-fn peak_kib_of_many(month: &[Json], folder: &Folder) -> Result<(u64, Duration)> {
+/// Imports records from a pipe, and returns the most memory that the process had, and how long it took.
+fn peak_kib_of_many(month: &[Json], many: usize, folder: &Folder) -> Result<(u64, Duration)> {
     let mut command = folder.command();
     command.args(["import", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
@@ -181,7 +176,7 @@ fn peak_kib_of_many(month: &[Json], folder: &Folder) -> Result<(u64, Duration)> 
     let peak = std::thread::scope(|scope| -> Result<u64> {
         let writer = scope.spawn(move || {
             let mut pipe = pipe;
-            write_records(month, MANY, &mut pipe)
+            write_records(month, many, &mut pipe)
         });
         let peak = watch(&mut child)?;
         writer.join().expect("the writer does not panic")?;
@@ -193,13 +188,9 @@ fn peak_kib_of_many(month: &[Json], folder: &Folder) -> Result<(u64, Duration)> 
 /// Reads the high-water mark of a process until it ends. The mark only rises, so that the last look before the end is the
 /// one that counts.
 fn watch(child: &mut Child) -> Result<u64> {
-    let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = mark.and_then(|mark| mark.split_whitespace().next()).and_then(|kib| kib.parse().ok());
-        peak = peak.max(kib.unwrap_or(0));
+        peak = peak.max(state_of(child.id()).peak_kib);
         if let Some(status) = child.try_wait()? {
             ensure!(status.success(), "the import failed");
             ensure!(peak > 0, "the memory of a process can be read on Linux only");

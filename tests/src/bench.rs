@@ -1,0 +1,14 @@
+//! What the benchmark and the load tests share: records that are built before the clock runs, cheap senders and listeners
+//! that share the machine with what they measure, and what the kernel says of the processes.
+
+pub mod build;
+pub mod supply;
+pub mod connection;
+pub mod load;
+pub mod pace;
+pub mod seen;
+pub mod ear;
+pub mod processes;
+pub mod machine;
+pub mod world;
+pub mod lane;

@@ -1,0 +1,164 @@
+//! A subscriber of the notifications that notes how long after it was due each record's message came.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::bench::seen::Times;
+use crate::bench::supply::{Ids, number};
+use crate::redis_server::RedisServer;
+
+/// How long one wait for a message takes at most, so that the thread sees that it is to end.
+const TURN: Duration = Duration::from_millis(100);
+
+/// How often the number of messages is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Not sent yet.
+const UNSENT: u64 = 0;
+/// Its message has come.
+const HEARD: u64 = u64::MAX;
+
+/// When each of a range of records was due, and whether its message has come.
+#[derive(Debug)]
+pub struct Expected {
+    numbers: Range<u64>,
+    began: Instant,
+    /// Nanoseconds since it began, or one of the two marks.
+    due: Vec<AtomicU64>,
+}
+
+impl Expected {
+    /// Expects records of these numbers.
+    #[must_use]
+    pub fn new(numbers: Range<u64>) -> Arc<Self> {
+        let due = numbers.clone().map(|_| AtomicU64::new(UNSENT)).collect();
+        Arc::new(Self { numbers, began: Instant::now(), due })
+    }
+
+    /// Notes that the n-th record is sent, and when that was due.
+    pub fn note(&self, n: u64, due: Instant) {
+        if let Some(place) = self.place(n) {
+            let nanos = due.saturating_duration_since(self.began).as_nanos();
+            place.store(u64::try_from(nanos).unwrap_or(u64::MAX - 1).max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the numbers of the records that were sent, and whose message has not come.
+    #[must_use]
+    pub fn missing(&self) -> Vec<u64> {
+        let is_missing = |place: &AtomicU64| ![UNSENT, HEARD].contains(&place.load(Ordering::Relaxed));
+        self.numbers.clone().zip(&self.due).filter(|(_, place)| is_missing(place)).map(|(n, _)| n).collect()
+    }
+
+    fn place(&self, n: u64) -> Option<&AtomicU64> {
+        self.due.get(usize::try_from(n.checked_sub(self.numbers.start)?).ok()?)
+    }
+
+    /// Notes that the message of the n-th record has come, and returns how long after it was due; none, where it had come
+    /// before, or nobody sent it.
+    fn hear(&self, n: u64) -> Option<Duration> {
+        let due = self.place(n)?.swap(HEARD, Ordering::Relaxed);
+        if [UNSENT, HEARD].contains(&due) {
+            return None;
+        }
+        Some(self.began.elapsed().saturating_sub(Duration::from_nanos(due)))
+    }
+}
+
+/// A subscriber. It is subscribed when it has been made.
+#[derive(Debug)]
+pub struct Ear {
+    heard: Arc<Mutex<Heard>>,
+    leaves: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+/// What a subscriber heard.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// How long after it was due each message came.
+    pub times: Times,
+    /// Messages that came once more, or of records that nobody noted.
+    pub others: u64,
+}
+
+impl Ear {
+    /// Subscribes to the notifications of the service with this prefix.
+    ///
+    /// # Errors
+    /// Redis does not answer.
+    ///
+    /// # Panics
+    /// Not here; the thread ends in a panic if Redis goes away.
+    pub fn subscribe(redis: &RedisServer, prefix: &str, ids: Ids, expected: &Arc<Expected>) -> Result<Self> {
+        let mut connection = redis.connection()?;
+        let channel = format!("{prefix}:notifications");
+        let (heard, leaves) = (Arc::<Mutex<Heard>>::default(), Arc::new(AtomicBool::new(false)));
+        let (all, until, expected) = (Arc::clone(&heard), Arc::clone(&leaves), Arc::clone(expected));
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let mut subscription = connection.as_pubsub();
+            subscription.subscribe(channel).expect("Redis subscribes");
+            subscription.set_read_timeout(Some(TURN)).expect("a time-out can be set");
+            ready.send(()).expect("the one who subscribes waits");
+            while !until.load(Ordering::Relaxed) {
+                let message = match subscription.get_message() {
+                    Ok(message) => message,
+                    Err(error) if error.is_timeout() => continue,
+                    Err(error) => panic!("the subscription broke: {error}"),
+                };
+                let due = number_in(message.get_payload_bytes(), ids).and_then(|n| expected.hear(n));
+                let mut all = lock(&all);
+                match due {
+                    Some(time) => all.times.add(time),
+                    None => all.others += 1,
+                }
+            }
+        });
+        is_ready.recv()?;
+        Ok(Self { heard, leaves, thread })
+    }
+
+    /// Returns what has been heard since this was last asked.
+    #[must_use]
+    pub fn take(&self) -> Heard {
+        std::mem::take(&mut *lock(&self.heard))
+    }
+
+    /// Waits until this many more messages have been heard than were taken, or nothing has come for `patience`; then leaves,
+    /// and returns them.
+    ///
+    /// # Panics
+    /// The subscription broke.
+    #[must_use]
+    pub fn leave(self, messages: u64, patience: Duration) -> Heard {
+        let count = || lock(&self.heard).times.count();
+        let mut last = (count(), Instant::now());
+        while last.0 < messages && last.1.elapsed() < patience {
+            sleep(LOOK_EVERY);
+            let now = count();
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+        }
+        self.leaves.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the subscription holds");
+        std::mem::take(&mut *lock(&self.heard))
+    }
+}
+
+fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Finds the number in the message's `id`, which is the record's.
+fn number_in(message: &[u8], ids: Ids) -> Option<u64> {
+    const MARK: &[u8] = b"\"id\":\"";
+    let at = message.windows(MARK.len()).position(|window| window == MARK)?;
+    number(&message[at + MARK.len()..], ids)
+}
