@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""A client of Tallyhouse by its OpenAPI document, of the standard library alone.
+
+    python3 tallyhouse.py --url http://127.0.0.1:8080 load tests/data/flights-sample.ndjson
+    python3 tallyhouse.py --url http://127.0.0.1:8080 totals IAH
+
+Or `from tallyhouse import Client`. A key is taken from TALLYHOUSE_KEY. Whatever fails for the moment is sent again: a record that
+was processed is recognised, so a repeat changes nothing. Values and sums are texts; make `decimal.Decimal` of them, never floats.
+"""
+
+import argparse
+import http.client
+import itertools
+import json
+import os
+import random
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+# How many records go into one request: enough that its cost is not felt, and few enough to be sent again.
+CHUNK = 1000
+# How often a call is tried, and how long is waited at most where the service does not say.
+TRIES = 10
+WAIT_SECONDS_MAX = 10
+# What may be sent again, and will then succeed or fail for good.
+REPEATABLE = (429, 500, 502, 503, 504)
+
+
+class Problem(Exception):
+    """The service refused a call: a problem document (RFC 9457)."""
+
+    def __init__(self, status, document):
+        super().__init__(f"{status} {document.get('type', '')} {document.get('detail', '')}".strip())
+        self.status, self.document = status, document
+
+
+class Client:
+    def __init__(self, url, key=None, timeout=60):
+        self.url, self.key, self.timeout = url.rstrip("/"), key, timeout
+
+    def write(self, record):
+        """Processes one record. Returns its result; a repeat is a success. Raises Problem for a conflict or a bad record."""
+        return json.loads(self._call("POST", "/v1/records", json.dumps(record), "application/json")[0])
+
+    def load(self, records):
+        """Processes any number of records. Yields the refused ones with their results, and then the four counts."""
+        counts = dict.fromkeys(["processed", "duplicates", "conflicts", "rejected"], 0)
+        records = iter(records)
+        while chunk := list(itertools.islice(records, CHUNK)):
+            body = "".join(json.dumps(record) + "\n" for record in chunk)
+            answer, _ = self._call("POST", "/v1/records/batch?results=failed", body, "application/x-ndjson")
+            *refused, last = map(json.loads, answer.splitlines())
+            yield from ((chunk[result["index"]], result) for result in refused)
+            for name in counts:
+                counts[name] += last[name]
+        yield counts
+
+    def records(self, **filters):
+        """Yields the matching records, page by page: destinationId="IAH", start="2013-01-01T00:00:00Z" ..."""
+        yield from self._pages("/v1/records", filters, "records")
+
+    def groups(self, **filters):
+        """Yields the destinations with their exact totals, without their records."""
+        yield from self._pages("/v1/aggregates", {"records": "false", "limit": "500", **filters}, "groups")
+
+    def messages(self, topic, after="0"):
+        """Yields the messages of a topic after a position, and each page's position to go on from."""
+        while True:
+            page = json.loads(self._call("GET", f"/v1/{topic}?" + urllib.parse.urlencode({"after": after}))[0])
+            if not page["messages"]:
+                return
+            after = page["next"]
+            yield from ((message, after) for message in page["messages"])
+
+    def _pages(self, path, filters, name):
+        target = f"{path}?{urllib.parse.urlencode(filters)}"
+        while target:
+            body, headers = self._call("GET", target)
+            yield from json.loads(body)[name]
+            # Link: </v1/records?cursor=...>; rel="next"
+            link = headers.get("Link")
+            target = link[link.index("<") + 1 : link.index(">")] if link else None
+
+    def _call(self, method, target, body=None, media_type=None):
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self._once(method, target, body, media_type)
+            except (Problem, OSError, http.client.HTTPException) as error:
+                repeatable = not isinstance(error, Problem) or error.status in REPEATABLE
+                if not repeatable or attempt == TRIES:
+                    raise
+                # A service that says when to come again knows; otherwise wait longer each time, and not all at once.
+                wait = min(WAIT_SECONDS_MAX, 0.1 * 2**attempt) * random.uniform(0.5, 1)
+                time.sleep(getattr(error, "retry_after", None) or wait)
+
+    def _once(self, method, target, body, media_type):
+        headers = {"Content-Type": media_type} if media_type else {}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        data = None if body is None else body.encode()
+        request = urllib.request.Request(self.url + target, data=data, headers=headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+                return answer.read().decode(), answer.headers
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read().decode()
+            is_problem = error.headers.get_content_type() == "application/problem+json"
+            problem = Problem(error.code, json.loads(text) if is_problem else {"detail": text})
+            problem.retry_after = int(error.headers.get("Retry-After") or 0)
+            raise problem from None
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--url", default="http://127.0.0.1:8080")
+    commands = arguments.add_subparsers(dest="command", required=True)
+    for name, help in [("load", "send a file of NDJSON in batches"), ("write", "send it record by record")]:
+        commands.add_parser(name, help=help).add_argument("file")
+    commands.add_parser("totals", help="show the exact totals of a destination").add_argument("destination")
+    options = arguments.parse_args()
+    client = Client(options.url, os.environ.get("TALLYHOUSE_KEY"))
+    if options.command == "totals":
+        for group in client.groups(destinationId=options.destination):
+            for total in group["totals"]:
+                print(group["destinationId"], total["unit"], total["count"], total["net"])
+        return 0
+    with open(options.file, encoding="utf-8") as file:
+        records = (json.loads(line) for line in file if line.strip())
+        if options.command == "write":
+            for record in records:
+                print(client.write(record)["outcome"], record["recordId"])
+            return 0
+        *refused, counts = client.load(records)
+    for record, result in refused:
+        print(result["outcome"], record.get("recordId"), result["error"]["detail"], file=sys.stderr)
+    print("  ".join(f"{name} {count}" for name, count in counts.items()))
+    return 1 if refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
