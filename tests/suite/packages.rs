@@ -114,3 +114,51 @@ fn packages_that_are_banned_are_not_there() {
         assert!(!locked.contains(&name), "{name} is banned by deny.toml: {}", ban["reason"]);
     }
 }
+
+/// What each package that is published is to hold, beside its manifest and sources.
+const PUBLISHED: [(&str, &[&str]); 6] = [
+    ("tallyhouse-core", &["examples/embed.rs"]),
+    ("tallyhouse-http", &["dashboard/index.html", "dashboard/vendor/uplot.LICENSE"]),
+    ("tallyhouse-postgres", &["migrations/00000000000001_tallyhouse/up.sql"]),
+    ("tallyhouse-redis", &["src/list/move.lua"]),
+    ("tallyhouse-sqlite", &["migrations/00000000000001_tallyhouse/up.sql"]),
+    ("tallyhouse", &["src/main.rs"]),
+];
+
+#[test]
+fn what_is_published_holds_all_that_it_is_built_of() {
+    for (name, files) in PUBLISHED {
+        let listed = run("cargo", &["package", "--list", "--offline", "--allow-dirty", "--package", name]);
+        let listed: Vec<&str> = listed.lines().collect();
+        for file in ["Cargo.toml", "README.md", "LICENSE-MIT", "LICENSE-APACHE"].iter().chain(files) {
+            assert!(listed.contains(file), "{name} lacks {file}: it holds {listed:#?}");
+        }
+    }
+    for database in ["postgres", "sqlite"] {
+        let folder = workspace().join("migrations").join(database);
+        let package =
+            run("cargo", &["package", "--list", "--offline", "--allow-dirty", "-p", &format!("tallyhouse-{database}")]);
+        for migration in std::fs::read_dir(folder).expect("there are migrations") {
+            let name = migration.expect("it can be read").file_name().into_string().expect("a name of ASCII");
+            for file in ["up.sql", "down.sql"] {
+                let path = format!("migrations/{name}/{file}");
+                assert!(package.lines().any(|listed| listed == path), "tallyhouse-{database} lacks {path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_package_says_what_it_is_or_is_not_published() {
+    for package in packages().iter().filter(|package| package["source"].is_null()) {
+        let name = package["name"].as_str().expect("a name");
+        let is_published = package["publish"].is_null();
+        assert_eq!(is_published, PUBLISHED.iter().any(|(published, _)| *published == name), "{name}");
+        for field in ["description", "license", "readme"].iter().filter(|_| is_published) {
+            assert!(package[*field].as_str().is_some_and(|text| !text.is_empty()), "{name} has no {field}");
+        }
+        for field in ["keywords", "categories"].iter().filter(|_| is_published) {
+            assert!(package[*field].as_array().is_some_and(|list| !list.is_empty()), "{name} has no {field}");
+        }
+    }
+}
