@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Passes all tests. Installs the servers that they start by themselves, where they are missing: PostgreSQL and Redis
-# (only the programs are needed; nothing is configured, and no server that runs already is touched), and a C++ compiler
-# for libFuzzer.
+# Passes all tests. Installs the servers that they start by themselves, where they are missing: PostgreSQL, Redis and
+# Prometheus (only the programs are needed; nothing is configured, and no server that runs already is touched), Chromium with
+# its driver for the dashboard, and a C++ compiler for libFuzzer.
 #
 #   ./test.sh             everything
 #   ./test.sh flights     the tests whose names contain "flights"
@@ -14,11 +14,15 @@ compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/
 command -v python3 >/dev/null || missing+=(python3)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v c++ >/dev/null || missing+=(g++)
+command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(prometheus)
+command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+command -v chromedriver >/dev/null || missing+=(chromium-driver)
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null; then
         echo "test.sh: please install these first, with initdb and redis-server on the PATH: ${missing[*]}" >&2
-        echo "  Fedora: dnf install postgresql-server redis python3    macOS: brew install postgresql redis python" >&2
+        echo "  Fedora: dnf install postgresql-server redis python3 chromium chromedriver" >&2
+        echo "  macOS: brew install postgresql redis python chromedriver, and Chrome" >&2
         exit 2
     fi
     as_root=()
@@ -32,7 +36,8 @@ fi
 # The suite runs the real binary.
 cargo build --workspace --bins
 cargo test --workspace --doc --quiet
-# A short look for inputs that break a law. `tests/scripts/fuzz.sh --seconds 600` looks for longer.
-[ $# -gt 0 ] || tests/scripts/fuzz.sh --seconds 10
+# A short look for inputs that break a law, at the same ones each time, so that a change is not blamed for what a lucky
+# throw finds. `tests/scripts/fuzz.sh --seconds 600` looks for longer and elsewhere.
+[ $# -gt 0 ] || tests/scripts/fuzz.sh --seconds 10 --seed 1
 # Last, so that the run ends with the summary of the largest part.
 cargo test --workspace --lib --bins --tests -- "$@"

@@ -82,6 +82,11 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Shows totals by destination, or the records behind them
     Aggregate(AggregateArgs),
+    /// Exports records, from the database or over HTTP
+    ///
+    /// All matching records of one moment, in the order in which they were processed. What is exported can be imported
+    /// into another database; whole destinations get the same totals and sequences there.
+    Export(ExportArgs),
     /// Follows the messages, one CloudEvent in JSON a line
     Watch(WatchArgs),
     /// Lists, replays or removes the queue payloads that were refused
@@ -96,6 +101,14 @@ pub(crate) enum Command {
     /// Makes API keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Writes manual pages
+    ///
+    /// One for the program and one for each command, into a folder that is there; without one, that of the program to
+    /// standard output.
+    Man {
+        /// The folder, e.g. /usr/local/share/man/man1
+        folder: Option<PathBuf>,
+    },
     /// Writes a completion script for a shell
     Completions {
         /// The shell
@@ -171,6 +184,33 @@ pub(crate) enum OutputFormat {
     /// The document that the HTTP API answers
     Json,
     /// Comma-separated, with a first line of names
+    Csv,
+}
+
+/// What to export, and how.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// How to write it; without it the name of the output decides, else it is ndjson
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ExportFormat>,
+    /// Where to write it: a file that is there only when it is whole, or - for standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+    /// Pack it; a name that ends in .gz does so, too
+    #[arg(long)]
+    pub(crate) gzip: bool,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+/// How exported records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One record a line, in JSON
+    Ndjson,
+    /// A first line of names, then one record a row
     Csv,
 }
 

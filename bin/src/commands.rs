@@ -11,7 +11,7 @@ use crate::cli::{Cli, Command};
 use crate::output::Output;
 use crate::settings::{Environment, Settings};
 use crate::store::{Schema, Store};
-use crate::{aggregate, dead_letters, import, keys, logging, service, watch};
+use crate::{aggregate, dead_letters, export, import, keys, logging, man, service, watch};
 
 /// Does what was asked for.
 ///
@@ -22,6 +22,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let command = match cli.command.unwrap_or(Command::Serve) {
         Command::Completions { shell } => return completions(shell),
         Command::Keys(command) => return keys::run(command),
+        Command::Man { folder } => return man::run(folder.as_deref()),
         other => other,
     };
     let environment = Environment::of_process()?;
@@ -33,12 +34,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve => service::serve(settings).await,
             Command::Import(args) => import::run(args, &settings, &environment).await,
             Command::Aggregate(args) => aggregate::run(args, &settings, &environment).await,
+            Command::Export(args) => export::run(args, &settings, &environment).await,
             Command::Watch(args) => watch::run(args, &settings, &environment).await,
             Command::DeadLetters(command) => dead_letters::run(command, &settings).await,
             Command::Migrate => migrate(&settings).await,
             Command::Config => config(&settings),
             Command::Verify => verify(&settings).await,
-            Command::Completions { .. } | Command::Keys(_) => {
+            Command::Completions { .. } | Command::Keys(_) | Command::Man { .. } => {
                 unreachable!("they need no settings, and were answered above")
             }
         }

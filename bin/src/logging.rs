@@ -3,17 +3,19 @@
 use std::io::{IsTerminal as _, stderr};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 use crate::settings::{LogSettings, SettingsError};
+
+/// The lines of requests, as a directive.
+const REQUESTS: &str = "tallyhouse_http::requests=debug";
 
 /// Starts the log of this process.
 ///
 /// # Errors
 /// The filter is not one.
 pub(crate) fn start(settings: &LogSettings) -> Result<(), SettingsError> {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
-        SettingsError(format!("the setting log.filter = {:?} is no filter: {error}", settings.filter))
-    })?;
+    let filter = filter(settings)?;
     let terminal = stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(terminal);
     let started = if settings.json.unwrap_or(!terminal) {
@@ -22,4 +24,17 @@ pub(crate) fn start(settings: &LogSettings) -> Result<(), SettingsError> {
         log.with_target(false).try_init()
     };
     started.map_err(|error| SettingsError(format!("the log can't be started: {error}")))
+}
+
+/// Which events are written: those of the filter, and the lines of requests where they are asked for.
+fn filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
+    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
+        SettingsError(format!("the setting log.filter = {:?} is no filter: {error}", settings.filter))
+    })?;
+    if !settings.requests {
+        return Ok(filter);
+    }
+    let requests =
+        REQUESTS.parse().map_err(|error: ParseError| SettingsError(format!("requests can't be logged: {error}")))?;
+    Ok(filter.add_directive(requests))
 }

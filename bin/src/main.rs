@@ -6,6 +6,8 @@
 mod cli;
 mod settings;
 mod logging;
+mod traces;
+mod metrics;
 mod clock;
 mod output;
 mod store;
@@ -14,9 +16,11 @@ mod input;
 mod import;
 mod remote;
 mod aggregate;
+mod export;
 mod watch;
 mod dead_letters;
 mod keys;
+mod man;
 mod commands;
 
 use std::process::ExitCode;

@@ -6,11 +6,12 @@ pub(crate) mod signals;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use tallyhouse_core::ports::{Clock, MessageEmitter, Owner};
+use tallyhouse_core::ports::{Clock, MessageEmitter, Owner, RecordRepository};
 use tallyhouse_core::{Feed, Pipeline, PipelineParts, PipelineSettings};
-use tallyhouse_http::{HttpApp, HttpServer, KeyRing, TlsIdentity};
+use tallyhouse_http::{AlertRules, HttpApp, HttpServer, KeyRing, TlsIdentity};
 use tokio::net::lookup_host;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -18,14 +19,19 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock::SystemClock;
+use crate::metrics::Metrics;
 use crate::settings::{Settings, SettingsError};
 use crate::store::{Schema, Store};
+use crate::traces::Traces;
 use emitter::InProcessEmitter;
 use queues::{Consumers, Queues};
 use signals::{EXIT_INTERRUPTED, Signals};
 
 /// Exit code of a service that did not stop in good order.
 const EXIT_CUT_SHORT: u8 = 1;
+
+/// How long a stop waits for a collector to take the last spans. They are not worth more.
+const TRACES_STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves until a signal comes, then stops in good order.
 ///
@@ -43,9 +49,10 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         let versions = store.migrated().join(", ");
         tracing::info!(database = %settings.database, versions, "the database was brought up to date");
     }
-    let mut running = Running::start(server, keys, &store, &settings)?;
+    let traces = settings.otlp.as_ref().map(Traces::start).transpose()?;
+    let mut running = Running::start(server, keys, &store, traces.as_ref(), &settings)?;
     tracing::info!(
-        %addr, url, database = %settings.database, redis = settings.redis.is_some(),
+        %addr, url, database = %settings.database, redis = settings.redis.is_some(), traces = traces.is_some(),
         version = env!("CARGO_PKG_VERSION"), "listening"
     );
 
@@ -67,6 +74,9 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         let deadline = settings.stop_deadline;
         tracing::error!(?deadline, "cut short; what was not answered is to be sent again, nothing answered is lost");
     }
+    if let Some(traces) = traces.filter(|_| stopped) {
+        traces.stop(TRACES_STOP_PATIENCE).await;
+    }
     tracing::info!("stopped");
     Ok(ExitCode::from(if told && stopped { 0 } else { EXIT_CUT_SHORT }))
 }
@@ -82,21 +92,32 @@ struct Running {
 }
 
 impl Running {
-    fn start(server: HttpServer, keys: Option<KeyRing>, store: &Store, settings: &Settings) -> anyhow::Result<Self> {
+    fn start(
+        server: HttpServer,
+        keys: Option<KeyRing>,
+        store: &Store,
+        traces: Option<&Traces>,
+        settings: &Settings,
+    ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let queues = settings.redis.clone().map(|redis| Queues::open(redis, &clock)).transpose()?;
         let (pipeline, driver) = Pipeline::new(PipelineParts {
-            repository: Arc::clone(&store.repository),
+            repository: repository(store, traces),
             clock: Arc::clone(&clock),
             rules: settings.rules.clone(),
-            emitter: Some((Owner::new(&Uuid::new_v4().to_string()), emitter(queues.as_ref(), settings))),
+            emitter: Some((Owner::new(&Uuid::new_v4().to_string()), emitter(queues.as_ref(), traces, settings))),
             settings: PipelineSettings { writers: writers(settings, store), ..settings.pipeline },
         });
         let work = driver.into_tasks().into_iter().collect();
-        let consumers = queues.as_ref().map(|queues| queues.consume(settings, &pipeline, &store.repository));
+        let consumers = queues.as_ref().map(|queues| queues.consume(settings, &pipeline, &store.repository, traces));
         let app = HttpApp {
-            door: pipeline.door(),
+            door: pipeline.named_door("http"),
             repository: Arc::clone(&store.repository),
+            alert_rules: Some(AlertRules {
+                own: settings.rules.clone(),
+                repository: Arc::clone(&store.rules),
+                clock: Arc::clone(&clock),
+            }),
             feed: Feed::new(Arc::clone(&store.repository), clock, pipeline.commits(), settings.look_every),
             format: settings.messages.clone(),
             dead_letters: queues.as_ref().map(Queues::dead_letters),
@@ -104,7 +125,13 @@ impl Running {
             probes: queues.as_ref().map(Queues::probe).into_iter().collect(),
             keys: keys.map(Arc::new),
         };
+        let metrics = Metrics::new(pipeline.clone(), store, queues.as_ref().map(Queues::client), settings);
+        let server = server.with_metrics(Arc::new(metrics));
         let stop = CancellationToken::new();
+        let server = match traces {
+            Some(traces) => server.with_tracer(traces.requests()),
+            None => server,
+        };
         let serving = tokio::spawn(server.serve(app, stop.clone()));
         Ok(Self { pipeline, work, consumers, stop, serving })
     }
@@ -172,10 +199,22 @@ fn secured(server: HttpServer, settings: &Settings) -> Result<HttpServer, Settin
     Ok(server.with_tls(identity))
 }
 
-fn emitter(queues: Option<&Queues>, settings: &Settings) -> Arc<dyn MessageEmitter> {
-    match queues {
-        Some(queues) => queues.emitter(settings.messages.clone()),
-        None => Arc::new(InProcessEmitter),
+/// Returns the repository of the pipeline.
+fn repository(store: &Store, traces: Option<&Traces>) -> Arc<dyn RecordRepository> {
+    let repository = Arc::clone(&store.repository);
+    match traces {
+        Some(traces) => traces.repository(repository),
+        None => repository,
+    }
+}
+
+/// Returns the emitter of the pipeline. What is not published is not traced.
+fn emitter(queues: Option<&Queues>, traces: Option<&Traces>, settings: &Settings) -> Arc<dyn MessageEmitter> {
+    let Some(queues) = queues else { return Arc::new(InProcessEmitter) };
+    let emitter = queues.emitter(settings.messages.clone());
+    match traces {
+        Some(traces) => traces.emitter(emitter),
+        None => emitter,
     }
 }
 

@@ -10,6 +10,7 @@ mod secret;
 mod database;
 mod alerts;
 mod adapters;
+mod otlp;
 mod print;
 
 use std::fmt;
@@ -129,6 +130,8 @@ pub(crate) struct Settings {
     pub(crate) anonymous: bool,
     /// How to write the log.
     pub(crate) log: LogSettings,
+    /// Where traces go, where they go anywhere.
+    pub(crate) otlp: Option<OtlpSettings>,
     /// How the pipeline batches, waits and bounds; `writers` is 0 where the database decides.
     pub(crate) pipeline: PipelineSettings,
     /// How often followers look for messages of other instances.
@@ -157,6 +160,21 @@ pub(crate) struct LogSettings {
     pub(crate) json: Option<bool>,
     /// Which events: directives of `tracing-subscriber`.
     pub(crate) filter: String,
+    /// Whether each request has a line, whatever the filter says.
+    pub(crate) requests: bool,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OtlpSettings {
+    /// Where a collector takes them.
+    pub(crate) endpoint: Secret,
+    /// What the service is called there.
+    pub(crate) service_name: String,
+    /// Which share of the requests that belong to no trace begins one: from 0 to 1.
+    pub(crate) sampled_share: f64,
+    /// How long the collector may take.
+    pub(crate) timeout: Duration,
 }
 
 impl Settings {
@@ -180,6 +198,7 @@ impl Settings {
             keys_file: resolved.optional("auth.keys_file").map(PathBuf::from),
             anonymous: resolved.flag("auth.anonymous"),
             log: log(&resolved),
+            otlp: otlp::otlp(&resolved)?,
             pipeline: pipeline(&resolved),
             look_every: resolved.millis("feed.look_every_ms"),
             stop_deadline: resolved.millis("stop.deadline_ms"),
@@ -216,13 +235,14 @@ fn log(resolved: &Resolved) -> LogSettings {
         Some(_) => Some(false),
         None => None,
     };
-    LogSettings { json, filter: resolved.text("log.filter") }
+    LogSettings { json, filter: resolved.text("log.filter"), requests: resolved.flag("log.requests") }
 }
 
 fn pipeline(resolved: &Resolved) -> PipelineSettings {
     PipelineSettings {
         writers: resolved.count("pipeline.writers"),
         batch_records_max: resolved.count("pipeline.batch_records_max"),
+        join_records_min: resolved.count("pipeline.join_records_min"),
         intake_records_max: resolved.count("pipeline.intake_records_max"),
         intake_bytes_max: resolved.count("pipeline.intake_bytes_max"),
         commit_patience: resolved.millis("pipeline.commit_patience_ms"),

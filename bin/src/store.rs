@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use tallyhouse_core::ports::{PortError, RecordRepository};
+use tallyhouse_core::ports::{PortError, RecordRepository, RuleRepository};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
 use tempfile::TempDir;
@@ -16,6 +16,10 @@ use crate::settings::{DatabaseUrl, Settings};
 pub(crate) struct Store {
     /// The port to it.
     pub(crate) repository: Arc<dyn RecordRepository>,
+    /// Where its alert rules are managed.
+    pub(crate) rules: Arc<dyn RuleRepository>,
+    /// The same as an adapter to Postgres, where it is one.
+    pub(crate) postgres: Option<PostgresRepository>,
     /// How many batches it commits at once.
     pub(crate) writers: usize,
     migrated: Vec<String>,
@@ -70,7 +74,8 @@ impl Store {
             Schema::Migrate => repository.migrate().await?,
             Schema::Check => repository.check_schema().await.map(|()| Vec::new())?,
         };
-        Ok(Self { repository: Arc::new(repository), writers: 1, migrated, _temporary: temporary })
+        let repository = Arc::new(repository);
+        Ok(Self { rules: repository.clone(), repository, postgres: None, writers: 1, migrated, _temporary: temporary })
     }
 
     async fn postgres(settings: PostgresSettings, schema: Schema) -> Result<Self, PortError> {
@@ -80,7 +85,9 @@ impl Store {
             Schema::Migrate => repository.migrate().await?,
             Schema::Check => repository.check_schema().await.map(|()| Vec::new())?,
         };
-        Ok(Self { repository: Arc::new(repository), writers, migrated, _temporary: None })
+        let postgres = Some(repository.clone());
+        let repository = Arc::new(repository);
+        Ok(Self { rules: repository.clone(), repository, postgres, writers, migrated, _temporary: None })
     }
 }
 

@@ -99,7 +99,7 @@ impl Audit {
             self.find(format!("{place}: the previous summary is {kept}, the records before give {running}"));
         }
         for rule in &stored.alerts {
-            if !Arc::as_ref(rule).is_met_by(&processed.record) {
+            if !Arc::as_ref(rule).is_met_by(&processed.record, &stored.previous) {
                 self.find(format!("{place} has an alert by the rule {:?}, which it does not meet", rule.name()));
             }
         }

@@ -100,7 +100,7 @@ impl Consumer {
     async fn handle(&self, deliveries: Vec<Delivery>) -> Step {
         let tags: Vec<String> = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
         let mut verdicts: HashMap<usize, Verdict> = HashMap::new();
-        let (mut places, mut arrivals) = (Vec::new(), Vec::new());
+        let (mut places, mut arrivals): (Vec<usize>, Vec<Arrival>) = Default::default();
         for (place, delivery) in deliveries.into_iter().enumerate() {
             let traceparent = delivery.traceparent;
             match parse(delivery.payload.as_deref()) {
@@ -113,23 +113,34 @@ impl Consumer {
                 }
             }
         }
+        // Of the traces that they belong to, the log names the first.
+        let trace_id = arrivals.iter().find_map(Arrival::trace_id).map(str::to_owned);
         // Where there is no good record, only a question tells whether storage is there.
         let outcomes = if arrivals.is_empty() {
             self.storage_answers().await.map(|()| Vec::new()).map_err(|_| SubmitError::Unavailable)
         } else {
             self.door.submit(arrivals).await
         };
+        let refused = verdicts.len();
         match outcomes {
             Ok(outcomes) => verdicts.extend(places.into_iter().zip(outcomes.iter().map(verdict))),
             Err(SubmitError::Unavailable | SubmitError::Overloaded | SubmitError::Stopped) => verdicts.clear(),
+        }
+        if !verdicts.is_empty() {
+            self.door.count_refused(refused);
         }
         let step = if verdicts.is_empty() { Step::GivenBack } else { Step::Settled };
         let settlements = tags.into_iter().enumerate().map(|(place, tag)| {
             let verdict = verdicts.remove(&place).unwrap_or(Verdict::Return);
             Settlement { tag, verdict }
         });
-        match self.source.settle(settlements.collect()).await {
-            Ok(()) => step,
+        let settlements: Vec<Settlement> = settlements.collect();
+        let (payloads, refused) = (settlements.len(), settlements.iter().filter(|s| s.is_refusal()).count());
+        match self.source.settle(settlements).await {
+            Ok(()) => {
+                tracing::debug!(source = self.source.name(), trace_id, payloads, refused, "payloads are settled");
+                step
+            }
             Err(error) => {
                 self.breaker.failed("a queue's payloads could not be settled", &error);
                 Step::Failed

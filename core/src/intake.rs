@@ -2,16 +2,28 @@
 //!
 //! Each door has a lane of its own with its own room, and writers serve the lanes in turn, so that one door's backlog
 //! neither fills another's room nor holds its records up.
+//!
+//! A batch costs about as much as a hundred records, so writers do not split between them what one could commit: while
+//! a commit is under way, another begins only when enough records wait for it, or when the last one began a while ago.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures::future::select;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::breaker::{Breaker, BreakerState};
+use crate::meter::{self, DoorMeter, Meter};
 use crate::outcome::Outcome;
 use crate::pipeline::PipelineSettings;
 use crate::plan::Arrival;
+use crate::ports::Clock;
+
+/// How long records wait at most for a commit that is under way. It may be waiting itself, for another instance's.
+const JOIN_WAIT: Duration = Duration::from_millis(50);
 
 /// Why a record that was submitted has no outcome. Nothing is known to have been stored, and submitting it again is
 /// always safe.
@@ -38,6 +50,10 @@ pub(crate) struct Waiting {
     pub(crate) reply: oneshot::Sender<Answer>,
     /// The room it takes, given back when it is dropped.
     pub(crate) room: Room,
+    /// Where its answer is counted.
+    pub(crate) meter: Arc<DoorMeter>,
+    /// When it entered, by the clock.
+    pub(crate) since: Duration,
 }
 
 #[derive(Debug)]
@@ -46,11 +62,19 @@ pub(crate) struct Room {
     _bytes: OwnedSemaphorePermit,
 }
 
-#[derive(Debug, Default)]
 pub(crate) struct Intake {
     lanes: Mutex<Lanes>,
     waiting: Notify,
     closed: Notify,
+    clock: Arc<dyn Clock>,
+    /// How many records are worth another commit beside those under way.
+    join_records_min: usize,
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake").field("lanes", &self.lanes).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -58,10 +82,46 @@ struct Lanes {
     lanes: Vec<VecDeque<Waiting>>,
     /// The lane to look into first, next time.
     turn: usize,
+    /// How many records wait.
+    records: usize,
+    /// How many of those who took have not finished.
+    busy: usize,
+    /// When the last of them took, by the clock.
+    last_taken: Duration,
     closed: bool,
 }
 
+/// What a writer takes: it is busy until it drops `busy`.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) waiting: Vec<Waiting>,
+    pub(crate) busy: Busy,
+}
+
+/// Says that a commit is under way.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Intake>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut lanes = self.0.lanes();
+        lanes.busy -= 1;
+        let more = lanes.records > 0;
+        drop(lanes);
+        if more {
+            self.0.waiting.notify_one();
+        }
+    }
+}
+
 impl Intake {
+    pub(crate) fn new(clock: Arc<dyn Clock>, settings: &PipelineSettings) -> Self {
+        let (lanes, waiting, closed) = Default::default();
+        // A full batch does not grow by waiting.
+        let join_records_min = settings.join_records_min.min(settings.batch_records_max);
+        Self { lanes, waiting, closed, clock, join_records_min }
+    }
+
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         // A panic elsewhere leaves the queues whole: every change to them is a single push or pop.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
@@ -78,34 +138,48 @@ impl Intake {
         if lanes.closed {
             return Err(SubmitError::Stopped);
         }
+        let was_empty = lanes.records == 0;
+        lanes.records += waiting.arrivals.len();
         lanes.lanes[lane].push_back(waiting);
+        // In between, whoever was woken by the first one looks after them, and so does whoever is busy.
+        let wakes = was_empty || lanes.busy == 0 || lanes.records >= self.join_records_min;
         drop(lanes);
-        self.waiting.notify_one();
+        if wakes {
+            self.waiting.notify_one();
+        }
         Ok(())
     }
 
-    /// Waits until something waits, and takes what is there, up to about `records_max`; `None` once the intake is closed
-    /// and empty.
-    pub(crate) async fn take(&self, records_max: usize) -> Option<Vec<Waiting>> {
+    /// Waits until something waits that is worth a commit, and takes what is there, up to about `records_max`; `None`
+    /// once the intake is closed and empty.
+    pub(crate) async fn take(self: &Arc<Self>, records_max: usize) -> Option<Taken> {
         loop {
             // Made before the look, so that a push or a close in between wakes it.
             let woken = self.waiting.notified();
-            {
+            let wait = {
                 let mut lanes = self.lanes();
-                let taken = lanes.take(records_max);
-                if !taken.is_empty() {
-                    let more = lanes.lanes.iter().any(|lane| !lane.is_empty());
+                let wait = lanes.wait(self.join_records_min, self.clock.elapsed());
+                if wait.is_zero() {
+                    let waiting = lanes.take(records_max);
+                    lanes.busy += 1;
+                    lanes.last_taken = self.clock.elapsed();
+                    let more = lanes.records > 0;
                     drop(lanes);
                     if more {
                         self.waiting.notify_one();
                     }
-                    return Some(taken);
+                    return Some(Taken { waiting, busy: Busy(Arc::clone(self)) });
                 }
-                if lanes.closed {
+                if lanes.records == 0 && lanes.closed {
                     return None;
                 }
+                wait
+            };
+            if wait == Duration::MAX {
+                woken.await;
+            } else {
+                select(pin!(woken), pin!(self.clock.sleep(wait))).await;
             }
-            woken.await;
         }
     }
 
@@ -128,13 +202,28 @@ impl Intake {
         self.lanes().closed
     }
 
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
     /// Returns how many records wait.
     pub(crate) fn depth(&self) -> usize {
-        self.lanes().lanes.iter().flatten().map(|waiting| waiting.arrivals.len()).sum()
+        self.lanes().records
     }
 }
 
 impl Lanes {
+    /// Returns how long what waits is still to be left waiting, unless something changes.
+    fn wait(&self, join_records_min: usize, now: Duration) -> Duration {
+        if self.records == 0 {
+            Duration::MAX
+        } else if self.busy == 0 || self.closed || self.records >= join_records_min {
+            Duration::ZERO
+        } else {
+            (self.last_taken + JOIN_WAIT).saturating_sub(now)
+        }
+    }
+
     /// Takes submissions from the lanes in turn. The first is taken whatever its size, and none that would exceed
     /// `records_max` after it.
     fn take(&mut self, records_max: usize) -> Vec<Waiting> {
@@ -154,6 +243,7 @@ impl Lanes {
             }
             self.turn = lane + 1;
         }
+        self.records -= records;
         taken
     }
 }
@@ -163,6 +253,7 @@ impl Lanes {
 pub struct Door {
     intake: Arc<Intake>,
     breaker: Breaker,
+    meter: Arc<DoorMeter>,
     lane: usize,
     records: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
@@ -172,13 +263,27 @@ pub struct Door {
 }
 
 impl Door {
-    pub(crate) fn new(intake: &Arc<Intake>, breaker: &Breaker, settings: &PipelineSettings) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        intake: &Arc<Intake>,
+        breaker: &Breaker,
+        meter: &Meter,
+        settings: &PipelineSettings,
+    ) -> Self {
+        let records = Arc::new(Semaphore::new(settings.intake_records_max));
+        let bytes = Arc::new(Semaphore::new(settings.intake_bytes_max));
+        let room = |free: &Arc<Semaphore>, size| meter::Room { free: Arc::clone(free), size };
         Self {
+            meter: meter.open(
+                name,
+                room(&records, settings.intake_records_max),
+                room(&bytes, settings.intake_bytes_max),
+            ),
             lane: intake.open_lane(),
             intake: Arc::clone(intake),
             breaker: breaker.clone(),
-            records: Arc::new(Semaphore::new(settings.intake_records_max)),
-            bytes: Arc::new(Semaphore::new(settings.intake_bytes_max)),
+            records,
+            bytes,
             records_max: settings.intake_records_max,
             bytes_max: settings.intake_bytes_max,
             chunk_records_max: settings.batch_records_max,
@@ -198,12 +303,10 @@ impl Door {
     /// # Errors
     /// [`SubmitError::Unavailable`] or [`SubmitError::Stopped`]; submitting again is safe.
     pub async fn submit(&self, arrivals: Vec<Arrival>) -> Answer {
-        self.check_breaker()?;
-        let (records, bytes) = self.permits(&arrivals);
-        // The semaphores are never closed.
-        let records = Arc::clone(&self.records).acquire_many_owned(records).await.map_err(|_| SubmitError::Stopped)?;
-        let bytes = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| SubmitError::Stopped)?;
-        self.enter(arrivals, Room { _records: records, _bytes: bytes }).await
+        match self.room(&arrivals).await {
+            Ok(room) => self.enter(arrivals, room).await,
+            Err(error) => Err(self.turn_away(arrivals.len(), error)),
+        }
     }
 
     /// Submits records as [`Door::submit`] does, but refuses them at once when there is no room.
@@ -211,17 +314,46 @@ impl Door {
     /// # Errors
     /// Any [`SubmitError`]; submitting again is safe.
     pub async fn submit_now(&self, arrivals: Vec<Arrival>) -> Answer {
-        self.check_breaker()?;
-        let (records, bytes) = self.permits(&arrivals);
-        let full = |_| if self.intake.is_closed() { SubmitError::Stopped } else { SubmitError::Overloaded };
-        let records = Arc::clone(&self.records).try_acquire_many_owned(records).map_err(full)?;
-        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(bytes).map_err(full)?;
-        self.enter(arrivals, Room { _records: records, _bytes: bytes }).await
+        match self.room_now(&arrivals) {
+            Ok(room) => self.enter(arrivals, room).await,
+            Err(error) => Err(self.turn_away(arrivals.len(), error)),
+        }
+    }
+
+    /// Counts records that were refused for their own fault before they could be submitted: with the rejected ones.
+    pub fn count_refused(&self, records: usize) {
+        self.meter.refused(records);
     }
 
     /// The breaker of storage.
     pub(crate) fn storage(&self) -> &Breaker {
         &self.breaker
+    }
+
+    /// Waits for room.
+    async fn room(&self, arrivals: &[Arrival]) -> Result<Room, SubmitError> {
+        self.check_breaker()?;
+        let (records, bytes) = self.permits(arrivals);
+        // The semaphores are never closed.
+        let records = Arc::clone(&self.records).acquire_many_owned(records).await.map_err(|_| SubmitError::Stopped)?;
+        let bytes = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| SubmitError::Stopped)?;
+        Ok(Room { _records: records, _bytes: bytes })
+    }
+
+    /// Takes room, if there is enough.
+    fn room_now(&self, arrivals: &[Arrival]) -> Result<Room, SubmitError> {
+        self.check_breaker()?;
+        let (records, bytes) = self.permits(arrivals);
+        let full = |_| if self.intake.is_closed() { SubmitError::Stopped } else { SubmitError::Overloaded };
+        let records = Arc::clone(&self.records).try_acquire_many_owned(records).map_err(full)?;
+        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(bytes).map_err(full)?;
+        Ok(Room { _records: records, _bytes: bytes })
+    }
+
+    /// Counts records that don't enter.
+    fn turn_away(&self, records: usize, error: SubmitError) -> SubmitError {
+        self.meter.turned_away(records, error);
+        error
     }
 
     /// Nobody is made to wait for a storage that is known to be away.
@@ -237,7 +369,9 @@ impl Door {
             return Ok(Vec::new());
         }
         let (reply, answer) = oneshot::channel();
-        self.intake.push(self.lane, Waiting { arrivals, reply, room })?;
+        let (records, meter, since) = (arrivals.len(), Arc::clone(&self.meter), self.intake.now());
+        let waiting = Waiting { arrivals, reply, room, meter, since };
+        self.intake.push(self.lane, waiting).map_err(|error| self.turn_away(records, error))?;
         // The sender is dropped unanswered only if the writer was: then the host is going down.
         answer.await.unwrap_or(Err(SubmitError::Stopped))
     }

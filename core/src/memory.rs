@@ -16,9 +16,10 @@ use crate::memory::store::Store;
 use crate::outcome::StoredRecord;
 use crate::ports::{
     Batch, Clock, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, PortErrorKind,
-    RecordRepository, Whose,
+    RecordRepository, RuleRepository, Whose,
 };
 use crate::query::{AuditPart, GroupQuery, Groups, PartStream, RecordQuery, SummaryQuery};
+use crate::rule_book::{ManagedRules, RuleEdit, RuleEdited};
 use crate::summary::Summary;
 use crate::text::{RecordId, Reference};
 
@@ -106,6 +107,17 @@ impl RecordRepository for MemoryRepository {
 
     async fn ping(&self) -> Result<(), PortError> {
         self.lock("answering").map(drop)
+    }
+}
+
+#[async_trait]
+impl RuleRepository for MemoryRepository {
+    async fn managed_rules(&self) -> Result<ManagedRules, PortError> {
+        Ok(self.lock("reading the managed rules")?.managed_rules())
+    }
+
+    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEdited, PortError> {
+        Ok(self.lock("changing a managed rule")?.amend_rules(&edit))
     }
 }
 

@@ -96,6 +96,12 @@ pub struct Message {
 }
 
 impl Message {
+    /// Returns the trace context that came with the record.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        self.stored.traceparent.as_deref()
+    }
+
     /// Returns the messages that a stored record owes to a topic, in their order.
     pub fn of(stored: &Arc<StoredRecord>, topic: Topic) -> impl Iterator<Item = Self> + use<> {
         let rules: Vec<Option<Arc<Rule>>> = match topic {
@@ -109,6 +115,12 @@ impl Message {
     /// Returns every message that a stored record owes: its notification, then its alerts.
     pub fn all_of(stored: &Arc<StoredRecord>) -> impl Iterator<Item = Self> + use<> {
         Self::of(stored, Topic::Notifications).chain(Self::of(stored, Topic::Alerts))
+    }
+
+    /// Makes the alert that a stored record would owe for a rule, whether it met that one or not.
+    #[must_use]
+    pub(crate) fn would_be(stored: &Arc<StoredRecord>, rule: &Arc<Rule>) -> Self {
+        Self { stored: Arc::clone(stored), rule: Some(Arc::clone(rule)) }
     }
 
     /// Returns the topic.

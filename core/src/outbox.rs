@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::meter::Meter;
 use crate::outcome::StoredRecord;
 use crate::ports::{OwedBatch, OwedId, Owner, PortError, RecordRepository};
 
@@ -19,6 +20,8 @@ const LOOKS_IN_DOUBT: u32 = 24;
 pub(crate) struct Fresh {
     pub(crate) owed: OwedBatch,
     pub(crate) stored: Vec<Arc<StoredRecord>>,
+    /// When it was committed, by the clock.
+    pub(crate) since: Duration,
 }
 
 /// A writer's side of the relay.
@@ -32,6 +35,8 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 pub(crate) struct OutboxState {
     pub(crate) owner: Owner,
+    /// Where publishing is counted.
+    pub(crate) meter: Arc<Meter>,
     /// Set while batches go by way of the store only. Held while a batch is handed over, so that none is in between.
     behind: Mutex<bool>,
     leased: AtomicBool,
@@ -78,10 +83,11 @@ impl OutboxState {
 }
 
 impl Outbox {
-    pub(crate) fn new(owner: Owner, fresh: mpsc::Sender<Fresh>) -> Self {
+    pub(crate) fn new(owner: Owner, meter: &Arc<Meter>, fresh: mpsc::Sender<Fresh>) -> Self {
         let published = Mutex::default();
         let (leased, doubts) = (AtomicBool::new(false), AtomicU32::new(0));
-        let state = OutboxState { owner, behind: Mutex::new(false), leased, doubts, published };
+        let meter = Arc::clone(meter);
+        let state = OutboxState { owner, meter, behind: Mutex::new(false), leased, doubts, published };
         Self { state: Arc::new(state), fresh }
     }
 
@@ -126,10 +132,11 @@ impl Outbox {
         self.state.doubt();
     }
 
-    /// Hands a committed batch to the relay, unless that is behind: then it will find the batch in the store.
-    pub(crate) fn hand_over(&self, owed: OwedBatch, stored: Vec<Arc<StoredRecord>>) {
+    /// Hands a batch that was committed at `since` to the relay, unless that is behind: then it will find the batch in the
+    /// store.
+    pub(crate) fn hand_over(&self, owed: OwedBatch, stored: Vec<Arc<StoredRecord>>, since: Duration) {
         let mut behind = self.state.behind();
-        if !*behind && self.fresh.try_send(Fresh { owed, stored }).is_err() {
+        if !*behind && self.fresh.try_send(Fresh { owed, stored, since }).is_err() {
             *behind = true;
         }
     }

@@ -133,6 +133,12 @@ impl ProcessedRecord {
 }
 
 impl StoredRecord {
+    /// Returns the id of the trace that it belongs to, for a log.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
+    }
+
     /// Returns the names of the rules that the record met.
     #[must_use]
     pub fn alert_names(&self) -> Vec<&str> {

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::breaker::{Breaker, BreakerSettings, BreakerState, Breakers, probe_storage};
 use crate::intake::{Door, Intake, SubmitError};
 use crate::isolate::Suspects;
+use crate::meter::{Meter, Readings};
 use crate::outbox::Outbox;
 use crate::outcome::Outcome;
 use crate::plan::Arrival;
@@ -19,7 +20,11 @@ use crate::ports::{Clock, MessageEmitter, Owner, RecordRepository};
 use crate::relay::Relay;
 use crate::retry::RetryPolicy;
 use crate::rule::RuleSet;
+use crate::rule_book::RuleBook;
 use crate::writer::Writer;
+
+/// The name of doors that have none of their own.
+const LIBRARY: &str = "library";
 
 /// How the pipeline batches, waits and bounds. The defaults serve a host that changes none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,9 @@ pub struct PipelineSettings {
     pub writers: usize,
     /// How many records are committed together at most. Default 1,000: from there on batches gain little.
     pub batch_records_max: usize,
+    /// How many records must wait for a further batch to be begun while others are being committed; without them it
+    /// begins 50 ms after the last one. Default 250: below, one batch of all that waits costs less than two of half.
+    pub join_records_min: usize,
     /// How many records wait at each door at most. Default 20,000.
     pub intake_records_max: usize,
     /// How many bytes of records wait at each door at most. Default 32 MiB.
@@ -57,6 +65,7 @@ impl Default for PipelineSettings {
         Self {
             writers: 1,
             batch_records_max: 1_000,
+            join_records_min: 250,
             intake_records_max: 20_000,
             intake_bytes_max: 32 * 1024 * 1024,
             commit_patience: Duration::from_secs(5),
@@ -77,7 +86,8 @@ pub struct PipelineParts {
     pub repository: Arc<dyn RecordRepository>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// The alert rules in force.
+    /// The host's own alert rules. Those that are managed in the store are in force as well, in place of own ones of the
+    /// same name.
     pub rules: RuleSet,
     /// Who publishes, and by which name it owes messages; `None` leaves them to another instance.
     pub emitter: Option<(Owner, Arc<dyn MessageEmitter>)>,
@@ -97,6 +107,7 @@ pub struct Pipeline {
     intake: Arc<Intake>,
     breaker: Breaker,
     breakers: Breakers,
+    meter: Arc<Meter>,
     /// The door of [`Pipeline::process`].
     library: Door,
     settings: PipelineSettings,
@@ -120,11 +131,12 @@ impl Pipeline {
     /// Builds a pipeline. Nothing runs before its [`Driver`] does.
     pub fn new(parts: PipelineParts) -> (Self, Driver) {
         let PipelineParts { repository, clock, rules, emitter, settings } = parts;
-        let intake = Arc::new(Intake::default());
+        let intake = Arc::new(Intake::new(Arc::clone(&clock), &settings));
+        let meter = Arc::new(Meter::new());
         let (committed, commits) = watch::channel(0);
         let (owner, emitter) = emitter.unzip();
         let (fresh_tx, fresh_rx) = mpsc::channel(settings.relay_batches_max.max(1));
-        let outbox = owner.map(|owner| Outbox::new(owner, fresh_tx));
+        let outbox = owner.map(|owner| Outbox::new(owner, &meter, fresh_tx));
 
         let suspects = Arc::new(Suspects::default());
         let PipelineSettings { open_after, silence_max, retry, commit_patience, .. } = settings;
@@ -133,16 +145,18 @@ impl Pipeline {
         let breaker = breakers.named_with("storage", BreakerSettings { open_after: commit_patience, ..usual });
         let probe = probe_storage(breaker.clone(), Arc::clone(&repository), Arc::clone(&intake));
         let mut tasks = vec![probe.boxed()];
+        let rules = Arc::new(RuleBook::new(rules));
         for _ in 0..settings.writers.max(1) {
             let writer = Writer {
                 intake: Arc::clone(&intake),
                 repository: Arc::clone(&repository),
                 clock: Arc::clone(&clock),
-                rules: Arc::new(rules.clone()),
+                rules: Arc::clone(&rules),
                 outbox: outbox.clone(),
                 committed: committed.clone(),
                 breaker: breaker.clone(),
                 suspects: Arc::clone(&suspects),
+                meter: Arc::clone(&meter),
                 settings,
             };
             tasks.push(writer.run().boxed());
@@ -153,8 +167,8 @@ impl Pipeline {
             tasks.push(relay.run(fresh_rx).boxed());
         }
 
-        let library = Door::new(&intake, &breaker, &settings);
-        (Self { intake, breaker, breakers, library, settings, commits }, Driver { tasks })
+        let library = Door::new(LIBRARY, &intake, &breaker, &meter, &settings);
+        (Self { intake, breaker, breakers, meter, library, settings, commits }, Driver { tasks })
     }
 
     /// Processes one record exactly once: waits for room in the intake and for the commit.
@@ -168,9 +182,22 @@ impl Pipeline {
     }
 
     /// Opens a door with room of its own in the intake. Doors are for the life of the pipeline: open one for each way in.
+    /// What comes by it is counted under the name `library`.
     #[must_use]
     pub fn door(&self) -> Door {
-        Door::new(&self.intake, &self.breaker, &self.settings)
+        self.named_door(LIBRARY)
+    }
+
+    /// Opens a door as [`Pipeline::door`] does, which is counted under a name of its own: see [`Pipeline::readings`].
+    #[must_use]
+    pub fn named_door(&self, name: &'static str) -> Door {
+        Door::new(name, &self.intake, &self.breaker, &self.meter, &self.settings)
+    }
+
+    /// Reads what has been counted, and what waits now. Cheap: some hundred numbers.
+    #[must_use]
+    pub fn readings(&self) -> Readings {
+        self.meter.read()
     }
 
     /// Returns a watch whose value changes after every commit that stored something.

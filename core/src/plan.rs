@@ -21,6 +21,14 @@ pub struct Arrival {
     pub traceparent: Option<String>,
 }
 
+impl Arrival {
+    /// Returns the id of the trace that it belongs to, for a log.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
+    }
+}
+
 impl From<Record> for Arrival {
     fn from(record: Record) -> Self {
         Self { record, traceparent: None }
@@ -91,11 +99,12 @@ impl State {
             return one_unit_too_many(record);
         }
         let previous = summary.clone();
+        let alerts = rules.met_by(record, &previous);
         summary.add(record);
         let stored = Arc::new(StoredRecord {
             processed: ProcessedRecord { record: record.clone(), sequence: summary.count(), processed_at: now },
             previous,
-            alerts: rules.met_by(record),
+            alerts,
             traceparent: arrival.traceparent.clone(),
         });
         self.fresh.insert(record.record_id.clone(), Arc::clone(&stored));

@@ -15,7 +15,7 @@ use crate::outcome::{Outcome, StoredRecord};
 use crate::plan::Arrival;
 use crate::query::{AuditPart, GroupQuery, Groups, PartStream, RecordQuery, SummaryQuery};
 use crate::reject::RejectionCode;
-use crate::rule::RuleSet;
+use crate::rule_book::{ManagedRules, RuleBook, RuleEdit, RuleEdited};
 use crate::summary::Summary;
 use crate::text::{RecordId, Reference};
 use crate::time::Timestamp;
@@ -27,8 +27,8 @@ pub trait RecordRepository: Send + Sync {
     /// Commits a batch with all that it causes, in one transaction.
     ///
     /// An adapter MUST, in this transaction: lock every key of the batch in sorted order (bytes), so that no other
-    /// commit changes it; then read the records of the batch's ids and the summaries of its keys; call
-    /// [`crate::plan`]; write what the plan says; give the stored records the next positions, in their order; note that
+    /// commit changes it; then read the records of the batch's ids and the summaries of its keys, and the version of the
+    /// managed rules (see [`RuleRepository`]); take the rules of [`RuleBook::in_force`]; call [`crate::plan`]; write what the plan says; give the stored records the next positions, in their order; note that
     /// their messages are owed by `batch.owner`; and forget the owed batches in `batch.settled`. Afterwards all of it is
     /// durable and visible, or, on an error, none of it. When two commits race for one record id under different keys,
     /// the adapter MUST begin the later one again.
@@ -120,6 +120,27 @@ pub trait RecordRepository: Send + Sync {
     /// # Errors
     /// It does not.
     async fn ping(&self) -> Result<(), PortError>;
+}
+
+/// Where the managed alert rules are kept: in the store of the records, since each commit is to see them.
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
+#[async_trait]
+pub trait RuleRepository: Send + Sync {
+    /// Returns the managed rules with their version, from one snapshot.
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    async fn managed_rules(&self) -> Result<ManagedRules, PortError>;
+
+    /// Changes one of them.
+    ///
+    /// An adapter MUST, in one transaction: keep every other change away; read the rules and their version; call
+    /// [`crate::amend`]; and write what it says, with the version. Every commit that begins after this call has returned,
+    /// by whatever instance, MUST see the new version.
+    ///
+    /// # Errors
+    /// The store can't do it now; it may even have been done, and the caller may repeat it.
+    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEdited, PortError>;
 }
 
 /// Where records come from, beside direct calls: a queue.
@@ -217,8 +238,8 @@ pub trait Clock: Send + Sync {
 pub struct Batch {
     /// The records.
     pub arrivals: Arc<[Arrival]>,
-    /// The rules in force.
-    pub rules: Arc<RuleSet>,
+    /// The rules of the host, and of the store as they were last read.
+    pub rules: Arc<RuleBook>,
     /// When they are processed.
     pub now: Timestamp,
     /// Who will publish the messages; `None` leaves them to whoever claims them.
@@ -318,6 +339,14 @@ pub struct Settlement {
     pub tag: String,
     /// How it ends.
     pub verdict: Verdict,
+}
+
+impl Settlement {
+    /// Says whether the delivery becomes a dead letter.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.verdict, Verdict::Refused { .. })
+    }
 }
 
 /// The ways in which a delivery ends.

@@ -124,10 +124,11 @@ impl Relay {
 
     /// Publishes a batch that was handed over, together with those that wait behind it.
     async fn publish_fresh(&mut self, batch: Fresh, waiting: &mut mpsc::Receiver<Fresh>) {
-        let (mut ids, mut records) = (Vec::new(), Vec::new());
+        let (mut ids, mut records, mut committed) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = Some(batch);
-        while let Some(Fresh { owed, stored }) = next {
+        while let Some(Fresh { owed, stored, since }) = next {
             if !self.swept.remove(&owed.id) {
+                committed.push((since, stored.len()));
                 ids.push(owed.id);
                 records.extend(stored);
             }
@@ -135,6 +136,9 @@ impl Relay {
         }
         if !ids.is_empty() && self.emit(&records).await {
             ids.into_iter().for_each(|id| self.note_published(id));
+            let now = self.clock.elapsed();
+            let waited = committed.into_iter().map(|(since, records)| (now.saturating_sub(since), records));
+            waited.for_each(|(waited, records)| self.state.meter.published_after(waited, records));
         }
     }
 
@@ -147,8 +151,16 @@ impl Relay {
             if !(self.publishing.is_open() && self.intake.is_closed()) {
                 let Err(error) = self.emitter.emit(&messages).await else {
                     self.publishing.succeeded();
+                    tracing::debug!(
+                        trace_id = stored.iter().find_map(|stored| stored.trace_id()),
+                        records = stored.len(),
+                        messages = messages.len(),
+                        "messages are published"
+                    );
+                    self.state.meter.published(&messages);
                     return true;
                 };
+                self.state.meter.publishing_failed();
                 self.publishing.failed("publishing failed", &error);
             }
             if self.intake.is_closed() {
@@ -171,6 +183,17 @@ impl Relay {
         let mut published = self.state.published();
         published.to_settle.push(id);
         published.unsettled.insert(id);
+    }
+
+    /// Counts how long it took until messages were published that had gone by way of the store.
+    fn note_late(&self, stored: &[Arc<StoredRecord>]) {
+        let now = self.clock.now().as_micros();
+        for record in stored {
+            let waited = now.saturating_sub(record.processed.processed_at.as_micros());
+            // Another instance's clock may be ahead.
+            let waited = Duration::from_micros(u64::try_from(waited).unwrap_or(0));
+            self.state.meter.published_after(waited, 1);
+        }
     }
 
     /// Settles what has been published and no commit has settled.
@@ -294,6 +317,7 @@ impl Relay {
                     let stopping = "the pipeline was closed while the emitter was away";
                     return Err(PortError::new(PortErrorKind::Unavailable, "publishing owed messages", stopping));
                 }
+                self.note_late(&stored);
             }
             stretch.iter().for_each(|batch| self.note_published(batch.id));
         }

@@ -94,6 +94,17 @@ impl Sum {
     }
 }
 
+impl Net {
+    /// Says whether it is strictly above a value, compared as numbers.
+    #[must_use]
+    pub fn is_above(&self, value: Value) -> bool {
+        let mut other = Sum::ZERO;
+        other.add(value);
+        let scale = self.size.scale.max(other.scale);
+        !self.negative && self.size.digits_at(scale) > other.digits_at(scale)
+    }
+}
+
 impl Default for Sum {
     fn default() -> Self {
         Self::ZERO

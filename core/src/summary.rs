@@ -123,6 +123,19 @@ impl Summary {
         mine.sum.merge(side.sum);
     }
 
+    /// Returns the net total in a record's unit as it is, and as it will be with the record.
+    pub(crate) fn nets_around(&self, record: &Record) -> (Net, Net) {
+        let total = self.place_of(&record.unit).ok().map(|place| &self.totals[place]);
+        let (mut positive, mut negative) =
+            total.map_or((Sum::ZERO, Sum::ZERO), |total| (total.positive.sum, total.negative.sum));
+        let before = positive.minus(negative);
+        match record.record_type {
+            RecordType::Positive => positive.add(record.value),
+            RecordType::Negative => negative.add(record.value),
+        }
+        (before, positive.minus(negative))
+    }
+
     fn span(&mut self, first: Timestamp, last: Timestamp) {
         self.times = Some(self.times.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
     }

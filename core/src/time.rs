@@ -61,7 +61,7 @@ impl Timestamp {
 
     /// Returns the microseconds since 1970-01-01T00:00:00Z.
     #[must_use]
-    pub fn as_micros(self) -> i64 {
+    pub const fn as_micros(self) -> i64 {
         self.0
     }
 

@@ -9,26 +9,28 @@ use futures::future::{Either, select};
 use tokio::sync::watch;
 
 use crate::breaker::{Breaker, BreakerState, patience};
-use crate::intake::{Answer, Intake, SubmitError, Waiting};
+use crate::intake::{Answer, Intake, SubmitError, Taken, Waiting};
 use crate::isolate::{Suspects, Try, isolate};
+use crate::meter::Meter;
 use crate::outbox::Outbox;
-use crate::outcome::{Outcome, StoredRecord};
+use crate::outcome::{Outcome, OutcomeCounts, StoredRecord};
 use crate::pipeline::PipelineSettings;
 use crate::plan::Arrival;
 use crate::ports::{Batch, Clock, Committed, OwedId, PortError, PortErrorKind, RecordRepository};
-use crate::rule::RuleSet;
+use crate::rule_book::RuleBook;
 
 pub(crate) struct Writer {
     pub(crate) intake: Arc<Intake>,
     pub(crate) repository: Arc<dyn RecordRepository>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) rules: Arc<RuleBook>,
     /// Where the messages go; `None` leaves them to another instance.
     pub(crate) outbox: Option<Outbox>,
     pub(crate) committed: watch::Sender<u64>,
     pub(crate) breaker: Breaker,
     /// Records that the store has refused.
     pub(crate) suspects: Arc<Suspects>,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) settings: PipelineSettings,
 }
 
@@ -52,14 +54,16 @@ pub(crate) struct GivenUp {
 impl Writer {
     /// Works until the intake is closed and empty.
     pub(crate) async fn run(self) {
-        while let Some(waiting) = self.intake.take(self.settings.batch_records_max).await {
+        while let Some(Taken { waiting, busy }) = self.intake.take(self.settings.batch_records_max).await {
             let (replies, arrivals) = gather(waiting);
             let fates = match self.breaker.state() {
                 // What was waiting when storage was found to be away is refused at once, too.
                 BreakerState::Open => vec![Err(SubmitError::Unavailable); arrivals.len()],
                 BreakerState::Closed | BreakerState::HalfOpen => self.commit(arrivals).await,
             };
-            answer(replies, fates);
+            // The next commit does not wait for the answers to this one.
+            drop(busy);
+            self.answer(replies, fates);
         }
     }
 
@@ -87,7 +91,8 @@ impl Writer {
             settled: self.outbox.as_ref().map(Outbox::take_published).unwrap_or_default(),
         };
         let patience = patience(self.breaker.state(), self.settings.commit_patience);
-        let deadline = self.clock.elapsed() + patience;
+        let began = self.clock.elapsed();
+        let deadline = began + patience;
         let mut waits = self.settings.retry.waits(&*self.clock);
         loop {
             let this = self.suspects.begin();
@@ -97,6 +102,7 @@ impl Writer {
                         self.suspects.stored(this);
                     }
                     self.breaker.succeeded();
+                    self.log(arrivals, &committed, began);
                     self.note(&committed, &batch.settled);
                     return Ok(committed);
                 }
@@ -117,9 +123,23 @@ impl Writer {
         }
     }
 
+    /// Writes one line for a batch. Of the traces that its records belong to, it names the first.
+    fn log(&self, arrivals: &[Arrival], committed: &Committed, began: Duration) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let mut counts = OutcomeCounts::default();
+        committed.outcomes.iter().for_each(|outcome| counts.count(outcome));
+        let OutcomeCounts { processed, duplicates, conflicts, rejected } = counts;
+        let trace_id = arrivals.iter().find_map(Arrival::trace_id);
+        let ms = self.clock.elapsed().saturating_sub(began).as_millis();
+        tracing::debug!(trace_id, processed, duplicates, conflicts, rejected, ms, "a batch is committed");
+    }
+
     /// Says whether a commit that failed is tried again, and tells the breaker.
     fn judge(&self, error: &PortError, late: bool) -> Judgement {
         const WHAT: &str = "a commit failed";
+        self.meter.commit_failed();
         if error.kind() != PortErrorKind::Unavailable {
             tracing::error!(error = %Chain(error), "{WHAT}");
             return Judgement::GiveUp;
@@ -162,7 +182,10 @@ impl Writer {
             // What an owner without a lease owes would be taken over at once.
             outbox.lease_first(&*self.repository, self.settings.lease).await?;
         }
-        self.repository.commit(batch.clone()).await
+        let began = self.clock.elapsed();
+        let committed = self.repository.commit(batch.clone()).await?;
+        self.meter.committed(batch.arrivals.len(), self.clock.elapsed().saturating_sub(began));
+        Ok(committed)
     }
 
     /// Hands what was committed to the relay, and tells those who follow.
@@ -173,9 +196,24 @@ impl Writer {
         let Some(owed) = committed.owed else { return };
         if let Some(outbox) = &self.outbox {
             let stored: Vec<Arc<StoredRecord>> = committed.outcomes.iter().filter_map(stored_in).cloned().collect();
-            outbox.hand_over(owed, stored);
+            outbox.hand_over(owed, stored, self.clock.elapsed());
         }
         self.committed.send_modify(|commits| *commits += 1);
+    }
+
+    /// Answers each submission: with all its outcomes, or, if one record has none, with the reason for that.
+    fn answer(&self, replies: Vec<Reply>, fates: Vec<Fate>) {
+        let (mut fates, now) = (fates.into_iter(), self.clock.elapsed());
+        for (records, Waiting { reply, room, meter, since, .. }) in replies {
+            // All of them are taken first: the answer ends at the first record that has no outcome.
+            let own: Vec<Fate> = fates.by_ref().take(records).collect();
+            self.meter.answered(&meter, &own, now.saturating_sub(since));
+            let answer: Answer = own.into_iter().collect();
+            drop(room);
+            if reply.send(answer).is_err() {
+                tracing::debug!(records, "nobody waits any more for the outcome of a submission");
+            }
+        }
     }
 }
 
@@ -193,20 +231,6 @@ fn gather(waiting: Vec<Waiting>) -> (Vec<Reply>, Vec<Arrival>) {
         })
         .collect();
     (replies, arrivals)
-}
-
-/// Answers each submission: with all its outcomes, or, if one record has none, with the reason for that.
-fn answer(replies: Vec<Reply>, fates: Vec<Fate>) {
-    let mut fates = fates.into_iter();
-    for (records, Waiting { reply, room, .. }) in replies {
-        // All of them are taken first: the answer ends at the first record that has no outcome.
-        let own: Vec<Fate> = fates.by_ref().take(records).collect();
-        let answer: Answer = own.into_iter().collect();
-        drop(room);
-        if reply.send(answer).is_err() {
-            tracing::debug!(records, "nobody waits any more for the outcome of a submission");
-        }
-    }
 }
 
 fn stored_in(outcome: &Outcome) -> Option<&Arc<StoredRecord>> {

@@ -6,6 +6,7 @@
 #   tests/scripts/fuzz.sh --keep                     takes what was found so far into the corpus, minimised
 #
 #   --jobs N   how many run at once; as many as there are processors without it
+#   --seed N   tries the same inputs in the same order each time; another order each time without it
 #
 # Needs a C++ compiler for libFuzzer, and nothing else: the coverage is put in by rustc itself. There is no sanitizer:
 # our own code is safe by `forbid(unsafe_code)`, overflow checks and assertions are on, and a law that is broken panics.
@@ -13,11 +14,12 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 all=(record fields ndjson request import queue keys sum plan)
-seconds=10 jobs=$(nproc) keep=no targets=()
+seconds=10 seed=0 jobs=$(nproc) keep=no targets=()
 while [ $# -gt 0 ]; do
     case $1 in
         --seconds) seconds=$2; shift 2 ;;
         --jobs) jobs=$2; shift 2 ;;
+        --seed) seed=$2; shift 2 ;;
         --keep) keep=yes; shift ;;
         -*) echo "fuzz.sh: unknown option $1" >&2; exit 2 ;;
         *) targets+=("$1"); shift ;;
@@ -47,7 +49,7 @@ binaries=$work/$host/fuzz
 # Runs one target, its output in a file.
 fuzz() {
     local target=$1 log=$work/$1.log dictionary=tests/fuzz/dictionaries/$1.dict
-    local options=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1)
+    local options=(-seed="$seed" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1)
     [ ! -f "$dictionary" ] || options+=(-dict="$dictionary")
     # What is new goes into the first folder.
     mkdir -p "$work/corpus/$target" "$work/found"

@@ -19,12 +19,17 @@ pub mod console;
 pub mod postgres;
 pub mod certificates;
 pub mod redis_server;
+pub mod scrape;
+pub mod prometheus;
 pub mod subscriber;
 pub mod fleet;
 pub mod month;
 pub mod proxy;
+pub mod browser;
+pub mod collector;
 pub mod chaos;
 pub mod drills;
+pub mod bench;
 
 /// The examples of the page on embedding, compiled and run.
 #[cfg(doctest)]

@@ -121,6 +121,12 @@ impl PostgresServer {
         self.port
     }
 
+    /// Returns the number of the server's first process, the parent of all its others; none where it does not run.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.postmaster.as_ref().map(Child::id)
+    }
+
     /// Returns the URL of a database of this server.
     #[must_use]
     pub fn url(&self, database: &str) -> String {

@@ -194,6 +194,12 @@ impl RedisServer {
         format!("{scheme}://{login}127.0.0.1:{}", self.port)
     }
 
+    /// Returns the number of the server's process; none where it does not run.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// Returns the port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {

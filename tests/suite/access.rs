@@ -11,7 +11,7 @@ use tallyhouse_tests::service::{Options, Service};
 use tallyhouse_tests::wire::Wire;
 
 /// Makes a key, puts its lines into the file of keys, and returns the key.
-fn new_key(folder: &Folder, name: &str, scopes: &str) -> String {
+pub(crate) fn new_key(folder: &Folder, name: &str, scopes: &str) -> String {
     let printed = folder.run(&["keys", "new", "--name", name, "--scope", scopes]).ok().stdout;
     let (first, entry) = printed.split_once('\n').expect("the key, and the lines to keep");
     let key = first.strip_prefix("key: ").expect("the key comes first").to_owned();
@@ -24,7 +24,7 @@ fn new_key(folder: &Folder, name: &str, scopes: &str) -> String {
 }
 
 /// Starts a service with keys for each scope, and returns them: ingest, read, admin.
-fn with_keys() -> (Service, [String; 3]) {
+pub(crate) fn with_keys() -> (Service, [String; 3]) {
     let folder = Folder::new();
     let keys = ["ingest", "read", "admin"].map(|scope| new_key(&folder, scope, scope));
     let options = Options::new().env("TALLYHOUSE_AUTH__KEYS_FILE", "keys.toml");
@@ -52,12 +52,20 @@ fn each_call_needs_the_scope_that_it_is_for() {
         ("HEAD", "/v1/records", 1),
         ("GET", "/v1/records/a", 1),
         ("GET", "/v1/aggregates", 1),
+        ("GET", "/v1/export", 1),
         ("GET", "/v1/summaries/IAH", 1),
         ("GET", "/v1/notifications", 1),
         ("GET", "/v1/alerts", 1),
+        ("GET", "/metrics", 1),
+        ("HEAD", "/metrics", 1),
         ("GET", "/v1/dead-letters", 2),
         ("POST", "/v1/dead-letters/1-0/replay", 2),
         ("DELETE", "/v1/dead-letters/1-0", 2),
+        ("GET", "/v1/alert-rules", 2),
+        ("GET", "/v1/alert-rules/default", 2),
+        ("PUT", "/v1/alert-rules/default", 2),
+        ("DELETE", "/v1/alert-rules/default", 2),
+        ("POST", "/v1/alert-rules/default/dry-run", 2),
     ];
     for (method, path, needed) in calls {
         for (scope, key) in keys.iter().enumerate() {
@@ -80,7 +88,7 @@ fn each_call_needs_the_scope_that_it_is_for() {
             }
         }
     }
-    for path in ["/healthz", "/readyz"] {
+    for path in ["/healthz", "/readyz", "/openapi.json", "/docs"] {
         assert_eq!(call(&service, "GET", path, None).status, 200);
     }
     for stream in ["/v1/notifications/stream", "/v1/alerts/stream"] {

@@ -277,12 +277,35 @@ fn completions_are_scripts() {
 }
 
 #[test]
+fn there_is_a_manual_page_for_the_program_and_for_each_command() {
+    let folder = Folder::new();
+    let page = folder.run(&["man"]).ok().stdout;
+    assert!(page.contains(".TH tallyhouse 1"), "{page}");
+    folder.run(&["man", "."]).ok();
+    for name in ["tallyhouse.1", "tallyhouse-serve.1", "tallyhouse-import.1", "tallyhouse-keys-new.1"] {
+        let page = std::fs::read_to_string(folder.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{name}: {page}");
+    }
+    assert_ne!(folder.run(&["man", "no-such-folder"]).code, Some(0));
+}
+
+#[test]
 fn help_names_every_command() {
     let folder = Folder::new();
     let help = folder.run(&["--help"]).ok().stdout;
-    for command in
-        ["serve", "import", "aggregate", "watch", "dead-letters", "migrate", "config", "verify", "completions"]
-    {
+    for command in [
+        "serve",
+        "import",
+        "aggregate",
+        "export",
+        "watch",
+        "dead-letters",
+        "migrate",
+        "config",
+        "verify",
+        "completions",
+        "man",
+    ] {
         assert!(help.contains(command), "{command}: {help}");
         let own = folder.run(&[command, "--help"]).ok().stdout;
         assert!(own.contains("Usage"), "{own}");

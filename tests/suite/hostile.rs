@@ -263,8 +263,15 @@ fn hostile_questions_are_answered_with_problems() {
         "+",
         "a=b",
     ];
-    let paths =
-        ["/v1/records", "/v1/aggregates", "/v1/summaries/x", "/v1/notifications", "/v1/alerts", "/v1/records/a"];
+    let paths = [
+        "/v1/records",
+        "/v1/aggregates",
+        "/v1/export",
+        "/v1/summaries/x",
+        "/v1/notifications",
+        "/v1/alerts",
+        "/v1/records/a",
+    ];
     for _ in 0..600 {
         let query: Vec<String> =
             (0..1 + seed.below(3)).map(|_| format!("{}={}", seed.choose(&names), seed.choose(&values))).collect();

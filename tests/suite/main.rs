@@ -11,11 +11,25 @@ mod reads;
 #[cfg(test)]
 mod aggregates;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod manners;
 #[cfg(test)]
+mod alert_rules;
+#[cfg(test)]
 mod access;
+#[cfg(test)]
+mod browser;
+#[cfg(test)]
+mod description;
+#[cfg(test)]
+mod openapi;
+#[cfg(test)]
+mod schemathesis;
+#[cfg(test)]
+mod clients;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
@@ -51,6 +65,10 @@ mod packages;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod production;
 #[cfg(test)]
 mod production_refusals;
@@ -61,6 +79,10 @@ mod production_subscribers;
 #[cfg(test)]
 mod production_outages;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod drills;
+#[cfg(test)]
+mod performance;

@@ -7,11 +7,12 @@ use tallyhouse_tests::service::Service;
 use tallyhouse_tests::wire::Wire;
 
 /// Every path with the methods that it takes.
-const PATHS: [(&str, &[&str]); 14] = [
+const PATHS: [(&str, &[&str]); 20] = [
     ("/v1/records", &["GET", "HEAD", "POST"]),
     ("/v1/records/batch", &["GET", "HEAD", "POST"]),
     ("/v1/records/a", &["GET", "HEAD"]),
     ("/v1/aggregates", &["GET", "HEAD"]),
+    ("/v1/export", &["GET", "HEAD"]),
     ("/v1/summaries/IAH", &["GET", "HEAD"]),
     ("/v1/notifications", &["GET", "HEAD"]),
     ("/v1/alerts", &["GET", "HEAD"]),
@@ -20,8 +21,13 @@ const PATHS: [(&str, &[&str]); 14] = [
     ("/v1/dead-letters", &["GET", "HEAD"]),
     ("/v1/dead-letters/1-0/replay", &["POST"]),
     ("/v1/dead-letters/1-0", &["DELETE"]),
+    ("/v1/alert-rules", &["GET", "HEAD"]),
+    ("/v1/alert-rules/default", &["GET", "HEAD", "PUT", "DELETE"]),
+    ("/v1/alert-rules/default/dry-run", &["POST"]),
     ("/healthz", &["GET", "HEAD"]),
     ("/readyz", &["GET", "HEAD"]),
+    ("/openapi.json", &["GET", "HEAD"]),
+    ("/docs", &["GET", "HEAD"]),
 ];
 
 fn call(http: &Client, method: &str, path: &str) -> Answer {

@@ -1,24 +1,29 @@
 //! `GET /v1/aggregates`: groups with their totals and records, streamed from one snapshot.
 
-use futures::StreamExt;
-use hyper::header::{HeaderMap, HeaderValue, VARY};
-use serde::Serialize;
-use tallyhouse_core::{DestinationId, GroupPart, GroupQuery, PartStream, Summary};
-use warp::reply::Response;
+use std::sync::Arc;
 
+use futures::StreamExt;
+use hyper::header::{HeaderMap, LINK};
+use serde::Serialize;
+use tallyhouse_core::{
+    DestinationId, GroupPart, GroupQuery, PartStream, Summary, TOTAL_COLUMNS, write_row, write_total_rows,
+};
+use warp::reply::{Reply as _, Response};
+
+use crate::answers::Kept;
 use crate::app::App;
+use crate::conditional;
 use crate::cursor::Cursor;
+use crate::form::Form;
 use crate::front::RequestContext;
-use crate::media::{self, Media};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
-use crate::records::set_next;
 use crate::stream::{self, Broken, Outlet, PIECE_BYTES};
 
 /// Most groups that may be asked for by number; without a limit all are sent.
-const LIMIT_MAX: usize = u32::MAX as usize;
+pub(crate) const LIMIT_MAX: usize = u32::MAX as usize;
 
-/// Answers the query. Where the client takes NDJSON, each group is a line.
+/// Answers the query. Where the client takes NDJSON, each group is a line; rows of CSV hold the totals alone.
 pub(crate) async fn read(
     app: &App,
     query: &str,
@@ -26,41 +31,75 @@ pub(crate) async fn read(
     context: &RequestContext,
 ) -> Result<Response, Problem> {
     let parameters = Parameters::read_with_filter(query, &["records", "limit", "cursor"])?;
-    let records = parameters.one_of("records", &[("true", true), ("false", false)])?.unwrap_or(true);
+    let form = Form::accepted(headers, Form::Json);
+    let listed = parameters.one_of("records", &[("true", true), ("false", false)])?;
+    if form == Form::Csv && listed == Some(true) {
+        return Err(Problem::parameter("records", "must not be true for CSV, whose rows are totals; see /v1/export"));
+    }
+    let records = listed.unwrap_or(form != Form::Csv);
+    let question = query;
     let query = GroupQuery {
         filter: parameters.filter()?,
         after: parameters.parsed("cursor", Cursor::group)?,
         limit: parameters.limit_to(LIMIT_MAX)?,
         records,
     };
-    let media = media::accepted(headers);
+    let tag = conditional::version(&*app.http.repository, question, form).await?;
+    if conditional::is_known(headers, &tag) {
+        return Ok(conditional::not_modified(tag));
+    }
+    let kept_as = format!("{}?{question}", form.media_type());
+    if let Some(kept) = app.answers.get(&kept_as, &tag) {
+        return Ok(again(kept, form));
+    }
     let slot = app.aggregates.take().await?;
     let groups = app.http.repository.groups(query).await?;
 
-    let content_type = match media {
-        Media::Json => "application/json",
-        Media::Ndjson => "application/x-ndjson",
-    };
     let parts = groups.parts;
+    let link = groups.next.map(|last| parameters.next_link("/v1/aggregates", &Cursor::Group(last).write()));
+    let keep = (!records).then(|| (Arc::clone(&app.answers), kept_as, tag.clone(), link.clone()));
     let mut response =
-        stream::answer(content_type, app.settings.stall_timeout, context.request_id(), move |outlet| async move {
+        stream::answer(form.media_type(), app.settings.stall_timeout, context, move |outlet| async move {
             let _slot = slot;
-            let writer = Writer { outlet, media, records, json: Vec::new(), group: None, groups: 0, total: 0 };
-            writer.write(parts).await
+            let outlet = match &keep {
+                Some((answers, ..)) => outlet.copying(answers.length_max()),
+                None => outlet,
+            };
+            let writer = Writer { outlet, form, records, piece: Vec::new(), group: None, groups: 0, total: 0 };
+            let mut outlet = writer.write(parts).await?;
+            if let Some((answers, question, tag, link)) = keep
+                && let Some(body) = outlet.copied()
+            {
+                answers.put(question, Kept { tag, body, link });
+            }
+            Ok(outlet)
         });
-    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
-    if let Some(last) = groups.next {
-        set_next(&mut response, &parameters, "/v1/aggregates", &Cursor::Group(last).write());
+    form.dress(&mut response);
+    conditional::mark(&mut response, tag);
+    if let Some(link) = link {
+        response.headers_mut().insert(LINK, link);
     }
     Ok(response)
+}
+
+/// Sends an answer that was made before.
+fn again(kept: Kept, form: Form) -> Response {
+    let mut response = kept.body.to_vec().into_response();
+    form.dress(&mut response);
+    conditional::mark(&mut response, kept.tag);
+    if let Some(link) = kept.link {
+        response.headers_mut().insert(LINK, link);
+    }
+    response
 }
 
 /// Writes groups as they come.
 struct Writer {
     outlet: Outlet,
-    media: Media,
+    form: Form,
     records: bool,
-    json: Vec<u8>,
+    /// What is sent next.
+    piece: Vec<u8>,
     /// The group under way.
     group: Option<Group>,
     groups: u64,
@@ -77,8 +116,10 @@ struct Group {
 
 impl Writer {
     async fn write(mut self, mut parts: PartStream<GroupPart>) -> Result<Outlet, Broken> {
-        if self.media == Media::Json {
-            self.json.extend_from_slice(b"{\"groups\":[");
+        match self.form {
+            Form::Json => self.piece.extend_from_slice(b"{\"groups\":["),
+            Form::Ndjson => {}
+            Form::Csv => write_row(&mut self.piece, TOTAL_COLUMNS),
         }
         loop {
             let part = tokio::select! {
@@ -92,12 +133,12 @@ impl Writer {
             }
         }
         self.end_group()?;
-        if self.media == Media::Json {
-            self.json.extend_from_slice(
+        if self.form == Form::Json {
+            self.piece.extend_from_slice(
                 format!("],\"groupCount\":{},\"recordCount\":{}}}", self.groups, self.total).as_bytes(),
             );
         }
-        self.outlet.send(self.json).await?;
+        self.outlet.send(self.piece).await?;
         Ok(self.outlet)
     }
 
@@ -105,19 +146,22 @@ impl Writer {
         match part {
             GroupPart::Group(destination_id, summary) => {
                 self.end_group()?;
-                self.begin_group(&destination_id, &summary);
-                self.outlet.send_if_large(&mut self.json).await
+                match self.form {
+                    Form::Json | Form::Ndjson => self.begin_group(&destination_id, &summary),
+                    Form::Csv => write_total_rows(&mut self.piece, &destination_id, &summary),
+                }
+                self.outlet.send_if_large(&mut self.piece).await
             }
             GroupPart::Records(records) => {
                 for record in &records {
                     // Records belong to a group: without one, nothing that could be written would be true.
                     let group = self.group.as_mut().ok_or(Broken::Inexact)?;
                     if group.written > 0 {
-                        self.json.push(b',');
+                        self.piece.push(b',');
                     }
                     group.written += 1;
-                    write_json(&mut self.json, record);
-                    self.outlet.send_if_large(&mut self.json).await?;
+                    write_json(&mut self.piece, record);
+                    self.outlet.send_if_large(&mut self.piece).await?;
                 }
                 Ok(())
             }
@@ -125,21 +169,21 @@ impl Writer {
     }
 
     fn begin_group(&mut self, destination_id: &DestinationId, summary: &Summary) {
-        if self.media == Media::Json && self.groups > 0 {
-            self.json.push(b',');
+        if self.form == Form::Json && self.groups > 0 {
+            self.piece.push(b',');
         }
         self.groups += 1;
         self.total += summary.count();
-        self.json.reserve(PIECE_BYTES / 32);
-        self.json.extend_from_slice(b"{\"destinationId\":");
-        write_json(&mut self.json, destination_id);
+        self.piece.reserve(PIECE_BYTES / 32);
+        self.piece.extend_from_slice(b"{\"destinationId\":");
+        write_json(&mut self.piece, destination_id);
         // The members of the summary join those of the group: its opening brace becomes the comma between them.
-        let joint = self.json.len();
-        write_json(&mut self.json, summary);
-        self.json[joint] = b',';
-        self.json.pop();
+        let joint = self.piece.len();
+        write_json(&mut self.piece, summary);
+        self.piece[joint] = b',';
+        self.piece.pop();
         if self.records {
-            self.json.extend_from_slice(b",\"records\":[");
+            self.piece.extend_from_slice(b",\"records\":[");
         }
         self.group = Some(Group { expected: summary.count(), written: 0 });
     }
@@ -152,11 +196,11 @@ impl Writer {
             if group.written != group.expected {
                 return Err(Broken::Inexact);
             }
-            self.json.push(b']');
+            self.piece.push(b']');
         }
-        self.json.push(b'}');
-        if self.media == Media::Ndjson {
-            self.json.push(b'\n');
+        self.piece.push(b'}');
+        if self.form == Form::Ndjson {
+            self.piece.push(b'\n');
         }
         Ok(())
     }

@@ -9,9 +9,13 @@ use tallyhouse_core::{Breakers, Door, Feed, MessageFormat};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert_rules::AlertRules;
+use crate::answers::Answers;
 use crate::health::HealthProbe;
 use crate::key_ring::KeyRing;
 use crate::limits::Limits;
+use crate::metrics::MetricsPage;
+use crate::request_meter::RequestMeter;
 use crate::settings::HttpSettings;
 use crate::slots::Slots;
 
@@ -31,6 +35,8 @@ pub struct HttpApp {
     pub format: MessageFormat,
     /// The refused queue payloads; without them their routes are not found.
     pub dead_letters: Option<Arc<dyn DeadLetters>>,
+    /// The alert rules; without them their routes are not found.
+    pub alert_rules: Option<AlertRules>,
     /// The circuit breakers that `/readyz` shows.
     pub breakers: Breakers,
     /// Further dependencies that `/readyz` shows. One that is down makes the service degraded, not unready.
@@ -51,12 +57,20 @@ pub(crate) struct App {
     pub(crate) settings: HttpSettings,
     /// Room for the bodies of JSON batches, in KiB.
     pub(crate) batch_room: Arc<Semaphore>,
-    /// Room for aggregates, each of which holds a snapshot of the database.
+    /// Room for aggregates, each of which holds a snapshot of the database, and for exports and dry runs.
     pub(crate) aggregates: Slots,
+    /// Totals that were answered before.
+    pub(crate) answers: Arc<Answers>,
     /// Room for event streams.
     pub(crate) event_streams: Slots,
     /// What callers have left, where there is a limit.
     pub(crate) limits: Option<Arc<Limits>>,
+    /// Room for connections.
+    pub(crate) connections: Arc<Semaphore>,
+    /// The counts of requests.
+    pub(crate) requests: Arc<RequestMeter>,
+    /// Who writes the page of metrics; without it there is none.
+    pub(crate) metrics: Option<Arc<dyn MetricsPage>>,
     /// Cancelled when the service is stopping.
     pub(crate) stop: CancellationToken,
 }
@@ -66,9 +80,28 @@ impl App {
         let room = settings.batch_buffer_bytes_max.max(settings.batch_bytes_max).div_ceil(1024);
         let batch_room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
         let limits = settings.rate_limit.map(|limit| Arc::new(Limits::new(limit)));
-        let aggregates = Slots::new(settings.aggregates_max, AGGREGATE_PATIENCE, "aggregates");
+        let aggregates = Slots::new(settings.aggregates_max, AGGREGATE_PATIENCE, "aggregates, exports and dry runs");
+        let answers = Arc::new(Answers::new(settings.cache_bytes));
         // Nobody knows when one will end.
         let event_streams = Slots::new(settings.event_streams_max, Duration::ZERO, "event streams");
-        Self { http, settings, batch_room, aggregates, event_streams, limits, stop }
+        let connections = Arc::new(Semaphore::new(settings.connections_max));
+        let (requests, metrics) = (Arc::new(RequestMeter::new()), None);
+        Self {
+            http,
+            settings,
+            batch_room,
+            aggregates,
+            answers,
+            event_streams,
+            limits,
+            connections,
+            requests,
+            metrics,
+            stop,
+        }
+    }
+
+    pub(crate) fn with_metrics(self, metrics: Option<Arc<dyn MetricsPage>>) -> Self {
+        Self { metrics, ..self }
     }
 }

@@ -58,7 +58,9 @@ pub(crate) async fn write(
     while records.peek().is_some() {
         let mut chunk = Chunk::default();
         records.by_ref().take(chunk_records_max).for_each(|record| chunk.push(record, traceparent.as_ref()));
-        let outcomes = chunk.refused.rejoin(app.http.door.submit(chunk.arrivals).await?);
+        let outcomes = app.http.door.submit(chunk.arrivals).await?;
+        app.http.door.count_refused(chunk.refused.count());
+        let outcomes = chunk.refused.rejoin(outcomes);
         write_results(&outcomes, &mut index, failed_only, &mut counts, &mut results);
     }
     Ok(json_response(StatusCode::OK, whole(&counts, &results)))
@@ -85,7 +87,7 @@ async fn parse(json: Bytes, records_max: usize) -> Result<Parsed, Problem> {
 fn refuse(app: &App, error: ArrayError) -> Problem {
     match error {
         ArrayError::NotJson(rejection) => {
-            Problem::new(ProblemCode::NotJson, format!("The body {}.", rejection.detail()))
+            Problem::new(ProblemCode::NotJson, format!("The body can't be read: {}.", rejection.detail()))
         }
         ArrayError::NotAnArray => Problem::new(ProblemCode::Rejected, "The body must be an array of records.")
             .with("errors", json!([{ "pointer": "", "detail": "must be an array of records" }])),

@@ -29,6 +29,10 @@ impl Chunk {
 }
 
 impl Refused {
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Puts the refused records back to their places among the outcomes of the good ones.
     pub(crate) fn rejoin(self, outcomes: Vec<Outcome>) -> Vec<Outcome> {
         if self.0.is_empty() {

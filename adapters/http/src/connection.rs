@@ -19,7 +19,9 @@ use tower::Service;
 
 use crate::activity::{Activity, Watched};
 use crate::front::{ConnectionContext, Front, HEAD_BYTES_MAX, RequestIds};
+use crate::request_meter::RequestMeter;
 use crate::settings::HttpSettings;
+use crate::tracer::RequestTracer;
 use crate::unreadable::Unreadable;
 
 /// Largest request head, and how much of a body hyper reads ahead. Times the connections it bounds their memory.
@@ -48,6 +50,8 @@ pub(crate) struct Shared<R> {
     pub(crate) routes: R,
     pub(crate) settings: HttpSettings,
     pub(crate) ids: Arc<RequestIds>,
+    pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
+    pub(crate) requests: Arc<RequestMeter>,
     builder: auto::Builder<TokioExecutor>,
     /// Cancelled when a stop was asked for: who is answered is told to come back by another connection.
     pub(crate) stop: CancellationToken,
@@ -58,7 +62,7 @@ pub(crate) struct Shared<R> {
 }
 
 impl<R> Shared<R> {
-    pub(crate) fn new(routes: R, settings: HttpSettings, stop: CancellationToken) -> Self {
+    pub(crate) fn new(routes: R, requests: Arc<RequestMeter>, settings: HttpSettings, stop: CancellationToken) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -77,7 +81,12 @@ impl<R> Shared<R> {
             .keep_alive_interval(HTTP2_PING_INTERVAL)
             .keep_alive_timeout(HTTP2_PING_INTERVAL);
         let (drain, cut) = (CancellationToken::new(), CancellationToken::new());
-        Self { routes, settings, ids: Arc::new(RequestIds::new()), builder, stop, drain, cut }
+        let ids = Arc::new(RequestIds::new());
+        Self { routes, settings, ids, tracer: None, requests, builder, stop, drain, cut }
+    }
+
+    pub(crate) fn with_tracer(self, tracer: Option<Arc<dyn RequestTracer>>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// How often a connection is looked at: no limit is overrun by more than a quarter of the shortest.
@@ -104,7 +113,9 @@ where
         draining: draining.clone(),
     };
     let connection = Arc::new(connection);
-    let front = Front { routes: shared.routes.clone(), ids: Arc::clone(&shared.ids), connection };
+    let (routes, ids, tracer) = (shared.routes.clone(), Arc::clone(&shared.ids), shared.tracer.clone());
+    let requests = Arc::clone(&shared.requests);
+    let front = Front { routes, ids, tracer, requests, connection };
     let unreadable = Unreadable::new(Arc::clone(&shared.ids), secure);
     let watched = Watched { socket, activity: Arc::clone(&activity), unreadable, flush_blocked: false };
     let io = TokioIo::new(watched);

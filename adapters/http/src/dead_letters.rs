@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
+use hyper::header::HeaderMap;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortErrorKind};
@@ -14,6 +15,7 @@ use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemCode};
 use crate::records;
 use crate::result::{self, json_response};
+use crate::traceparent;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -60,8 +62,8 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
     Ok(json_response(StatusCode::OK, serde_json::to_vec(&page).expect("dead letters are always JSON")))
 }
 
-/// `POST /v1/dead-letters/{id}/replay`: processes the payload as if it were posted; a success ends the dead letter.
-pub(crate) async fn replay(app: &App, query: &str, id: &str) -> Result<Response, Problem> {
+/// `POST /v1/dead-letters/{id}/replay`: processes the payload as if it were posted with this request's trace; a success ends the dead letter.
+pub(crate) async fn replay(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
     let store = store(app)?;
     Parameters::none(query)?;
     let letter = store.find(id).await?.ok_or_else(missing)?;
@@ -69,7 +71,7 @@ pub(crate) async fn replay(app: &App, query: &str, id: &str) -> Result<Response,
     let outcome = if letter.payload.len() > bytes_max {
         Outcome::Rejected(Rejection::too_large(bytes_max))
     } else {
-        records::process(app, &letter.payload, None).await?
+        records::process(app, &letter.payload, traceparent::of(headers)).await?
     };
     match outcome {
         // If this fails, the next replay finds a duplicate and removes it then.

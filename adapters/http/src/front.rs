@@ -15,15 +15,18 @@ use futures::FutureExt;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode, Uri, Version};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use warp::reply::Reply;
 
 use crate::access;
+use crate::access_log::Line;
 use crate::activity::{Activity, UnderWay};
 use crate::headers;
 use crate::problem::Problem;
+use crate::request_meter::{self, Counted, RequestMeter};
+use crate::traceparent;
+use crate::tracer::{RequestHead, RequestSpan, RequestTracer};
 
 /// The header that ties an answer to the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,6 +36,9 @@ const HEADERS_MAX: usize = 100;
 
 /// Largest head of a request, in bytes: as large as hyper reads by HTTP/1.1.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// The header of the trace that a request belongs to (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Longest request id that is taken over from a caller.
 const REQUEST_ID_LEN_MAX: usize = 128;
@@ -74,6 +80,8 @@ fn is_fit(id: &[u8]) -> bool {
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
     pub(crate) request_id: HeaderValue,
+    /// The trace that it belongs to, for the log.
+    pub(crate) trace_id: Option<Arc<str>>,
     pub(crate) connection: Arc<ConnectionContext>,
     /// Whether a browser sends it for a page of another host.
     pub(crate) cross_site: bool,
@@ -82,6 +90,10 @@ pub(crate) struct RequestContext {
 impl RequestContext {
     pub(crate) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
+    }
+
+    pub(crate) fn trace_id(&self) -> Option<&str> {
+        self.trace_id.as_deref()
     }
 }
 
@@ -103,6 +115,8 @@ pub(crate) struct ConnectionContext {
 pub(crate) struct Front<R> {
     pub(crate) routes: R,
     pub(crate) ids: Arc<RequestIds>,
+    pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
+    pub(crate) requests: Arc<RequestMeter>,
     pub(crate) connection: Arc<ConnectionContext>,
 }
 
@@ -116,17 +130,18 @@ impl<R> Front<R> {
         R: Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     {
         let under_way = UnderWay::begin(&self.connection.activity);
-        let began = Instant::now();
+        let line = Line::begin(&request);
+        let counted = self.requests.begin(request.method());
         let request_id = self.ids.of(request.headers());
         let version = request.version();
-        let logged = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (request.method().clone(), request.uri().path().to_owned()));
+        let (mut span, trace_id) = self.trace(&mut request, &request_id);
         let context = RequestContext {
             request_id: request_id.clone(),
+            trace_id,
             connection: Arc::clone(&self.connection),
             cross_site: access::is_cross_site(&request),
         };
-        request.extensions_mut().insert(context);
+        request.extensions_mut().insert(context.clone());
         // CONNECT names a host instead of a path, which warp does not expect.
         if request.uri().path_and_query().is_none() {
             *request.uri_mut() = Uri::from_static("/");
@@ -139,18 +154,47 @@ impl<R> Front<R> {
                 Ok(Ok(response)) => response,
                 // The panic's own words are on stderr, where its hook wrote them.
                 Err(_panic) => {
-                    tracing::error!(request_id = ?request_id, "a request panicked");
+                    let (request_id, trace_id) = (context.request_id(), context.trace_id());
+                    tracing::error!(request_id, trace_id, "a request panicked");
                     Problem::internal().into_response()
                 }
             }
         };
 
-        if let Some((method, path)) = logged {
-            let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
-            tracing::debug!(request_id = ?request_id, peer = %self.connection.peer, %method, path, status, ms, "answered");
+        counted.answered(response.extensions().get::<Counted>().copied(), response.status());
+        let status = response.status().as_u16();
+        if let Some(line) = line {
+            line.end(&context, status);
+        }
+        if let Some(span) = &mut span {
+            span.answered(status);
         }
         dress(&mut response, request_id, version, &self.connection);
-        Ok(response.map(|body| Sent { body, _under_way: under_way }))
+        Ok(response.map(|body| Sent { body, _under_way: under_way, _span: span, _counted: counted }))
+    }
+
+    /// Begins the span of a request, where there is one, and returns the id of the trace that it belongs to. A request that
+    /// brought no trace context goes on with that of its span, which its records and their messages are given.
+    fn trace<B>(
+        &self,
+        request: &mut Request<B>,
+        request_id: &HeaderValue,
+    ) -> (Option<Box<dyn RequestSpan>>, Option<Arc<str>>) {
+        let theirs = traceparent::of(request.headers());
+        let span = self.tracer.as_ref().and_then(|tracer| {
+            tracer.begin(&RequestHead {
+                method: request.method(),
+                path: request.uri().path(),
+                traceparent: theirs.as_deref(),
+                request_id: request_id.to_str().unwrap_or_default(),
+            })
+        });
+        let ours = span.as_ref().filter(|_| theirs.is_none()).and_then(|span| span.traceparent());
+        let trace_id = theirs.as_deref().or(ours).and_then(traceparent::trace_id).map(Arc::from);
+        if let Some(Ok(ours)) = ours.map(HeaderValue::from_str) {
+            request.headers_mut().insert(TRACEPARENT, ours);
+        }
+        (span, trace_id)
     }
 }
 
@@ -181,6 +225,8 @@ fn dress(response: &mut warp::reply::Response, request_id: HeaderValue, version:
 struct Sent<B> {
     body: B,
     _under_way: UnderWay,
+    _span: Option<Box<dyn RequestSpan>>,
+    _counted: request_meter::Request,
 }
 
 impl<B: Body + Unpin> Body for Sent<B> {

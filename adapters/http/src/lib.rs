@@ -12,6 +12,7 @@
 //!     feed, repository,
 //!     format: tallyhouse_core::MessageFormat::default(),
 //!     dead_letters: None,
+//!     alert_rules: None,
 //!     probes: Vec::new(),
 //!     keys: None,
 //! };
@@ -31,7 +32,10 @@ mod handshake;
 mod activity;
 mod unreadable;
 mod connection;
+mod request_meter;
 mod front;
+mod access_log;
+mod tracer;
 mod headers;
 mod app;
 mod keys;
@@ -43,6 +47,7 @@ mod routes;
 mod parameters;
 mod cursor;
 mod media;
+mod form;
 mod traceparent;
 mod body;
 mod lines;
@@ -58,18 +63,31 @@ mod chunk;
 mod batch;
 mod ndjson;
 mod aggregates;
+mod answers;
+mod conditional;
+mod export;
 mod summaries;
 mod messages;
 mod dead_letters;
+mod alert_rules;
+mod dry_run;
 mod health;
+mod metrics;
+mod dashboard;
+mod openapi;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use alert_rules::AlertRules;
 pub use app::HttpApp;
 pub use health::{HealthProbe, ProbeState};
 pub use key_ring::{KeyRing, KeysFileError};
 pub use keys::{NewKey, NewKeyError, Scope};
+pub use metrics::{MetricsPage, ServerReadings};
+pub use openapi::{message_schemas, openapi};
 pub use problem::ProblemCode;
+pub use request_meter::RequestReading;
 pub use server::HttpServer;
 pub use settings::{HttpSettings, RateLimit};
 pub use tls::{TlsFilesError, TlsIdentity};
+pub use tracer::{RequestHead, RequestSpan, RequestTracer};

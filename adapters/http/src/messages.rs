@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use tallyhouse_core::ports::PortError;
 use tallyhouse_core::{Message, MessageFormat, Position, Topic};
@@ -15,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
 
 use crate::app::App;
+use crate::conditional;
 use crate::front::RequestContext;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
-use crate::result::json_response;
 use crate::stream::{self, Broken, Outlet};
 
 /// Answers with the messages after a position.
-pub(crate) async fn read_page(app: &App, query: &str, topic: Topic) -> Result<Response, Problem> {
+pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap, topic: Topic) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["after", "limit"])?;
     let after = parameters.parsed("after", str::parse::<Position>)?.unwrap_or(Position::START);
     let limit = parameters.limit()?;
@@ -37,7 +36,7 @@ pub(crate) async fn read_page(app: &App, query: &str, topic: Topic) -> Result<Re
         json.extend_from_slice(app.http.format.to_json(message).as_bytes());
     }
     json.extend_from_slice(format!("],\"next\":\"{next}\"}}").as_bytes());
-    Ok(json_response(StatusCode::OK, json))
+    Ok(conditional::json(headers, json))
 }
 
 /// Answers with an event stream, from a position or from now on.
@@ -62,7 +61,7 @@ pub(crate) async fn follow(
         stopping: app.stop.clone(),
     };
     let patience = app.settings.stall_timeout;
-    Ok(stream::answer("text/event-stream", patience, context.request_id(), move |outlet| async move {
+    Ok(stream::answer("text/event-stream", patience, context, move |outlet| async move {
         let _slot = slot;
         events.send(messages, outlet).await
     }))
@@ -87,7 +86,7 @@ impl Events {
     async fn send(
         self,
         messages: impl Stream<Item = Result<(Position, Message), PortError>>,
-        outlet: Outlet,
+        mut outlet: Outlet,
     ) -> Result<Outlet, Broken> {
         // The first piece opens the client's stream before there is any message.
         outlet.send(": following\n\n").await?;
@@ -101,7 +100,7 @@ impl Events {
                 () = self.stopping.cancelled() => return Ok(outlet),
                 () = outlet.gone() => return Err(Broken::Gone),
                 next = messages.next() => match next {
-                    Some(ready) => self.write(ready, &outlet).await?,
+                    Some(ready) => self.write(ready, &mut outlet).await?,
                     None => return Ok(outlet),
                 },
                 () = &mut silence => outlet.send(": keep-alive\n\n").await?,
@@ -110,7 +109,11 @@ impl Events {
         }
     }
 
-    async fn write(&self, ready: Vec<Result<(Position, Message), PortError>>, outlet: &Outlet) -> Result<(), Broken> {
+    async fn write(
+        &self,
+        ready: Vec<Result<(Position, Message), PortError>>,
+        outlet: &mut Outlet,
+    ) -> Result<(), Broken> {
         let mut events = Vec::new();
         for next in ready {
             let (position, message) = match next {

@@ -43,7 +43,7 @@ pub(crate) async fn write(
     let patience = app.settings.stall_timeout;
     let (app, traceparent) = (Arc::clone(app), traceparent::of(headers));
     body.invite().await;
-    stream::answer("application/x-ndjson", patience, context.request_id(), move |outlet| async move {
+    stream::answer("application/x-ndjson", patience, context, move |outlet| async move {
         let input = Input {
             body,
             piece: Bytes::new(),
@@ -111,6 +111,7 @@ async fn submit(door: &Door, meter: Option<&Meter>, gathered: &mut Gathered) -> 
             meter.draw_patiently(chunk.len()).await;
         }
         let outcomes = if chunk.arrivals.is_empty() { Vec::new() } else { door.submit(chunk.arrivals).await? };
+        door.count_refused(chunk.refused.count());
         Ok(chunk.refused.rejoin(outcomes))
     }
     .boxed();

@@ -1,5 +1,6 @@
 //! Query parameters: `application/x-www-form-urlencoded`, each known, each at most once.
 
+use hyper::header::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tallyhouse_core::{DestinationId, Filter, RecordType, Reference, SourceId, Timestamp, Unit};
 
@@ -9,8 +10,8 @@ use crate::problem::Problem;
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How many entries a page has where no limit is given, and at most.
-const PAGE: usize = 100;
-const PAGE_MAX: usize = 1_000;
+pub(crate) const PAGE: usize = 100;
+pub(crate) const PAGE_MAX: usize = 1_000;
 
 /// The parameters that make a filter.
 const FILTER: [&str; 7] = ["start", "end", "type", "destinationId", "sourceId", "reference", "unit"];
@@ -97,6 +98,11 @@ impl Parameters {
             reference: self.parsed("reference", Reference::new)?,
             unit: self.parsed("unit", Unit::new)?,
         })
+    }
+
+    /// Writes the `Link` to the next page as a header.
+    pub(crate) fn next_link(&self, path: &str, cursor: &str) -> HeaderValue {
+        HeaderValue::try_from(self.link_to_next(path, cursor)).expect("an encoded address is fit for a header")
     }
 
     /// Writes the `Link` to the next page: the same parameters, with this cursor.

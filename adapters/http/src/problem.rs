@@ -13,6 +13,7 @@ use tallyhouse_core::SubmitError;
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 use warp::reply::{Reply, Response};
 
+use crate::front::RequestContext;
 use crate::seldom::Seldom;
 
 /// While storage is away, every request has the same to say.
@@ -41,11 +42,13 @@ pub enum ProblemCode {
     Timeout,
     /// The record's id was seen before with other content.
     Conflict,
+    /// What is to be changed is not what the request expects.
+    PreconditionFailed,
     /// The body is larger than allowed.
     TooLarge,
     /// The body is of a media type that is not read here.
     UnsupportedMediaType,
-    /// The record breaks a rule or a limit.
+    /// The record, or the alert rule, breaks a rule or a limit.
     Rejected,
     /// The caller has sent more than its rate allows.
     RateLimited,
@@ -70,6 +73,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::Timeout => "timeout",
             Self::Conflict => "conflict",
+            Self::PreconditionFailed => "precondition-failed",
             Self::TooLarge => "too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::Rejected => "rejected",
@@ -91,6 +95,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
@@ -112,9 +117,10 @@ impl ProblemCode {
             Self::MethodNotAllowed => "Method not allowed",
             Self::Timeout => "Request too slow",
             Self::Conflict => "Conflict with an earlier record",
+            Self::PreconditionFailed => "Changed meanwhile",
             Self::TooLarge => "Too large",
             Self::UnsupportedMediaType => "Unsupported media type",
-            Self::Rejected => "Record rejected",
+            Self::Rejected => "Rejected",
             Self::RateLimited => "Too many requests",
             Self::Internal => "Internal error",
             Self::Unavailable => "Unavailable",
@@ -189,13 +195,16 @@ impl Problem {
     }
 
     /// Logs the cause, if there is one that the answer does not show: called once, where the request is answered.
-    pub(crate) fn log(&self, request_id: &str) {
+    pub(crate) fn log(&self, context: &RequestContext) {
         let Some(cause) = &self.cause else { return };
+        let (request_id, trace_id) = (context.request_id(), context.trace_id());
         match self.code {
-            ProblemCode::Internal => tracing::error!(request_id, error = %cause, "a request failed"),
+            ProblemCode::Internal => tracing::error!(request_id, trace_id, error = %cause, "a request failed"),
             _ => match UNSERVED.passes() {
-                Some(others) => tracing::warn!(request_id, others, error = %cause, "a request can't be served now"),
-                None => tracing::debug!(request_id, error = %cause, "a request can't be served now"),
+                Some(others) => {
+                    tracing::warn!(request_id, trace_id, others, error = %cause, "a request can't be served now");
+                }
+                None => tracing::debug!(request_id, trace_id, error = %cause, "a request can't be served now"),
             },
         }
     }

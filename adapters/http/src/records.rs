@@ -1,17 +1,21 @@
 //! One record: written by `POST /v1/records`, read by `GET /v1/records/{recordId}` and in pages by `GET /v1/records`.
 
-use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderValue, LINK};
-use tallyhouse_core::{Arrival, Outcome, Record, RecordId, RecordQuery, Rejection, RejectionCode};
+use hyper::header::{HeaderMap, LINK};
+use tallyhouse_core::{
+    Arrival, Outcome, RECORD_COLUMNS, Record, RecordId, RecordQuery, RejectionCode, StoredRecord, write_record_row,
+    write_row,
+};
 use warp::reply::Response;
 
 use crate::app::App;
 use crate::body::RequestBody;
+use crate::conditional;
 use crate::cursor::Cursor;
+use crate::form::Form;
 use crate::media::{self, Media};
 use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemCode};
-use crate::result::{self, json_response};
+use crate::result;
 use crate::traceparent;
 
 /// `POST /v1/records`. A body of which nothing is said is taken for JSON.
@@ -34,28 +38,28 @@ pub(crate) async fn write(
 pub(crate) async fn process(app: &App, json: &[u8], traceparent: Option<String>) -> Result<Outcome, Problem> {
     let record = match Record::from_json(json) {
         Ok(record) => record,
-        Err(Rejection { code: RejectionCode::NotJson, errors, .. }) => {
-            let reasons: Vec<&str> = errors.iter().map(|error| error.detail.as_str()).collect();
-            return Err(Problem::new(ProblemCode::NotJson, format!("The body {}.", reasons.join(", "))));
+        Err(rejection) => {
+            app.http.door.count_refused(1);
+            let is_json = rejection.code != RejectionCode::NotJson;
+            return if is_json { Ok(Outcome::Rejected(rejection)) } else { Err(result::refused(&rejection)) };
         }
-        Err(rejection) => return Ok(Outcome::Rejected(rejection)),
     };
     let outcomes = app.http.door.submit_now(vec![Arrival { record, traceparent }]).await?;
     outcomes.into_iter().next().ok_or_else(Problem::internal)
 }
 
 /// `GET /v1/records/{recordId}`.
-pub(crate) async fn read_one(app: &App, query: &str, id: &str) -> Result<Response, Problem> {
+pub(crate) async fn read_one(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
     Parameters::none(query)?;
     let missing = || Problem::new(ProblemCode::NotFound, "There is no record with this id.");
     // What can't be an id is the id of no record.
     let id = RecordId::new(id).map_err(|_| missing())?;
     let stored = app.http.repository.find(&id).await?.ok_or_else(missing)?;
-    Ok(json_response(StatusCode::OK, serde_json::to_vec(&stored).expect("a record is always JSON")))
+    Ok(conditional::json(headers, serde_json::to_vec(&stored).expect("a record is always JSON")))
 }
 
 /// `GET /v1/records`.
-pub(crate) async fn read_page(app: &App, query: &str) -> Result<Response, Problem> {
+pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let parameters = Parameters::read_with_filter(query, &["limit", "cursor"])?;
     let limit = parameters.limit()?;
     let after = parameters.parsed("cursor", Cursor::record)?;
@@ -65,10 +69,8 @@ pub(crate) async fn read_page(app: &App, query: &str) -> Result<Response, Proble
     let more = records.len() > limit;
     records.truncate(limit);
 
-    let mut json = b"{\"records\":".to_vec();
-    serde_json::to_writer(&mut json, &records).expect("records are always JSON");
-    json.push(b'}');
-    let mut response = json_response(StatusCode::OK, json);
+    let form = Form::accepted(headers, Form::Json);
+    let mut response = conditional::formed(headers, form, write_page(form, &records));
     if let Some(last) = records.last().filter(|_| more) {
         let record = &last.processed.record;
         let cursor = Cursor::Record(record.time, record.record_id.clone()).write();
@@ -77,8 +79,27 @@ pub(crate) async fn read_page(app: &App, query: &str) -> Result<Response, Proble
     Ok(response)
 }
 
+fn write_page(form: Form, records: &[StoredRecord]) -> Vec<u8> {
+    let mut page = Vec::new();
+    match form {
+        Form::Json => {
+            page.extend_from_slice(b"{\"records\":");
+            serde_json::to_writer(&mut page, records).expect("records are always JSON");
+            page.push(b'}');
+        }
+        Form::Ndjson => records.iter().for_each(|record| {
+            serde_json::to_writer(&mut page, record).expect("a record is always JSON");
+            page.push(b'\n');
+        }),
+        Form::Csv => {
+            write_row(&mut page, RECORD_COLUMNS);
+            records.iter().for_each(|record| write_record_row(&mut page, &record.processed));
+        }
+    }
+    page
+}
+
 /// Points to the next page.
 pub(crate) fn set_next(response: &mut Response, parameters: &Parameters, path: &str, cursor: &str) {
-    let link = HeaderValue::try_from(parameters.link_to_next(path, cursor));
-    response.headers_mut().insert(LINK, link.expect("an encoded address is fit for a header"));
+    response.headers_mut().insert(LINK, parameters.next_link(path, cursor));
 }

@@ -76,6 +76,17 @@ pub(crate) fn json_response(status: StatusCode, json: Vec<u8>) -> Response {
     response
 }
 
+/// Refuses a body that is no record, or no rule.
+pub(crate) fn refused(rejection: &Rejection) -> Problem {
+    match rejection.code {
+        RejectionCode::NotJson => {
+            let reasons: Vec<&str> = rejection.errors.iter().map(|error| error.detail.as_str()).collect();
+            Problem::new(ProblemCode::NotJson, format!("The body can't be read: {}.", reasons.join(", ")))
+        }
+        RejectionCode::TooLarge | RejectionCode::Rejected => rejected(rejection),
+    }
+}
+
 fn identified(problem: Problem, record_id: Option<&RecordId>, outcome: &Outcome) -> Problem {
     problem.with("recordId", json!(record_id)).with("outcome", json!(outcome.name()))
 }

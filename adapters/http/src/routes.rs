@@ -1,5 +1,5 @@
 //! Which path and method does what: the whole table is here. New routes are a line in [`Route::find`],
-//! [`Route::allow`], [`Route::access`] and [`Route::call`] each.
+//! [`Route::allow`], [`Route::counted`], [`Route::access`] and [`Route::call`] each.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -19,13 +19,18 @@ use warp::reply::{Reply, Response};
 use crate::access::{self, Access};
 use crate::app::App;
 use crate::body::RequestBody;
+use crate::dashboard::Asset;
 use crate::front::RequestContext;
 use crate::keys::{Holder, Scope};
 use crate::limits::{Caller, Meter};
 use crate::media::{self, Media};
 use crate::parameters::decode;
 use crate::problem::Problem;
-use crate::{aggregates, batch, dead_letters, health, messages, ndjson, records, summaries};
+use crate::request_meter::Counted;
+use crate::{
+    aggregates, alert_rules, batch, dashboard, dead_letters, dry_run, export, health, messages, metrics, ndjson,
+    openapi, records, summaries,
+};
 
 /// Makes the routes.
 ///
@@ -61,18 +66,21 @@ async fn answer<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
 ) -> Response {
     let body = RequestBody::new(body, &headers);
-    let mut call = Call { app, context, method, query, headers, body: Some(body), meter: None };
+    let mut call = Call { app, context, method, query, headers, body: Some(body), meter: None, route: None };
     let mut response = match call.answer(path.as_str()).await {
         Ok(response) if call.method == Method::HEAD => without_body(response),
         Ok(response) => response,
         Err(problem) => {
-            problem.log(call.context.request_id());
+            problem.log(&call.context);
             call.body.take().into_iter().for_each(RequestBody::linger);
             problem.into_response()
         }
     };
     if let Some(meter) = &call.meter {
         meter.dress(response.headers_mut());
+    }
+    if let Some(route) = call.route {
+        response.extensions_mut().insert(route);
     }
     response
 }
@@ -88,7 +96,37 @@ struct Call {
     body: Option<RequestBody>,
     /// What its caller has left, where that is limited.
     meter: Option<Meter>,
+    /// Under which name it is counted.
+    route: Option<Counted>,
 }
+
+/// The paths that there are, with the names of their parts, as requests are counted by them; the last is for all others.
+pub(crate) const TEMPLATES: [&str; 24] = [
+    "/v1/records",
+    "/v1/records/batch",
+    "/v1/records/{recordId}",
+    "/v1/aggregates",
+    "/v1/export",
+    "/v1/summaries/{destinationId}",
+    "/v1/notifications",
+    "/v1/alerts",
+    "/v1/notifications/stream",
+    "/v1/alerts/stream",
+    "/v1/dead-letters",
+    "/v1/dead-letters/{id}",
+    "/v1/dead-letters/{id}/replay",
+    "/v1/alert-rules",
+    "/v1/alert-rules/{name}",
+    "/v1/alert-rules/{name}/dry-run",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/",
+    "/assets/{name}",
+    "none",
+];
 
 /// What there is to be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,14 +135,23 @@ enum Route {
     /// A record, by its decoded id. The one named `batch` shares its path with the batch.
     Record(String),
     Aggregates,
+    Export,
     Summaries(String),
     Messages(Topic),
     Follow(Topic),
     DeadLetters,
     DeadLetter(String),
     Replay(String),
+    AlertRules,
+    AlertRule(String),
+    DryRun(String),
     Healthz,
     Readyz,
+    OpenApi,
+    Docs,
+    Metrics,
+    Dashboard,
+    Asset(&'static Asset),
 }
 
 impl Route {
@@ -122,6 +169,7 @@ impl Route {
             ["v1", "records"] => Ok(Self::Records),
             ["v1", "records", id] if !id.is_empty() => Ok(Self::Record((*id).to_owned())),
             ["v1", "aggregates"] => Ok(Self::Aggregates),
+            ["v1", "export"] => Ok(Self::Export),
             ["v1", "summaries", destination] if !destination.is_empty() => {
                 Ok(Self::Summaries((*destination).to_owned()))
             }
@@ -132,8 +180,16 @@ impl Route {
             ["v1", "dead-letters"] => Ok(Self::DeadLetters),
             ["v1", "dead-letters", id] if !id.is_empty() => Ok(Self::DeadLetter((*id).to_owned())),
             ["v1", "dead-letters", id, "replay"] if !id.is_empty() => Ok(Self::Replay((*id).to_owned())),
+            ["v1", "alert-rules"] => Ok(Self::AlertRules),
+            ["v1", "alert-rules", name] if !name.is_empty() => Ok(Self::AlertRule((*name).to_owned())),
+            ["v1", "alert-rules", name, "dry-run"] if !name.is_empty() => Ok(Self::DryRun((*name).to_owned())),
             ["healthz"] => Ok(Self::Healthz),
             ["readyz"] => Ok(Self::Readyz),
+            ["openapi.json"] => Ok(Self::OpenApi),
+            ["docs"] => Ok(Self::Docs),
+            ["metrics"] => Ok(Self::Metrics),
+            [""] => Ok(Self::Dashboard),
+            ["assets", name @ ..] => Asset::find(name).map(Self::Asset).ok_or_else(Problem::not_found),
             _ => Err(Problem::not_found()),
         }
     }
@@ -144,32 +200,74 @@ impl Route {
             Self::Records => "GET, HEAD, POST, OPTIONS",
             Self::Record(id) if id == "batch" => "GET, HEAD, POST, OPTIONS",
             Self::DeadLetter(_) => "DELETE, OPTIONS",
-            Self::Replay(_) => "POST, OPTIONS",
+            Self::Replay(_) | Self::DryRun(_) => "POST, OPTIONS",
+            Self::AlertRule(_) => "GET, HEAD, PUT, DELETE, OPTIONS",
             Self::Record(_)
             | Self::Aggregates
+            | Self::Export
             | Self::Summaries(_)
             | Self::Messages(_)
             | Self::Follow(_)
             | Self::DeadLetters
+            | Self::AlertRules
             | Self::Healthz
-            | Self::Readyz => "GET, HEAD, OPTIONS",
+            | Self::Readyz
+            | Self::OpenApi
+            | Self::Docs
+            | Self::Metrics
+            | Self::Dashboard
+            | Self::Asset(_) => "GET, HEAD, OPTIONS",
         }
+    }
+
+    /// Says under which of the [`TEMPLATES`] it is counted.
+    fn counted(&self) -> Counted {
+        Counted(match self {
+            Self::Records => 0,
+            Self::Record(id) if id == "batch" => 1,
+            Self::Record(_) => 2,
+            Self::Aggregates => 3,
+            Self::Export => 4,
+            Self::Summaries(_) => 5,
+            Self::Messages(Topic::Notifications) => 6,
+            Self::Messages(Topic::Alerts) => 7,
+            Self::Follow(Topic::Notifications) => 8,
+            Self::Follow(Topic::Alerts) => 9,
+            Self::DeadLetters => 10,
+            Self::DeadLetter(_) => 11,
+            Self::Replay(_) => 12,
+            Self::AlertRules => 13,
+            Self::AlertRule(_) => 14,
+            Self::DryRun(_) => 15,
+            Self::Healthz => 16,
+            Self::Readyz => 17,
+            Self::Metrics => 18,
+            Self::OpenApi => 19,
+            Self::Docs => 20,
+            Self::Dashboard => 21,
+            Self::Asset(_) => 22,
+        })
     }
 
     /// Says what the call asks of its caller.
     fn access(&self, method: &Method) -> Access {
         let is_there = self.allow().split(", ").any(|allowed| allowed == method.as_str());
         match self {
-            Self::Healthz | Self::Readyz => Access::Open,
+            Self::Healthz | Self::Readyz | Self::OpenApi | Self::Docs | Self::Dashboard | Self::Asset(_) => {
+                Access::Open
+            }
             _ if !is_there || method == Method::OPTIONS => Access::AnyKey,
             Self::DeadLetters | Self::DeadLetter(_) | Self::Replay(_) => Access::Needs(Scope::Admin),
+            Self::AlertRules | Self::AlertRule(_) | Self::DryRun(_) => Access::Needs(Scope::Admin),
             Self::Records | Self::Record(_) if method == Method::POST => Access::Needs(Scope::Ingest),
             Self::Records
             | Self::Record(_)
             | Self::Aggregates
+            | Self::Export
             | Self::Summaries(_)
             | Self::Messages(_)
-            | Self::Follow(_) => Access::Needs(Scope::Read),
+            | Self::Follow(_)
+            | Self::Metrics => Access::Needs(Scope::Read),
         }
     }
 
@@ -182,17 +280,36 @@ impl Route {
                 None => Err(Problem::internal()),
             },
             Self::Record(id) if posts && id == "batch" => call.batch().await,
-            Self::Replay(id) if posts => dead_letters::replay(app, query, id).await,
+            Self::Replay(id) if posts => dead_letters::replay(app, query, headers, id).await,
             Self::DeadLetter(id) if call.method == Method::DELETE => dead_letters::remove(app, query, id).await,
-            Self::Records if reads => records::read_page(app, query).await,
-            Self::Record(id) if reads => records::read_one(app, query, id).await,
+            Self::AlertRule(name) if call.method == Method::PUT => match &mut call.body {
+                Some(body) => alert_rules::put(app, query, headers, body, name).await,
+                None => Err(Problem::internal()),
+            },
+            Self::AlertRule(name) if call.method == Method::DELETE => {
+                alert_rules::remove(app, query, headers, name).await
+            }
+            Self::DryRun(name) if posts => match &mut call.body {
+                Some(body) => dry_run::try_rule(app, query, headers, body, &call.context, name).await,
+                None => Err(Problem::internal()),
+            },
+            Self::AlertRules if reads => alert_rules::list(app, query).await,
+            Self::AlertRule(name) if reads => alert_rules::read(app, query, name).await,
+            Self::Records if reads => records::read_page(app, query, headers).await,
+            Self::Record(id) if reads => records::read_one(app, query, headers, id).await,
             Self::Aggregates if reads => aggregates::read(app, query, headers, &call.context).await,
-            Self::Summaries(destination) if reads => summaries::read(app, query, destination).await,
-            Self::Messages(topic) if reads => messages::read_page(app, query, *topic).await,
+            Self::Export if reads => export::read(app, query, headers, &call.context).await,
+            Self::Summaries(destination) if reads => summaries::read(app, query, headers, destination).await,
+            Self::Messages(topic) if reads => messages::read_page(app, query, headers, *topic).await,
             Self::Follow(topic) if reads => messages::follow(app, query, headers, &call.context, *topic).await,
             Self::DeadLetters if reads => dead_letters::list(app, query).await,
             Self::Healthz if reads => Ok(health::alive()),
             Self::Readyz if reads => Ok(health::ready(app).await),
+            Self::OpenApi if reads => Ok(openapi::read(headers)),
+            Self::Docs if reads => Ok(dashboard::reference(headers)),
+            Self::Metrics if reads => metrics::read(app, query).await,
+            Self::Dashboard if reads => Ok(dashboard::page(headers)),
+            Self::Asset(asset) if reads => Ok(asset.answer(headers)),
             _ if call.method == Method::OPTIONS => Ok(options(self.allow())),
             _ => Err(Problem::method_not_allowed(self.allow())),
         }
@@ -202,6 +319,7 @@ impl Route {
 impl Call {
     async fn answer(&mut self, path: &str) -> Result<Response, Problem> {
         let route = Route::find(path);
+        self.route = route.as_ref().ok().map(Route::counted);
         // Who may not call hears nothing of the path.
         let access = route.as_ref().map_or(Access::AnyKey, |route| route.access(&self.method));
         let holder = access::admit(&self.app, access, &self.method, &self.headers, &self.context)?;
@@ -246,6 +364,18 @@ impl Call {
             )),
         }
     }
+}
+
+/// Says what a call asks of its caller, by the path of the call with the names of its parts in braces.
+pub(crate) fn access_to(template: &str, method: &Method) -> Access {
+    let route = Route::find(&template.replace(['{', '}'], ""));
+    route.map_or(Access::AnyKey, |route| route.access(method))
+}
+
+/// Returns the methods of a path with the names of its parts in braces.
+#[cfg(test)]
+pub(crate) fn allowed_at(template: &str) -> &'static str {
+    Route::find(&template.replace(['{', '}'], "")).map_or("", |route| route.allow())
 }
 
 fn options(allow: &'static str) -> Response {

@@ -18,9 +18,11 @@ use tower::Service;
 use crate::app::{App, HttpApp};
 use crate::connection::{self, Shared};
 use crate::handshake;
+use crate::metrics::MetricsPage;
 use crate::routes;
 use crate::settings::HttpSettings;
 use crate::tls::TlsIdentity;
+use crate::tracer::RequestTracer;
 
 /// How long accepting rests when the system has no more sockets to give.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -32,6 +34,8 @@ pub struct HttpServer {
     local_addr: SocketAddr,
     settings: HttpSettings,
     tls: Option<Arc<TlsIdentity>>,
+    tracer: Option<Arc<dyn RequestTracer>>,
+    metrics: Option<Arc<dyn MetricsPage>>,
 }
 
 impl HttpServer {
@@ -42,13 +46,25 @@ impl HttpServer {
     pub async fn bind(address: impl ToSocketAddrs, settings: HttpSettings) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Self { listener, local_addr, settings, tls: None })
+        Ok(Self { listener, local_addr, settings, tls: None, tracer: None, metrics: None })
     }
 
     /// Serves HTTPS, and no clear text any more, and follows the changes of the certificate while it serves.
     #[must_use]
     pub fn with_tls(self, identity: TlsIdentity) -> Self {
         Self { tls: Some(Arc::new(identity)), ..self }
+    }
+
+    /// Has a span made of each request.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Arc<dyn RequestTracer>) -> Self {
+        Self { tracer: Some(tracer), ..self }
+    }
+
+    /// Serves this page at `/metrics`, which is not found without one.
+    #[must_use]
+    pub fn with_metrics(self, page: Arc<dyn MetricsPage>) -> Self {
+        Self { metrics: Some(page), ..self }
     }
 
     /// Returns the address it is bound to.
@@ -71,11 +87,12 @@ impl HttpServer {
     pub async fn serve(self, app: HttpApp, stop: CancellationToken) {
         let _keys_followed = app.keys.clone().map(|keys| AbortOnDropHandle::new(tokio::spawn(keys.follow())));
         let _tls_followed = self.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
-        let app = Arc::new(App::new(app, self.settings, stop.clone()));
-        let shared = Arc::new(Shared::new(routes::service(app), self.settings, stop.clone()));
+        let app = Arc::new(App::new(app, self.settings, stop.clone()).with_metrics(self.metrics));
+        let (permits, requests) = (Arc::clone(&app.connections), Arc::clone(&app.requests));
+        let shared =
+            Arc::new(Shared::new(routes::service(app), requests, self.settings, stop.clone()).with_tracer(self.tracer));
         let _cut = shared.cut.clone().drop_guard();
         let connections = TaskTracker::new();
-        let permits = Arc::new(Semaphore::new(self.settings.connections_max));
         let lame_duck = self.settings.lame_duck;
         let mut over = std::pin::pin!(async move {
             stop.cancelled().await;

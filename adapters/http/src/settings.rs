@@ -42,9 +42,13 @@ pub struct HttpSettings {
     /// How many bytes of JSON batches are held at once, over all connections; further batches wait. Default 128 MiB, and
     /// never below `batch_bytes_max`.
     pub batch_buffer_bytes_max: usize,
-    /// How many aggregates are answered at once; further ones wait a second for room and are then refused with
+    /// How long the dry run of an alert rule may look at records; what it has found by then is its answer. Default 10 s.
+    pub dry_run_timeout: Duration,
+    /// How many aggregates, exports and dry runs are answered at once; further ones wait a second for room and are then refused with
     /// `overloaded`. No more than the store can stream at once. Default 4.
     pub aggregates_max: usize,
+    /// Bytes of totals that are kept to be sent again as long as nothing is stored; 0 keeps none. Default: 8 MiB.
+    pub cache_bytes: usize,
     /// How many event streams are open at once; further ones are refused with `overloaded`. Default 256.
     pub event_streams_max: usize,
     /// How much each caller may send and ask. Default: as much as it likes.
@@ -80,7 +84,9 @@ impl Default for HttpSettings {
             batch_bytes_max: 16 * 1024 * 1024,
             batch_records_max: 10_000,
             batch_buffer_bytes_max: 128 * 1024 * 1024,
+            dry_run_timeout: Duration::from_secs(10),
             aggregates_max: 4,
+            cache_bytes: 8 * 1024 * 1024,
             event_streams_max: 256,
             rate_limit: None,
         }

@@ -13,6 +13,7 @@ use crate::problem::{Problem, ProblemCode};
 #[derive(Debug)]
 pub(crate) struct Slots {
     free: Arc<Semaphore>,
+    size: usize,
     /// How long an answer may wait for its slot: answers that are soon done give theirs back at any moment.
     patience: Duration,
     /// What they are, in words.
@@ -25,7 +26,13 @@ pub(crate) struct Slot(#[expect(dead_code, reason = "it is held, not used")] Own
 
 impl Slots {
     pub(crate) fn new(slots: usize, patience: Duration, what: &'static str) -> Self {
-        Self { free: Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS))), patience, what }
+        let size = slots.min(Semaphore::MAX_PERMITS);
+        Self { free: Arc::new(Semaphore::new(size)), size, patience, what }
+    }
+
+    /// Returns how many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.size.saturating_sub(self.free.available_permits())
     }
 
     /// Takes a slot, waiting a moment for one.

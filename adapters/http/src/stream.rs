@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
+use crate::front::RequestContext;
 use crate::problem::chain;
 use crate::seldom::Seldom;
 
@@ -54,22 +55,22 @@ pub(crate) enum Broken {
 }
 
 impl Broken {
-    fn log(&self, request_id: &str) {
-        let error = chain(self);
+    fn log(&self, context: &RequestContext) {
+        let (error, request_id, trace_id) = (chain(self), context.request_id(), context.trace_id());
         match self {
-            Self::Inexact => tracing::error!(request_id, error, "an answer broke off"),
+            Self::Inexact => tracing::error!(request_id, trace_id, error, "an answer broke off"),
             Self::Port(port) => match port.kind() {
                 PortErrorKind::Unavailable => match BROKEN.passes() {
-                    Some(others) => tracing::warn!(request_id, others, error, "an answer broke off"),
-                    None => tracing::debug!(request_id, error, "an answer broke off"),
+                    Some(others) => tracing::warn!(request_id, trace_id, others, error, "an answer broke off"),
+                    None => tracing::debug!(request_id, trace_id, error, "an answer broke off"),
                 },
                 PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
-                    tracing::error!(request_id, error, "an answer broke off");
+                    tracing::error!(request_id, trace_id, error, "an answer broke off");
                 }
             },
             // The client's doing, or logged by the pipeline for a whole batch.
             Self::Gone | Self::Unread | Self::Stalled | Self::Body(_) | Self::Submit(_) => {
-                tracing::debug!(request_id, error, "an answer broke off");
+                tracing::debug!(request_id, trace_id, error, "an answer broke off");
             }
         }
     }
@@ -80,16 +81,43 @@ pub(crate) struct Outlet {
     pieces: mpsc::Sender<Piece>,
     /// How long the client may leave it unread.
     patience: Duration,
+    /// What was sent so far, where it is to be kept and is not too long.
+    copy: Option<Copy>,
+}
+
+/// A copy of an answer.
+struct Copy {
+    bytes: Vec<u8>,
+    length_max: usize,
 }
 
 impl Outlet {
+    /// Makes a copy of all that is sent from now on, if it is no longer than that.
+    pub(crate) fn copying(mut self, length_max: usize) -> Self {
+        self.copy = Some(Copy { bytes: Vec::new(), length_max });
+        self
+    }
+
+    /// Takes the copy; `None` if there is none, or the answer was too long.
+    pub(crate) fn copied(&mut self) -> Option<Bytes> {
+        self.copy.take().map(|copy| copy.bytes.into())
+    }
+
     /// Sends a piece, waiting until there is room for it.
-    pub(crate) async fn send(&self, bytes: impl Into<Bytes>) -> Result<(), Broken> {
-        self.put(Piece::Bytes(bytes.into())).await
+    pub(crate) async fn send(&mut self, bytes: impl Into<Bytes>) -> Result<(), Broken> {
+        let bytes = bytes.into();
+        if let Some(copy) = &mut self.copy {
+            if copy.bytes.len() + bytes.len() > copy.length_max {
+                self.copy = None;
+            } else {
+                copy.bytes.extend_from_slice(&bytes);
+            }
+        }
+        self.put(Piece::Bytes(bytes)).await
     }
 
     /// Sends what was gathered once it is enough for a piece.
-    pub(crate) async fn send_if_large(&self, gathered: &mut Vec<u8>) -> Result<(), Broken> {
+    pub(crate) async fn send_if_large(&mut self, gathered: &mut Vec<u8>) -> Result<(), Broken> {
         if gathered.len() < PIECE_BYTES {
             return Ok(());
         }
@@ -117,14 +145,19 @@ impl Outlet {
 }
 
 /// Answers `200` with what `make` puts out. If it fails, or panics, the connection breaks.
-pub(crate) fn answer<M, F>(content_type: &'static str, patience: Duration, request_id: &str, make: M) -> Response
+pub(crate) fn answer<M, F>(
+    content_type: &'static str,
+    patience: Duration,
+    context: &RequestContext,
+    make: M,
+) -> Response
 where
     M: FnOnce(Outlet) -> F,
     F: Future<Output = Result<Outlet, Broken>> + Send + 'static,
 {
     let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
-    let making = make(Outlet { pieces, patience });
-    let request_id = request_id.to_owned();
+    let making = make(Outlet { pieces, patience, copy: None });
+    let context = context.clone();
     tokio::spawn(async move {
         let ended = match making.await {
             Ok(outlet) => outlet.put(Piece::End).await,
@@ -132,7 +165,7 @@ where
         };
         match ended {
             Ok(()) => {}
-            Err(broken) => broken.log(&request_id),
+            Err(broken) => broken.log(&context),
         }
     });
     let mut response = warp::reply::stream(until_end(waiting)).into_response();

@@ -1,16 +1,16 @@
 //! `GET /v1/summaries/{destinationId}`: the running summary of each reference of a destination.
 
-use hyper::StatusCode;
+use hyper::header::HeaderMap;
 use serde::Serialize;
 use tallyhouse_core::{DestinationId, Reference, Summary, SummaryQuery};
 use warp::reply::Response;
 
 use crate::app::App;
+use crate::conditional;
 use crate::cursor::Cursor;
 use crate::parameters::{Parameters, encode_part};
 use crate::problem::Problem;
 use crate::records::set_next;
-use crate::result::json_response;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,7 +29,7 @@ struct Entry<'a> {
 }
 
 /// Answers the query. A destination without records has no summaries.
-pub(crate) async fn read(app: &App, query: &str, destination: &str) -> Result<Response, Problem> {
+pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destination: &str) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["reference", "limit", "cursor"])?;
     let limit = parameters.limit()?;
     let destination_id =
@@ -48,7 +48,7 @@ pub(crate) async fn read(app: &App, query: &str, destination: &str) -> Result<Re
     let summaries =
         found.iter().map(|(reference, summary)| Entry { reference, sequence: summary.count(), summary }).collect();
     let page = Page { destination_id: &destination_id, summaries };
-    let mut response = json_response(StatusCode::OK, serde_json::to_vec(&page).expect("summaries are always JSON"));
+    let mut response = conditional::json(headers, serde_json::to_vec(&page).expect("summaries are always JSON"));
     if let Some((reference, _)) = found.last().filter(|_| more) {
         let path = format!("/v1/summaries/{}", encode_part(destination));
         set_next(&mut response, &parameters, &path, &Cursor::Summary(reference.clone()).write());

@@ -65,8 +65,13 @@ impl Api {
             stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
         });
-        let front =
-            Front { routes: routes::service(Arc::clone(&self.app)), ids: Arc::new(RequestIds::new()), connection };
+        let front = Front {
+            routes: routes::service(Arc::clone(&self.app)),
+            ids: Arc::new(RequestIds::new()),
+            tracer: None,
+            requests: Arc::clone(&self.app.requests),
+            connection,
+        };
         let pieces = |pieces: Vec<Bytes>| {
             StreamBody::new(stream::iter(pieces.into_iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)))))
         };

@@ -12,6 +12,11 @@ pub(crate) fn of(headers: &HeaderMap) -> Option<String> {
     (values.next().is_none() && is_valid(value)).then(|| value.to_owned())
 }
 
+/// Returns the id of the trace that a valid context belongs to: the one thing that logs need of it.
+pub(crate) fn trace_id(traceparent: &str) -> Option<&str> {
+    traceparent.split('-').nth(1)
+}
+
 fn is_valid(value: &str) -> bool {
     let (version, rest) = value.split_at_checked(2).unwrap_or_default();
     let mut parts = rest.strip_prefix('-').unwrap_or_default().splitn(4, '-');

@@ -15,7 +15,7 @@ use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel::{Connection, QueryableByName, RunQueryDsl, sql_query};
 use tallyhouse_core::ports::{Batch, RecordRepository};
-use tallyhouse_core::{Draft, Outcome, Record, RecordType, RuleSet, StoredRecord, Timestamp, rules_to_json};
+use tallyhouse_core::{Draft, Outcome, Record, RecordType, RuleBook, StoredRecord, Timestamp, rules_to_json};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_tests::postgres::PostgresServer;
 
@@ -134,7 +134,7 @@ async fn committed(
 fn batch(records: &[Record]) -> Batch {
     Batch {
         arrivals: records.iter().cloned().map(Into::into).collect(),
-        rules: Arc::new(RuleSet::default()),
+        rules: Arc::new(RuleBook::default()),
         now: Timestamp::parse("2026-01-01T00:00:00Z").expect("this is RFC 3339"),
         owner: Some(tallyhouse_core::ports::Owner::new("measurement")),
         settled: Vec::new(),

@@ -16,6 +16,7 @@ use tallyhouse_core::{Arrival, Key, Known, Outcome, Plan, StoredRecord, plan, ru
 
 use crate::error::Fault;
 use crate::row::{ProcessedRow, bigint, count, pg_timestamp, summary};
+use crate::rules;
 use crate::statement::Statement;
 
 /// How often a batch is begun in all when it clashes with others.
@@ -27,12 +28,13 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// The slots of one batch: see the table `batches`.
 const RECORDS_MAX: usize = 1 << 20;
 
-/// The rows of `lock_and_read`.
+/// The version of the managed rules, and a row of `lock_and_read`.
 type KnownSql = (
+    BigInt,
     Nullable<Array<Nullable<Text>>>,
     Nullable<(Text, Timestamptz, Text, Text, Bool, Text, Text, Text, BigInt, Timestamptz)>,
 );
-type KnownRow = (Option<Vec<Option<String>>>, Option<ProcessedRow>);
+type KnownRow = (i64, Option<Vec<Option<String>>>, Option<ProcessedRow>);
 
 /// Commits a batch. Begins again by itself when it clashes with others.
 ///
@@ -59,9 +61,10 @@ fn commit_once(connection: &mut PgConnection, batch: &Batch) -> Result<Committed
     let mut written = false;
     let result = connection.build_transaction().read_committed().run(|connection| {
         let keys = sorted_keys(&batch.arrivals);
-        let known = lock_and_read(connection, &keys, &batch.arrivals)?;
+        let (known, rules_version) = lock_and_read(connection, &keys, &batch.arrivals)?;
         let void = Void::among(&keys, &known);
-        let plan = plan(&batch.arrivals, known, &batch.rules, batch.now);
+        let rules = batch.rules.in_force(rules_version, || rules::managed(connection))?;
+        let plan = plan(&batch.arrivals, known, &rules, batch.now);
         if plan.stored.is_empty() && batch.settled.is_empty() {
             return Err(End::Nothing(plan.outcomes));
         }
@@ -106,20 +109,24 @@ fn sorted_keys(arrivals: &[Arrival]) -> Vec<Key> {
     keys
 }
 
-fn lock_and_read(connection: &mut PgConnection, keys: &[Key], arrivals: &[Arrival]) -> Result<Known, Fault> {
+/// Locks the keys, and returns what is stored, with the version of the managed rules: as of the beginning of the statement,
+/// so that it is that of every change that was answered before the commit began.
+fn lock_and_read(connection: &mut PgConnection, keys: &[Key], arrivals: &[Arrival]) -> Result<(Known, u64), Fault> {
     let (destinations, references) = key_columns(keys.iter());
     let ids: HashSet<&str> = arrivals.iter().map(|arrival| arrival.record.record_id.as_str()).collect();
     let ids: Vec<&str> = ids.into_iter().collect();
-    let rows: Vec<KnownRow> = Statement::<KnownSql>::new("SELECT * FROM lock_and_read(")
+    let select = "SELECT (SELECT v.version FROM alert_rules_version v WHERE v.only_row), k.* FROM lock_and_read(";
+    let rows: Vec<KnownRow> = Statement::<KnownSql>::new(select)
         .bind::<Array<Text>, _>(destinations)
         .sql(", ")
         .bind::<Array<Text>, _>(references)
         .sql(", ")
         .bind::<Array<Text>, _>(ids)
-        .sql(")")
+        .sql(") AS k")
         .load(connection)?;
-    let mut known = Known::default();
-    for (summaries, record) in rows {
+    let (mut known, mut rules_version) = (Known::default(), 0);
+    for (version, summaries, record) in rows {
+        rules_version = version;
         if let Some(summaries) = summaries {
             known.summaries = read_summaries(keys, &summaries)?;
         }
@@ -128,7 +135,7 @@ fn lock_and_read(connection: &mut PgConnection, keys: &[Key], arrivals: &[Arriva
             known.records.insert(record.record.record_id.clone(), record);
         }
     }
-    Ok(known)
+    Ok((known, count(rules_version)?))
 }
 
 fn read_summaries(keys: &[Key], summaries: &[Option<String>]) -> Result<HashMap<Key, tallyhouse_core::Summary>, Fault> {

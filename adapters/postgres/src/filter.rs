@@ -17,6 +17,12 @@ impl<'a, ST> Statement<'a, ST> {
         if let Some(end) = filter.end {
             statement = statement.sql(" AND r.time < ").bind::<Timestamptz, _>(pg_timestamp(end));
         }
+        statement.filtered_beside_time(filter)
+    }
+
+    /// Continues a statement that has a `WHERE` by the conditions of a filter other than those on time.
+    pub(crate) fn filtered_beside_time(self, filter: &'a Filter) -> Self {
+        let mut statement = self;
         if let Some(record_type) = filter.record_type {
             let positive = record_type == RecordType::Positive;
             statement = statement.sql(" AND r.positive = ").bind::<Bool, _>(positive);

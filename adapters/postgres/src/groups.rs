@@ -14,6 +14,7 @@ use tallyhouse_core::{
 use crate::error::Fault;
 use crate::pool::Pools;
 use crate::read::limit;
+use crate::roll_ups::{Folder, Source, bounded};
 use crate::row::{PROCESSED_COLUMNS, ProcessedRow, ProcessedSql, count, timestamp};
 use crate::statement::Statement;
 use crate::stream::{Cursor, Output, ROWS_PER_FETCH, snapshot};
@@ -36,21 +37,30 @@ struct TotalRow {
 }
 
 /// Begins to read groups.
-pub(crate) async fn groups(pools: &Pools, query: GroupQuery) -> Result<Groups, PortError> {
-    let work = move |connection: &mut PgConnection, output: &mut GroupsOutput| read(connection, &query, output);
+pub(crate) async fn groups(pools: &Pools, folder: &Folder, query: GroupQuery) -> Result<Groups, PortError> {
+    let folder = folder.clone();
+    let work = move |connection: &mut PgConnection, output: &mut GroupsOutput| {
+        let source = Source::choose(connection, &query, &folder)?;
+        read(connection, &query, &source, output)
+    };
     let (next, parts) = snapshot(&pools.streams, &pools.upkeep, "reading groups", work).await?;
     Ok(Groups { parts, next })
 }
 
-fn read(connection: &mut PgConnection, query: &GroupQuery, output: &mut GroupsOutput) -> Result<(), Fault> {
+fn read(
+    connection: &mut PgConnection,
+    query: &GroupQuery,
+    source: &Source<'_>,
+    output: &mut GroupsOutput,
+) -> Result<(), Fault> {
     let next = match query.limit {
         None => None,
         Some(0) => return output.open(None),
-        Some(groups) => next_page(connection, query, groups)?,
+        Some(groups) => next_page(connection, source, groups)?,
     };
     output.open(next.clone())?;
     let until = next.as_ref();
-    let mut totals = open_totals(connection, query, until)?;
+    let mut totals = open_totals(connection, source, until)?;
     let mut records = if query.records { Some(open_records(connection, query, until)?) } else { None };
     while let Some((destination, summary)) = next_group(connection, &mut totals)? {
         let promised = summary.count();
@@ -67,44 +77,33 @@ fn read(connection: &mut PgConnection, query: &GroupQuery, output: &mut GroupsOu
 }
 
 /// Returns the last destination of this page, if another one follows it.
-fn next_page(connection: &mut PgConnection, query: &GroupQuery, groups: usize) -> Result<Option<DestinationId>, Fault> {
-    let ends: Vec<String> =
-        bounded(Statement::<Text>::new("SELECT DISTINCT r.destination_id FROM records r"), query, None)
-            .sql(" ORDER BY r.destination_id LIMIT 2 OFFSET ")
-            .bind::<BigInt, _>(limit(groups) - 1)
-            .load(connection)?;
+fn next_page(
+    connection: &mut PgConnection,
+    source: &Source<'_>,
+    groups: usize,
+) -> Result<Option<DestinationId>, Fault> {
+    let ends: Vec<String> = source
+        .push(Statement::<Text>::new("SELECT DISTINCT r.destination_id"), None)
+        .sql(" ORDER BY r.destination_id LIMIT 2 OFFSET ")
+        .bind::<BigInt, _>(limit(groups) - 1)
+        .load(connection)?;
     match ends.as_slice() {
         [last, _] => Ok(Some(destination(last)?)),
         _ => Ok(None),
     }
 }
 
-/// Continues a statement by the conditions of the query: its filter, and the destinations of its page.
-fn bounded<'a, ST>(
-    statement: Statement<'a, ST>,
-    query: &'a GroupQuery,
-    until: Option<&'a DestinationId>,
-) -> Statement<'a, ST> {
-    let mut statement = statement.filtered(&query.filter);
-    if let Some(after) = &query.after {
-        statement = statement.sql(" AND r.destination_id > ").bind::<Text, _>(after.as_str());
-    }
-    if let Some(until) = until {
-        statement = statement.sql(" AND r.destination_id <= ").bind::<Text, _>(until.as_str());
-    }
-    statement
-}
-
 fn open_totals(
     connection: &mut PgConnection,
-    query: &GroupQuery,
+    source: &Source<'_>,
     until: Option<&DestinationId>,
 ) -> Result<Cursor<TotalSql, TotalRow>, Fault> {
     let declaration = Statement::new(
-        "DECLARE totals NO SCROLL CURSOR FOR SELECT r.destination_id, r.unit, r.positive, count(*), \
-         sum(r.value)::text, min(r.time), max(r.time) FROM records r",
+        "DECLARE totals NO SCROLL CURSOR FOR SELECT r.destination_id, r.unit, r.positive, sum(r.count)::bigint, \
+         sum(r.sum)::text, min(r.first), max(r.last)",
     );
-    let declaration = bounded(declaration, query, until)
+    let declaration = source
+        .push(declaration, until)
         .sql(" GROUP BY r.destination_id, r.unit, r.positive ORDER BY r.destination_id, r.unit, r.positive");
     Cursor::open(connection, "totals", declaration)
 }
@@ -115,7 +114,7 @@ fn open_records(
     until: Option<&DestinationId>,
 ) -> Result<Cursor<ProcessedSql, ProcessedRow>, Fault> {
     let declaration = Statement::new("DECLARE listed NO SCROLL CURSOR FOR SELECT ").sql(PROCESSED_COLUMNS);
-    let declaration = bounded(declaration.sql(" FROM records r"), query, until)
+    let declaration = bounded(declaration.sql(" FROM records r").filtered(&query.filter), query, until)
         .sql(" ORDER BY r.destination_id, r.time, r.record_id");
     Cursor::open(connection, "listed", declaration)
 }

@@ -3,7 +3,7 @@
 //! ```no_run
 //! use std::sync::Arc;
 //! use tallyhouse_core::ports::{Batch, RecordRepository};
-//! use tallyhouse_core::{Draft, RuleSet, Timestamp};
+//! use tallyhouse_core::{Draft, RuleBook, Timestamp};
 //! use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,7 +17,7 @@
 //! };
 //! let batch = Batch {
 //!     arrivals: Arc::from([record.check()?.into()]),
-//!     rules: Arc::new(RuleSet::default()),
+//!     rules: Arc::new(RuleBook::default()),
 //!     now: Timestamp::parse("2026-01-01T00:00:01Z")?,
 //!     owner: None,
 //!     settled: Vec::new(),
@@ -38,8 +38,10 @@ mod repository;
 mod commit;
 mod read;
 mod groups;
+mod roll_ups;
 mod audit;
 mod owed;
+mod rules;
 mod migrate;
 mod filter;
 mod row;
@@ -49,5 +51,5 @@ mod pool;
 mod error;
 
 pub use address::check_url;
-pub use repository::PostgresRepository;
+pub use repository::{PoolUsage, PostgresRepository};
 pub use settings::PostgresSettings;

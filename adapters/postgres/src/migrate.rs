@@ -12,7 +12,7 @@ use crate::error::Fault;
 use crate::settings::PostgresSettings;
 use crate::statement::Statement;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// Two instances that start at once migrate one after the other. Any number will do that nobody else takes: "tally".
 const LOCK: i64 = 0x0074_616c_6c79;

@@ -93,6 +93,13 @@ impl Pool {
         }
     }
 
+    /// Returns how many connections there may be, and how many of them are at work.
+    pub(crate) fn usage(&self) -> (u32, u32) {
+        let size = self.connections.max_size();
+        let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
+        (size, size.saturating_sub(free))
+    }
+
     /// Waits for the right to take a connection.
     pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Fault> {
         let permit = timeout(self.acquire_timeout, Arc::clone(&self.permits).acquire_owned()).await;

@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tallyhouse_core::ports::{
-    Batch, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, RecordRepository, Whose,
+    Batch, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, RecordRepository, RuleRepository,
+    Whose,
 };
 use tallyhouse_core::{
-    AuditPart, GroupQuery, Groups, PartStream, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery,
+    AuditPart, GroupQuery, Groups, ManagedRules, PartStream, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited,
+    StoredRecord, Summary, SummaryQuery,
 };
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::error::Fault;
-use crate::pool::Pools;
+use crate::pool::{Pool, Pools};
+use crate::roll_ups::Folder;
 use crate::settings::PostgresSettings;
-use crate::{audit, commit, groups, migrate, owed, read};
+use crate::{audit, commit, groups, migrate, owed, read, rules};
 
 /// Records, running summaries and the outbox in Postgres. Cheap to clone; clones share their connections.
 ///
@@ -24,14 +27,39 @@ use crate::{audit, commit, groups, migrate, owed, read};
 #[derive(Debug, Clone)]
 pub struct PostgresRepository {
     pools: Pools,
+    folder: Folder,
     settings: Arc<PostgresSettings>,
+}
+
+/// How a pool of connections is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolUsage {
+    /// What its connections are for.
+    pub name: &'static str,
+    /// How many there may be.
+    pub size: u32,
+    /// How many are at work.
+    pub busy: u32,
 }
 
 impl PostgresRepository {
     /// Makes a repository. No connection is made before it is needed, so that a service starts before its database.
     #[must_use]
     pub fn new(settings: PostgresSettings) -> Self {
-        Self { pools: Pools::new(&settings), settings: Arc::new(settings) }
+        let pools = Pools::new(&settings);
+        let folder = Folder::new(&pools.writers, &pools.upkeep);
+        Self { pools, folder, settings: Arc::new(settings) }
+    }
+
+    /// Returns how the pools of connections are used.
+    #[must_use]
+    pub fn pools(&self) -> [PoolUsage; 4] {
+        let Pools { writers, readers, streams, upkeep } = &self.pools;
+        let usage = |name, pool: &Pool| {
+            let (size, busy) = pool.usage();
+            PoolUsage { name, size, busy }
+        };
+        [usage("writers", writers), usage("readers", readers), usage("streams", streams), usage("upkeep", upkeep)]
     }
 
     /// Brings the schema up to date, and returns the names of the migrations that were run. Several instances may do
@@ -51,6 +79,15 @@ impl PostgresRepository {
     /// encoding is not UTF-8.
     pub async fn check_schema(&self) -> Result<(), PortError> {
         self.on_own_connection("checking the schema", migrate::check).await
+    }
+
+    /// Folds the records that are not folded yet into roll-ups, and returns how many they were: what the repository does
+    /// by itself when there are enough of them and time to spare, for whoever knows that questions come next.
+    ///
+    /// # Errors
+    /// The store can't do it now.
+    pub async fn fold(&self) -> Result<u64, PortError> {
+        self.folder.fold_all().await
     }
 
     async fn on_own_connection<T: Send + 'static>(
@@ -74,7 +111,12 @@ impl PostgresRepository {
 #[async_trait]
 impl RecordRepository for PostgresRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
-        self.pools.writers.run("committing a batch", move |connection| commit::commit(connection, &batch)).await
+        let work = move |connection: &mut _| commit::commit(connection, &batch);
+        let committed = self.pools.writers.run("committing a batch", work).await?;
+        if let Some(owed) = &committed.owed {
+            self.folder.committed(owed.last + 1 - owed.first);
+        }
+        Ok(committed)
     }
 
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
@@ -91,7 +133,7 @@ impl RecordRepository for PostgresRepository {
     }
 
     async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
-        groups::groups(&self.pools, query).await
+        groups::groups(&self.pools, &self.folder, query).await
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
@@ -129,5 +171,16 @@ impl RecordRepository for PostgresRepository {
 
     async fn ping(&self) -> Result<(), PortError> {
         self.pools.upkeep.run("asking the database", read::ping).await
+    }
+}
+
+#[async_trait]
+impl RuleRepository for PostgresRepository {
+    async fn managed_rules(&self) -> Result<ManagedRules, PortError> {
+        self.pools.readers.run("reading the managed rules", rules::managed).await
+    }
+
+    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEdited, PortError> {
+        self.pools.writers.run("changing a managed rule", move |connection| rules::change(connection, &edit)).await
     }
 }

@@ -1,7 +1,7 @@
 //! Between rows and the core's types.
 
 use diesel::Queryable;
-use diesel::data_types::PgTimestamp;
+use diesel::data_types::{PgDate, PgTimestamp};
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 use tallyhouse_core::{
     DestinationId, Key, ProcessedRecord, Record, RecordId, RecordType, Reference, SourceId, StoredRecord, Summary,
@@ -12,6 +12,8 @@ use crate::error::Fault;
 
 /// 2000-01-01T00:00:00Z, where Postgres begins to count microseconds.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// The columns of [`ProcessedRow`], of the table `records` as `r`.
 pub(crate) const PROCESSED_COLUMNS: &str = "r.record_id, r.time, r.source_id, r.destination_id, r.positive, \
@@ -126,6 +128,13 @@ pub(crate) fn summary(destination_id: &str, reference: &str, text: Option<&str>)
 /// Turns an instant into what Postgres keeps.
 pub(crate) fn pg_timestamp(at: Timestamp) -> PgTimestamp {
     PgTimestamp(at.as_micros() - POSTGRES_EPOCH_MICROS)
+}
+
+/// Turns the beginning of a day, in microseconds since 1970-01-01T00:00:00Z, into what Postgres keeps of the day.
+pub(crate) fn pg_date(micros: i64) -> PgDate {
+    let days = (micros - POSTGRES_EPOCH_MICROS).div_euclid(MICROS_PER_DAY);
+    // All days of the years 0001 to 10000 are within some 3 million.
+    PgDate(i32::try_from(days).unwrap_or(i32::MAX))
 }
 
 /// Turns back what [`pg_timestamp`] made; `None` outside the years 0001 to 9999.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use tallyhouse_core::ports::{Batch, Clock, Owner, RecordRepository};
-use tallyhouse_core::{Draft, Filter, GroupPart, GroupQuery, Record, RuleSet, Timestamp};
+use tallyhouse_core::{Draft, Filter, GroupPart, GroupQuery, Record, RuleBook, Timestamp};
 use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
 
 type Failed = Box<dyn std::error::Error>;
@@ -160,7 +160,7 @@ async fn commits(
 }
 
 async fn commit_all(repository: &SqliteRepository, all: &[Record], batch: usize) -> Result<Duration, Failed> {
-    let rules = Arc::new(RuleSet::default());
+    let rules = Arc::new(RuleBook::default());
     let batches: Vec<Batch> = all
         .chunks(batch)
         .map(|some| Batch {

@@ -13,6 +13,7 @@ use tallyhouse_core::{
 use crate::error::{Failure, Unreadable};
 use crate::owed::{forget, read_owed};
 use crate::rows::{ProcessedRow, read_key, read_summary};
+use crate::rules;
 use crate::schema::{owed, records};
 use crate::statement::Statement;
 use crate::writer::transaction;
@@ -36,7 +37,8 @@ pub(crate) fn commit(db: &mut SqliteConnection, batch: &Batch) -> Result<Committ
     transaction(db, |db| {
         let known =
             Known { records: known_records(db, &batch.arrivals)?, summaries: known_summaries(db, &batch.arrivals)? };
-        let plan = plan(&batch.arrivals, known, &batch.rules, batch.now);
+        let rules = batch.rules.in_force(rules::version(db)?, || rules::managed(db))?;
+        let plan = plan(&batch.arrivals, known, &rules, batch.now);
         let owed = write(db, batch, &plan)?;
         forget_settled(db, batch)?;
         Ok(Committed { outcomes: plan.outcomes, owed })

@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use crate::error::{SqliteError, SqliteProblem};
+use crate::roll_ups;
 use crate::settings::SqliteSettings;
 use crate::statement::Statement;
 
@@ -37,6 +38,7 @@ pub(crate) fn open_writer(settings: &SqliteSettings) -> Result<SqliteConnection,
          PRAGMA journal_size_limit = {LOG_BYTES_MAX};"
     );
     db.batch_execute(&pragmas).map_err(|error| SqliteError::of(path, error))?;
+    roll_ups::register(&mut db).map_err(|error| SqliteError::of(path, error))?;
     Ok(db)
 }
 

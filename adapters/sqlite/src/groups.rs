@@ -2,11 +2,12 @@
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
-use tallyhouse_core::{DestinationId, Filter, GroupPart, GroupQuery, ProcessedRecord, Summary, Unit, Value};
+use tallyhouse_core::{Cover, DestinationId, Filter, GroupPart, GroupQuery, ProcessedRecord, Summary, Unit, Value};
 
 use crate::error::Unreadable;
 use crate::filter::{Filtered, TimeBy, filtered};
 use crate::parts::{Parts, Stop};
+use crate::roll_ups::{self, Folder};
 use crate::rows::{At, ProcessedRow};
 use crate::schema::records;
 
@@ -25,8 +26,17 @@ pub(crate) enum Item {
 type TotalsRow = (i64, String, i64, String, String, String);
 
 /// Answers a query, in one read transaction.
-pub(crate) fn groups(db: &mut SqliteConnection, query: &GroupQuery, parts: &Parts<Item>) -> Result<(), Stop> {
+pub(crate) fn groups(
+    db: &mut SqliteConnection,
+    query: &GroupQuery,
+    folder: &Folder,
+    parts: &Parts<Item>,
+) -> Result<(), Stop> {
+    let cover = if query.records || query.limit == Some(0) { None } else { Cover::of(&query.filter) };
     db.transaction(|db| {
+        if let Some(cover) = &cover {
+            return roll_ups::totals(db, query, cover, folder, parts);
+        }
         let page = match query.limit {
             Some(limit) => page_of(db, query, limit, parts)?,
             None => Page::All,

@@ -31,8 +31,10 @@ mod parts;
 // The repository, question by question.
 mod commit;
 mod owed;
+mod rules;
 mod reads;
 mod groups;
+mod roll_ups;
 mod audit;
 mod repository;
 #[cfg(test)]

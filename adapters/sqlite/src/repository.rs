@@ -9,19 +9,21 @@ use diesel::prelude::*;
 use futures::StreamExt as _;
 use tallyhouse_core::ports::{
     Batch, Clock, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, PortErrorKind,
-    RecordRepository, Whose,
+    RecordRepository, RuleRepository, Whose,
 };
 use tallyhouse_core::{
-    AuditPart, GroupQuery, Groups, PartStream, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery,
+    AuditPart, GroupQuery, Groups, ManagedRules, PartStream, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited,
+    StoredRecord, Summary, SummaryQuery,
 };
 
 use crate::connection::{check_writable, open_reader, open_writer};
 use crate::error::{SqliteError, SqliteProblem};
 use crate::groups::Item;
 use crate::readers::Readers;
+use crate::roll_ups::Folder;
 use crate::settings::SqliteSettings;
 use crate::writer::{Writer, transaction};
-use crate::{audit, commit, groups, migrate, owed, reads};
+use crate::{audit, commit, groups, migrate, owed, reads, rules};
 
 /// Keeps records, running summaries and the outbox in an SQLite file.
 ///
@@ -32,6 +34,7 @@ pub struct SqliteRepository {
     clock: Arc<dyn Clock>,
     writer: Writer,
     readers: Readers,
+    folder: Folder,
 }
 
 impl SqliteRepository {
@@ -50,7 +53,8 @@ impl SqliteRepository {
         });
         let writer = Writer::new(Arc::clone(&settings), connection.await?);
         let readers = Readers::new(Arc::clone(&settings), Arc::clone(&clock));
-        Ok(Self { settings, clock, writer, readers })
+        let folder = Folder::new(&writer, &readers);
+        Ok(Self { settings, clock, writer, readers, folder })
     }
 
     /// Applies the migrations that are missing, all or none, and returns their versions, oldest first. Any number of
@@ -61,6 +65,15 @@ impl SqliteRepository {
     pub async fn migrate(&self) -> Result<Vec<String>, SqliteError> {
         let settings = Arc::clone(&self.settings);
         on_blocking_thread(&self.settings, move || migrate::migrate(&mut open_writer(&settings)?, &settings.path)).await
+    }
+
+    /// Folds the records that are not folded yet into roll-ups, and returns how many they were: what the repository does
+    /// by itself when there are enough of them and time to spare, for whoever knows that questions come next.
+    ///
+    /// # Errors
+    /// The store can't do it now.
+    pub async fn fold(&self) -> Result<u64, PortError> {
+        self.folder.fold_all().await
     }
 
     /// Checks that the tables are those of this version, and changes nothing. Cheap: two short reads.
@@ -90,7 +103,11 @@ async fn on_blocking_thread<T: Send + 'static>(
 #[async_trait]
 impl RecordRepository for SqliteRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
-        self.writer.run("committing a batch", move |db| commit::commit(db, &batch)).await
+        let committed = self.writer.run("committing a batch", move |db| commit::commit(db, &batch)).await?;
+        if let Some(owed) = &committed.owed {
+            self.folder.committed(owed.last + 1 - owed.first);
+        }
+        Ok(committed)
     }
 
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
@@ -108,7 +125,9 @@ impl RecordRepository for SqliteRepository {
 
     async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
         let what = "reading groups";
-        let mut items = self.readers.stream(what, move |db, parts| groups::groups(db, &query, parts)).await?;
+        let folder = self.folder.clone();
+        let work = move |db: &mut _, parts: &_| groups::groups(db, &query, &folder, parts);
+        let mut items = self.readers.stream(what, work).await?;
         let misplaced = || PortError::new(PortErrorKind::Misuse, what, "the parts of an answer came in a wrong order");
         let Item::Next(next) = items.next().await.ok_or_else(misplaced)?? else { return Err(misplaced()) };
         let parts = items.map(move |item| match item? {
@@ -165,6 +184,17 @@ impl RecordRepository for SqliteRepository {
     async fn ping(&self) -> Result<(), PortError> {
         // Reads the file, unlike a bare SELECT 1.
         self.readers.run_upkeep("answering", |db| reads::head(db).map(drop)).await
+    }
+}
+
+#[async_trait]
+impl RuleRepository for SqliteRepository {
+    async fn managed_rules(&self) -> Result<ManagedRules, PortError> {
+        self.readers.run("reading the managed rules", |db| db.transaction(rules::managed)).await
+    }
+
+    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEdited, PortError> {
+        self.writer.run("changing a managed rule", move |db| rules::change(db, &edit)).await
     }
 }
 

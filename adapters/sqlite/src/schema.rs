@@ -43,3 +43,26 @@ diesel::table! {
         until -> BigInt,
     }
 }
+
+diesel::table! {
+    alert_rules (name) {
+        name -> Text,
+        rule -> Text,
+        version -> BigInt,
+        changed_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    alert_rules_version (only_row) {
+        only_row -> BigInt,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    roll_up_position (only_row) {
+        only_row -> BigInt,
+        position -> BigInt,
+    }
+}

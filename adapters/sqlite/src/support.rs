@@ -12,7 +12,7 @@ use diesel::sqlite::Sqlite;
 use tallyhouse_core::ports::{Batch, Owner, RecordRepository};
 use tallyhouse_core::testing::TestClock;
 use tallyhouse_core::testing::generate::{Generator, record};
-use tallyhouse_core::{Arrival, Record, Rule, RuleDraft, RuleSet, Timestamp};
+use tallyhouse_core::{Arrival, Record, Rule, RuleBook, RuleDraft, RuleSet, Timestamp};
 use tempfile::TempDir;
 
 use crate::connection::open_writer;
@@ -79,14 +79,14 @@ pub(crate) fn batch(records: impl IntoIterator<Item = Record>) -> Batch {
 }
 
 /// A rule that some of the generated records meet.
-pub(crate) fn a_rule() -> Arc<RuleSet> {
+pub(crate) fn a_rule() -> Arc<RuleBook> {
     let draft = RuleDraft {
         name: "high".to_owned(),
         threshold: "100".to_owned(),
         destination_id: Some("destination-7".to_owned()),
         ..RuleDraft::default()
     };
-    Arc::new(RuleSet::new([Rule::new(draft).unwrap()]).unwrap())
+    Arc::new(RuleSet::new([Rule::new(draft).unwrap()]).unwrap().into())
 }
 
 pub(crate) fn simple(id: &str) -> Record {

@@ -26,6 +26,11 @@ impl Writer {
         Self { settings, connection: Arc::new(Mutex::new(Some(connection))) }
     }
 
+    /// Says whether nobody writes now, nor waits to.
+    pub(crate) fn is_free(&self) -> bool {
+        self.connection.try_lock().is_ok()
+    }
+
     /// Runs work on the connection, in turn and on a thread that may block. It is done to its end once it has begun,
     /// even if the caller goes away.
     pub(crate) async fn run<T: Send + 'static>(

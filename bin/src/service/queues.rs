@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::settings::{Settings, SettingsError};
+use crate::traces::Traces;
 
 /// Redis, as far as it is set up: it need not answer yet.
 pub(super) struct Queues {
@@ -50,23 +51,30 @@ impl Queues {
         Arc::new(RedisProbe(self.client.clone()))
     }
 
+    /// Returns Redis itself.
+    pub(super) fn client(&self) -> RedisClient {
+        self.client.clone()
+    }
+
     /// Begins to consume both queues.
     pub(super) fn consume(
         &self,
         settings: &Settings,
         pipeline: &Pipeline,
         repository: &Arc<dyn RecordRepository>,
+        traces: Option<&Traces>,
     ) -> Consumers {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
         // Each queue has room of its own in the intake, so that neither holds up the other.
-        let doors = [pipeline.door(), pipeline.door()];
+        let doors = [pipeline.named_door("list"), pipeline.named_door("stream")];
         for _ in 0..settings.redis_consumers {
             let sources: [Arc<dyn RecordSource>; 2] = [
                 Arc::new(RedisListSource::new(&self.client, Arc::clone(&self.clock))),
                 Arc::new(RedisStreamSource::new(&self.client, Arc::clone(&self.clock))),
             ];
-            for (source, door) in sources.into_iter().zip(&doors) {
+            let traced = |source| traces.map_or(Arc::clone(&source), |traces| traces.source(source));
+            for (source, door) in sources.map(traced).into_iter().zip(&doors) {
                 let consumer = Consumer {
                     breaker: pipeline.breakers().named(&format!("queue-{}", source.name())),
                     source,

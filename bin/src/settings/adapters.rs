@@ -74,7 +74,9 @@ pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
         batch_bytes_max: resolved.count("http.batch_bytes_max"),
         batch_records_max: resolved.count("http.batch_records_max"),
         batch_buffer_bytes_max: resolved.count("http.batch_buffer_bytes_max"),
+        dry_run_timeout: resolved.millis("http.dry_run_timeout_ms"),
         aggregates_max: resolved.count("http.aggregates_max"),
+        cache_bytes: resolved.count("http.cache_bytes"),
         event_streams_max: resolved.count("http.event_streams_max"),
         rate_limit: rate_limit(resolved)?,
     })

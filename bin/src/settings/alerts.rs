@@ -13,7 +13,7 @@ const DEFAULT_RULE: &str = "default";
 const NONE: &str = "none";
 
 /// The fields of a rule, as messages write them, too.
-const FIELDS: [&str; 7] = ["name", "threshold", "unit", "type", "destinationId", "sourceId", "reference"];
+const FIELDS: [&str; 8] = ["name", "threshold", "on", "unit", "type", "destinationId", "sourceId", "reference"];
 
 /// Makes the rules in force.
 pub(super) fn rules(resolved: &Resolved) -> Result<RuleSet, SettingsError> {
@@ -60,6 +60,7 @@ fn draft(table: &Value) -> Result<RuleDraft, String> {
     Ok(RuleDraft {
         name: text("name")?.ok_or("name is missing")?,
         threshold: text("threshold")?.ok_or("threshold is missing")?,
+        on: text("on")?,
         unit: text("unit")?,
         record_type: text("type")?,
         destination_id: text("destinationId")?,

@@ -215,10 +215,22 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "Bytes of JSON batches that are held at once over all connections; further batches wait.",
     ),
     setting(
+        "http.dry_run_timeout_ms",
+        Kind::Number(1, DAY_MS),
+        "10000",
+        "How long the dry run of an alert rule may look at records; what it has found by then is its answer.",
+    ),
+    setting(
         "http.aggregates_max",
         Kind::Number(1, 256),
         "4",
-        "Aggregates that are answered at once; more wait for a second. No more than postgres.streams or sqlite.streams.",
+        "Aggregates, exports and dry runs that are answered at once; more wait for a second. No more than postgres.streams or sqlite.streams.",
+    ),
+    setting(
+        "http.cache_bytes",
+        Kind::Number(0, MANY),
+        "8388608",
+        "Bytes of totals that are kept in memory to be sent again as long as nothing is stored; 0: none.",
     ),
     setting("http.event_streams_max", Kind::Number(1, 1_000_000), "256", "Event streams that are open at once."),
     optional("auth.keys_file", Kind::Text, "File with the API keys; none: whoever can connect may call everything."),
@@ -242,6 +254,25 @@ pub(crate) const CATALOGUE: &[Setting] = &[
     setting("tls.handshake_timeout_ms", Kind::Number(1, DAY_MS), "10000", "How long a TLS handshake may take."),
     optional("log.format", Kind::Choice(&["text", "json"]), "text or json; none: text on a terminal, else json."),
     setting("log.filter", Kind::Text, "info", "Which events are logged, e.g. info,tallyhouse_core=debug."),
+    setting(
+        "log.requests",
+        Kind::Flag,
+        "false",
+        "Whether each request has a line in the log, whatever log.filter says.",
+    ),
+    optional(
+        "otlp.endpoint",
+        Kind::SecretText,
+        "Collector that takes traces as OTLP by HTTP, e.g. http://127.0.0.1:4318; none: without traces.",
+    ),
+    setting("otlp.service_name", Kind::Text, "tallyhouse", "What this service is called in traces."),
+    setting(
+        "otlp.sample_per_thousand",
+        Kind::Number(0, 1_000),
+        "1000",
+        "How many of a thousand requests without a traceparent begin a trace; with one, its flag decides.",
+    ),
+    setting("otlp.timeout_ms", Kind::Number(1, DAY_MS), "5000", "How long the collector may take for one delivery."),
     setting("stop.deadline_ms", Kind::Number(1, DAY_MS), "30000", "How long a stop may take."),
     setting(
         "runtime.worker_threads",
@@ -266,6 +297,12 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         Kind::Number(1, 100_000),
         "1000",
         "Records that are committed together at most.",
+    ),
+    setting(
+        "pipeline.join_records_min",
+        Kind::Number(1, 1_000_000),
+        "250",
+        "Records that must wait for another batch to begin while one is being committed; fewer wait for its end, or 50 ms.",
     ),
     setting(
         "pipeline.intake_records_max",

@@ -27,6 +27,14 @@ impl DatabaseUrl {
         Self::parse(&resolved.text(SETTING)).map_err(|fault| resolved.fault(SETTING, fault))
     }
 
+    /// Returns what kind of database it is.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) | Self::Temporary => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+
     /// Understands a URL.
     fn parse(url: &str) -> Result<Self, &'static str> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {

@@ -12,7 +12,12 @@ use super::{CA_FILE_VARIABLE, Environment, FILE_DEFAULT, KEY_VARIABLE, Overrides
 const PREFIX: &str = "TALLYHOUSE_";
 
 /// Variables with names of their own that other programs use, too: they give way to ours.
-const ALIASES: [(&str, &str); 2] = [("DATABASE_URL", "database.url"), ("REDIS_URL", "redis.url")];
+const ALIASES: [(&str, &str); 4] = [
+    ("DATABASE_URL", "database.url"),
+    ("REDIS_URL", "redis.url"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint"),
+    ("OTEL_SERVICE_NAME", "otlp.service_name"),
+];
 
 /// Says whether a variable of the environment is one that this program reads.
 pub(super) fn concerns_us(name: &str) -> bool {

@@ -42,7 +42,8 @@ fn without_anything_set_the_defaults_of_the_crates_hold() {
     let url = "sqlite://tallyhouse.db".to_owned();
     assert_eq!(settings.postgres, PostgresSettings { url, ..PostgresSettings::default() });
     assert_eq!(settings.stop_deadline, Duration::from_secs(30));
-    assert_eq!(settings.log, LogSettings { json: None, filter: "info".to_owned() });
+    assert_eq!(settings.log, LogSettings { json: None, filter: "info".to_owned(), requests: false });
+    assert_eq!(settings.otlp, None);
     let rules: Vec<_> = settings.rules.iter().map(|rule| (rule.name(), rule.threshold().to_string())).collect();
     assert_eq!(rules, [("default", "10000".to_owned())]);
 }
@@ -244,5 +245,23 @@ fn a_file_that_is_not_toml_is_told_without_its_text() {
     ] {
         let error = load(file, &[], &[]).unwrap_err();
         assert!(error.contains("is not TOML") && error.contains(line) && !error.contains("hunter"), "{error}");
+    }
+}
+
+#[test]
+fn the_collector_is_named_as_elsewhere_and_gets_the_traces_below_its_address() {
+    let with = |variables: &[(&str, &str)]| load("", variables, &[]).map(|settings| settings.otlp.unwrap());
+    for (address, expect) in [
+        ("http://collector:4318", "http://collector:4318/v1/traces"),
+        ("https://collector/otlp/", "https://collector/otlp/v1/traces"),
+    ] {
+        let otlp = with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", address), ("OTEL_SERVICE_NAME", "till")]).unwrap();
+        assert_eq!((otlp.endpoint.reveal(), &*otlp.service_name, otlp.sampled_share), (expect, "till", 1.0));
+    }
+    let ours = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://theirs"), ("TALLYHOUSE_OTLP__ENDPOINT", "http://ours")];
+    let otlp = load("otlp.sample_per_thousand = 25", &ours, &[]).unwrap().otlp.unwrap();
+    assert_eq!((otlp.endpoint.reveal(), otlp.sampled_share), ("http://ours/v1/traces", 0.025));
+    for bad in ["collector:4317", "grpc://collector", "http://", "-"] {
+        check_error("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", bad)], &["otlp.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
     }
 }

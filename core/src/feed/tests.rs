@@ -56,7 +56,7 @@ async fn alerts_of_one_record_are_paged_one_by_one() {
     let record = |id: &str, value: &str| Arrival::from(generate::record(id, "d", "", value, "EUR"));
     let batch = Batch {
         arrivals: [record("a", "2"), record("quiet", "1"), record("b", "2")].into(),
-        rules: Arc::new(RuleSet::new(["x", "y", "z"].map(rule)).unwrap()),
+        rules: Arc::new(RuleSet::new(["x", "y", "z"].map(rule)).unwrap().into()),
         now: Timestamp::parse("2026-01-01T00:00:00Z").unwrap(),
         owner: None,
         settled: Vec::new(),

@@ -1,6 +1,7 @@
 //! The collections behind the lock, and what is done with them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::iter;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crate::outcome::StoredRecord;
 use crate::plan::{Known, Plan, plan};
 use crate::ports::{Batch, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, Whose};
 use crate::query::{AuditPart, Filter, GroupPart, GroupQuery, Groups, PartStream, RecordQuery, SummaryQuery};
+use crate::rule_book::{ManagedRule, ManagedRules, RuleEdit, RuleEdited, amend};
 use crate::summary::Summary;
 use crate::text::{DestinationId, Key, RecordId, Reference};
 use crate::time::Timestamp;
@@ -33,6 +35,7 @@ pub(super) struct Store {
     debts_made: i64,
     /// When each owner's lease ends, by the clock's time since its start.
     leases: HashMap<Owner, Duration>,
+    managed: ManagedRules,
 }
 
 #[derive(Default)]
@@ -56,7 +59,8 @@ struct Group {
 
 impl Store {
     pub(super) fn commit(&mut self, batch: &Batch) -> Committed {
-        let Plan { outcomes, stored, summaries } = plan(&batch.arrivals, self.known(batch), &batch.rules, batch.now);
+        let Ok(rules) = batch.rules.in_force(self.managed.version, || Ok::<_, Infallible>(self.managed.clone()));
+        let Plan { outcomes, stored, summaries } = plan(&batch.arrivals, self.known(batch), &rules, batch.now);
         let first = self.head() + 1;
         stored.into_iter().for_each(|record| self.append(record));
         for (key, summary) in summaries {
@@ -229,6 +233,28 @@ impl Store {
             records: self.debts.values().map(|debt| debt.batch.last - debt.batch.first + 1).sum(),
             oldest: self.debts.values().map(|debt| debt.processed_at).min(),
         }
+    }
+
+    pub(super) fn managed_rules(&self) -> ManagedRules {
+        self.managed.clone()
+    }
+
+    pub(super) fn amend_rules(&mut self, edit: &RuleEdit) -> RuleEdited {
+        let edited = amend(&self.managed, edit);
+        let Some(version) = edited.version() else { return edited };
+        self.managed.version = version;
+        let rules = &mut self.managed.rules;
+        rules.retain(|managed| managed.rule.name() != edit.name);
+        match &edited {
+            RuleEdited::Created(managed) | RuleEdited::Replaced(managed) => rules.push(ManagedRule::clone(managed)),
+            RuleEdited::Deleted(_)
+            | RuleEdited::Unchanged(_)
+            | RuleEdited::Missing
+            | RuleEdited::Otherwise
+            | RuleEdited::Full => {}
+        }
+        rules.sort_by(|a, b| a.rule.name().cmp(b.rule.name()));
+        edited
     }
 
     pub(super) fn audit(&self) -> PartStream<AuditPart> {

@@ -158,7 +158,7 @@ proptest! {
                 prop_assert_eq!(&processed.processed.record, &arrival.record);
                 prop_assert_eq!(&processed.traceparent, &arrival.traceparent);
                 prop_assert_eq!(processed.processed.processed_at, now());
-                prop_assert_eq!(&processed.alerts, &rules().met_by(&arrival.record));
+                prop_assert_eq!(&processed.alerts, &rules().met_by(&arrival.record, &processed.previous));
             }
         }
         prop_assert_eq!(to_store.next(), None);

@@ -246,6 +246,7 @@ fn settings(rng: &mut Generator) -> PipelineSettings {
     PipelineSettings {
         writers: number(&[1, 1, 2, 4]),
         batch_records_max: number(&[1, 3, 20, 1_000]),
+        join_records_min: number(&[1, 3, 250]),
         intake_records_max: number(&[4, 20, 1_000]),
         intake_bytes_max: number(&[4_000, 1_000_000]),
         commit_patience,

@@ -10,6 +10,7 @@ pub mod groups;
 pub mod owed;
 pub mod pages;
 pub mod races;
+pub mod rules;
 pub mod sums;
 mod whole;
 
@@ -24,9 +25,10 @@ use async_trait::async_trait;
 use crate::memory::MemoryRepository;
 use crate::outcome::{Outcome, StoredRecord};
 use crate::plan::Arrival;
-use crate::ports::{Batch, Committed, Owner, RecordRepository};
+use crate::ports::{Batch, Committed, Owner, RecordRepository, RuleRepository};
 use crate::record::Record;
 use crate::rule::{Rule, RuleDraft, RuleSet, rules_to_json};
+use crate::rule_book::RuleBook;
 use crate::testing::clock::TestClock;
 use crate::text::RecordId;
 use crate::time::Timestamp;
@@ -40,9 +42,16 @@ pub trait RepositoryFixture: Send + Sync + Sized {
     /// Returns a handle on the store: at each call another one, as another running instance would have it.
     async fn handle(&self) -> Arc<dyn RecordRepository>;
 
+    /// Returns a handle on the managed rules of this store: at each call another one, too.
+    async fn rules(&self) -> Arc<dyn RuleRepository>;
+
     /// Returns once a lease of this length that was renewed before the call has lapsed, by the store's clock. The
     /// suite asks it of leases of [`SHORT_LEASE`] only.
     async fn let_lapse(&self, lease: Duration);
+
+    /// Does now what the store would do behind the commits some time: e.g. folds its records into roll-ups. A store that
+    /// does nothing of the kind leaves it at that.
+    async fn tidy_up(&self) {}
 }
 
 /// The lease that is left to lapse: short, because a store may judge by its own clock, which nobody can move on.
@@ -94,6 +103,7 @@ macro_rules! repository_conformance {
             pages::history_pages_by_position;
             groups::groups_come_by_destination_in_byte_order;
             groups::totals_are_those_of_the_records_listed;
+            groups::totals_are_exact_whatever_is_kept_ready;
             groups::groups_page_by_destination;
             groups::an_answer_is_one_snapshot_while_a_writer_goes_on;
             groups::leaving_an_answer_early_leaves_the_store_usable;
@@ -108,6 +118,11 @@ macro_rules! repository_conformance {
             owed::the_next_commit_settles_what_was_published;
             owed::a_lease_of_zero_ends_it;
             owed::what_is_owed_is_counted;
+            rules::a_new_store_has_no_managed_rules;
+            rules::a_managed_rule_is_kept_as_it_was_put;
+            rules::a_change_is_in_force_for_every_commit_after_it;
+            rules::changes_at_once_come_one_after_the_other;
+            rules::a_batch_meets_the_rules_of_one_version;
             audit::an_audit_reads_keys_records_and_debts_in_order;
             audit::an_audit_is_one_snapshot_while_a_writer_goes_on;
         }
@@ -145,6 +160,10 @@ impl RepositoryFixture for MemoryFixture {
     }
 
     async fn handle(&self) -> Arc<dyn RecordRepository> {
+        Arc::clone(&self.repository) as _
+    }
+
+    async fn rules(&self) -> Arc<dyn RuleRepository> {
         Arc::clone(&self.repository) as _
     }
 
@@ -198,9 +217,9 @@ fn processed(outcome: &Outcome) -> &Arc<StoredRecord> {
     }
 }
 
-fn rules<const N: usize>(drafts: [RuleDraft; N]) -> Arc<RuleSet> {
+fn rules<const N: usize>(drafts: [RuleDraft; N]) -> Arc<RuleBook> {
     let rules = drafts.map(|draft| Rule::new(draft).expect("the case gives a valid rule"));
-    Arc::new(RuleSet::new(rules).expect("the case names each rule once"))
+    Arc::new(RuleSet::new(rules).expect("the case names each rule once").into())
 }
 
 fn rule(name: &str, threshold: &str) -> RuleDraft {

@@ -55,7 +55,7 @@ impl Guarded {
 }
 
 /// What each call needs, and its answer to a key that has it.
-const CALLS: [(&str, &str, Scope, u16); 20] = [
+const CALLS: [(&str, &str, Scope, u16); 26] = [
     ("POST", "/v1/records", Scope::Ingest, 201),
     ("POST", "/v1/records/batch", Scope::Ingest, 422),
     ("POST", "/v1/%72ecords/b%61tch", Scope::Ingest, 415),
@@ -68,6 +68,7 @@ const CALLS: [(&str, &str, Scope, u16); 20] = [
     ("GET", "/v1/summaries/IAH", Scope::Read, 200),
     ("GET", "/v1/notifications", Scope::Read, 200),
     ("GET", "/v1/alerts", Scope::Read, 200),
+    ("GET", "/metrics", Scope::Read, 404),
     ("HEAD", "/v1/notifications/stream", Scope::Read, 200),
     ("HEAD", "/v1/alerts/stream", Scope::Read, 200),
     ("GET", "/v1/records?limit=0", Scope::Read, 400),
@@ -75,6 +76,11 @@ const CALLS: [(&str, &str, Scope, u16); 20] = [
     ("HEAD", "/v1/dead-letters", Scope::Admin, 404),
     ("POST", "/v1/dead-letters/1-0/replay", Scope::Admin, 404),
     ("DELETE", "/v1/dead-letters/1-0", Scope::Admin, 404),
+    ("GET", "/v1/alert-rules", Scope::Admin, 200),
+    ("GET", "/v1/alert-rules/large", Scope::Admin, 200),
+    ("PUT", "/v1/alert-rules/large", Scope::Admin, 400),
+    ("DELETE", "/v1/alert-rules/large", Scope::Admin, 404),
+    ("POST", "/v1/alert-rules/large/dry-run", Scope::Admin, 400),
     ("GET", "/v1/summaries/%00", Scope::Read, 400),
 ];
 
@@ -130,7 +136,7 @@ async fn without_a_key_nobody_learns_which_paths_there_are() {
     let key = format!("Bearer {}", guarded.ingest.text());
     let table = [
         ("GET", "/nothing", 404),
-        ("GET", "/", 404),
+        ("GET", "/assets/none.js", 404),
         ("POST", "/v1/records/a/b", 404),
         ("GET", "/v1/records/%ff", 400),
         ("DELETE", "/v1/records", 405),
@@ -147,9 +153,9 @@ async fn without_a_key_nobody_learns_which_paths_there_are() {
 }
 
 #[tokio::test]
-async fn health_is_open_to_everybody() {
+async fn health_and_the_dashboard_are_open_to_everybody() {
     let guarded = Guarded::start().await;
-    for path in ["/healthz", "/readyz"] {
+    for path in ["/healthz", "/readyz", "/", "/assets/app.js"] {
         for authorization in [None, Some("Bearer th_unknown"), Some("Basic x")] {
             assert_eq!(guarded.call("GET", path, authorization).await.status, 200, "{path} {authorization:?}");
         }

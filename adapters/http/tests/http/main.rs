@@ -6,9 +6,14 @@ mod raw;
 mod service;
 mod store;
 
+mod alert_rules;
 mod batches;
+mod copies;
+mod dashboard;
 mod dead_letters;
 mod draining;
+mod dry_runs;
+mod exports;
 mod headers;
 mod health;
 mod hostile;

@@ -10,7 +10,7 @@ use tallyhouse_core::ports::{Clock, DeadLetters};
 use tallyhouse_core::{
     Feed, MessageFormat, Pipeline, PipelineParts, PipelineSettings, RetryPolicy, Rule, RuleDraft, RuleSet,
 };
-use tallyhouse_http::{HealthProbe, HttpApp, HttpServer, HttpSettings, KeyRing, TlsIdentity};
+use tallyhouse_http::{AlertRules, HealthProbe, HttpApp, HttpServer, HttpSettings, KeyRing, TlsIdentity};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -55,21 +55,23 @@ impl Plan {
         let clock: Arc<dyn Clock> = Arc::new(RunningClock::new());
         let store = Arc::new(Store::new(Arc::clone(&clock)));
         let large = RuleDraft { name: "large".to_owned(), threshold: "1000".to_owned(), ..RuleDraft::default() };
+        let own = RuleSet::new([Rule::new(large).unwrap()]).unwrap();
         let (pipeline, driver) = Pipeline::new(PipelineParts {
             repository: store.clone(),
             clock: Arc::clone(&clock),
-            rules: RuleSet::new([Rule::new(large).unwrap()]).unwrap(),
+            rules: own.clone(),
             emitter: None,
             settings: self.pipeline,
         });
         tokio::spawn(driver.run());
-        let feed = Feed::new(store.clone(), clock, pipeline.commits(), Duration::from_millis(50));
+        let feed = Feed::new(store.clone(), Arc::clone(&clock), pipeline.commits(), Duration::from_millis(50));
         let app = HttpApp {
             door: pipeline.door(),
             repository: store.clone(),
             feed,
             format: MessageFormat::default(),
             dead_letters: self.dead_letters,
+            alert_rules: Some(AlertRules { own, repository: store.clone(), clock }),
             breakers: pipeline.breakers(),
             probes: self.probes,
             keys: self.keys,

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use tallyhouse_core::ports::{
     Batch, Clock, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, PortErrorKind,
-    RecordRepository, Whose,
+    RecordRepository, RuleRepository, Whose,
 };
 use tallyhouse_core::{
-    AuditPart, GroupQuery, Groups, MemoryRepository, PartStream, RecordId, RecordQuery, Reference, StoredRecord,
-    Summary, SummaryQuery, Timestamp,
+    AuditPart, GroupQuery, Groups, ManagedRules, MemoryRepository, PartStream, RecordId, RecordQuery, Reference,
+    RuleEdit, RuleEdited, StoredRecord, Summary, SummaryQuery, Timestamp,
 };
 use tokio::sync::Semaphore;
 
@@ -50,6 +50,10 @@ pub(crate) struct Store {
     pub(crate) commits_left: AtomicUsize,
     /// Parts of a stream of groups, before it fails.
     pub(crate) parts_left: AtomicUsize,
+    /// So many more pages of the history, before it fails.
+    pub(crate) pages_left: AtomicUsize,
+    /// A page of the history waits until it is let through.
+    pub(crate) pages: Semaphore,
     /// A look-up by id panics.
     pub(crate) panics: AtomicBool,
     /// A commit waits until it is let through.
@@ -66,6 +70,8 @@ impl Store {
             away: AtomicBool::new(false),
             commits_left: AtomicUsize::new(MANY),
             parts_left: AtomicUsize::new(MANY),
+            pages_left: AtomicUsize::new(MANY),
+            pages: Semaphore::new(MANY),
             panics: AtomicBool::new(false),
             gate: Semaphore::new(MANY),
         }
@@ -74,6 +80,11 @@ impl Store {
     /// Makes commits wait from now on, until permits are added to the gate.
     pub(crate) fn shut_gate(&self) {
         self.gate.forget_permits(MANY);
+    }
+
+    /// Makes pages of the history wait from now on, but for the next ones.
+    pub(crate) fn let_through(&self, pages: usize) {
+        self.pages.forget_permits(MANY - pages);
     }
 
     fn answers(&self, what: &'static str) -> Result<&MemoryRepository, PortError> {
@@ -120,6 +131,14 @@ impl RecordRepository for Store {
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
+        // A look at the last record alone is no page: validators take one.
+        if query.limit > 1 {
+            self.pages.acquire().await.unwrap().forget();
+        }
+        let left = self.pages_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_err() {
+            return Err(away("reading the history"));
+        }
         self.answers("reading")?.history(query).await
     }
 
@@ -149,5 +168,16 @@ impl RecordRepository for Store {
 
     async fn ping(&self) -> Result<(), PortError> {
         self.answers("pinging")?.ping().await
+    }
+}
+
+#[async_trait]
+impl RuleRepository for Store {
+    async fn managed_rules(&self) -> Result<ManagedRules, PortError> {
+        self.answers("reading rules")?.managed_rules().await
+    }
+
+    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEdited, PortError> {
+        self.answers("changing rules")?.amend_rules(edit).await
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tallyhouse_core::ports::RecordRepository;
+use tallyhouse_core::ports::{RecordRepository, RuleRepository};
 use tallyhouse_core::testing::RepositoryFixture;
 
 use crate::support::{database, repository};
@@ -22,9 +22,17 @@ impl RepositoryFixture for Fixture {
         Arc::new(repository(&self.0))
     }
 
+    async fn rules(&self) -> Arc<dyn RuleRepository> {
+        Arc::new(repository(&self.0))
+    }
+
     async fn let_lapse(&self, lease: Duration) {
         // Leases lapse by the clock of the database, which nobody moves on: it has to be waited for.
         tokio::time::sleep(lease + Duration::from_millis(50)).await;
+    }
+
+    async fn tidy_up(&self) {
+        repository(&self.0).fold().await.expect("records are folded");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use tallyhouse_core::ports::{HistoryQuery, RecordRepository};
-use tallyhouse_core::{Rule, RuleDraft, RuleSet};
+use tallyhouse_core::{Rule, RuleBook, RuleDraft, RuleSet};
 use tallyhouse_postgres::PostgresRepository;
 
 use crate::support::{batch, commit, connect, database, fresh, record, records, repository};
@@ -89,7 +89,7 @@ async fn pages_of_any_size_find_every_position_once() {
 async fn alerting_records_are_found_among_many_others() {
     let repository = fresh().await;
     let draft = RuleDraft { name: "large".to_owned(), threshold: "12".to_owned(), ..RuleDraft::default() };
-    let rules = Arc::new(RuleSet::new([Rule::new(draft).unwrap()]).unwrap());
+    let rules: Arc<RuleBook> = Arc::new(RuleSet::new([Rule::new(draft).unwrap()]).unwrap().into());
     let mut expected = Vec::new();
     for n in 0..30_u64 {
         let mut arrivals = batch((0..10).map(|k| record(&format!("{n}-{k}"), "d", "")));

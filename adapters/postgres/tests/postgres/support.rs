@@ -8,7 +8,7 @@ use diesel::pg::PgConnection;
 use tallyhouse_core::ports::{Batch, Committed, RecordRepository};
 use tallyhouse_core::testing::Generator;
 use tallyhouse_core::testing::generate;
-use tallyhouse_core::{Arrival, Record, RuleSet, Timestamp};
+use tallyhouse_core::{Arrival, Record, RuleBook, Timestamp};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_tests::postgres::PostgresServer;
 use tokio::sync::OnceCell;
@@ -58,7 +58,7 @@ pub(crate) fn batch(records: impl IntoIterator<Item = Record>) -> Batch {
     let arrivals: Vec<Arrival> = records.into_iter().map(Arrival::from).collect();
     Batch {
         arrivals: arrivals.into(),
-        rules: Arc::new(RuleSet::default()),
+        rules: Arc::new(RuleBook::default()),
         now: now(),
         owner: None,
         settled: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tallyhouse_core::ports::{Owner, PortErrorKind, RecordRepository, Whose};
+use tallyhouse_core::ports::{Owner, PortErrorKind, RecordRepository, RuleRepository, Whose};
 use tallyhouse_core::testing::RepositoryFixture;
 
 use crate::support::{Database, batch, simple};
@@ -24,8 +24,16 @@ impl RepositoryFixture for Database {
         Arc::new(self.repository().await)
     }
 
+    async fn rules(&self) -> Arc<dyn RuleRepository> {
+        Arc::new(self.repository().await)
+    }
+
     async fn let_lapse(&self, lease: Duration) {
         self.clock.advance(lease);
+    }
+
+    async fn tidy_up(&self) {
+        self.repository().await.fold().await.unwrap();
     }
 }
 

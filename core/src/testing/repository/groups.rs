@@ -6,13 +6,15 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::pages::{is_asked_for, random_filter};
 use super::whole::assert_whole;
-use super::{RepositoryFixture, commit_records, yield_now};
+use super::{RepositoryFixture, commit_records, moment, yield_now};
 use crate::outcome::ProcessedRecord;
 use crate::ports::RecordRepository;
 use crate::query::{Filter, GroupPart, GroupQuery};
+use crate::record::Record;
 use crate::summary::Summary;
 use crate::testing::generate::{Generator, record};
 use crate::text::DestinationId;
+use crate::time::Timestamp;
 
 /// Groups come by the bytes of the destination, whatever the case or the alphabet; references are not told apart.
 pub async fn groups_come_by_destination_in_byte_order<F: RepositoryFixture>() {
@@ -64,6 +66,63 @@ pub async fn totals_are_those_of_the_records_listed<F: RepositoryFixture>() {
         let totals = read_all(&*repository, GroupQuery { filter, ..GroupQuery::default() }).await;
         let expected: Vec<_> = groups.into_iter().map(|(id, (summary, _))| (id, (summary, Vec::new()))).collect();
         assert_eq!(totals, expected, "without the records");
+    }
+}
+
+/// The same, with records over a hundred days, of which a store may have added up as many as it likes beforehand: all,
+/// none, or those of the first commits; for bounds within days and between them.
+pub async fn totals_are_exact_whatever_is_kept_ready<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let mut generator = Generator::new(41).over(12, 3);
+    let mut records = generator.records("r", 800);
+    let day = |micros: i64| micros - micros.rem_euclid(86_400_000_000);
+    let spread = |time: Timestamp, by: i64| {
+        let since = time.as_micros() - moment(0).as_micros();
+        Timestamp::from_micros(moment(0).as_micros() + since * by).expect("a hundred days do not leave the years")
+    };
+    for record in &mut records {
+        record.time = spread(record.time, 50);
+    }
+    for (n, chunk) in records.chunks(200).enumerate() {
+        commit_records(&*repository, chunk.to_vec()).await;
+        if n % 2 == 1 {
+            assert_totals(&*repository, &records[..200 * (n + 1)], &mut generator, &day).await;
+        }
+        if n < 3 {
+            fixture.tidy_up().await;
+        }
+    }
+    assert_totals(&*repository, &records, &mut generator, &day).await;
+    fixture.tidy_up().await;
+    assert_totals(&*repository, &records, &mut generator, &day).await;
+}
+
+async fn assert_totals(
+    repository: &dyn RecordRepository,
+    records: &[Record],
+    generator: &mut Generator,
+    day: &(dyn Fn(i64) -> i64 + Sync),
+) {
+    for round in 0..128 {
+        let mut filter = random_filter(generator, records, round);
+        if generator.once_in(2) {
+            let bounds = [&mut filter.start, &mut filter.end];
+            bounds.into_iter().flatten().for_each(|bound| {
+                *bound = Timestamp::from_micros(day(bound.as_micros())).expect("a day is in the years");
+            });
+        }
+        let mut expected = BTreeMap::<DestinationId, Summary>::new();
+        for record in records.iter().filter(|record| is_asked_for(&filter, record)) {
+            expected.entry(record.destination_id.clone()).or_default().add(record);
+        }
+        let expected: Vec<_> = expected.into_iter().map(|(id, summary)| (id, (summary, Vec::new()))).collect();
+        let totals = read_all(repository, GroupQuery { filter: filter.clone(), ..GroupQuery::default() }).await;
+        assert_eq!(totals, expected, "{filter:?}");
+        let page = GroupQuery { filter: filter.clone(), limit: Some(5), ..GroupQuery::default() };
+        let (parts, next) = read_groups(repository, page).await;
+        assert_eq!(gather(parts), expected[..expected.len().min(5)], "the first page: {filter:?}");
+        assert_eq!(next.as_ref(), (expected.len() > 5).then(|| &expected[4].0), "{filter:?}");
     }
 }
 

@@ -1,0 +1,2 @@
+DROP TABLE alert_rules_version;
+DROP TABLE alert_rules;

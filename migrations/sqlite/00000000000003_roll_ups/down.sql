@@ -1,0 +1,2 @@
+DROP TABLE roll_up_position;
+DROP TABLE roll_ups;
