@@ -134,8 +134,15 @@ fn what_is_published_holds_all_that_it_is_built_of() {
             assert!(listed.contains(file), "{name} lacks {file}: it holds {listed:#?}");
         }
     }
+    for folder in ["core", "bin", "adapters/http", "adapters/postgres", "adapters/redis", "adapters/sqlite"] {
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            let [here, there] = ["", folder].map(|folder| workspace().join(folder).join(licence));
+            let [here, there] = [here, there].map(|path| std::fs::read(path).expect("it can be read"));
+            assert!(here == there, "{folder}/{licence} is not that of the whole");
+        }
+    }
     for database in ["postgres", "sqlite"] {
-        let folder = workspace().join("migrations").join(database);
+        let folder = workspace().join("adapters").join(database).join("migrations");
         let package =
             run("cargo", &["package", "--list", "--offline", "--allow-dirty", "-p", &format!("tallyhouse-{database}")]);
         for migration in std::fs::read_dir(folder).expect("there are migrations") {

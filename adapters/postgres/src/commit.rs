@@ -1,5 +1,5 @@
 //! The transaction: a batch with all that it causes, in four round trips whatever its size (BEGIN, `lock_and_read`,
-//! `write_batch`, COMMIT). The SQL is in `migrations/postgres`; there is said what is locked, and in which order.
+//! `write_batch`, COMMIT). The SQL is in `migrations`; there is said what is locked, and in which order.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

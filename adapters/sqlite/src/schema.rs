@@ -1,4 +1,4 @@
-//! The tables as Diesel sees them: see `migrations/sqlite`.
+//! The tables as Diesel sees them: see `migrations`.
 
 diesel::table! {
     records (position) {
