@@ -67,6 +67,8 @@ mod tidy;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod monitoring;
 #[cfg(test)]
 mod production;

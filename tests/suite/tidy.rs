@@ -144,7 +144,7 @@ fn nothing_is_left_undone_in_silence() {
 #[test]
 fn both_databases_have_the_same_migrations() {
     let names = |database: &str| -> BTreeSet<String> {
-        let folder = workspace().join("migrations").join(database);
+        let folder = workspace().join("adapters").join(database).join("migrations");
         let entries = fs::read_dir(folder).expect("there are migrations");
         entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect()
     };
@@ -152,7 +152,7 @@ fn both_databases_have_the_same_migrations() {
     for database in ["postgres", "sqlite"] {
         for name in names(database) {
             for file in ["up.sql", "down.sql"] {
-                let path = workspace().join("migrations").join(database).join(&name).join(file);
+                let path = workspace().join("adapters").join(database).join("migrations").join(&name).join(file);
                 assert!(path.is_file(), "{}", path.display());
             }
         }

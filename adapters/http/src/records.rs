@@ -1,5 +1,6 @@
 //! One record: written by `POST /v1/records`, read by `GET /v1/records/{recordId}` and in pages by `GET /v1/records`.
 
+use hyper::StatusCode;
 use hyper::header::{HeaderMap, LINK};
 use tallyhouse_core::{
     Arrival, Outcome, RECORD_COLUMNS, Record, RecordId, RecordQuery, RejectionCode, StoredRecord, write_record_row,
@@ -99,7 +100,10 @@ fn write_page(form: Form, records: &[StoredRecord]) -> Vec<u8> {
     page
 }
 
-/// Points to the next page.
+/// Points to the next page, unless the client has this one, and with it the way to the next.
 pub(crate) fn set_next(response: &mut Response, parameters: &Parameters, path: &str, cursor: &str) {
+    if response.status() == StatusCode::NOT_MODIFIED {
+        return;
+    }
     response.headers_mut().insert(LINK, parameters.next_link(path, cursor));
 }
