@@ -1,14 +1,18 @@
-//! The audit: proves on a live store that sums, sequences, previous summaries, positions and owed messages hold.
+//! The audit: proves on a live store that sums, sequences, previous summaries, positions, roll-ups and owed messages hold.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 
 use crate::outcome::StoredRecord;
 use crate::ports::{PortError, RecordRepository};
-use crate::query::AuditPart;
+use crate::query::{AuditPart, RollUp};
+use crate::record::Record;
+use crate::roll_up::Stretch;
 use crate::summary::Summary;
-use crate::text::Key;
+use crate::text::{DestinationId, Key};
+use crate::time::Timestamp;
 
 /// How many findings are kept in words; the rest is only counted.
 const FINDINGS_MAX: usize = 100;
@@ -28,7 +32,8 @@ pub struct AuditReport {
     pub findings_count: u64,
 }
 
-/// Reads everything in one snapshot and checks every invariant. Memory: O(1) in the number of records.
+/// Reads everything in one snapshot and checks every invariant. Memory: O(1) in the number of records; a summary for each
+/// day of one destination.
 ///
 /// # Errors
 /// The store can't answer now.
@@ -41,6 +46,8 @@ pub async fn audit(repository: &dyn RecordRepository) -> Result<AuditReport, Por
             AuditPart::Record(position, stored) => audit.record(position, &stored),
             AuditPart::Unreadable(what) => audit.find(what),
             AuditPart::Owed(first, last) => audit.owed(first, last),
+            AuditPart::Folded(position) => audit.folded = position,
+            AuditPart::RollUp(kept) => audit.roll_up(&kept),
         }
     }
     Ok(audit.finish())
@@ -58,11 +65,55 @@ struct Audit {
     /// The sum of all positions, to see whether they are 1 to n: they are unique in the store.
     position_sum: u128,
     owed_last: u64,
+    /// The last position that is folded into roll-ups.
+    folded: u64,
+    roll_ups: RollUps,
+}
+
+/// The roll-ups of one destination.
+#[derive(Debug, Default)]
+struct RollUps {
+    destination_id: Option<DestinationId>,
+    /// As they are kept, by length and begin of their stretch.
+    kept: BTreeMap<(Stretch, i64), Summary>,
+    /// As the records give them.
+    counted: BTreeMap<(Stretch, i64), Summary>,
+}
+
+impl RollUps {
+    fn count(&mut self, record: &Record) {
+        for stretch in Stretch::ALL {
+            self.counted.entry((stretch, stretch.begin(record.time))).or_default().add(record);
+        }
+    }
+
+    /// Ends the destination; returns what is wrong with its roll-ups.
+    fn end(&mut self) -> Vec<String> {
+        let Self { destination_id, kept, counted } = std::mem::take(self);
+        let Some(destination_id) = destination_id else { return Vec::new() };
+        let none = Summary::default();
+        let all: BTreeSet<_> = kept.keys().chain(counted.keys()).collect();
+        let both = all.into_iter().map(|place| {
+            (place, kept.get(place).unwrap_or(&none).to_compact(), counted.get(place).unwrap_or(&none).to_compact())
+        });
+        let wrong = both.filter(|(_, kept, counted)| kept != counted).map(|((stretch, begin), kept, counted)| {
+            let days = match stretch {
+                Stretch::Ever => "all of time".to_owned(),
+                _ => {
+                    format!("{} days from {}", stretch.days(), Timestamp::from_micros(*begin).unwrap_or(Timestamp::MIN))
+                }
+            };
+            let destination_id = destination_id.as_str();
+            format!("destination {destination_id:?}: the roll-up of {days} is {kept}, its records give {counted}")
+        });
+        wrong.collect()
+    }
 }
 
 impl Audit {
     fn begin(&mut self, key: Key, kept: Option<Summary>) {
         self.end();
+        self.enter(&key.destination_id);
         self.report.keys += 1;
         self.key = Some(key);
         self.kept = kept;
@@ -104,6 +155,30 @@ impl Audit {
             }
         }
         self.running.add(&processed.record);
+        if position <= self.folded {
+            self.roll_ups.count(&processed.record);
+        }
+    }
+
+    fn roll_up(&mut self, kept: &RollUp) {
+        self.end();
+        self.enter(&kept.destination_id);
+        let summary = self.roll_ups.kept.entry((kept.stretch, kept.begin)).or_default();
+        summary.add_side(&kept.unit, kept.record_type, kept.side, kept.first, kept.last);
+    }
+
+    /// Comes to a destination, and ends the one before.
+    fn enter(&mut self, destination_id: &DestinationId) {
+        if self.roll_ups.destination_id.as_ref() != Some(destination_id) {
+            self.leave();
+            self.roll_ups.destination_id = Some(destination_id.clone());
+        }
+    }
+
+    fn leave(&mut self) {
+        for wrong in self.roll_ups.end() {
+            self.find(wrong);
+        }
     }
 
     fn owed(&mut self, first: u64, last: u64) {
@@ -117,10 +192,15 @@ impl Audit {
 
     fn finish(mut self) -> AuditReport {
         self.end();
+        self.leave();
         let records = u128::from(self.report.records);
         if u128::from(self.position_last) != records || self.position_sum != records * (records + 1) / 2 {
             let (records, last) = (self.report.records, self.position_last);
             self.find(format!("the positions are not 1 to {records}: the last is {last}"));
+        }
+        if self.folded > self.position_last {
+            let (folded, last) = (self.folded, self.position_last);
+            self.find(format!("records are folded up to position {folded}, but the last record is at {last}"));
         }
         if self.owed_last > self.position_last {
             let (owed, last) = (self.owed_last, self.position_last);

@@ -79,7 +79,7 @@ pub use meter::{DoorReading, Histogram, HistogramReading, Readings};
 pub use outcome::{Outcome, OutcomeCounts, ProcessedRecord, StoredRecord};
 pub use pipeline::{Driver, Pipeline, PipelineParts, PipelineSettings};
 pub use plan::{Arrival, Known, Plan, plan};
-pub use query::{AuditPart, Filter, GroupPart, GroupQuery, Groups, PartStream, RecordQuery, SummaryQuery};
+pub use query::{AuditPart, Filter, GroupPart, GroupQuery, Groups, PartStream, RecordQuery, RollUp, SummaryQuery};
 pub use record::{Field, Record, RecordType};
 pub use reject::{FieldError, Rejection, RejectionCode};
 pub use retry::RetryPolicy;

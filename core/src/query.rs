@@ -7,7 +7,8 @@ use futures::Stream;
 use crate::outcome::{ProcessedRecord, StoredRecord};
 use crate::ports::PortError;
 use crate::record::{Record, RecordType};
-use crate::summary::Summary;
+use crate::roll_up::Stretch;
+use crate::summary::{Side, Summary};
 use crate::text::{DestinationId, Key, RecordId, Reference, SourceId, Unit};
 use crate::time::Timestamp;
 
@@ -108,6 +109,27 @@ pub enum GroupPart {
     Records(Vec<ProcessedRecord>),
 }
 
+/// The records of one destination, unit and type in one stretch of time, as an adapter keeps them summed up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollUp {
+    /// The destination.
+    pub destination_id: DestinationId,
+    /// How long the stretch is.
+    pub stretch: Stretch,
+    /// When it begins: see [`Stretch::begin`].
+    pub begin: i64,
+    /// The unit.
+    pub unit: Unit,
+    /// The type.
+    pub record_type: RecordType,
+    /// How many records, and their sum.
+    pub side: Side,
+    /// Their first `time`.
+    pub first: Timestamp,
+    /// Their last `time`.
+    pub last: Timestamp,
+}
+
 /// What a full read for [`crate::audit`] finds, ordered by key, then `sequence`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuditPart {
@@ -119,4 +141,8 @@ pub enum AuditPart {
     Unreadable(String),
     /// Messages owed for the records at these positions, first and last.
     Owed(u64, u64),
+    /// Up to which position the records are in the roll-ups. In front of all other parts; nowhere, where none are.
+    Folded(u64),
+    /// A roll-up. Behind all records of its destination, and in front of those of the next.
+    RollUp(Box<RollUp>),
 }

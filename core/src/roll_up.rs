@@ -62,6 +62,12 @@ impl Stretch {
         }
     }
 
+    /// Returns the stretch of this length: the inverse of [`Stretch::days`].
+    #[must_use]
+    pub fn of_days(days: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|stretch| stretch.days() == days)
+    }
+
     /// Returns when the stretch begins in which an instant lies, in microseconds since 1970-01-01T00:00:00Z:
     /// [`Timestamp::MIN`] for all of time.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
 use tallyhouse_tests::folder::Folder;
-use tallyhouse_tests::records::{ndjson, record_with};
+use tallyhouse_tests::records::{many, ndjson, record_with};
 
 /// Makes a database with four records of two keys; the second has an alert.
 fn database() -> Folder {
@@ -108,4 +108,17 @@ fn a_wrong_alert_and_wrong_debts_are_found() {
         &["\"b\"", "alert"],
     );
     check(&["UPDATE owed SET last = last + 7"], &["owed"]);
+}
+
+#[test]
+fn totals_that_are_kept_ready_and_wrong_are_found() {
+    let folder = Folder::new();
+    // Enough of them that they are folded.
+    folder.write("many.ndjson", ndjson(&many("r", 70_000)));
+    folder.run(&["import", "many.ndjson"]).ok();
+    alter(&folder, "UPDATE roll_up_position SET position = position WHERE position > 0");
+    folder.run(&["verify"]).ok();
+    alter(&folder, "UPDATE roll_ups SET count = count + 1 WHERE days = 32 AND destination_id = 'D3'");
+    let said = folder.run(&["verify"]).exits(1);
+    assert!(said.stdout.contains("destination \"D3\": the roll-up of 32 days from 2012-"), "{}", said.stdout);
 }

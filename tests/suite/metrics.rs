@@ -132,6 +132,12 @@ fn metrics_are_asked_for_as_everything_else_is() {
     assert!(head.header("content-length").is_some_and(|length| length.parse::<usize>().is_ok_and(|n| n > 1_000)));
     assert_eq!(head.text(), "");
     http.get("/metrics?x=1").problem(400, "bad-parameter");
+    for _ in 0..3 {
+        http.get("/v1/aggregates?records=false").expect_status(200);
+    }
+    let page = Scrape::of(&http);
+    let asked = |result| page.value("tallyhouse_totals_cache_total", &[("result", result)]);
+    assert_eq!([asked("hit"), asked("miss")], [2.0, 1.0]);
     http.post("/metrics", "").problem(405, "method-not-allowed");
     // Whatever is called, and by whatever method, takes no more room than what there is.
     for i in 0..20 {

@@ -217,3 +217,28 @@ fn each_request_and_batch_is_a_line_where_that_is_asked_for() {
         assert_eq!(line["level"], "DEBUG");
     }
 }
+
+#[test]
+fn a_replay_hands_on_the_trace_of_who_asked_for_it() {
+    let fleet = Fleet::start(1);
+    let subscriber = fleet.subscribe();
+    let payload = record("again").to_string();
+    let fields = [
+        "payload",
+        &payload,
+        "reason",
+        "rejected",
+        "detail",
+        "by hand",
+        "origin",
+        "list",
+        "at",
+        "2026-01-01T00:00:00Z",
+    ];
+    let add: Vec<&str> = ["XADD", "tallyhouse:dead-letters", "*"].into_iter().chain(fields).collect();
+    let id = fleet.redis.cli(&add).expect("Redis answers");
+    let path = format!("/v1/dead-letters/{}/replay", id.trim());
+    post(&fleet.instances[0].http(), &path, &Value::Null, Some(&traceparent("01"))).expect_status(201);
+    let message = subscriber.await_ids(1, wait::PATIENCE).remove(0);
+    assert_eq!((&message["id"], &message["traceparent"]), (&json!("again"), &json!(traceparent("01"))));
+}

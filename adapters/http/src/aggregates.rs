@@ -49,7 +49,9 @@ pub(crate) async fn read(
         return Ok(conditional::not_modified(tag));
     }
     let kept_as = format!("{}?{question}", form.media_type());
-    if let Some(kept) = app.answers.get(&kept_as, &tag) {
+    // Answers with records are never kept.
+    let kept = if records { None } else { app.answers.get(&kept_as, &tag) };
+    if let Some(kept) = kept {
         return Ok(again(kept, form));
     }
     let slot = app.aggregates.take().await?;

@@ -1,6 +1,8 @@
 //! Answers that were made before, and are sent again as long as nothing was stored since: see [`crate::conditional`] for why
 //! that is right. Bounded in bytes; what was not asked for lately goes first.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use quick_cache::Weighter;
@@ -27,6 +29,8 @@ pub(crate) struct Kept {
 pub(crate) struct Answers {
     kept: Cache<String, Kept, BySize>,
     bytes_max: u64,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -43,12 +47,25 @@ impl Answers {
     pub(crate) fn new(bytes_max: usize) -> Self {
         let bytes_max = bytes_max as u64;
         let items = usize::try_from(bytes_max / USUAL_BYTES).unwrap_or(usize::MAX).max(1);
-        Self { kept: Cache::with_weighter(items, bytes_max, BySize), bytes_max }
+        Self {
+            kept: Cache::with_weighter(items, bytes_max, BySize),
+            bytes_max,
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
     }
 
     /// Returns the answer to a question, if it is kept and still good.
     pub(crate) fn get(&self, question: &str, tag: &HeaderValue) -> Option<Kept> {
-        self.kept.get(question).filter(|kept| kept.tag == *tag)
+        let kept = self.kept.get(question).filter(|kept| kept.tag == *tag);
+        let counter = if kept.is_some() { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        kept
+    }
+
+    /// Returns how many answers were found, and how many were not.
+    pub(crate) fn counts(&self) -> [u64; 2] {
+        [&self.hits, &self.misses].map(|counter| counter.load(Ordering::Relaxed))
     }
 
     /// Returns how long an answer may be to be kept: none takes more than an eighth of the room.

@@ -8,6 +8,7 @@ use tallyhouse_core::ports::{DeadLetters, RecordRepository};
 use tallyhouse_core::{Breakers, Door, Feed, MessageFormat};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::alert_rules::AlertRules;
 use crate::answers::Answers;
@@ -65,8 +66,10 @@ pub(crate) struct App {
     pub(crate) event_streams: Slots,
     /// What callers have left, where there is a limit.
     pub(crate) limits: Option<Arc<Limits>>,
-    /// Room for connections.
+    /// Room for connections, of which the next one to come has its part already.
     pub(crate) connections: Arc<Semaphore>,
+    /// The connections that are open.
+    pub(crate) open: TaskTracker,
     /// The counts of requests.
     pub(crate) requests: Arc<RequestMeter>,
     /// Who writes the page of metrics; without it there is none.
@@ -95,6 +98,7 @@ impl App {
             event_streams,
             limits,
             connections,
+            open: TaskTracker::new(),
             requests,
             metrics,
             stop,

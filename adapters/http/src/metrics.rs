@@ -44,6 +44,8 @@ pub struct ServerReadings {
     pub aggregates: usize,
     /// How many may be.
     pub aggregates_max: usize,
+    /// How many questions for totals were answered with what was kept in memory, and how many were not.
+    pub cache: [u64; 2],
 }
 
 /// Answers with the page.
@@ -57,15 +59,15 @@ pub(crate) async fn read(app: &App, query: &str) -> Result<Response, Problem> {
 }
 
 fn readings(app: &App) -> ServerReadings {
-    let connections_max = app.settings.connections_max;
     ServerReadings {
         requests: app.requests.read(),
         under_way: app.requests.under_way(),
-        connections: connections_max.saturating_sub(app.connections.available_permits()),
-        connections_max,
+        connections: app.open.len(),
+        connections_max: app.settings.connections_max,
         event_streams: app.event_streams.taken(),
         event_streams_max: app.settings.event_streams_max,
         aggregates: app.aggregates.taken(),
         aggregates_max: app.settings.aggregates_max,
+        cache: app.answers.counts(),
     }
 }

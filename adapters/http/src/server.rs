@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
 
 use crate::app::{App, HttpApp};
@@ -89,10 +89,10 @@ impl HttpServer {
         let _tls_followed = self.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
         let app = Arc::new(App::new(app, self.settings, stop.clone()).with_metrics(self.metrics));
         let (permits, requests) = (Arc::clone(&app.connections), Arc::clone(&app.requests));
+        let connections = app.open.clone();
         let shared =
             Arc::new(Shared::new(routes::service(app), requests, self.settings, stop.clone()).with_tracer(self.tracer));
         let _cut = shared.cut.clone().drop_guard();
-        let connections = TaskTracker::new();
         let lame_duck = self.settings.lame_duck;
         let mut over = std::pin::pin!(async move {
             stop.cancelled().await;

@@ -2,19 +2,25 @@
 
 use diesel::Queryable;
 use diesel::connection::SimpleConnection;
+use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::query_dsl::RunQueryDsl;
+use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 use tallyhouse_core::ports::PortError;
-use tallyhouse_core::{AuditPart, PartStream};
+use tallyhouse_core::{AuditPart, DestinationId, PartStream, RecordType, RollUp, Side, Stretch, Sum, Timestamp, Unit};
 
 use crate::error::Fault;
 use crate::pool::Pools;
-use crate::row::{PROCESSED_COLUMNS, STORED_COLUMNS, StoredRow, StoredSql, count, key, summary};
+use crate::row::{
+    MICROS_PER_DAY, PROCESSED_COLUMNS, STORED_COLUMNS, StoredRow, StoredSql, count, key, summary, timestamp,
+};
 use crate::statement::Statement;
 use crate::stream::{Cursor, Output, snapshot};
 
 type AuditOutput = Output<(), AuditPart>;
 type Summaries = Cursor<(Text, Text, Nullable<Text>), SummaryRow>;
+type RollUps = Cursor<RollUpSql, RollUpRow>;
+type RollUpSql = (Text, SmallInt, BigInt, Text, Bool, BigInt, Text, Timestamptz, Timestamptz);
 type Records = Cursor<(StoredSql, Nullable<BigInt>), (StoredRow, Option<i64>)>;
 
 /// A running summary as it is kept.
@@ -23,6 +29,41 @@ struct SummaryRow {
     destination_id: String,
     reference: String,
     summary: Option<String>,
+}
+
+/// A roll-up as it is kept.
+#[derive(Queryable)]
+struct RollUpRow {
+    destination_id: String,
+    days: i16,
+    /// Days since 1970-01-01; of no meaning for all of time.
+    starts: i64,
+    unit: String,
+    positive: bool,
+    count: i64,
+    sum: String,
+    first: PgTimestamp,
+    last: PgTimestamp,
+}
+
+impl RollUpRow {
+    fn decode(&self) -> Option<RollUp> {
+        let stretch = Stretch::of_days(self.days)?;
+        let begin = match stretch {
+            Stretch::Ever => Timestamp::MIN.as_micros(),
+            Stretch::Day | Stretch::Days32 => self.starts.checked_mul(MICROS_PER_DAY)?,
+        };
+        Some(RollUp {
+            destination_id: DestinationId::new(&self.destination_id).ok()?,
+            stretch,
+            begin,
+            unit: Unit::new(&self.unit).ok()?,
+            record_type: if self.positive { RecordType::Positive } else { RecordType::Negative },
+            side: Side { count: u64::try_from(self.count).ok()?, sum: Sum::parse(&self.sum)? },
+            first: timestamp(self.first)?,
+            last: timestamp(self.last)?,
+        })
+    }
 }
 
 /// Begins to read everything.
@@ -35,9 +76,16 @@ fn read(connection: &mut PgConnection, output: &mut AuditOutput) -> Result<(), F
     output.open(())?;
     // There is no index in the order of sequences, which nobody else reads by: it is sorted once, for as long as it takes.
     connection.batch_execute("SET LOCAL statement_timeout = 0")?;
+    let folded: i64 =
+        Statement::<BigInt>::new("SELECT position FROM roll_up_position WHERE only_row").get_result(connection)?;
+    if folded > 0 {
+        output.send(AuditPart::Folded(count(folded)?))?;
+    }
     let mut summaries = open_summaries(connection)?;
     let mut records = open_records(connection)?;
+    let mut roll_ups = open_roll_ups(connection)?;
     while let Some(next) = next_key(connection, &mut summaries, &mut records)? {
+        send_roll_ups(connection, &mut roll_ups, Some(&next.0), output)?;
         send_key(connection, &mut summaries, &next, output)?;
         while records.peek(connection)?.is_some_and(|(row, _)| row.key() == (&next.0, &next.1)) {
             if let Some((row, position)) = records.take() {
@@ -45,6 +93,7 @@ fn read(connection: &mut PgConnection, output: &mut AuditOutput) -> Result<(), F
             }
         }
     }
+    send_roll_ups(connection, &mut roll_ups, None, output)?;
     send_owed(connection, output)
 }
 
@@ -64,6 +113,32 @@ fn open_records(connection: &mut PgConnection) -> Result<Records, Fault> {
              ORDER BY r.destination_id, r.reference, r.sequence",
         );
     Cursor::open(connection, "listed", declaration)
+}
+
+fn open_roll_ups(connection: &mut PgConnection) -> Result<RollUps, Fault> {
+    let declaration = Statement::new(
+        "DECLARE rolled NO SCROLL CURSOR FOR SELECT destination_id, days, \
+         CASE WHEN days = 0 THEN 0 ELSE starts - date '1970-01-01' END::bigint, unit, positive, count, sum::text, \
+         first, last FROM roll_ups ORDER BY destination_id, days, starts",
+    );
+    Cursor::open(connection, "rolled", declaration)
+}
+
+/// Sends the roll-ups of the destinations before one, or of all that are left.
+fn send_roll_ups(
+    connection: &mut PgConnection,
+    roll_ups: &mut RollUps,
+    before: Option<&str>,
+    output: &AuditOutput,
+) -> Result<(), Fault> {
+    while roll_ups.peek(connection)?.is_some_and(|row| before.is_none_or(|before| row.destination_id.as_str() < before))
+    {
+        if let Some(row) = roll_ups.take() {
+            let unreadable = || AuditPart::Unreadable(format!("a roll-up of {:?} can't be read", row.destination_id));
+            output.send(row.decode().map_or_else(unreadable, |kept| AuditPart::RollUp(Box::new(kept))))?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the smaller of the keys that the two cursors have come to.

@@ -13,7 +13,7 @@ use crate::error::Fault;
 /// 2000-01-01T00:00:00Z, where Postgres begins to count microseconds.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+pub(crate) const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// The columns of [`ProcessedRow`], of the table `records` as `r`.
 pub(crate) const PROCESSED_COLUMNS: &str = "r.record_id, r.time, r.source_id, r.destination_id, r.positive, \

@@ -201,6 +201,11 @@ pub(super) fn server(page: &mut Page, server: &ServerReadings) {
     ] {
         page.gauge(name, help).count(&[], count).end();
     }
+    let [hits, misses] = server.cache;
+    page.counter("tallyhouse_totals_cache_total", "Questions for totals, by whether the answer was in memory.")
+        .count(&[("result", "hit")], hits)
+        .count(&[("result", "miss")], misses)
+        .end();
 }
 
 /// What the process has taken of the system, by the names that all programs have for it.

@@ -49,7 +49,7 @@ fn check(damage: impl FnOnce(&mut Vec<AuditPart>), expected: &[&str]) {
 fn stored_mut(part: &mut AuditPart) -> &mut StoredRecord {
     match part {
         AuditPart::Record(_, stored) => stored,
-        AuditPart::Key(..) | AuditPart::Unreadable(_) | AuditPart::Owed(..) => panic!("no record: {part:?}"),
+        _ => panic!("no record: {part:?}"),
     }
 }
 
@@ -98,4 +98,57 @@ fn the_report_counts() {
     repository.expect_audit().return_once(|| Ok(Box::pin(stream::iter(whole().into_iter().map(Ok)))));
     let report = futures::executor::block_on(audit(&repository)).unwrap();
     assert_eq!((report.records, report.keys, report.owed_records), (4, 2, 2));
+}
+
+/// The roll-ups of [`whole`]'s records up to the third, which are all of one destination.
+fn rolled_up() -> Vec<AuditPart> {
+    let mut parts = whole();
+    let records: Vec<Record> = parts[1..4].iter_mut().map(|part| stored_mut(part).processed.record.clone()).collect();
+    let (first, last) = (records[0].time, records[2].time);
+    let mut sum = crate::Sum::default();
+    records.iter().for_each(|record| sum.add(record.value));
+    let rows = Stretch::ALL.map(|stretch| {
+        let Record { destination_id, unit, record_type, .. } = records[0].clone();
+        let (begin, side) = (stretch.begin(first), crate::Side { count: 3, sum });
+        AuditPart::RollUp(Box::new(RollUp { destination_id, stretch, begin, unit, record_type, side, first, last }))
+    });
+    parts.splice(4..4, rows);
+    parts.insert(0, AuditPart::Folded(3));
+    parts
+}
+
+fn roll_up_mut(part: &mut AuditPart) -> &mut RollUp {
+    match part {
+        AuditPart::RollUp(kept) => kept,
+        _ => panic!("no roll-up: {part:?}"),
+    }
+}
+
+/// Damages a store with roll-ups and checks what the audit says of it.
+#[track_caller]
+fn check_rolled_up(damage: impl FnOnce(&mut Vec<AuditPart>), expected: &[&str]) {
+    check(
+        |parts| {
+            *parts = rolled_up();
+            damage(parts);
+        },
+        expected,
+    );
+}
+
+#[test]
+fn roll_ups_that_differ_from_their_records_are_named() {
+    check_rolled_up(|_| {}, &[]);
+    check_rolled_up(|parts| parts[0] = AuditPart::Folded(4), &["destination \"b\": the roll-up of all of time is [0,"]);
+    check_rolled_up(|parts| parts[0] = AuditPart::Folded(2), &["destination \"a\": the roll-up of 1 days from"]);
+    check_rolled_up(|parts| parts[0] = AuditPart::Folded(5), &["folded up to position 5, but the last record is at 4"]);
+    check_rolled_up(|parts| drop(parts.remove(5)), &["destination \"a\": the roll-up of 1 days from"]);
+    check_rolled_up(
+        |parts| roll_up_mut(&mut parts[6]).side.count = 2,
+        &["destination \"a\": the roll-up of 32 days from"],
+    );
+    check_rolled_up(
+        |parts| roll_up_mut(&mut parts[7]).destination_id = DestinationId::new("c").unwrap(),
+        &["destination \"a\": the roll-up of all of time", "destination \"c\": the roll-up of all of time"],
+    );
 }

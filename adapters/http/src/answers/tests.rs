@@ -16,6 +16,7 @@ fn an_answer_is_good_only_for_its_validator() {
     answers.put("q".to_owned(), kept("2", 20));
     assert!(answers.get("q", &HeaderValue::from_static("1")).is_none());
     assert_eq!(answers.get("q", &HeaderValue::from_static("2")).unwrap().body.len(), 20);
+    assert_eq!(answers.counts(), [2, 3], "found, and not found");
 }
 
 #[test]

@@ -297,6 +297,10 @@ async fn an_audit_names_what_can_not_be_read_and_goes_on() {
             AuditPart::Record(position, stored) => format!("{position} {}", stored.processed.record.record_id),
             AuditPart::Unreadable(what) => what.clone(),
             AuditPart::Owed(first, last) => format!("owed {first}-{last}"),
+            AuditPart::Folded(position) => format!("folded up to {position}"),
+            AuditPart::RollUp(kept) => {
+                format!("roll-up of {} {:?}: {}", kept.destination_id, kept.stretch, kept.side.count)
+            }
         })
         .collect();
     let expected = [

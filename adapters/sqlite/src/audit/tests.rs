@@ -25,6 +25,10 @@ fn describe(part: &AuditPart) -> String {
         AuditPart::Record(position, stored) => format!("record {} at {position}", stored.processed.record.record_id),
         AuditPart::Unreadable(what) => format!("unreadable {what}"),
         AuditPart::Owed(first, last) => format!("owed {first} to {last}"),
+        AuditPart::Folded(position) => format!("folded up to {position}"),
+        AuditPart::RollUp(kept) => {
+            format!("roll-up of {} {:?}: {}", kept.destination_id, kept.stretch, kept.side.count)
+        }
     }
 }
 

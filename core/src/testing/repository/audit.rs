@@ -97,5 +97,9 @@ fn describe(part: &AuditPart) -> String {
         }
         AuditPart::Unreadable(what) => format!("unreadable: {what}"),
         AuditPart::Owed(first, last) => format!("owed {first} to {last}"),
+        AuditPart::Folded(position) => format!("folded up to {position}"),
+        AuditPart::RollUp(kept) => {
+            format!("roll-up of {} {:?}: {}", kept.destination_id, kept.stretch, kept.side.count)
+        }
     }
 }

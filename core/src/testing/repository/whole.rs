@@ -116,8 +116,10 @@ async fn assert_audit_agrees(
         expected.push(AuditPart::Key(key.clone(), Some(summary.clone())));
         expected.extend(by_key.remove(key).unwrap_or_default());
     }
-    let parts: Vec<AuditPart> =
+    let mut parts: Vec<AuditPart> =
         repository.audit().await.expect("the audit begins").try_collect().await.expect("the audit ends");
+    // What is kept ready is the store's own business, as long as the audit finds nothing wrong with it.
+    parts.retain(|part| !matches!(part, AuditPart::Folded(_) | AuditPart::RollUp(_)));
     let begin_of_owed = parts.iter().position(|part| matches!(part, AuditPart::Owed(..))).unwrap_or(parts.len());
     let (kept, owed) = parts.split_at(begin_of_owed);
     for (found, expected) in kept.iter().zip(&expected) {
