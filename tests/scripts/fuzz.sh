@@ -7,6 +7,8 @@
 #
 #   --jobs N   how many run at once; as many as there are processors without it
 #   --seed N   tries the same inputs in the same order each time; another order each time without it
+#   --shared   takes libraries as the tests have built them: soon built, but only our own code has counters then, and
+#              all of it is slower
 #
 # Needs a C++ compiler for libFuzzer, and nothing else: the coverage is put in by rustc itself. There is no sanitizer:
 # our own code is safe by `forbid(unsafe_code)`, overflow checks and assertions are on, and a law that is broken panics.
@@ -14,13 +16,14 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 all=(record fields ndjson request import queue keys sum plan)
-seconds=10 seed=0 jobs=$(nproc) keep=no targets=()
+seconds=10 seed=0 jobs=$(nproc) keep=no shared=no targets=()
 while [ $# -gt 0 ]; do
     case $1 in
         --seconds) seconds=$2; shift 2 ;;
         --jobs) jobs=$2; shift 2 ;;
         --seed) seed=$2; shift 2 ;;
         --keep) keep=yes; shift ;;
+        --shared) shared=yes; shift ;;
         -*) echo "fuzz.sh: unknown option $1" >&2; exit 2 ;;
         *) targets+=("$1"); shift ;;
     esac
@@ -35,16 +38,23 @@ for target in "${targets[@]}"; do
     fi
 done
 
-# Flags of `cargo fuzz`, that stable Rust takes too. With a target named, build scripts and macros are built without them.
-# The last two keep the linker from dropping the sections that only libFuzzer's start-up code knows of.
+# Flags of `cargo fuzz`, that stable Rust takes too. With a target named, build scripts and macros are built without them;
+# otherwise a wrapper gives them to our own crates alone.
 host=$(rustc -vV | sed -n 's/^host: //p')
 flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
     -Cllvm-args=-sanitizer-coverage-trace-compares"
 work=${CARGO_TARGET_DIR:-target}/fuzzing
-RUSTFLAGS=$(echo $flags) cargo build --quiet --package tallyhouse-fuzz --bins --features libfuzzer --profile fuzz \
-    --target "$host" --target-dir "$work"
-binaries=$work/$host/fuzz
+if [ $shared = yes ]; then
+    # As a whole workspace, so that libraries have the features that they have in the tests.
+    FUZZ_FLAGS=$(echo $flags) RUSTC_WORKSPACE_WRAPPER=$PWD/tests/scripts/with-counters.sh \
+        cargo build --quiet --workspace --bin 'fuzz-*' --features tallyhouse-fuzz/libfuzzer
+    binaries=${CARGO_TARGET_DIR:-target}/debug
+else
+    RUSTFLAGS=$(echo $flags) cargo build --quiet --package tallyhouse-fuzz --bins --features libfuzzer --profile fuzz \
+        --target "$host" --target-dir "$work"
+    binaries=$work/$host/fuzz
+fi
 
 # Runs one target, its output in a file.
 fuzz() {

@@ -19,8 +19,11 @@ use crate::address::check_url;
 use crate::error::Fault;
 use crate::settings::PostgresSettings;
 
-/// A connection that was used this recently is handed out untested: testing costs a round trip for each use.
+/// A connection for commits that was used this recently is handed out untested: testing costs a round trip for each use.
 const TESTED_AFTER: Duration = Duration::from_secs(1);
+
+/// As much for all other connections. What they are for is done again where one turns out to have been cut.
+const READERS_TESTED_AFTER: Duration = Duration::from_secs(60);
 
 /// How long an answer may take beyond the time-outs of the server before the server counts as silent.
 const GRACE: Duration = Duration::from_secs(5);
@@ -61,7 +64,7 @@ impl Pools {
     /// Makes the pools; no connection is made yet, so that a service starts before its database.
     pub(crate) fn new(settings: &PostgresSettings) -> Self {
         Self {
-            writers: Pool::new(settings, settings.writers, settings.write_timeout, writer_setup(settings)),
+            writers: Pool::for_writers(settings),
             readers: Pool::new(settings, settings.readers, settings.read_timeout, reader_setup(settings.read_timeout)),
             streams: Pool::new(
                 settings,
@@ -76,8 +79,19 @@ impl Pools {
 
 impl Pool {
     fn new(settings: &PostgresSettings, size: u32, statement_timeout: Duration, setup: String) -> Self {
+        let manager = Manager { url: settings.connection_string(), setup, tested_after: READERS_TESTED_AFTER };
+        Self::of(manager, size, settings, statement_timeout)
+    }
+
+    /// A pool for commits.
+    fn for_writers(settings: &PostgresSettings) -> Self {
+        let setup = writer_setup(settings);
+        let manager = Manager { url: settings.connection_string(), setup, tested_after: TESTED_AFTER };
+        Self::of(manager, settings.writers, settings, settings.write_timeout)
+    }
+
+    fn of(manager: Manager, size: u32, settings: &PostgresSettings, statement_timeout: Duration) -> Self {
         let size = size.max(1);
-        let manager = Manager { url: settings.connection_string(), setup };
         let connections = r2d2::Pool::builder()
             .max_size(size)
             .min_idle(Some(0))
@@ -211,6 +225,8 @@ fn upkeep_setup(settings: &PostgresSettings) -> String {
 pub(crate) struct Manager {
     url: String,
     setup: String,
+    /// For how long a connection may lie in the pool before it is tested.
+    tested_after: Duration,
 }
 
 /// A connection, and when it was used last.
@@ -234,7 +250,7 @@ impl ManageConnection for Manager {
     }
 
     fn is_valid(&self, link: &mut Link) -> Result<(), ConnectionError> {
-        if link.used.elapsed() < TESTED_AFTER {
+        if link.used.elapsed() < self.tested_after {
             return Ok(());
         }
         link.connection.ping().map_err(ConnectionError::CouldntSetupConfiguration)

@@ -23,7 +23,7 @@ pub struct RedisSettings {
     pub connect_timeout: Duration,
     /// How long an answer may take, beyond what the command itself waits; 3 s by default.
     pub response_timeout: Duration,
-    /// How long one call waits at the server for a payload; 2 s by default. It is also how late a source may notice
+    /// How long one call waits at the server for a payload; 3 s by default. It is also how late a source may notice
     /// what is not a payload, e.g. an abandoned entry.
     pub block: Duration,
     /// How long a consumer may be silent before others take over what it holds; 6 s by default. Who is
@@ -49,7 +49,7 @@ impl Default for RedisSettings {
             ca_file: None,
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(3),
-            block: Duration::from_secs(2),
+            block: Duration::from_secs(3),
             lease: Duration::from_secs(6),
         }
     }

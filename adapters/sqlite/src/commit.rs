@@ -1,6 +1,7 @@
 //! The transaction: a batch of records with all that it causes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use diesel::dsl::max;
 use diesel::prelude::*;
@@ -32,8 +33,9 @@ const WRITE_SUMMARY: &str = "INSERT INTO summaries (destination_id, reference, s
 
 type ProcessedSql = (BigInt, Text, BigInt, Text, Text, Text, Text, Text, Text, BigInt, BigInt);
 
-/// Commits a batch. The write lock, had from the beginning, is the lock on all its keys.
-pub(crate) fn commit(db: &mut SqliteConnection, batch: &Batch) -> Result<Committed, Failure> {
+/// Commits a batch; returns what it has stored, too, in order. The write lock, had from the beginning, is the lock on all its
+/// keys.
+pub(crate) fn commit(db: &mut SqliteConnection, batch: &Batch) -> Result<(Committed, Vec<Arc<StoredRecord>>), Failure> {
     transaction(db, |db| {
         let known =
             Known { records: known_records(db, &batch.arrivals)?, summaries: known_summaries(db, &batch.arrivals)? };
@@ -41,7 +43,7 @@ pub(crate) fn commit(db: &mut SqliteConnection, batch: &Batch) -> Result<Committ
         let plan = plan(&batch.arrivals, known, &rules, batch.now);
         let owed = write(db, batch, &plan)?;
         forget_settled(db, batch)?;
-        Ok(Committed { outcomes: plan.outcomes, owed })
+        Ok((Committed { outcomes: plan.outcomes, owed }, plan.stored))
     })
 }
 

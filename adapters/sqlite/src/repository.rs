@@ -76,6 +76,11 @@ impl SqliteRepository {
         self.folder.fold_all().await
     }
 
+    #[cfg(test)]
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
     /// Checks that the tables are those of this version, and changes nothing. Cheap: two short reads.
     ///
     /// # Errors
@@ -103,7 +108,15 @@ async fn on_blocking_thread<T: Send + 'static>(
 #[async_trait]
 impl RecordRepository for SqliteRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
-        let committed = self.writer.run("committing a batch", move |db| commit::commit(db, &batch)).await?;
+        let folder = self.folder.clone();
+        let work = move |db: &mut SqliteConnection| {
+            let (committed, stored) = commit::commit(db, &batch)?;
+            if let Some(owed) = &committed.owed {
+                folder.count(db, owed.first, &stored);
+            }
+            Ok(committed)
+        };
+        let committed = self.writer.run("committing a batch", work).await?;
         if let Some(owed) = &committed.owed {
             self.folder.committed(owed.last + 1 - owed.first);
         }

@@ -1,17 +1,17 @@
 //! Roll-ups: totals that are kept ready (see [`tallyhouse_core::Cover`]), folded beside the commits, and how a question for
 //! totals reads them.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 use tallyhouse_core::{
-    Cover, DestinationId, Filter, GroupPart, GroupQuery, RecordType, Side, Stretch, Sum, Summary, Timestamp, Unit,
-    Value,
+    Cover, DestinationId, Filter, GroupPart, GroupQuery, RecordType, Side, StoredRecord, Stretch, Sum, Summary,
+    Timestamp, Unit, Value,
 };
 use tokio::runtime::Handle;
 
@@ -29,6 +29,10 @@ const FOLD_AFTER: u64 = 4_096;
 
 /// From so many on they are folded even while commits wait for the writer.
 const FOLD_AT_LAST: u64 = 65_536;
+
+/// Days of a destination, unit and type that are counted at most, about: to write them keeps the writer for some ten
+/// milliseconds.
+const DAYS_PER_FOLD: usize = 8_192;
 
 /// Records in one transaction, at most: it keeps the writer for some ten milliseconds.
 const RECORDS_PER_FOLD: i64 = 16_384;
@@ -62,6 +66,20 @@ struct State {
     /// Records that this process has committed since it folded last.
     waiting: AtomicU64,
     folding: AtomicBool,
+    /// What this process has counted of its own records, as it committed them: nobody need read them again. None before
+    /// it is known where to begin.
+    counted: Mutex<Option<Folding>>,
+}
+
+impl State {
+    fn counted(&self) -> MutexGuard<'_, Option<Folding>> {
+        // Sums that a panic has left half-added would be wrong; then there are none.
+        self.counted.lock().unwrap_or_else(|poisoned| {
+            let mut counted = poisoned.into_inner();
+            *counted = None;
+            counted
+        })
+    }
 }
 
 impl Folder {
@@ -69,10 +87,30 @@ impl Folder {
         Self { state: Arc::default(), writer: writer.clone(), readers: readers.clone() }
     }
 
+    /// Counts records that have just been committed at these positions, the first and those behind it. Only while no other
+    /// commit can be.
+    pub(crate) fn count(&self, db: &mut SqliteConnection, first: u64, stored: &[Arc<StoredRecord>]) {
+        let first = i64::try_from(first).unwrap_or(i64::MAX);
+        let mut counted = self.state.counted();
+        if counted.as_ref().is_none_or(|folding| folding.until + 1 != first) {
+            // Others have written, too, or this is the beginning. Where records lie between that are not folded yet, the
+            // next folding reads, and this process counts from there on.
+            *counted = position(db).is_ok_and(|folded| folded + 1 == first).then(|| Folding::after(first - 1));
+        }
+        let Some(folding) = counted.as_mut() else { return };
+        for (position, stored) in (first..).zip(stored) {
+            let record = &stored.processed.record;
+            let (destination_id, unit) = (record.destination_id.as_str(), record.unit.as_str());
+            folding.add(position, destination_id, unit, record.record_type, record.time, record.value);
+        }
+    }
+
     /// Learns that records have been committed.
     pub(crate) fn committed(&self, records: u64) {
         let waiting = self.state.waiting.fetch_add(records, Ordering::Relaxed) + records;
-        if waiting >= FOLD_AT_LAST || (waiting >= FOLD_AFTER && self.writer.is_free()) {
+        let is_much = waiting >= FOLD_AT_LAST
+            || self.state.counted().as_ref().is_some_and(|folding| folding.days_count >= DAYS_PER_FOLD);
+        if is_much || (waiting >= FOLD_AFTER && self.writer.is_free()) {
             self.fold();
         }
     }
@@ -108,20 +146,47 @@ impl Folder {
     /// Folds all there is; returns how many records that were.
     pub(crate) async fn fold_all(&self) -> Result<u64, PortError> {
         let what = "folding records into roll-ups";
+        let state = Arc::clone(&self.state);
+        let counted = self.writer.run(what, move |db| fold_counted(db, &state)).await?;
+        if counted > 0 {
+            return Ok(counted);
+        }
+        // What other processes have written, or this one before it counted.
         let mut all = 0;
         loop {
             // They are read and added up beside the writer, which has only the sums to write.
             let folding = self.readers.run_upkeep(what, gather).await?;
             let records = folding.records;
-            if !folding.rows.is_empty() {
-                self.writer.run(what, move |db| write(db, &folding)).await?;
-            }
-            all += records;
             if records == 0 {
-                return Ok(all);
+                break;
             }
+            self.writer.run(what, move |db| write(db, &folding)).await?;
+            all += records;
         }
+        // What came meanwhile, while nothing more can come: from there on this process counts.
+        let state = Arc::clone(&self.state);
+        let rest = self.writer.run(what, move |db| fold_rest(db, &state)).await?;
+        Ok(all + rest)
     }
+}
+
+/// Folds what this process has counted as it committed it, if that begins where the roll-ups end. Else there are other
+/// records between, and 0 is returned.
+fn fold_counted(db: &mut SqliteConnection, state: &State) -> Result<u64, Failure> {
+    let Some(counted) = state.counted().take() else { return Ok(0) };
+    if !write(db, &counted)? {
+        return Ok(0);
+    }
+    *state.counted() = Some(Folding::after(counted.until));
+    Ok(counted.records)
+}
+
+/// Folds what is left, on the connection that writes.
+fn fold_rest(db: &mut SqliteConnection, state: &State) -> Result<u64, Failure> {
+    let rest = gather(db)?;
+    write(db, &rest)?;
+    *state.counted() = Some(Folding::after(rest.until));
+    Ok(rest.records)
 }
 
 /// Records that are added up to be folded.
@@ -130,17 +195,37 @@ struct Folding {
     after: i64,
     until: i64,
     records: u64,
-    rows: BTreeMap<Place, Total>,
+    /// By destination: by unit and type, by day. Few units and types, so that these are looked through.
+    days: HashMap<String, Vec<OfUnit>>,
+    /// How many days there are in all of them.
+    days_count: usize,
 }
 
-/// The place of a roll-up: the length of its stretch in days, its beginning, destination, unit, type.
-type Place = (i16, i64, String, String, String);
+/// The records of one destination, unit and type.
+struct OfUnit {
+    unit: String,
+    record_type: RecordType,
+    /// By the beginning of the day.
+    days: HashMap<i64, Total>,
+}
 
+#[derive(Clone, Copy)]
 struct Total {
     side: Side,
     first: Timestamp,
     last: Timestamp,
 }
+
+impl Total {
+    fn merge(&mut self, other: Self) {
+        self.side.count += other.side.count;
+        self.side.sum.merge(other.side.sum);
+        (self.first, self.last) = (self.first.min(other.first), self.last.max(other.last));
+    }
+}
+
+/// The place of a roll-up: the length of its stretch in days, its beginning, destination, unit, type.
+type Place<'a> = (i16, i64, &'a str, &'a str, &'static str);
 
 /// What a roll-up needs of a record: position, destination, time, type, value, unit.
 type FoldedRow = (i64, String, i64, String, String, String);
@@ -152,8 +237,7 @@ fn position(db: &mut SqliteConnection) -> QueryResult<i64> {
 
 fn gather(db: &mut SqliteConnection) -> Result<Folding, Failure> {
     db.transaction(|db| {
-        let after = position(db)?;
-        let mut folding = Folding { after, until: after, records: 0, rows: BTreeMap::new() };
+        let mut folding = Folding::after(position(db)?);
         let rows = records::table
             .select((
                 records::position,
@@ -163,57 +247,105 @@ fn gather(db: &mut SqliteConnection) -> Result<Folding, Failure> {
                 records::value,
                 records::unit,
             ))
-            .filter(records::position.gt(after).and(records::position.le(after + RECORDS_PER_FOLD)))
+            .filter(records::position.gt(folding.after).and(records::position.le(folding.after + RECORDS_PER_FOLD)))
             .order(records::position);
         for row in rows.load_iter::<FoldedRow, DefaultLoadingMode>(db)? {
-            folding.add(row?)?;
+            folding.add_row(&row?)?;
         }
         Ok(folding)
     })
 }
 
 impl Folding {
-    fn add(&mut self, (position, destination_id, time, record_type, value, unit): FoldedRow) -> Result<(), Unreadable> {
-        let at = At(position);
-        let time = at.time("time", time)?;
-        let value = at.text("value", &value, Value::parse)?;
-        for stretch in Stretch::ALL {
-            let place =
-                (stretch.days(), stretch.begin(time), destination_id.clone(), unit.clone(), record_type.clone());
-            let total = self.rows.entry(place).or_insert(Total { side: Side::default(), first: time, last: time });
-            total.side.count += 1;
-            total.side.sum.add(value);
-            (total.first, total.last) = (total.first.min(time), total.last.max(time));
-        }
-        self.until = position;
-        self.records += 1;
+    fn after(position: i64) -> Self {
+        Self { after: position, until: position, records: 0, days: HashMap::new(), days_count: 0 }
+    }
+
+    fn add_row(
+        &mut self,
+        (position, destination_id, time, record_type, value, unit): &FoldedRow,
+    ) -> Result<(), Unreadable> {
+        let at = At(*position);
+        let (time, record_type) = (at.time("time", *time)?, at.record_type(record_type)?);
+        self.add(*position, destination_id, unit, record_type, time, at.text("value", value, Value::parse)?);
         Ok(())
     }
 
-    /// One JSON array for each row, in the order of the columns.
-    fn to_json(&self) -> String {
-        let rows = self.rows.iter().map(|((days, starts, destination_id, unit, record_type), total)| {
-            let Total { side, first, last } = total;
-            (days, starts, destination_id, unit, record_type, side.count, side.sum, first.as_micros(), last.as_micros())
+    fn add(
+        &mut self,
+        position: i64,
+        destination_id: &str,
+        unit: &str,
+        record_type: RecordType,
+        time: Timestamp,
+        value: Value,
+    ) {
+        // Without a copy of what is there, as it nearly always is.
+        if !self.days.contains_key(destination_id) {
+            self.days.insert(destination_id.to_owned(), Vec::new());
+        }
+        let Some(of_destination) = self.days.get_mut(destination_id) else { return };
+        let place = of_destination.iter().position(|of| of.record_type == record_type && of.unit == unit);
+        let place = place.unwrap_or_else(|| {
+            of_destination.push(OfUnit { unit: unit.to_owned(), record_type, days: HashMap::new() });
+            of_destination.len() - 1
         });
-        serde_json::to_string(&rows.collect::<Vec<_>>()).expect("texts and numbers are always JSON")
+        let days = &mut of_destination[place].days;
+        let before = days.len();
+        let begin = Stretch::Day.begin(time);
+        let total = days.entry(begin).or_insert(Total { side: Side::default(), first: time, last: time });
+        total.side.count += 1;
+        total.side.sum.add(value);
+        (total.first, total.last) = (total.first.min(time), total.last.max(time));
+        self.days_count += days.len() - before;
+        self.until = position;
+        self.records += 1;
+    }
+
+    /// The totals of all stretches, in the order in which they are kept.
+    fn rows(&self) -> BTreeMap<Place<'_>, Total> {
+        let mut rows: BTreeMap<Place<'_>, Total> = BTreeMap::new();
+        for (destination_id, of_destination) in &self.days {
+            for OfUnit { unit, record_type, days } in of_destination {
+                for total in days.values() {
+                    for stretch in Stretch::ALL {
+                        let begin = stretch.begin(total.first);
+                        let place = (stretch.days(), begin, destination_id.as_str(), unit.as_str(), record_type.name());
+                        rows.entry(place).and_modify(|sum| sum.merge(*total)).or_insert(*total);
+                    }
+                }
+            }
+        }
+        rows
     }
 }
 
+/// Numbers come as texts, too, which the columns turn back.
 const FOLD: &str = "INSERT INTO roll_ups (days, starts, destination_id, unit, type, count, sum, first, last) \
-     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, \
-     value ->> 8 FROM json_each(?) WHERE true \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
      ON CONFLICT (days, starts, destination_id, unit, type) DO UPDATE SET count = count + excluded.count, \
      sum = add_sums(sum, excluded.sum), first = min(first, excluded.first), last = max(last, excluded.last)";
 
-fn write(db: &mut SqliteConnection, folding: &Folding) -> Result<(), Failure> {
+/// Adds to the roll-ups; says whether that was done. Otherwise another process has folded meanwhile, or there are others
+/// before.
+fn write(db: &mut SqliteConnection, folding: &Folding) -> Result<bool, Failure> {
+    if folding.records == 0 {
+        return Ok(false);
+    }
     transaction(db, |db| {
-        // Otherwise another process has folded meanwhile.
-        if position(db)? == folding.after {
-            Statement::<(), 1>::new(FOLD, [&folding.to_json()]).execute(db)?;
-            diesel::update(roll_up_position::table).set(roll_up_position::position.eq(folding.until)).execute(db)?;
+        if position(db)? != folding.after {
+            return Ok(false);
         }
-        Ok(())
+        for ((days, starts, destination_id, unit, record_type), Total { side, first, last }) in folding.rows() {
+            let [days, starts, count] = [i64::from(days), starts, i64::try_from(side.count).unwrap_or(i64::MAX)]
+                .map(|number| number.to_string());
+            let [first, last] = [first, last].map(|time| time.as_micros().to_string());
+            let sum = side.sum.to_string();
+            let texts = [&days, &starts, destination_id, unit, record_type, &count, &sum, &first, &last];
+            Statement::<(), 9>::new(FOLD, texts).execute(db)?;
+        }
+        diesel::update(roll_up_position::table).set(roll_up_position::position.eq(folding.until)).execute(db)?;
+        Ok(true)
     })
 }
 

@@ -127,7 +127,7 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "3000",
         "How long an answer may take, beyond what the command itself waits.",
     ),
-    setting("redis.block_ms", Kind::Number(1, DAY_MS), "2000", "How long one call waits at Redis for a record."),
+    setting("redis.block_ms", Kind::Number(1, DAY_MS), "3000", "How long one call waits at Redis for a record."),
     setting(
         "redis.lease_ms",
         Kind::Number(100, DAY_MS),

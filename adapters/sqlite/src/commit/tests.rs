@@ -31,7 +31,7 @@ fn every_statement_of_a_commit_is_prepared_once() {
         // Some that exist already.
         records.extend(generator.clone().records("0", 5));
         let batch = Batch { settled, rules: a_rule(), ..batch(records) };
-        settled = commit(db, &batch).unwrap().owed.map(|owed| owed.id).into_iter().collect();
+        settled = commit(db, &batch).unwrap().0.owed.map(|owed| owed.id).into_iter().collect();
     }
     let run = run.lock().unwrap();
     let distinct: BTreeSet<String> =

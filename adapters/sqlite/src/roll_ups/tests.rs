@@ -94,3 +94,48 @@ async fn totals_seek_what_they_need() {
         assert_eq!(plan.matches("SEARCH roll_ups").count(), 3, "{plan}");
     }
 }
+
+/// Takes what a process has counted by itself and not folded yet.
+fn counted(repository: &SqliteRepository) -> Option<u64> {
+    repository.folder().state.counted().as_ref().map(|folding| folding.records)
+}
+
+#[tokio::test]
+async fn a_process_counts_its_own_records_and_reads_only_those_of_others() {
+    let database = Database::new();
+    let (one, other) = (database.repository().await, database.repository().await);
+    commit(&one, [simple("a")]).await;
+    assert_eq!((counted(&one), one.fold().await.unwrap()), (Some(1), 1));
+    commit(&one, [simple("b"), simple("c")]).await;
+    assert_eq!((counted(&one), one.fold().await.unwrap(), counted(&one)), (Some(2), 2, Some(0)));
+    // What is folded by one is not folded by the other once more.
+    commit(&one, [simple("d")]).await;
+    assert_eq!((other.fold().await.unwrap(), one.fold().await.unwrap()), (1, 0));
+    // Between its own records lie others.
+    commit(&one, [simple("e")]).await;
+    commit(&other, [simple("f")]).await;
+    commit(&one, [simple("g")]).await;
+    assert_eq!((counted(&one), one.fold().await.unwrap()), (None, 3));
+    assert_eq!(position(&mut database.connection()).unwrap(), 7);
+    let report = tallyhouse_core::audit(&one).await.unwrap();
+    assert_eq!((report.findings, report.records), (Vec::new(), 7));
+}
+
+#[test]
+fn what_there_is_to_write_is_counted_by_days() {
+    let mut folding = Folding::after(3);
+    let (one, next) =
+        (Timestamp::parse("2026-01-01T23:59:59Z").unwrap(), Timestamp::parse("2026-01-02T00:00:00Z").unwrap());
+    let value = Value::parse("1.5").unwrap();
+    let places = [("D", "EUR", one), ("D", "EUR", one), ("D", "EUR", next), ("D", "minute", one), ("E", "EUR", one)];
+    for (position, (destination, unit, time)) in (4..).zip(places) {
+        folding.add(position, destination, unit, RecordType::Positive, time, value);
+    }
+    folding.add(9, "D", "EUR", RecordType::Negative, one, value);
+    assert_eq!((folding.after, folding.until, folding.records, folding.days_count), (3, 9, 6, 5));
+    // Each of the five days, and 32 days and all of time of four kinds.
+    let rows = folding.rows();
+    assert_eq!(rows.len(), 5 + 4 + 4);
+    let ever = &rows[&(0, Timestamp::MIN.as_micros(), "D", "EUR", "positive")];
+    assert_eq!((ever.side.count, ever.side.sum.to_string(), ever.first, ever.last), (3, "4.5".to_owned(), one, next));
+}
