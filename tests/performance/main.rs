@@ -24,6 +24,7 @@ mod bulk;
 mod latency;
 mod messages;
 mod mixed;
+mod observed;
 mod reads;
 mod growth;
 mod trips;
@@ -98,6 +99,7 @@ enum Name {
     Keys,
     Duplicates,
     Mixed,
+    Observed,
     Latency,
     Publish,
     Reads,
@@ -168,6 +170,7 @@ impl Name {
             Self::Keys => bulk::keys(kit),
             Self::Duplicates => bulk::duplicates(kit),
             Self::Mixed => mixed::mixed(kit),
+            Self::Observed => observed::observed(kit),
             Self::Latency => latency::latency(kit),
             Self::Publish => messages::publish(kit),
             Self::Reads => reads::reads(kit),
