@@ -266,3 +266,16 @@ pub fn check_repeats(heard: &[(String, String)], ids: usize) -> usize {
     assert_eq!((seen.len(), distinct.len()), (ids, ids), "a repeat is the same to the letter");
     heard.len() - ids
 }
+
+/// Puts a payload among the dead letters by hand, and returns the id of the letter.
+///
+/// # Panics
+/// Redis does not answer.
+#[must_use]
+#[track_caller]
+pub fn add_dead_letter(redis: &RedisServer, payload: &str) -> String {
+    let at = "2026-01-01T00:00:00Z";
+    let fields = ["payload", payload, "reason", "rejected", "detail", "by hand", "origin", "list", "at", at];
+    let add: Vec<&str> = ["XADD", "tallyhouse:dead-letters", "*"].into_iter().chain(fields).collect();
+    redis.cli(&add).expect("Redis answers").trim().to_owned()
+}

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tallyhouse_tests::fleet::Fleet;
+use tallyhouse_tests::fleet::{self, Fleet};
 use tallyhouse_tests::folder::workspace;
 use tallyhouse_tests::http::{Answer, Client, send};
 use tallyhouse_tests::records::{record, record_with};
@@ -161,22 +161,8 @@ fn dead_letters(all: &mut Description, http: &Client, redis: &RedisServer) {
     assert_eq!(statuses, [400, 400, 409, 409, 413, 422]);
     // What was refused for a moment only: the record is deleted by nobody, so it is put among the dead letters by hand.
     for (id, status) in [("fresh", 201), ("a", 200)] {
-        let payload = record(id).to_string();
-        let fields = [
-            "payload",
-            &payload,
-            "reason",
-            "rejected",
-            "detail",
-            "by hand",
-            "origin",
-            "list",
-            "at",
-            "2026-01-01T00:00:00Z",
-        ];
-        let add: Vec<&str> = ["XADD", "tallyhouse:dead-letters", "*"].into_iter().chain(fields).collect();
-        let id = redis.cli(&add).expect("Redis answers");
-        all.call(http, "POST", replay, &format!("{path}/{}/replay", id.trim())).expect_status(status);
+        let id = fleet::add_dead_letter(redis, &record(id).to_string());
+        all.call(http, "POST", replay, &format!("{path}/{id}/replay")).expect_status(status);
     }
     for (method, path, target) in CHANGES {
         all.call(http, method, path, target).expect_status(404);
@@ -384,7 +370,7 @@ fn answers_while_storage_is_away() -> Description {
         "at",
         "2026-01-01T00:00:00Z",
     ]);
-    let replay = format!("/v1/dead-letters/{}/replay", id.trim());
+    let replay = format!("/v1/dead-letters/{id}/replay");
     all.call(&http, "POST", "/v1/dead-letters/{id}/replay", &replay).problem(503, "unavailable");
     fleet.redis.kill().expect("it is killed");
     all.call(&http, "GET", "/v1/dead-letters", "/v1/dead-letters").problem(503, "unavailable");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tallyhouse_tests::collector::{Collector, Seen, drawn};
-use tallyhouse_tests::fleet::Fleet;
+use tallyhouse_tests::fleet::{self, Fleet};
 use tallyhouse_tests::http::{Answer, Client, send};
 use tallyhouse_tests::records::{many, record};
 use tallyhouse_tests::service::{Options, Service};
@@ -222,22 +222,8 @@ fn each_request_and_batch_is_a_line_where_that_is_asked_for() {
 fn a_replay_hands_on_the_trace_of_who_asked_for_it() {
     let fleet = Fleet::start(1);
     let subscriber = fleet.subscribe();
-    let payload = record("again").to_string();
-    let fields = [
-        "payload",
-        &payload,
-        "reason",
-        "rejected",
-        "detail",
-        "by hand",
-        "origin",
-        "list",
-        "at",
-        "2026-01-01T00:00:00Z",
-    ];
-    let add: Vec<&str> = ["XADD", "tallyhouse:dead-letters", "*"].into_iter().chain(fields).collect();
-    let id = fleet.redis.cli(&add).expect("Redis answers");
-    let path = format!("/v1/dead-letters/{}/replay", id.trim());
+    let id = fleet::add_dead_letter(&fleet.redis, &record("again").to_string());
+    let path = format!("/v1/dead-letters/{id}/replay");
     post(&fleet.instances[0].http(), &path, &Value::Null, Some(&traceparent("01"))).expect_status(201);
     let message = subscriber.await_ids(1, wait::PATIENCE).remove(0);
     assert_eq!((&message["id"], &message["traceparent"]), (&json!("again"), &json!(traceparent("01"))));
