@@ -41,6 +41,7 @@ mod rows;
 pub mod ports;
 mod query;
 mod roll_up;
+mod recall;
 mod memory;
 // From a record that is submitted to its messages.
 mod retry;
@@ -80,6 +81,7 @@ pub use outcome::{Outcome, OutcomeCounts, ProcessedRecord, StoredRecord};
 pub use pipeline::{Driver, Pipeline, PipelineParts, PipelineSettings};
 pub use plan::{Arrival, Known, Plan, plan};
 pub use query::{AuditPart, Filter, GroupPart, GroupQuery, Groups, PartStream, RecordQuery, RollUp, SummaryQuery};
+pub use recall::{RecentSummaries, Trust};
 pub use record::{Field, Record, RecordType};
 pub use reject::{FieldError, Rejection, RejectionCode};
 pub use retry::RetryPolicy;

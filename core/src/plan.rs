@@ -35,7 +35,8 @@ impl From<Record> for Arrival {
     }
 }
 
-/// What the store already has for the record ids and the keys of a batch, read under lock in the batch's transaction.
+/// What the store already has for the record ids and the keys of a batch: read under lock in the batch's transaction, or
+/// expected, and made sure of there.
 #[derive(Debug, Default)]
 pub struct Known {
     /// The records of the batch's ids that exist.
@@ -58,7 +59,7 @@ pub struct Plan {
 /// Decides what a batch does, given what the store has. Duplicates and conflicts inside the batch are dealt with exactly
 /// as those against the store, so that a batch of n does what n batches of one do. O(records) hash look-ups.
 ///
-/// The store MUST NOT change under `known` until the plan is written or dropped.
+/// The store MUST be as in `known` when the plan is written.
 #[must_use]
 pub fn plan(batch: &[Arrival], known: Known, rules: &RuleSet, now: Timestamp) -> Plan {
     let mut state = State { known, fresh: HashMap::new(), changed: HashMap::new(), stored: Vec::new() };

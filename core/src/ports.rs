@@ -28,10 +28,16 @@ pub trait RecordRepository: Send + Sync {
     ///
     /// An adapter MUST, in this transaction: lock every key of the batch in sorted order (bytes), so that no other
     /// commit changes it; then read the records of the batch's ids and the summaries of its keys, and the version of the
-    /// managed rules (see [`RuleRepository`]); take the rules of [`RuleBook::in_force`]; call [`crate::plan`]; write what the plan says; give the stored records the next positions, in their order; note that
-    /// their messages are owed by `batch.owner`; and forget the owed batches in `batch.settled`. Afterwards all of it is
-    /// durable and visible, or, on an error, none of it. When two commits race for one record id under different keys,
-    /// the adapter MUST begin the later one again.
+    /// managed rules (see [`RuleRepository`]); take the rules of [`RuleBook::in_force`]; call [`crate::plan`]; write what the
+    /// plan says; give the stored records the next positions, in their order; note that their messages are owed by
+    /// `batch.owner`; and forget the owed batches in `batch.settled`. Afterwards all of it is durable and visible, or, on
+    /// an error, none of it. When two commits race for one record id under different keys, the adapter MUST begin the
+    /// later one again.
+    ///
+    /// Instead of locking and reading first, it MAY plan from what it expects the store to have (see
+    /// [`crate::RecentSummaries`]). Then the transaction MUST write nothing unless each planned id is free, each planned key
+    /// has the very summary that was expected, and the rules have that version; where it is not so, or where a record was
+    /// rejected for what was only expected, the batch MUST be done the first way.
     ///
     /// Positions MUST become visible in order: a reader who has seen position n has seen every smaller one that will
     /// ever exist, and positions have no gap.

@@ -1,10 +1,10 @@
 //! The rules in force: the host's own, and those that are managed in the store, which win over own ones of the same name.
 //!
-//! Nobody looks whether the managed rules have changed: each commit reads their version in its own transaction, and the
-//! rules themselves where it is another one than before. So a change is in force for every record that is sent after it
+//! Nobody looks whether the managed rules have changed: each commit reads their version in its own transaction, or makes sure
+//! of it there, and reads the rules themselves where it is another one than before. So a change is in force for every record that is sent after it
 //! was answered, on every instance, and an idle service asks for nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::rule::{Rule, RuleSet};
 use crate::time::Timestamp;
@@ -97,17 +97,27 @@ impl RuleBook {
     /// # Errors
     /// Those of `read`.
     pub fn in_force<E>(&self, version: u64, read: impl FnOnce() -> Result<ManagedRules, E>) -> Result<Arc<RuleSet>, E> {
-        // A panic elsewhere can't have left it half-written.
-        let latest = || self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, rules) = latest().clone();
+        let (known, rules) = self.latest();
         if known == version {
             return Ok(rules);
         }
         // Not under the lock: other writers may go on with what they have.
         let managed = read()?;
         let rules = Arc::new(self.own.overlaid(managed.rules.iter().map(|managed| &managed.rule)));
-        *latest() = (managed.version, Arc::clone(&rules));
+        *self.lock() = (managed.version, Arc::clone(&rules));
         Ok(rules)
+    }
+
+    /// Returns the rules as they were last in force, with the version of the managed ones: for a commit that writes nothing
+    /// unless they still have it.
+    #[must_use]
+    pub fn latest(&self) -> (u64, Arc<RuleSet>) {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (u64, Arc<RuleSet>)> {
+        // A panic elsewhere can't have left it half-written.
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

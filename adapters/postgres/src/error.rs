@@ -27,6 +27,9 @@ pub(crate) enum Fault {
     /// Another transaction inserted a record id of ours under another key: the batch is to be done again.
     #[error("other transactions took a record id at the same time, again and again")]
     Raced,
+    /// The connection was cut while a commit was under way, and another one is to find out what became of it.
+    #[error("the connection was cut")]
+    InDoubt,
     /// The connection was cut while the COMMIT, or the answer, was under way.
     #[error("the connection was cut midway")]
     Midway(#[source] Box<Fault>),
@@ -54,6 +57,7 @@ impl Fault {
             | Self::Busy
             | Self::Silent
             | Self::Raced
+            | Self::InDoubt
             | Self::Midway(_)
             | Self::Left => PortErrorKind::Unavailable,
             Self::Corrupt(_) => PortErrorKind::Corrupt,
@@ -75,15 +79,23 @@ impl Fault {
         }
     }
 
-    /// Says whether the connection was cut before anything was committed: on another one it may well succeed.
+    /// Says whether the connection was cut, and the work may be done on another one: nothing was committed, or who does it
+    /// again sees to that.
     pub(crate) fn is_cut(&self) -> bool {
         matches!(
             self,
-            Self::Database(DieselError::DatabaseError(
-                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
-                _
-            ))
+            Self::InDoubt
+                | Self::Database(DieselError::DatabaseError(
+                    DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                    _
+                ))
         )
+    }
+
+    /// Says whether the connection may have been cut all the same: Diesel tells that apart in none of the errors that it gets
+    /// while it prepares a statement.
+    pub(crate) fn may_be_cut(&self) -> bool {
+        matches!(self, Self::Database(DieselError::DatabaseError(DatabaseErrorKind::Unknown, _)))
     }
 
     /// Says whether the connection is of no more use. Diesel does not notice when it is cut while a statement is prepared.

@@ -36,6 +36,8 @@ mod settings;
 mod address;
 mod repository;
 mod commit;
+mod ahead;
+mod write;
 mod read;
 mod groups;
 mod roll_ups;

@@ -190,13 +190,14 @@ impl Pool {
 
 /// What a writer's session is like.
 ///
-/// `synchronous_commit`: acknowledged means durable, whatever the server's setting is. The plan settings: a statement
+/// `synchronous_commit`: acknowledged means durable, whatever the server's setting is. The isolation: a statement that
+/// commits by itself is to see what it waited for. The plan settings: a statement
 /// that was planned while the tables were empty would keep its sequential scan as they grow, and planning afresh each
 /// time costs a third of everything at small batches; so the only plan left is the one by index, and it is made once.
 /// And an instance that is stopped in the midst of a commit, by a debugger or by its host, must not keep its keys locked.
 fn writer_setup(settings: &PostgresSettings) -> String {
     format!(
-        "SET synchronous_commit = on; SET statement_timeout = {}; SET lock_timeout = {}; \
+        "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; SET statement_timeout = {}; SET lock_timeout = {}; \
          SET idle_in_transaction_session_timeout = {}; \
          SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; \
          SET enable_mergejoin = off; SET jit = off",

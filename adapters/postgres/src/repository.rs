@@ -15,6 +15,8 @@ use tallyhouse_core::{
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::ahead::Ahead;
+use crate::commit::Doubt;
 use crate::error::Fault;
 use crate::pool::{Pool, Pools};
 use crate::roll_ups::Folder;
@@ -27,6 +29,7 @@ use crate::{audit, commit, groups, migrate, owed, read, rules};
 #[derive(Debug, Clone)]
 pub struct PostgresRepository {
     pools: Pools,
+    ahead: Ahead,
     folder: Folder,
     settings: Arc<PostgresSettings>,
 }
@@ -48,7 +51,7 @@ impl PostgresRepository {
     pub fn new(settings: PostgresSettings) -> Self {
         let pools = Pools::new(&settings);
         let folder = Folder::new(&pools.writers, &pools.upkeep);
-        Self { pools, folder, settings: Arc::new(settings) }
+        Self { pools, ahead: Ahead::default(), folder, settings: Arc::new(settings) }
     }
 
     /// Returns how the pools of connections are used.
@@ -111,7 +114,8 @@ impl PostgresRepository {
 #[async_trait]
 impl RecordRepository for PostgresRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
-        let work = move |connection: &mut _| commit::commit(connection, &batch);
+        let (ahead, doubt) = (self.ahead.clone(), Doubt::default());
+        let work = move |connection: &mut _| commit::commit(connection, &batch, &ahead, &doubt);
         let committed = self.pools.writers.run("committing a batch", work).await?;
         if let Some(owed) = &committed.owed {
             self.folder.committed(owed.last + 1 - owed.first);

@@ -1,14 +1,16 @@
 //! The transaction: a batch of records with all that it causes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use diesel::dsl::max;
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Text};
 use tallyhouse_core::ports::{Batch, Committed, OwedBatch};
 use tallyhouse_core::{
-    Arrival, Key, Known, Plan, ProcessedRecord, RecordId, StoredRecord, Summary, plan, rules_to_json,
+    Arrival, Key, Known, Plan, ProcessedRecord, RecentSummaries, RecordId, StoredRecord, Summary, Trust, plan,
+    rules_to_json,
 };
 
 use crate::error::{Failure, Unreadable};
@@ -17,7 +19,7 @@ use crate::rows::{ProcessedRow, read_key, read_summary};
 use crate::rules;
 use crate::schema::{owed, records};
 use crate::statement::Statement;
-use crate::writer::transaction;
+use crate::writer::{Session, transaction};
 
 /// One statement for all ids of a batch: at a thousand ids a fifth of the time of a thousand statements. CROSS JOIN
 /// keeps SQLite from turning the loop round.
@@ -33,18 +35,75 @@ const WRITE_SUMMARY: &str = "INSERT INTO summaries (destination_id, reference, s
 
 type ProcessedSql = (BigInt, Text, BigInt, Text, Text, Text, Text, Text, Text, BigInt, BigInt);
 
+/// What the writing connection remembers of the database.
+#[derive(Debug, Default)]
+pub(crate) struct Recall {
+    summaries: RecentSummaries,
+    /// That records come for the first time: then their ids are not looked up, and the index refuses those that are taken.
+    unseen: Trust,
+    /// Changes when another connection has written.
+    data_version: i64,
+}
+
+impl Recall {
+    /// Forgets what another connection may have changed. To be called in a transaction that has the write lock.
+    fn make_current(&mut self, db: &mut SqliteConnection) -> Result<(), Failure> {
+        let now: i64 = Statement::<BigInt, 0>::new("PRAGMA data_version", []).get_result(db)?;
+        if std::mem::replace(&mut self.data_version, now) != now {
+            self.summaries.forget();
+        }
+        Ok(())
+    }
+}
+
 /// Commits a batch; returns what it has stored, too, in order. The write lock, had from the beginning, is the lock on all its
 /// keys.
-pub(crate) fn commit(db: &mut SqliteConnection, batch: &Batch) -> Result<(Committed, Vec<Arc<StoredRecord>>), Failure> {
-    transaction(db, |db| {
-        let known =
-            Known { records: known_records(db, &batch.arrivals)?, summaries: known_summaries(db, &batch.arrivals)? };
+pub(crate) fn commit(session: &mut Session, batch: &Batch) -> Result<(Committed, Vec<Arc<StoredRecord>>), Failure> {
+    if session.recall.unseen.is_given() {
+        match commit_once(session, batch, Ids::New) {
+            Err(failure) if is_id_taken(&failure) => session.recall.unseen.learn(false),
+            done => return done,
+        }
+    }
+    commit_once(session, batch, Ids::LookedUp)
+}
+
+/// Whether the ids of a batch are taken for new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    New,
+    LookedUp,
+}
+
+fn commit_once(session: &mut Session, batch: &Batch, ids: Ids) -> Result<(Committed, Vec<Arc<StoredRecord>>), Failure> {
+    let Session { db, recall } = session;
+    let result = transaction(db, |db| {
+        recall.make_current(db)?;
+        let mut known = Known { summaries: known_summaries(db, batch, &recall.summaries)?, ..Known::default() };
+        if ids == Ids::LookedUp {
+            known.records = known_records(db, &batch.arrivals)?;
+            recall.unseen.learn(known.records.is_empty());
+        }
         let rules = batch.rules.in_force(rules::version(db)?, || rules::managed(db))?;
         let plan = plan(&batch.arrivals, known, &rules, batch.now);
         let owed = write(db, batch, &plan)?;
         forget_settled(db, batch)?;
+        recall.summaries.note(&plan.summaries);
         Ok((Committed { outcomes: plan.outcomes, owed }, plan.stored))
-    })
+    });
+    if result.is_err() {
+        recall.summaries.forget();
+    }
+    result
+}
+
+fn is_id_taken(failure: &Failure) -> bool {
+    match failure {
+        Failure::Database(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information)) => {
+            information.message().ends_with("records.record_id")
+        }
+        _ => false,
+    }
 }
 
 fn known_records(
@@ -58,21 +117,37 @@ fn known_records(
     Ok(rows.into_iter().map(known).collect::<Result<_, Unreadable>>()?)
 }
 
-fn known_summaries(db: &mut SqliteConnection, arrivals: &[Arrival]) -> Result<HashMap<Key, Summary>, Failure> {
-    let keys =
-        arrivals.iter().map(|Arrival { record, .. }| (record.destination_id.as_str(), record.reference.as_str()));
-    let mut keys: Vec<(&str, &str)> = keys.collect();
+fn known_summaries(
+    db: &mut SqliteConnection,
+    batch: &Batch,
+    recent: &RecentSummaries,
+) -> Result<HashMap<Key, Summary>, Failure> {
+    let mut known = HashMap::new();
+    let mut others = HashSet::new();
+    for key in batch.arrivals.iter().map(|arrival| arrival.record.key()) {
+        if known.contains_key(&key) || others.contains(&key) {
+            continue;
+        }
+        match recent.get(&key) {
+            Some(summary) => drop(known.insert(key, summary.clone())),
+            None => drop(others.insert(key)),
+        }
+    }
+    if others.is_empty() {
+        return Ok(known);
+    }
+    let mut keys: Vec<(&str, &str)> =
+        others.iter().map(|key| (key.destination_id.as_str(), key.reference.as_str())).collect();
     // Neighbours in the table are read one after the other.
     keys.sort_unstable();
-    keys.dedup();
     let keys = serde_json::to_string(&keys).expect("texts are always JSON");
     let rows: Vec<(String, String, String)> =
         Statement::<(Text, Text, Text), 1>::new(KNOWN_SUMMARIES, [&keys]).load(db)?;
-    let known = |(destination_id, reference, summary): (String, String, String)| {
+    for (destination_id, reference, summary) in rows {
         let key = read_key(&destination_id, &reference)?;
-        Ok((key, read_summary(&destination_id, &reference, &summary)?))
-    };
-    Ok(rows.into_iter().map(known).collect::<Result<_, Unreadable>>()?)
+        known.insert(key, read_summary(&destination_id, &reference, &summary)?);
+    }
+    Ok(known)
 }
 
 fn write(db: &mut SqliteConnection, batch: &Batch, plan: &Plan) -> Result<Option<OwedBatch>, Failure> {

@@ -22,7 +22,7 @@ use crate::groups::Item;
 use crate::readers::Readers;
 use crate::roll_ups::Folder;
 use crate::settings::SqliteSettings;
-use crate::writer::{Writer, transaction};
+use crate::writer::{Session, Writer, transaction};
 use crate::{audit, commit, groups, migrate, owed, reads, rules};
 
 /// Keeps records, running summaries and the outbox in an SQLite file.
@@ -109,14 +109,14 @@ async fn on_blocking_thread<T: Send + 'static>(
 impl RecordRepository for SqliteRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
         let folder = self.folder.clone();
-        let work = move |db: &mut SqliteConnection| {
-            let (committed, stored) = commit::commit(db, &batch)?;
+        let work = move |session: &mut Session| {
+            let (committed, stored) = commit::commit(session, &batch)?;
             if let Some(owed) = &committed.owed {
-                folder.count(db, owed.first, &stored);
+                folder.count(&mut session.db, owed.first, &stored);
             }
             Ok(committed)
         };
-        let committed = self.writer.run("committing a batch", work).await?;
+        let committed = self.writer.run_in_session("committing a batch", work).await?;
         if let Some(owed) = &committed.owed {
             self.folder.committed(owed.last + 1 - owed.first);
         }

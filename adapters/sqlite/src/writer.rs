@@ -8,6 +8,7 @@ use diesel::result::Error as DieselError;
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 use tokio::sync::Mutex;
 
+use crate::commit::Recall;
 use crate::connection::{open_writer, reopen};
 use crate::error::Failure;
 use crate::settings::SqliteSettings;
@@ -18,17 +19,29 @@ use crate::settings::SqliteSettings;
 pub(crate) struct Writer {
     settings: Arc<SqliteSettings>,
     /// None after a failure: the next one to write opens it anew, in case the cause lay with it.
-    connection: Arc<Mutex<Option<SqliteConnection>>>,
+    session: Arc<Mutex<Option<Session>>>,
+}
+
+/// The connection, with what is remembered of the database as long as it lasts.
+pub(crate) struct Session {
+    pub(crate) db: SqliteConnection,
+    pub(crate) recall: Recall,
+}
+
+impl Session {
+    pub(crate) fn new(db: SqliteConnection) -> Self {
+        Self { db, recall: Recall::default() }
+    }
 }
 
 impl Writer {
     pub(crate) fn new(settings: Arc<SqliteSettings>, connection: SqliteConnection) -> Self {
-        Self { settings, connection: Arc::new(Mutex::new(Some(connection))) }
+        Self { settings, session: Arc::new(Mutex::new(Some(Session::new(connection)))) }
     }
 
     /// Says whether nobody writes now, nor waits to.
     pub(crate) fn is_free(&self) -> bool {
-        self.connection.try_lock().is_ok()
+        self.session.try_lock().is_ok()
     }
 
     /// Runs work on the connection, in turn and on a thread that may block. It is done to its end once it has begun,
@@ -38,18 +51,28 @@ impl Writer {
         what: &'static str,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, PortError> {
+        self.run_in_session(what, |session| work(&mut session.db)).await
+    }
+
+    /// Runs work as [`Writer::run`] does, for work that remembers.
+    pub(crate) async fn run_in_session<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut Session) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, PortError> {
         let settings = Arc::clone(&self.settings);
-        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        let mut place = Arc::clone(&self.session).lock_owned().await;
         let task = tokio::task::spawn_blocking(move || {
             // Taken out, so that a panic leaves none behind.
-            let mut db = match connection.take() {
-                Some(db) => db,
-                None => reopen(&settings, open_writer)?,
+            let mut session = match place.take() {
+                Some(session) => session,
+                None => Session::new(reopen(&settings, open_writer)?),
             };
-            let result = work(&mut db);
-            if result.as_ref().err().is_none_or(|failure| failure.kind() == PortErrorKind::Refused) && is_idle(&mut db)
+            let result = work(&mut session);
+            if result.as_ref().err().is_none_or(|failure| failure.kind() == PortErrorKind::Refused)
+                && is_idle(&mut session.db)
             {
-                *connection = Some(db);
+                *place = Some(session);
             }
             result
         });

@@ -9,25 +9,41 @@ use tallyhouse_core::{DestinationId, Outcome, RecordId, SummaryQuery};
 use tallyhouse_tests::postgres::PostgresServer;
 
 use crate::proxy::Proxy;
-use crate::support::{batch, commit, connect, database, fresh, record, records, repository};
+use crate::support::{batch, commit, connect, database, fresh, make_wary, record, records, repository};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_of_any_size_takes_four_round_trips() {
+async fn a_batch_of_any_size_takes_one_round_trip_and_four_beside_other_instances() {
     let proxy = Proxy::before(PostgresServer::shared().port()).await;
-    let repository = repository(&proxy.url(&database().await));
-    // The first batch makes the connection and prepares the two statements.
-    commit(&repository, records("warm", 3, 2)).await;
-
-    for (name, count, keys) in [("one", 1, 1), ("some", 100, 40), ("many", 2_000, 700)] {
+    let direct = database().await;
+    let repository = repository(&proxy.url(&direct));
+    let trips = async |records| {
         let before = proxy.round_trips();
-        let committed = commit(&repository, records(name, count, keys)).await;
-        assert!(committed.owed.is_some());
-        assert_eq!(proxy.round_trips() - before, 4, "for {count} records");
+        let committed = commit(&repository, records).await;
+        (proxy.round_trips() - before, committed)
+    };
+    // They make the connection and prepare the statements; and after one duplicate ids are looked up for a while.
+    let warm = |n: u32| [record(&format!("warm-{n}"), "warm", "")];
+    for n in [0, 0].into_iter().chain(1..=16) {
+        commit(&repository, warm(n)).await;
     }
-    let before = proxy.round_trips();
-    let again = commit(&repository, records("many", 2_000, 700)).await;
+
+    for (name, count, keys) in [("one", 1, 1), ("some", 100, 40), ("many", 1_500, 700)] {
+        let (first, committed) = trips(records(name, count, keys)).await;
+        assert!(committed.owed.is_some());
+        assert_eq!(first, 2, "for {count} records of new keys, which are read first");
+        // Of the same keys, which `records` draws by these numbers.
+        let (again, _) = trips(records(&format!("{name}-more"), count, keys)).await;
+        assert_eq!(again, 1, "for {count} records of keys that were in use last");
+    }
+    let (meeting, again) = trips(records("many", 1_500, 700)).await;
     assert!(again.outcomes.iter().all(|outcome| outcome.name() == "duplicate"));
-    assert_eq!(proxy.round_trips() - before, 3, "for nothing but duplicates: BEGIN, one read, ROLLBACK");
+    assert_eq!(meeting, 4, "for duplicates that are met by surprise: one in vain; BEGIN, one read, ROLLBACK");
+    let (expecting, _) = trips(records("many", 1_500, 700)).await;
+    assert_eq!(expecting, 1, "for duplicates when there were some just now");
+
+    make_wary(&repository, &direct).await;
+    let (wary, _) = trips(records("wary", 500, 200)).await;
+    assert_eq!(wary, 4, "where others write the same keys");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,11 +8,12 @@ use diesel::pg::PgConnection;
 use futures::StreamExt;
 use tallyhouse_core::ports::{HistoryQuery, Owner, PortError, PortErrorKind, RecordRepository, Whose};
 use tallyhouse_core::testing::generate;
-use tallyhouse_core::{AuditPart, Filter, GroupQuery, RecordId, RecordQuery};
+use tallyhouse_core::{AuditPart, Filter, GroupQuery, Outcome, RecordId, RecordQuery};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_tests::postgres::{PostgresOptions, PostgresServer};
 
-use crate::support::{batch, commit, connect, database, record, records, repository, settings};
+use crate::proxy::Proxy;
+use crate::support::{batch, commit, connect, database, make_wary, record, records, repository, settings};
 
 /// Locks the key `(d, "")` as a batch does, until the connection is told otherwise.
 fn lock_key(url: &str) -> PgConnection {
@@ -29,6 +30,13 @@ async fn await_waiter(server: &PostgresServer, url: &str) {
         assert!(Instant::now() < deadline, "nobody waits for a lock");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Cuts the connection of whoever waits for a lock.
+fn cut_the_waiter(url: &str) {
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    assert_eq!(PostgresServer::shared().psql(url.rsplit('/').next().unwrap(), cut).unwrap(), "t");
 }
 
 fn told(error: &PortError) -> String {
@@ -149,16 +157,34 @@ async fn a_frozen_server_is_unavailable_and_used_again_when_it_thaws() {
 async fn a_connection_that_is_cut_before_the_commit_is_replaced_without_a_word() {
     let url = database().await;
     let repository = repository(&url);
-    let mut other = lock_key(&url);
-    let waiting = repository.clone();
-    let task = tokio::spawn(async move { waiting.commit(batch([record("r", "d", "")])).await });
-    await_waiter(PostgresServer::shared(), &url).await;
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-               WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    assert_eq!(PostgresServer::shared().psql(url.rsplit('/').next().unwrap(), cut).unwrap(), "t");
-    await_waiter(PostgresServer::shared(), &url).await;
-    other.batch_execute("ROLLBACK").unwrap();
-    assert_eq!(task.await.unwrap().unwrap().outcomes[0].name(), "processed");
+    // Once as one statement, once with a lock first.
+    for id in ["r-1", "r-2"] {
+        let mut other = lock_key(&url);
+        let waiting = repository.clone();
+        let task = tokio::spawn(async move { waiting.commit(batch([record(id, "d", "")])).await });
+        await_waiter(PostgresServer::shared(), &url).await;
+        cut_the_waiter(&url);
+        await_waiter(PostgresServer::shared(), &url).await;
+        other.batch_execute("ROLLBACK").unwrap();
+        assert_eq!(task.await.unwrap().unwrap().outcomes[0].name(), "processed");
+        make_wary(&repository, &url).await;
+    }
+}
+
+/// Only the server knows whether it was done: who finds the records there can't tell whose they are, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_is_unavailable_and_may_be_repeated() {
+    let proxy = Proxy::before(PostgresServer::shared().port()).await;
+    let repository = repository(&proxy.url(&database().await));
+    commit(&repository, [record("before", "d", "")]).await;
+    proxy.lose_the_next_answer();
+    let error = repository.commit(batch([record("r", "d", "")])).await.unwrap_err();
+    assert_eq!((error.kind(), told(&error).as_str()), (PortErrorKind::Unavailable, "the connection was cut midway"));
+    let Outcome::Duplicate { sequence, .. } = commit(&repository, [record("r", "d", "")]).await.outcomes[0] else {
+        panic!("it was not done")
+    };
+    assert_eq!(sequence, 2);
+    assert_eq!(repository.head().await.unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,7 +237,8 @@ async fn the_victim_of_a_deadlock_begins_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_serialization_failure_is_tried_again_and_not_for_ever() {
-    for (failures, expected, attempts) in [(2, Ok("processed"), "3"), (1_000, Err(PortErrorKind::Unavailable), "5")] {
+    // Once without a lock, five times with it.
+    for (failures, expected, attempts) in [(2, Ok("processed"), "3"), (1_000, Err(PortErrorKind::Unavailable), "6")] {
         let url = database().await;
         let name = url.rsplit('/').next().unwrap();
         // A sequence is not rolled back, so it counts the attempts.

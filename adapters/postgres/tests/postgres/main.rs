@@ -6,6 +6,7 @@ mod support;
 mod proxy;
 mod conformance;
 mod commits;
+mod ahead;
 mod growth;
 mod positions;
 mod values;

@@ -82,6 +82,7 @@ async fn what_the_migrations_make_they_remove() {
     let repository = repository(&url);
     repository.migrate().await.unwrap();
     for down in [
+        include_str!("../../migrations/00000000000004_expected/down.sql"),
         include_str!("../../migrations/00000000000003_roll_ups/down.sql"),
         include_str!("../../migrations/00000000000002_alert_rules/down.sql"),
         include_str!("../../migrations/00000000000001_tallyhouse/down.sql"),

@@ -13,6 +13,8 @@ struct Count {
     round_trips: AtomicU64,
     /// Whether the server was the last to speak.
     answered: AtomicBool,
+    /// Whether its next answer is lost, and with it the connection.
+    losing: AtomicBool,
 }
 
 /// The counting proxy. It lives as long as its runtime, and is meant for one connection at a time.
@@ -40,8 +42,12 @@ impl Proxy {
                     if up.answered.swap(false, Ordering::SeqCst) {
                         up.round_trips.fetch_add(1, Ordering::SeqCst);
                     }
+                    true
                 }));
-                tokio::spawn(pass(from_server, to_client, move || down.answered.store(true, Ordering::SeqCst)));
+                tokio::spawn(pass(from_server, to_client, move || {
+                    down.answered.store(true, Ordering::SeqCst);
+                    !down.losing.swap(false, Ordering::SeqCst)
+                }));
             }
         });
         Self { address, count }
@@ -54,21 +60,26 @@ impl Proxy {
         format!("{begin}@{}/{database}", self.address)
     }
 
+    /// Has the next thing that the server says, and the way back for all that would follow, lost.
+    pub(crate) fn lose_the_next_answer(&self) {
+        self.count.losing.store(true, Ordering::SeqCst);
+    }
+
     /// Returns how many round trips there were so far.
     pub(crate) fn round_trips(&self) -> u64 {
         self.count.round_trips.load(Ordering::SeqCst)
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, spoken: impl Fn()) {
+/// Passes bytes on, as long as `spoken` says so.
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, spoken: impl Fn() -> bool) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match from.read(&mut buffer).await {
             Ok(0) | Err(_) => return,
             Ok(length) => {
                 // Before it is passed on, so that the answer can't come first.
-                spoken();
-                if to.write_all(&buffer[..length]).await.is_err() {
+                if !spoken() || to.write_all(&buffer[..length]).await.is_err() {
                     return;
                 }
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::Connection;
+use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use tallyhouse_core::ports::{Batch, Committed, RecordRepository};
 use tallyhouse_core::testing::Generator;
@@ -73,4 +74,14 @@ pub(crate) fn records(prefix: &str, count: u64, keys: u64) -> Vec<Record> {
 
 pub(crate) async fn commit(repository: &PostgresRepository, records: impl IntoIterator<Item = Record>) -> Committed {
     repository.commit(batch(records)).await.unwrap()
+}
+
+/// Makes a repository lock before it reads, for its next commits: as it does once it has seen others write its keys. It
+/// leaves two records behind.
+pub(crate) async fn make_wary(repository: &PostgresRepository, url: &str) {
+    commit(repository, [record("wary-1", "wary", "")]).await;
+    let foreign =
+        "UPDATE summaries SET summary = '[1,0,0,[[\"EUR\",1,\"0.01\",0,\"0\"]]]' WHERE destination_id = 'wary'";
+    connect(url).batch_execute(foreign).unwrap();
+    commit(repository, [record("wary-2", "wary", "")]).await;
 }

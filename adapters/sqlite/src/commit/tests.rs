@@ -4,26 +4,60 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
+use tallyhouse_core::Outcome;
 use tallyhouse_core::testing::generate::Generator;
 
 use super::*;
-use crate::support::{Database, a_rule, batch, fill, plan};
+use crate::support::{Database, a_rule, batch, fill, plan, simple};
+
+/// The statements that a connection is asked for, and those that it prepares and keeps.
+#[derive(Clone, Default)]
+struct Log {
+    run: Arc<Mutex<Vec<String>>>,
+    prepared: Arc<Mutex<Vec<String>>>,
+}
+
+impl Log {
+    fn of(db: &mut SqliteConnection) -> Self {
+        let log = Self::default();
+        let ours = log.clone();
+        db.set_instrumentation(move |event: InstrumentationEvent<'_>| match event {
+            InstrumentationEvent::StartQuery { query, .. } => {
+                let text = query.to_string();
+                let sql = text.split(" -- binds").next().unwrap_or_default().trim_end().to_owned();
+                ours.run.lock().unwrap().push(sql);
+            }
+            InstrumentationEvent::CacheQuery { sql, .. } => ours.prepared.lock().unwrap().push(sql.to_owned()),
+            _ => {}
+        });
+        log
+    }
+
+    /// Returns which look-ups there were since it was asked last.
+    fn look_ups(&self) -> Vec<&'static str> {
+        let run = std::mem::take(&mut *self.run.lock().unwrap());
+        let names = [(KNOWN_SUMMARIES, "summaries"), (KNOWN_RECORDS, "records")];
+        names.into_iter().filter(|(sql, _)| run.iter().any(|run| run == sql)).map(|(_, name)| name).collect()
+    }
+}
+
+fn names(session: &mut Session, ids: &[&str]) -> Vec<&'static str> {
+    let (committed, _) = commit(session, &batch(ids.iter().map(|id| simple(id)))).unwrap();
+    committed.outcomes.iter().map(Outcome::name).collect()
+}
+
+/// Commits one record, and returns its sequence.
+fn sequence(session: &mut Session, id: &str) -> u64 {
+    let (_, stored) = commit(session, &batch([simple(id)])).unwrap();
+    assert_eq!(stored[0].previous.count() + 1, stored[0].processed.sequence);
+    stored[0].processed.sequence
+}
 
 #[test]
 fn every_statement_of_a_commit_is_prepared_once() {
     let database = Database::new();
-    let db = &mut database.connection();
-    let (run, prepared) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
-    let (run_too, prepared_too) = (Arc::clone(&run), Arc::clone(&prepared));
-    db.set_instrumentation(move |event: InstrumentationEvent<'_>| match event {
-        InstrumentationEvent::StartQuery { query, .. } => {
-            let text = query.to_string();
-            let sql = text.split(" -- binds").next().unwrap_or_default().trim_end().to_owned();
-            run_too.lock().unwrap().push(sql);
-        }
-        InstrumentationEvent::CacheQuery { sql, .. } => prepared_too.lock().unwrap().push(sql.to_owned()),
-        _ => {}
-    });
+    let mut session = Session::new(database.connection());
+    let log = Log::of(&mut session.db);
     let mut generator = Generator::new(1);
     let mut settled = Vec::new();
     for round in 0..4 {
@@ -31,27 +65,70 @@ fn every_statement_of_a_commit_is_prepared_once() {
         // Some that exist already.
         records.extend(generator.clone().records("0", 5));
         let batch = Batch { settled, rules: a_rule(), ..batch(records) };
-        settled = commit(db, &batch).unwrap().0.owed.map(|owed| owed.id).into_iter().collect();
+        settled = commit(&mut session, &batch).unwrap().0.owed.map(|owed| owed.id).into_iter().collect();
     }
-    let run = run.lock().unwrap();
+    let run = log.run.lock().unwrap();
+    let of_transactions = ["BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"];
     let distinct: BTreeSet<String> =
-        run.iter().filter(|sql| !["BEGIN IMMEDIATE", "COMMIT"].contains(&sql.as_str())).cloned().collect();
-    let prepared = prepared.lock().unwrap();
+        run.iter().filter(|sql| !of_transactions.contains(&sql.as_str())).cloned().collect();
+    let prepared = log.prepared.lock().unwrap();
     assert_eq!(prepared.iter().cloned().collect::<BTreeSet<_>>(), distinct);
     assert_eq!(prepared.len(), distinct.len(), "one of them was prepared twice");
     assert!(run.len() > 4 * 50 + 4 * distinct.len() - 4, "the statements were not seen");
 }
 
 #[test]
+fn nothing_is_looked_up_that_can_be_counted_on() {
+    let database = Database::new();
+    let mut session = Session::new(database.connection());
+    let log = Log::of(&mut session.db);
+    assert_eq!(sequence(&mut session, "1"), 1);
+    assert_eq!(log.look_ups(), ["summaries"]);
+    assert_eq!(sequence(&mut session, "2"), 2);
+    assert_eq!(log.look_ups(), [""; 0]);
+    assert_eq!(names(&mut session, &["3", "1", "2"]), ["processed", "duplicate", "duplicate"]);
+    assert!(log.look_ups().contains(&"records"), "an id was taken");
+    for n in 4..20 {
+        assert_eq!(sequence(&mut session, &n.to_string()), n);
+        assert_eq!(log.look_ups(), ["records"], "record {n}: ids are looked up for a while");
+    }
+    assert_eq!(sequence(&mut session, "20"), 20);
+    assert_eq!(log.look_ups(), [""; 0]);
+}
+
+#[test]
+fn what_another_connection_has_written_is_read() {
+    let database = Database::new();
+    let [mut one, mut other] = [(); 2].map(|()| Session::new(database.connection()));
+    for n in 0..10 {
+        assert_eq!(sequence(&mut one, &format!("one-{n}")), 2 * n + 1);
+        assert_eq!(sequence(&mut other, &format!("other-{n}")), 2 * n + 2);
+        assert_eq!(names(&mut one, &[&format!("other-{n}")]), ["duplicate"]);
+    }
+}
+
+#[test]
+fn what_a_commit_that_failed_would_have_written_is_not_counted_on() {
+    let database = Database::new();
+    let mut session = Session::new(database.connection());
+    assert_eq!(sequence(&mut session, "1"), 1);
+    let refuse = "CREATE TEMP TRIGGER refused BEFORE INSERT ON owed BEGIN SELECT RAISE(ABORT, 'no'); END";
+    session.db.batch_execute(refuse).unwrap();
+    commit(&mut session, &batch([simple("2")])).unwrap_err();
+    session.db.batch_execute("DROP TRIGGER refused").unwrap();
+    assert_eq!(sequence(&mut session, "2"), 2);
+}
+
+#[test]
 fn a_row_that_makes_no_sense_fails_the_commit_that_meets_it() {
     let database = Database::new();
-    let db = &mut database.connection();
+    let mut session = Session::new(database.connection());
     let mut generator = Generator::new(2).over(1, 1);
     let records = generator.records("r", 3);
-    commit(db, &batch(records.clone())).unwrap();
+    commit(&mut session, &batch(records.clone())).unwrap();
     for spoil in ["UPDATE summaries SET summary = '[1,2]'", "UPDATE records SET value = '1e999' WHERE position = 2"] {
         database.spoil(&format!("SAVEPOINT before; {spoil}; RELEASE before"));
-        let error = commit(db, &batch(records.clone())).unwrap_err();
+        let error = commit(&mut session, &batch(records.clone())).unwrap_err();
         assert_eq!(error.kind(), tallyhouse_core::ports::PortErrorKind::Corrupt, "{error}");
     }
 }

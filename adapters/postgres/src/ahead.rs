@@ -1,0 +1,329 @@
+//! Commits without a lock: planned from what the store is expected to have, and written only if it is so.
+//!
+//! What a process has written itself it need not ask for, and ids that nobody has sent before need not be looked up: the
+//! statement that writes finds out, and then writes nothing (`write_expected` in the migrations). So a commit is one round
+//! trip. One that comes while another is under way is planned upon that one: it inserts its records beside it, which is
+//! the larger part of the work, and waits for its end before it comes to the keys.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use diesel::pg::PgConnection;
+use diesel::result::Error as DieselError;
+use tallyhouse_core::ports::{Batch, Committed};
+use tallyhouse_core::{Key, Known, Outcome, Plan, RecentSummaries, RecordId, RuleSet, Trust, plan};
+
+use crate::commit::{Read, Texts, read};
+use crate::error::Fault;
+use crate::rules;
+use crate::write::{Expected, Written, write, write_behind, write_records};
+
+/// Longest wait for a commit before: as long as Postgres waits before it looks for a deadlock. Its detector does not see this
+/// wait, so that a ring of waits through another process ends here.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// What the commits of this process know of each other and of the store. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Ahead(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when a commit ends.
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// As they are when all that is planned has been written.
+    summaries: RecentSummaries,
+    /// That nobody else changes the keys that we change.
+    alone: Trust,
+    /// That records come for the first time.
+    unseen: Trust,
+    /// The ids that commits under way are about to insert.
+    ids: HashSet<RecordId>,
+    /// The commits that are under way, in the order in which they were planned.
+    under_way: Vec<Ticket>,
+    /// The number of the last ticket there was.
+    last: u64,
+    /// Commits under way that lock first.
+    locking: usize,
+    /// How often what is remembered was forgotten.
+    forgotten: u64,
+}
+
+/// A commit that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ticket {
+    number: u64,
+    /// [`State::forgotten`], when it was planned.
+    forgotten: u64,
+}
+
+/// A commit that was planned and is under way.
+struct Planned<'a> {
+    ahead: &'a Ahead,
+    plan: Plan,
+    expected: Expected,
+    ticket: Ticket,
+    /// The commit that it was planned upon.
+    follows: Option<Ticket>,
+}
+
+/// What a batch comes to before anything is written.
+enum Ready<'a> {
+    /// There is nothing to write.
+    Nothing(Vec<Outcome>),
+    Planned(Planned<'a>),
+}
+
+impl fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ahead").finish_non_exhaustive()
+    }
+}
+
+impl Ahead {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while planning leaves what is only expected.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits a batch, if that can be done without a lock; `None` if it can't, with nothing done.
+    ///
+    /// # Errors
+    /// Nothing is committed, except with [`Fault::Midway`], which says that nobody knows.
+    pub(crate) fn commit(
+        &self,
+        connection: &mut PgConnection,
+        batch: &Batch,
+        keys: &[Key],
+    ) -> Result<Option<Committed>, Fault> {
+        let Some((missing, unseen)) = self.to_ask(batch, keys) else { return Ok(None) };
+        let (mut known, mut rules) = (Known::default(), batch.rules.latest());
+        if !missing.is_empty() || !unseen {
+            let arrivals = (!unseen).then_some(&*batch.arrivals);
+            let (read, version) = read(connection, Read::Unlocked, &missing, arrivals)?;
+            rules = (version, batch.rules.in_force(version, || rules::managed(connection))?);
+            known = read;
+            if !unseen {
+                self.state().unseen.learn(known.records.is_empty());
+            }
+        }
+        match self.plan(batch, keys, known, rules) {
+            None => Ok(None),
+            Some(Ready::Nothing(outcomes)) => Ok(Some(Committed { outcomes, owed: None })),
+            Some(Ready::Planned(planned)) => {
+                let written = planned.write(connection, batch);
+                planned.end(written)
+            }
+        }
+    }
+
+    /// Returns the keys whose summaries are not remembered, and whether ids need not be looked up; `None` if the batch is
+    /// to lock first.
+    fn to_ask(&self, batch: &Batch, keys: &[Key]) -> Option<(Vec<Key>, bool)> {
+        // Those that lock first are let through, or else one would always be under way, and all others would lock, too.
+        let _ended = self.wait_while(|state| state.alone.is_given() && state.locking > 0);
+        let state = self.state();
+        if !state.may_go(batch) {
+            return None;
+        }
+        Some((keys.iter().filter(|key| state.summaries.get(key).is_none()).cloned().collect(), state.unseen.is_given()))
+    }
+
+    /// Plans a batch upon all that is planned already.
+    fn plan(
+        &self,
+        batch: &Batch,
+        keys: &[Key],
+        mut known: Known,
+        (rules_version, rules): (u64, Arc<RuleSet>),
+    ) -> Option<Ready<'_>> {
+        let mut state = self.state();
+        if !state.may_go(batch) {
+            return None;
+        }
+        for key in keys {
+            // What is planned is newer than what was read.
+            if let Some(summary) = state.summaries.get(key) {
+                known.summaries.insert(key.clone(), summary.clone());
+            }
+        }
+        let texts = Texts::of(keys, &known);
+        let plan = plan(&batch.arrivals, known, &rules, batch.now);
+        if plan.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Rejected(_))) {
+            // Nothing would find out that it is rejected for what was only expected.
+            return None;
+        }
+        if plan.stored.is_empty() && batch.settled.is_empty() {
+            return Some(Ready::Nothing(plan.outcomes));
+        }
+        state.summaries.note(&plan.summaries);
+        state.ids.extend(plan.stored.iter().map(|stored| stored.processed.record.record_id.clone()));
+        state.last += 1;
+        let ticket = Ticket { number: state.last, forgotten: state.forgotten };
+        let follows = state.under_way.last().copied();
+        state.under_way.push(ticket);
+        let expected =
+            Expected { summaries: texts.of_changed(&plan), rules_version: Some(rules_version), ..Expected::default() };
+        Some(Ready::Planned(Planned { ahead: self, plan, expected, ticket, follows }))
+    }
+
+    /// Waits while commits are under way, as far as the condition says, but not for ever. Says whether it was for long enough.
+    fn wait_while(&self, mut condition: impl FnMut(&State) -> bool) -> bool {
+        let ended = self.0.ended.wait_timeout_while(self.state(), WAIT_MAX, |state| condition(state));
+        !ended.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Keeps others from going ahead, until what is returned is dropped, and waits for those that do: they come to their ids
+    /// and keys in another order than who locks first.
+    pub(crate) fn locking(&self) -> Locking<'_> {
+        self.state().locking += 1;
+        let locking = Locking(self);
+        // If it takes too long, Postgres sees to it.
+        let _ended = self.wait_while(|state| !state.under_way.is_empty());
+        locking
+    }
+
+    /// Learns from a commit that locks first what it has found.
+    pub(crate) fn learn(&self, keys: &[Key], known: &Known) {
+        let mut state = self.state();
+        let as_expected =
+            |key: &Key| state.summaries.get(key).is_none_or(|expected| known.summaries.get(key) == Some(expected));
+        let alone = keys.iter().all(as_expected);
+        state.alone.learn(alone);
+        state.unseen.learn(known.records.is_empty());
+    }
+
+    /// Learns what a commit that locks first is about to write.
+    pub(crate) fn note(&self, plan: &Plan) {
+        self.state().summaries.note(&plan.summaries);
+    }
+
+    /// Forgets what was expected.
+    pub(crate) fn forget(&self) {
+        self.state().forget();
+    }
+}
+
+impl State {
+    /// Says whether a batch may go ahead: not beside commits whose plans are not known yet or will not be done, and not
+    /// where it would wait for an id of one that waits for it.
+    fn may_go(&self, batch: &Batch) -> bool {
+        let id_is_free = |id: &RecordId| !self.ids.contains(id);
+        self.alone.is_given()
+            && self.locking == 0
+            && self.under_way.iter().all(|ticket| ticket.forgotten == self.forgotten)
+            && (self.ids.is_empty() || batch.arrivals.iter().all(|arrival| id_is_free(&arrival.record.record_id)))
+    }
+
+    fn forget(&mut self) {
+        self.summaries.forget();
+        self.forgotten += 1;
+    }
+}
+
+impl Planned<'_> {
+    fn write(&self, connection: &mut PgConnection, batch: &Batch) -> Result<Written, Fault> {
+        match self.follows {
+            // The statement is the commit.
+            None => write(connection, batch, &self.plan, &self.expected).map_err(|fault| midway(fault, true)),
+            Some(before) => self.write_after(connection, batch, before),
+        }
+    }
+
+    /// Writes the records beside the commit before, and the rest after it.
+    fn write_after(&self, connection: &mut PgConnection, batch: &Batch, before: Ticket) -> Result<Written, Fault> {
+        let mut written = false;
+        let result = connection.build_transaction().read_committed().run(|connection| {
+            let slot = match self.plan.stored.is_empty() {
+                true => 0,
+                false => write_records(connection, batch, &self.plan)?,
+            };
+            let ended = self.ahead.wait_while(|state| state.under_way.contains(&before));
+            if !ended || self.ahead.state().forgotten != self.ticket.forgotten {
+                return Err(Undone(Ok(Written::SummaryDiffers)));
+            }
+            match write_behind(connection, batch, &self.plan, &self.expected, slot)? {
+                Written::All(owed) => {
+                    written = true;
+                    Ok(Written::All(owed))
+                }
+                otherwise => Err(Undone(Ok(otherwise))),
+            }
+        });
+        match result {
+            Ok(written) => Ok(written),
+            Err(Undone(Err(Fault::Raced))) => Ok(Written::IdTaken),
+            Err(Undone(undone)) => undone.map_err(|fault| midway(fault, written)),
+        }
+    }
+
+    /// Says what came of it, and lets the others know.
+    fn end(mut self, written: Result<Written, Fault>) -> Result<Option<Committed>, Fault> {
+        if let Ok(Written::All(owed)) = written {
+            return Ok(Some(Committed { outcomes: std::mem::take(&mut self.plan.outcomes), owed }));
+        }
+        {
+            let mut state = self.ahead.state();
+            // Where what it was planned upon was not done, it had to fail, and says nothing.
+            if state.forgotten == self.ticket.forgotten {
+                match &written {
+                    Ok(Written::IdTaken) => state.unseen.learn(false),
+                    Ok(Written::SummaryDiffers) => state.alone.learn(false),
+                    Ok(Written::All(_) | Written::RulesDiffer) | Err(_) => {}
+                }
+            }
+            state.forget();
+        }
+        match written {
+            Err(fault) if !fault.is_passing() => Err(fault),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Why a transaction is rolled back.
+struct Undone(Result<Written, Fault>);
+
+impl From<Fault> for Undone {
+    fn from(fault: Fault) -> Self {
+        Self(Err(fault))
+    }
+}
+
+impl From<DieselError> for Undone {
+    fn from(error: DieselError) -> Self {
+        Self(Err(error.into()))
+    }
+}
+
+/// Says of a connection that was cut while a commit was under way that nobody knows what became of it.
+fn midway(fault: Fault, committing: bool) -> Fault {
+    if committing && fault.is_cut() { Fault::Midway(Box::new(fault)) } else { fault }
+}
+
+impl Drop for Planned<'_> {
+    fn drop(&mut self) {
+        let mut state = self.ahead.state();
+        for stored in &self.plan.stored {
+            state.ids.remove(&stored.processed.record.record_id);
+        }
+        state.under_way.retain(|ticket| *ticket != self.ticket);
+        self.ahead.0.ended.notify_all();
+    }
+}
+
+/// A commit that locks first.
+pub(crate) struct Locking<'a>(&'a Ahead);
+
+impl Drop for Locking<'_> {
+    fn drop(&mut self) {
+        self.0.state().locking -= 1;
+        self.0.0.ended.notify_all();
+    }
+}

@@ -1,0 +1,72 @@
+use super::*;
+use crate::draft::Draft;
+use crate::record::Record;
+
+fn record(reference: &str, unit: &str) -> Record {
+    let draft = Draft {
+        record_id: "r",
+        time: "2026-01-01T00:00:00Z",
+        source_id: "s",
+        destination_id: "d",
+        record_type: "positive",
+        value: "1",
+        unit,
+        reference,
+    };
+    draft.check().unwrap()
+}
+
+/// A key with the summary of one record in each of so many units.
+fn entry(reference: &str, units: usize) -> (Key, Summary) {
+    let records: Vec<Record> = (0..units).map(|n| record(reference, &format!("u{n}"))).collect();
+    (records[0].key(), records.iter().collect())
+}
+
+#[test]
+fn what_was_noted_last_is_expected_until_it_is_forgotten() {
+    let mut recent = RecentSummaries::default();
+    let (key, first) = entry("a", 1);
+    let (_, second) = entry("a", 2);
+    assert_eq!(recent.get(&key), None);
+    recent.note(&[(key.clone(), first)]);
+    recent.note(&[(key.clone(), second.clone())]);
+    assert_eq!(recent.get(&key), Some(&second));
+    recent.forget();
+    assert_eq!(recent.get(&key), None);
+}
+
+#[test]
+fn what_is_remembered_is_bounded_by_its_size() {
+    let mut recent = RecentSummaries::default();
+    let units = 100;
+    let (_, large) = entry("", units);
+    let weight = ByUnits.weight(&record("", "u").key(), &large);
+    assert_eq!(weight, BYTES_PER_KEY + 100 * BYTES_PER_UNIT);
+    let fitting = BYTES_MAX / weight;
+    for n in 0..2 * fitting {
+        recent.note(&[(record(&n.to_string(), "u").key(), large.clone())]);
+    }
+    let kept = (0..2 * fitting).filter(|n| recent.get(&record(&n.to_string(), "u").key()).is_some()).count();
+    let kept = u64::try_from(kept).unwrap();
+    assert!(kept <= fitting, "{kept} of {fitting} that fit");
+    assert!(kept > fitting / 2, "{kept} of {fitting} that fit");
+}
+
+#[test]
+fn trust_that_was_broken_returns_after_it_was_earned() {
+    let mut trust = Trust::default();
+    assert!(trust.is_given());
+    trust.learn(true);
+    assert!(trust.is_given());
+    trust.learn(false);
+    for _ in 1..Trust::HELD_BEFORE {
+        trust.learn(true);
+        assert!(!trust.is_given());
+    }
+    trust.learn(false);
+    for _ in 0..Trust::HELD_BEFORE {
+        assert!(!trust.is_given());
+        trust.learn(true);
+    }
+    assert!(trust.is_given());
+}
