@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures::future::{Either, select};
-use tokio::sync::watch;
+use backon::ExponentialBackoff;
+use futures::future::{Either, join, select};
+use tokio::sync::{Mutex, watch};
 
 use crate::breaker::Breaker;
 use crate::intake::{Door, SubmitError};
@@ -42,11 +43,28 @@ impl std::fmt::Debug for Consumer {
     }
 }
 
+/// What the two hands of a consumer share.
+struct Hands {
+    /// Had by the one that takes from the queue, with the waits after a failure.
+    taking: Mutex<ExponentialBackoff>,
+    /// Had by the one whose records are being committed: in the order in which they were taken.
+    turn: Mutex<()>,
+}
+
 impl Consumer {
-    /// Consumes until `stop` becomes true, or is dropped. Several consumers of one queue may run at once.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut waits = self.retry.waits(&*self.clock);
-        while !*stop.borrow_and_update() {
+    /// Consumes until `stop` becomes true, or is dropped. Several consumers of one queue may run at once. While what was
+    /// taken is being committed, as much again is taken; and it is committed in the order in which it was taken.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let hands = Hands { taking: Mutex::new(self.retry.waits(&*self.clock)), turn: Mutex::new(()) };
+        join(self.work(&hands, stop.clone()), self.work(&hands, stop)).await;
+    }
+
+    async fn work(&self, hands: &Hands, mut stop: watch::Receiver<bool>) {
+        loop {
+            let mut waits = hands.taking.lock().await;
+            if *stop.borrow_and_update() {
+                return;
+            }
             // A stop ends the wait for more; what has been received is settled first.
             let received = match select(pin!(self.receive()), pin!(stop.changed())).await {
                 Either::Left((received, _)) => received,
@@ -55,13 +73,24 @@ impl Consumer {
             };
             let step = match received {
                 Some(deliveries) if deliveries.is_empty() => Step::Settled,
-                Some(deliveries) => self.handle(deliveries).await,
+                Some(deliveries) => {
+                    let sorted = Sorted::of(deliveries);
+                    let turn = hands.turn.lock().await;
+                    drop(waits);
+                    let settled = self.submit(sorted).await;
+                    drop(turn);
+                    let step = self.settle(settled).await;
+                    waits = hands.taking.lock().await;
+                    step
+                }
                 None => Step::Failed,
             };
-            let wait = waits.next().unwrap_or(self.retry.wait_max);
             match step {
-                Step::Settled => waits = self.retry.waits(&*self.clock),
-                Step::GivenBack | Step::Failed => self.pause(wait, &mut stop).await,
+                Step::Settled => *waits = self.retry.waits(&*self.clock),
+                Step::GivenBack | Step::Failed => {
+                    let wait = waits.next().unwrap_or(self.retry.wait_max);
+                    self.pause(wait, &mut stop).await;
+                }
             }
         }
     }
@@ -95,24 +124,10 @@ impl Consumer {
         answer
     }
 
-    /// Takes deliveries through the pipeline and settles each. If storage is away they are all given back, and nothing is
-    /// put into the dead letters.
-    async fn handle(&self, deliveries: Vec<Delivery>) -> Step {
-        let tags: Vec<String> = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
-        let mut verdicts: HashMap<usize, Verdict> = HashMap::new();
-        let (mut places, mut arrivals): (Vec<usize>, Vec<Arrival>) = Default::default();
-        for (place, delivery) in deliveries.into_iter().enumerate() {
-            let traceparent = delivery.traceparent;
-            match parse(delivery.payload.as_deref()) {
-                Ok(record) => {
-                    places.push(place);
-                    arrivals.push(Arrival { record, traceparent });
-                }
-                Err(rejection) => {
-                    verdicts.insert(place, refusal(&rejection));
-                }
-            }
-        }
+    /// Takes deliveries through the pipeline, and says what is to become of each. If storage is away they are all given
+    /// back, and nothing is put into the dead letters.
+    async fn submit(&self, sorted: Sorted) -> Settled {
+        let Sorted { tags, places, arrivals, mut verdicts } = sorted;
         // Of the traces that they belong to, the log names the first.
         let trace_id = arrivals.iter().find_map(Arrival::trace_id).map(str::to_owned);
         // Where there is no good record, only a question tells whether storage is there.
@@ -134,7 +149,11 @@ impl Consumer {
             let verdict = verdicts.remove(&place).unwrap_or(Verdict::Return);
             Settlement { tag, verdict }
         });
-        let settlements: Vec<Settlement> = settlements.collect();
+        Settled { settlements: settlements.collect(), trace_id, step }
+    }
+
+    async fn settle(&self, settled: Settled) -> Step {
+        let Settled { settlements, trace_id, step } = settled;
         let (payloads, refused) = (settlements.len(), settlements.iter().filter(|s| s.is_refusal()).count());
         match self.source.settle(settlements).await {
             Ok(()) => {
@@ -151,6 +170,42 @@ impl Consumer {
     async fn pause(&self, wait: std::time::Duration, stop: &mut watch::Receiver<bool>) {
         select(pin!(self.clock.sleep(wait)), pin!(stop.changed())).await;
     }
+}
+
+/// What was received: good records and others, by their places.
+struct Sorted {
+    tags: Vec<String>,
+    places: Vec<usize>,
+    arrivals: Vec<Arrival>,
+    verdicts: HashMap<usize, Verdict>,
+}
+
+impl Sorted {
+    fn of(deliveries: Vec<Delivery>) -> Self {
+        let tags = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
+        let mut sorted = Self { tags, places: Vec::new(), arrivals: Vec::new(), verdicts: HashMap::new() };
+        for (place, delivery) in deliveries.into_iter().enumerate() {
+            let traceparent = delivery.traceparent;
+            match parse(delivery.payload.as_deref()) {
+                Ok(record) => {
+                    sorted.places.push(place);
+                    sorted.arrivals.push(Arrival { record, traceparent });
+                }
+                Err(rejection) => {
+                    sorted.verdicts.insert(place, refusal(&rejection));
+                }
+            }
+        }
+        sorted
+    }
+}
+
+/// What is to become of what was received.
+struct Settled {
+    settlements: Vec<Settlement>,
+    trace_id: Option<String>,
+    /// How the round ends if they can be settled.
+    step: Step,
 }
 
 /// How one round ended.
