@@ -28,7 +28,7 @@
 //! # }
 //! ```
 //!
-//! How a batch is committed: `commit.rs` and the two functions of `migrations`. Needs Postgres 13 or newer, a
+//! How a batch is committed: `commit.rs`, `ahead.rs` and the functions of `migrations`. Needs Postgres 13 or newer, a
 //! database in UTF-8, and sessions that last as long as their connection (no pooler that hands them out per
 //! transaction).
 

@@ -1,3 +1,5 @@
+//! What is remembered, how much of it, and when it is counted on.
+
 use super::*;
 use crate::draft::Draft;
 use crate::record::Record;
