@@ -105,6 +105,7 @@ impl MetricsPage for Metrics {
         }
         if let Some(postgres) = &self.postgres {
             families::pools(&mut page, &postgres.pools());
+            families::commits(&mut page, &postgres.commits());
         }
         families::server(&mut page, &server);
         if let Some(process) = process::read() {

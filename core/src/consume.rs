@@ -47,15 +47,16 @@ impl std::fmt::Debug for Consumer {
 struct Hands {
     /// Had by the one that takes from the queue, with the waits after a failure.
     taking: Mutex<ExponentialBackoff>,
-    /// Had by the one whose records are being committed: in the order in which they were taken.
-    turn: Mutex<()>,
+    /// Had by the one whose records are being committed: in the order in which they were taken. Says whether the last ones
+    /// could not be, and are about to be given back.
+    turn: Mutex<bool>,
 }
 
 impl Consumer {
     /// Consumes until `stop` becomes true, or is dropped. Several consumers of one queue may run at once. While what was
     /// taken is being committed, as much again is taken; and it is committed in the order in which it was taken.
     pub async fn run(self, stop: watch::Receiver<bool>) {
-        let hands = Hands { taking: Mutex::new(self.retry.waits(&*self.clock)), turn: Mutex::new(()) };
+        let hands = Hands { taking: Mutex::new(self.retry.waits(&*self.clock)), turn: Mutex::new(false) };
         join(self.work(&hands, stop.clone()), self.work(&hands, stop)).await;
     }
 
@@ -75,13 +76,28 @@ impl Consumer {
                 Some(deliveries) if deliveries.is_empty() => Step::Settled,
                 Some(deliveries) => {
                     let sorted = Sorted::of(deliveries);
-                    let turn = hands.turn.lock().await;
+                    let mut gives_back = hands.turn.lock().await;
+                    if *gives_back {
+                        // The later ones go back first, so that the queue has its order again.
+                        drop(gives_back);
+                        self.settle(sorted.given_back()).await;
+                        continue;
+                    }
                     drop(waits);
                     let settled = self.submit(sorted).await;
-                    drop(turn);
-                    let step = self.settle(settled).await;
-                    waits = hands.taking.lock().await;
-                    step
+                    let given_back = matches!(settled.step, Step::GivenBack);
+                    *gives_back = given_back;
+                    drop(gives_back);
+                    if given_back {
+                        waits = hands.taking.lock().await;
+                        let step = self.settle(settled).await;
+                        *hands.turn.lock().await = false;
+                        step
+                    } else {
+                        let step = self.settle(settled).await;
+                        waits = hands.taking.lock().await;
+                        step
+                    }
                 }
                 None => Step::Failed,
             };
@@ -197,6 +213,11 @@ impl Sorted {
             }
         }
         sorted
+    }
+
+    fn given_back(self) -> Settled {
+        let back = |tag| Settlement { tag, verdict: Verdict::Return };
+        Settled { settlements: self.tags.into_iter().map(back).collect(), trace_id: None, step: Step::GivenBack }
     }
 }
 

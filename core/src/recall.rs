@@ -9,12 +9,12 @@ use quick_cache::unsync::Cache;
 use crate::summary::Summary;
 use crate::text::Key;
 
-/// Most bytes of summaries that are remembered, about: those of some 50,000 keys.
+/// Most bytes of summaries that are remembered, about: those of some 35,000 keys.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// What a key and its summary without totals take, about; and each unit's totals.
-const BYTES_PER_KEY: u64 = 200;
-const BYTES_PER_UNIT: u64 = 120;
+/// What a key without its texts and a summary without totals take, about; and the totals of a unit.
+const BYTES_PER_KEY: u64 = 220;
+const BYTES_PER_UNIT: u64 = 230;
 
 /// The summaries of the keys that were in use last, as they are expected to be. What is rarely used goes when there are too
 /// many.
@@ -25,9 +25,10 @@ pub struct RecentSummaries(Cache<Key, Summary, ByUnits>);
 struct ByUnits;
 
 impl Weighter<Key, Summary> for ByUnits {
-    fn weight(&self, _: &Key, summary: &Summary) -> u64 {
-        let units = u64::try_from(summary.totals().len()).unwrap_or(u64::MAX);
-        BYTES_PER_KEY + BYTES_PER_UNIT.saturating_mul(units)
+    fn weight(&self, key: &Key, summary: &Summary) -> u64 {
+        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let texts = number(key.destination_id.as_str().len() + key.reference.as_str().len());
+        BYTES_PER_KEY + texts + BYTES_PER_UNIT.saturating_mul(number(summary.totals().len()))
     }
 }
 
@@ -52,7 +53,14 @@ impl RecentSummaries {
         }
     }
 
-    /// Forgets everything: after a commit that was not done, or of which nobody knows whether it was.
+    /// Forgets some keys: after a commit of theirs that was not done, or of which nobody knows whether it was.
+    pub fn forget_keys<'a>(&mut self, keys: impl IntoIterator<Item = &'a Key>) {
+        for key in keys {
+            self.0.remove(key);
+        }
+    }
+
+    /// Forgets everything.
     pub fn forget(&mut self) {
         self.0.clear();
     }

@@ -112,6 +112,9 @@ fn check_the_rest(service: &Service, scrape: &Scrape) {
             ["busy", "max"].map(|what| scrape.value(&format!("tallyhouse_postgres_connections_{what}"), &of_pool));
         assert!(max >= 1.0 && busy <= max, "{pool}: {busy} of {max}");
     }
+    let ways = ["expected", "behind", "locked"];
+    let commits = ways.map(|way| scrape.value("tallyhouse_postgres_commits_total", &[("way", way)]));
+    assert!(commits.iter().sum::<f64>() >= scrape.value("tallyhouse_batch_records_count", &[]), "{commits:?}");
     let kib = service.memory_kib() as f64;
     let resident = scrape.value("process_resident_memory_bytes", &[]) / 1024.0;
     assert!((kib / 2.0..kib * 2.0).contains(&resident), "{resident} KiB and {kib} KiB");

@@ -7,8 +7,9 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::pg::PgConnection;
 use diesel::result::Error as DieselError;
@@ -33,6 +34,24 @@ struct Shared {
     state: Mutex<State>,
     /// Told when a commit ends.
     ended: Condvar,
+    /// How many batches were committed in each way.
+    counts: [AtomicU64; WAYS.len()],
+}
+
+/// The ways of committing a batch, as metrics name them.
+const WAYS: [&str; 4] = ["expected", "behind", "locked", "unexpected"];
+
+/// A way of committing a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// In one statement, or without any.
+    Expected,
+    /// Upon another one that was under way.
+    Behind,
+    /// With a lock first.
+    Locked,
+    /// In vain, since the store was not as expected: it is done with a lock, then.
+    Unexpected,
 }
 
 #[derive(Default)]
@@ -61,6 +80,15 @@ struct Ticket {
     number: u64,
     /// [`State::forgotten`], when it was planned.
     forgotten: u64,
+    began: Instant,
+}
+
+impl Ticket {
+    /// Says whether it has been under way for so long that nobody waits for it any more: its connection may be dead. Whether
+    /// or not it is done some time, the store is asked to make sure.
+    fn is_stuck(self) -> bool {
+        self.began.elapsed() > WAIT_MAX
+    }
 }
 
 /// A commit that was planned and is under way.
@@ -106,19 +134,26 @@ impl Ahead {
         let (mut known, mut rules) = (Known::default(), batch.rules.latest());
         if !missing.is_empty() || !unseen {
             let arrivals = (!unseen).then_some(&*batch.arrivals);
-            let (read, version) = read(connection, Read::Unlocked, &missing, arrivals)?;
+            let found = read(connection, Read::Unlocked, &missing, arrivals)?;
+            let version = found.rules_version;
             rules = (version, batch.rules.in_force(version, || rules::managed(connection))?);
-            known = read;
+            known = found.known;
             if !unseen {
                 self.state().unseen.learn(known.records.is_empty());
             }
         }
-        match self.plan(batch, keys, known, rules) {
+        match self.plan(batch, (keys, &missing), known, rules) {
             None => Ok(None),
-            Some(Ready::Nothing(outcomes)) => Ok(Some(Committed { outcomes, owed: None })),
+            Some(Ready::Nothing(outcomes)) => {
+                self.count(Way::Expected);
+                Ok(Some(Committed { outcomes, owed: None }))
+            }
             Some(Ready::Planned(planned)) => {
+                let way = if planned.follows.is_some() { Way::Behind } else { Way::Expected };
                 let written = planned.write(connection, batch);
-                planned.end(written)
+                let committed = planned.end(written)?;
+                self.count(if committed.is_some() { way } else { Way::Unexpected });
+                Ok(committed)
             }
         }
     }
@@ -127,19 +162,23 @@ impl Ahead {
     /// to lock first.
     fn to_ask(&self, batch: &Batch, keys: &[Key]) -> Option<(Vec<Key>, bool)> {
         // Those that lock first are let through, or else one would always be under way, and all others would lock, too.
-        let _ended = self.wait_while(|state| state.alone.is_given() && state.locking > 0);
-        let state = self.state();
+        let ended = self.wait_while(|state| state.alone.is_given() && state.locking > 0);
+        let mut state = self.state();
+        if !ended {
+            // One of them is stuck: the next ones don't wait for it.
+            state.alone.learn(false);
+        }
         if !state.may_go(batch) {
             return None;
         }
         Some((keys.iter().filter(|key| state.summaries.get(key).is_none()).cloned().collect(), state.unseen.is_given()))
     }
 
-    /// Plans a batch upon all that is planned already.
+    /// Plans a batch upon all that is planned already. Of its keys, `read` are those that `known` has been asked for.
     fn plan(
         &self,
         batch: &Batch,
-        keys: &[Key],
+        (keys, read): (&[Key], &[Key]),
         mut known: Known,
         (rules_version, rules): (u64, Arc<RuleSet>),
     ) -> Option<Ready<'_>> {
@@ -151,6 +190,9 @@ impl Ahead {
             // What is planned is newer than what was read.
             if let Some(summary) = state.summaries.get(key) {
                 known.summaries.insert(key.clone(), summary.clone());
+            } else if read.binary_search(key).is_err() {
+                // Forgotten meanwhile.
+                return None;
             }
         }
         let texts = Texts::of(keys, &known);
@@ -165,8 +207,8 @@ impl Ahead {
         state.summaries.note(&plan.summaries);
         state.ids.extend(plan.stored.iter().map(|stored| stored.processed.record.record_id.clone()));
         state.last += 1;
-        let ticket = Ticket { number: state.last, forgotten: state.forgotten };
-        let follows = state.under_way.last().copied();
+        let ticket = Ticket { number: state.last, forgotten: state.forgotten, began: Instant::now() };
+        let follows = state.under_way.last().copied().filter(|before| !before.is_stuck());
         state.under_way.push(ticket);
         let expected =
             Expected { summaries: texts.of_changed(&plan), rules_version: Some(rules_version), ..Expected::default() };
@@ -185,7 +227,7 @@ impl Ahead {
         self.state().locking += 1;
         let locking = Locking(self);
         // If it takes too long, Postgres sees to it.
-        let _ended = self.wait_while(|state| !state.under_way.is_empty());
+        let _ended = self.wait_while(|state| state.under_way.iter().any(|ticket| !ticket.is_stuck()));
         locking
     }
 
@@ -204,9 +246,23 @@ impl Ahead {
         self.state().summaries.note(&plan.summaries);
     }
 
-    /// Forgets what was expected.
-    pub(crate) fn forget(&self) {
-        self.state().forget();
+    /// Counts a commit that locked first.
+    pub(crate) fn count_locked(&self) {
+        self.count(Way::Locked);
+    }
+
+    /// Forgets what was expected of the keys of a commit that locked first and was not done.
+    pub(crate) fn forget(&self, keys: &[Key]) {
+        self.state().summaries.forget_keys(keys);
+    }
+
+    /// Returns how many batches were committed in each way, by its name.
+    pub(crate) fn counts(&self) -> [(&'static str, u64); WAYS.len()] {
+        std::array::from_fn(|way| (WAYS[way], self.0.counts[way].load(Ordering::Relaxed)))
+    }
+
+    fn count(&self, way: Way) {
+        self.0.counts[way as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -217,13 +273,18 @@ impl State {
         let id_is_free = |id: &RecordId| !self.ids.contains(id);
         self.alone.is_given()
             && self.locking == 0
-            && self.under_way.iter().all(|ticket| ticket.forgotten == self.forgotten)
+            && self.under_way.iter().all(|ticket| ticket.forgotten == self.forgotten || ticket.is_stuck())
             && (self.ids.is_empty() || batch.arrivals.iter().all(|arrival| id_is_free(&arrival.record.record_id)))
     }
 
-    fn forget(&mut self) {
-        self.summaries.forget();
-        self.forgotten += 1;
+    /// Forgets what a commit that was not done would have written, and everything if others were planned upon it.
+    fn forget(&mut self, ticket: Ticket, plan: &Plan) {
+        if self.under_way.iter().any(|other| *other != ticket) {
+            self.summaries.forget();
+            self.forgotten += 1;
+        } else {
+            self.summaries.forget_keys(plan.summaries.iter().map(|(key, _)| key));
+        }
     }
 }
 
@@ -245,7 +306,10 @@ impl Planned<'_> {
                 false => write_records(connection, batch, &self.plan)?,
             };
             let ended = self.ahead.wait_while(|state| state.under_way.contains(&before));
-            if !ended || self.ahead.state().forgotten != self.ticket.forgotten {
+            if !ended {
+                return Err(Undone(Ok(Written::Overdue)));
+            }
+            if self.ahead.state().forgotten != self.ticket.forgotten {
                 return Err(Undone(Ok(Written::SummaryDiffers)));
             }
             match write_behind(connection, batch, &self.plan, &self.expected, slot)? {
@@ -275,10 +339,10 @@ impl Planned<'_> {
                 match &written {
                     Ok(Written::IdTaken) => state.unseen.learn(false),
                     Ok(Written::SummaryDiffers) => state.alone.learn(false),
-                    Ok(Written::All(_) | Written::RulesDiffer) | Err(_) => {}
+                    Ok(Written::All(_) | Written::RulesDiffer | Written::Overdue) | Err(_) => {}
                 }
             }
-            state.forget();
+            state.forget(self.ticket, &self.plan);
         }
         match written {
             Err(fault) if !fault.is_passing() => Err(fault),

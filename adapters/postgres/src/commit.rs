@@ -48,14 +48,14 @@ impl Doubt {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the doubt, in a transaction that locks: where none of the records is there, nothing was committed, and what is
-    /// perhaps still under way can't be any more, since its ids or keys are taken now.
+    /// Resolves the doubt, in a transaction that locks: where none of the records is there, nothing was committed, and what is
+    /// perhaps still under way can't be once this one is, since its ids or keys are taken then. Until then the doubt remains.
     fn resolve(&self, known: &Known) -> Result<(), Fault> {
-        match self.cause().take() {
-            // The records of this very attempt, or others sent before: only the caller can repeat all of it.
-            Some(cause) if !known.records.is_empty() => Err(Fault::Midway(Box::new(cause))),
-            _ => Ok(()),
+        if known.records.is_empty() {
+            return Ok(());
         }
+        // The records of this very attempt, or others sent before: only the caller can repeat all of it.
+        self.cause().take().map_or(Ok(()), |cause| Err(Fault::Midway(Box::new(cause))))
     }
 }
 
@@ -98,7 +98,12 @@ pub(crate) fn commit(
                 sleep(PAUSE * attempt);
                 attempt += 1;
             }
-            done => return done,
+            done => {
+                if done.is_ok() {
+                    ahead.count_locked();
+                }
+                return done;
+            }
         }
     }
 }
@@ -116,10 +121,9 @@ fn commit_locked(
 ) -> Result<Committed, Fault> {
     let mut written = false;
     let result = connection.build_transaction().read_committed().run(|connection| {
-        let (known, rules_version) = read(connection, Read::Locked, keys, Some(&batch.arrivals))?;
+        let Found { known, texts, rules_version } = read(connection, Read::Locked, keys, Some(&batch.arrivals))?;
         doubt.resolve(&known)?;
         let rules = batch.rules.in_force(rules_version, || rules::managed(connection))?;
-        let texts = Texts::of(keys, &known);
         ahead.learn(keys, &known);
         let plan = plan(&batch.arrivals, known, &rules, batch.now);
         if plan.stored.is_empty() && batch.settled.is_empty() {
@@ -135,7 +139,7 @@ fn commit_locked(
             }
             // Between the reading and the insert: under another key, which is not ours to lock.
             Written::IdTaken => Err(Fault::Raced.into()),
-            Written::SummaryDiffers | Written::RulesDiffer => {
+            Written::SummaryDiffers | Written::RulesDiffer | Written::Overdue => {
                 Err(Fault::Misuse("what was locked has changed".to_owned()).into())
             }
         }
@@ -145,7 +149,7 @@ fn commit_locked(
         // Rolled back: so the rows that were created to lock new keys are gone, and nothing waits for the disk.
         Err(End::Nothing(outcomes)) => Ok(Committed { outcomes, owed: None }),
         Err(End::Fault(fault)) => {
-            ahead.forget();
+            ahead.forget(keys);
             // Cut while the COMMIT was under way.
             if written && fault.is_cut() { Err(Fault::Midway(Box::new(fault))) } else { Err(fault) }
         }
@@ -201,6 +205,14 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// What was read of what is stored.
+pub(crate) struct Found<'a> {
+    pub(crate) known: Known,
+    /// The summaries to the letter.
+    texts: Texts<'a>,
+    pub(crate) rules_version: u64,
+}
+
 /// How what is stored is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Read {
@@ -213,12 +225,12 @@ pub(crate) enum Read {
 /// Returns what is stored for the keys, which are sorted, and for the ids of these records, if they are asked for, with the
 /// version of the managed rules: as of the beginning of the statement, so that it is that of every change that was answered
 /// before the commit began.
-pub(crate) fn read(
+pub(crate) fn read<'a>(
     connection: &mut PgConnection,
     how: Read,
-    keys: &[Key],
+    keys: &'a [Key],
     arrivals: Option<&[Arrival]>,
-) -> Result<(Known, u64), Fault> {
+) -> Result<Found<'a>, Fault> {
     let (destinations, references) = key_columns(keys.iter());
     let ids: HashSet<&str> =
         arrivals.unwrap_or_default().iter().map(|arrival| arrival.record.record_id.as_str()).collect();
@@ -237,18 +249,19 @@ pub(crate) fn read(
         .bind::<Array<Text>, _>(ids)
         .sql(") AS k")
         .load(connection)?;
-    let (mut known, mut rules_version) = (Known::default(), 0);
+    let (mut known, mut texts, mut rules_version) = (Known::default(), Texts(Vec::new()), 0);
     for (version, summaries, record) in rows {
         rules_version = version;
         if let Some(summaries) = summaries {
             known.summaries = read_summaries(keys, &summaries)?;
+            texts = Texts(keys.iter().zip(summaries).collect());
         }
         if let Some(record) = record {
             let record = record.decode()?;
             known.records.insert(record.record.record_id.clone(), record);
         }
     }
-    Ok((known, count(rules_version)?))
+    Ok(Found { known, texts, rules_version: count(rules_version)? })
 }
 
 fn read_summaries(keys: &[Key], summaries: &[Option<String>]) -> Result<HashMap<Key, Summary>, Fault> {

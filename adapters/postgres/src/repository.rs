@@ -65,6 +65,14 @@ impl PostgresRepository {
         [usage("writers", writers), usage("readers", readers), usage("streams", streams), usage("upkeep", upkeep)]
     }
 
+    /// Returns how many batches were committed in each way: `expected`, in one statement; `behind`, beside another one that
+    /// was under way; `locked`, with a lock first, as where other instances write the same keys. `unexpected` are those that
+    /// were tried without a lock in vain, and are among the `locked`, too.
+    #[must_use]
+    pub fn commits(&self) -> [(&'static str, u64); 4] {
+        self.ahead.counts()
+    }
+
     /// Brings the schema up to date, and returns the names of the migrations that were run. Several instances may do
     /// so at once.
     ///

@@ -36,6 +36,8 @@ pub(crate) enum Written {
     SummaryDiffers,
     /// Nothing is, or may be: the managed rules have another version.
     RulesDiffer,
+    /// Nothing is: the commit before has not ended for long.
+    Overdue,
 }
 
 impl Written {

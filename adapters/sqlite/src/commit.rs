@@ -12,7 +12,7 @@ use diesel::sql_types::{BigInt, HasSqlType, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use tallyhouse_core::ports::{Batch, Committed, OwedBatch};
 use tallyhouse_core::{
-    Arrival, Key, Known, Plan, ProcessedRecord, RecentSummaries, RecordId, StoredRecord, Summary, Trust, plan,
+    Arrival, Key, Known, Outcome, Plan, ProcessedRecord, RecentSummaries, RecordId, StoredRecord, Summary, Trust, plan,
     rules_to_json,
 };
 
@@ -61,15 +61,21 @@ impl Recall {
 
 /// Commits a batch; returns what it has stored, too, in order. The write lock, had from the beginning, is the lock on all its
 /// keys.
-pub(crate) fn commit(session: &mut Session, batch: &Batch) -> Result<(Committed, Vec<Arc<StoredRecord>>), Failure> {
+pub(crate) fn commit(session: &mut Session, batch: &Batch) -> Result<Done, Failure> {
     if session.recall.unseen.is_given() {
         match commit_once(session, batch, Ids::New) {
+            Ok(Some(done)) => return Ok(done),
+            Ok(None) => {}
             Err(failure) if is_id_taken(&failure) => session.recall.unseen.learn(false),
-            done => return done,
+            Err(failure) => return Err(failure),
         }
     }
-    commit_once(session, batch, Ids::LookedUp)
+    let done = commit_once(session, batch, Ids::LookedUp)?;
+    Ok(done.expect("a batch whose ids were looked up is always done"))
 }
+
+/// What a commit did, with what it has stored, in order.
+type Done = (Committed, Vec<Arc<StoredRecord>>);
 
 /// Whether the ids of a batch are taken for new ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +84,8 @@ enum Ids {
     LookedUp,
 }
 
-fn commit_once(session: &mut Session, batch: &Batch, ids: Ids) -> Result<(Committed, Vec<Arc<StoredRecord>>), Failure> {
+/// Commits a batch; `None`, with nothing done, where a record is rejected that may be one that was processed before.
+fn commit_once(session: &mut Session, batch: &Batch, ids: Ids) -> Result<Option<Done>, Failure> {
     let Session { db, recall } = session;
     let result = transaction(db, |db| {
         recall.make_current(db)?;
@@ -89,10 +96,13 @@ fn commit_once(session: &mut Session, batch: &Batch, ids: Ids) -> Result<(Commit
         }
         let rules = batch.rules.in_force(rules::version(db)?, || rules::managed(db))?;
         let plan = plan(&batch.arrivals, known, &rules, batch.now);
+        if ids == Ids::New && plan.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Rejected(_))) {
+            return Ok(None);
+        }
         let owed = write(db, batch, &plan)?;
         forget_settled(db, batch)?;
         recall.summaries.note(&plan.summaries);
-        Ok((Committed { outcomes: plan.outcomes, owed }, plan.stored))
+        Ok(Some((Committed { outcomes: plan.outcomes, owed }, plan.stored)))
     });
     if result.is_err() {
         recall.summaries.forget();

@@ -166,6 +166,16 @@ pub(super) fn pools(page: &mut Page, pools: &[PoolUsage]) {
     max.end();
 }
 
+/// How batches were committed on Postgres.
+pub(super) fn commits(page: &mut Page, commits: &[(&'static str, u64)]) {
+    let mut ways =
+        page.counter("tallyhouse_postgres_commits_total", "Batches committed on Postgres, by the way it was done.");
+    for (way, count) in commits {
+        ways = ways.count(&[("way", *way)], *count);
+    }
+    ways.end();
+}
+
 /// What the server has counted.
 pub(super) fn server(page: &mut Page, server: &ServerReadings) {
     let mut requests =

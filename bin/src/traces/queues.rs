@@ -97,10 +97,8 @@ impl RecordSource for TracedSource {
             Some((delivery.tag.clone(), held))
         });
         let traced: HashMap<String, Held> = traced.take(CONTEXTS_MAX).collect();
-        if !deliveries.is_empty() {
-            // What could not be settled before ends here: a consumer takes no more until it has tried.
-            *self.held.lock().unwrap_or_else(PoisonError::into_inner) = traced;
-        }
+        // Those that were received before may still be on their way. All are settled once, or tried to be, and end with that.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).extend(traced);
         Ok(deliveries)
     }
 

@@ -21,7 +21,11 @@ struct Consuming {
 
 impl Consuming {
     fn start() -> Self {
-        let instance = Instance::start(PipelineSettings::default());
+        Self::start_with(PipelineSettings::default())
+    }
+
+    fn start_with(settings: PipelineSettings) -> Self {
+        let instance = Instance::start(settings);
         let clock = PausedClock::start();
         let queue = ScriptedSource::new(clock.clone());
         let (stop, stopped) = watch::channel(false);
@@ -108,6 +112,27 @@ async fn while_storage_is_away_nothing_is_taken_or_refused_and_afterwards_all_is
     consuming.until_empty().await;
     assert_eq!(consuming.queue.dead_letters().len(), 10);
     assert_eq!(consuming.instance.repository.head().await.unwrap(), 10);
+}
+
+/// Whatever was taken in advance goes back behind what was taken before it.
+#[tokio::test(start_paused = true)]
+async fn the_order_of_the_queue_outlasts_an_outage_of_storage() {
+    let consuming = Consuming::start_with(PipelineSettings { batch_records_max: 2, ..PipelineSettings::default() });
+    let away = Arc::new(AtomicBool::new(true));
+    let down = Arc::clone(&away);
+    let fault = move |_: &_| down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable);
+    consuming.instance.repository.fail_commits(fault);
+    for i in 0..20 {
+        consuming.queue.push(&json(&format!("r{i}"), "1"));
+    }
+    // Long enough for several rounds, each of which ends with everything in the queue.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    away.store(false, Ordering::SeqCst);
+    consuming.until_empty().await;
+    for i in 0..20 {
+        let sequence = consuming.stored(&format!("r{i}")).await.unwrap().processed.sequence;
+        assert_eq!(sequence, i + 1, "record {i}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,8 +33,12 @@ fn what_was_noted_last_is_expected_until_it_is_forgotten() {
     recent.note(&[(key.clone(), first)]);
     recent.note(&[(key.clone(), second.clone())]);
     assert_eq!(recent.get(&key), Some(&second));
+    let (other, third) = entry("b", 1);
+    recent.note(&[(other.clone(), third.clone())]);
+    recent.forget_keys([&key]);
+    assert_eq!((recent.get(&key), recent.get(&other)), (None, Some(&third)));
     recent.forget();
-    assert_eq!(recent.get(&key), None);
+    assert_eq!(recent.get(&other), None);
 }
 
 #[test]
@@ -43,7 +47,7 @@ fn what_is_remembered_is_bounded_by_its_size() {
     let units = 100;
     let (_, large) = entry("", units);
     let weight = ByUnits.weight(&record("", "u").key(), &large);
-    assert_eq!(weight, BYTES_PER_KEY + 100 * BYTES_PER_UNIT);
+    assert_eq!(weight, BYTES_PER_KEY + "d".len() as u64 + 100 * BYTES_PER_UNIT);
     let fitting = BYTES_MAX / weight;
     for n in 0..2 * fitting {
         recent.note(&[(record(&n.to_string(), "u").key(), large.clone())]);

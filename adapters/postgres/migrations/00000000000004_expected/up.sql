@@ -56,7 +56,8 @@ END
 $$;
 
 -- Writes the new summaries of keys, given in sorted order, as far as each has the summary that was expected (NULL: none);
--- says whether all of them had.
+-- says whether all of them had. New keys come first: beside a commit that locks both a new key and one before it, that may be a
+-- deadlock, which the server ends and both do again.
 CREATE FUNCTION write_summaries(
     key_destinations text[], key_references text[], key_expected text[], key_summaries text[]
 )

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
-use tallyhouse_core::Outcome;
 use tallyhouse_core::testing::generate::Generator;
 
 use super::*;
