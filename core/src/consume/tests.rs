@@ -9,7 +9,7 @@ use crate::breaker::BreakerState;
 use crate::harness::{Instance, PausedClock, eventually};
 use crate::outcome::StoredRecord;
 use crate::pipeline::PipelineSettings;
-use crate::ports::{DeadLetter, PortErrorKind};
+use crate::ports::{Batch, DeadLetter, PortErrorKind};
 use crate::testing::{ScriptedSource, generate};
 
 struct Consuming {
@@ -114,24 +114,29 @@ async fn while_storage_is_away_nothing_is_taken_or_refused_and_afterwards_all_is
     assert_eq!(consuming.instance.repository.head().await.unwrap(), 10);
 }
 
-/// Whatever was taken in advance goes back behind what was taken before it.
+/// Whatever was taken in advance goes back behind what was taken before it, however many rounds that takes.
 #[tokio::test(start_paused = true)]
 async fn the_order_of_the_queue_outlasts_an_outage_of_storage() {
-    let consuming = Consuming::start_with(PipelineSettings { batch_records_max: 2, ..PipelineSettings::default() });
-    let away = Arc::new(AtomicBool::new(true));
-    let down = Arc::clone(&away);
-    let fault = move |_: &_| down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable);
-    consuming.instance.repository.fail_commits(fault);
-    for i in 0..20 {
-        consuming.queue.push(&json(&format!("r{i}"), "1"));
-    }
-    // Long enough for several rounds, each of which ends with everything in the queue.
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    away.store(false, Ordering::SeqCst);
-    consuming.until_empty().await;
-    for i in 0..20 {
-        let sequence = consuming.stored(&format!("r{i}")).await.unwrap().processed.sequence;
-        assert_eq!(sequence, i + 1, "record {i}");
+    for outage in 1..40 {
+        let consuming = Consuming::start_with(PipelineSettings { batch_records_max: 2, ..PipelineSettings::default() });
+        let away = Arc::new(AtomicBool::new(true));
+        let down = Arc::clone(&away);
+        // Questions are answered, so that payloads are taken.
+        let fault = move |batch: &Batch| {
+            let fails = down.load(Ordering::SeqCst) && !batch.arrivals.is_empty();
+            fails.then_some(PortErrorKind::Unavailable)
+        };
+        consuming.instance.repository.fail_commits(fault);
+        for i in 0..20 {
+            consuming.queue.push(&json(&format!("r{i}"), "1"));
+        }
+        tokio::time::sleep(Duration::from_secs(outage)).await;
+        away.store(false, Ordering::SeqCst);
+        consuming.until_empty().await;
+        for i in 0..20 {
+            let sequence = consuming.stored(&format!("r{i}")).await.unwrap().processed.sequence;
+            assert_eq!(sequence, i + 1, "record {i} after {outage} s");
+        }
     }
 }
 
