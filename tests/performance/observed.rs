@@ -25,7 +25,8 @@ const SCRAPED_EVERY: Duration = Duration::from_secs(1);
 pub(crate) fn observed(kit: &Kit) -> Result<Group> {
     let collector = Collector::start();
     let start = |options: Options| Lane::start_with(&kit.world, options);
-    let silent = start(Options::new().env("TALLYHOUSE_LOG__FILTER", "off"))?;
+    // But for the one line that tells where it listens.
+    let silent = start(Options::new().env("TALLYHOUSE_LOG__FILTER", "off,tallyhouse::service=info"))?;
     let defaults = start(Options::new())?;
     let lines = start(Options::new().env("TALLYHOUSE_LOG__REQUESTS", "true"))?;
     let some = start(traced(&collector, "10"))?;
