@@ -42,13 +42,14 @@ fn the_benchmark_measures_every_group_and_writes_it_down_in_every_form() {
 }
 
 /// All of them.
-const GROUPS: [&str; 13] = [
+const GROUPS: [&str; 14] = [
     "single",
     "batch",
     "queues",
     "keys",
     "duplicates",
     "mixed",
+    "observed",
     "latency",
     "publish",
     "reads",
