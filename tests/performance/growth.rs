@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tallyhouse_tests::bench::lane::{Lane, await_published};
-use tallyhouse_tests::bench::supply::{Keys, Supply, take};
+use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
 
 use crate::bare_postgres::Bare;
 use crate::figure::{Figures, Meter, own};
@@ -48,10 +48,13 @@ pub(crate) fn growth(kit: &Kit) -> Result<Group> {
         rows.extend(group.rows);
         stored = lane.stored()?;
     }
+    let ids = match kit.scale.growth_ids {
+        Ids::Counted => "that follow one another",
+        Ids::Scattered => "in no order",
+    };
     let what = format!(
-        "NDJSON at several sizes of the store, ids {:?}; the floor is the bare insert of the same rows into a \
-                        copy of the table of the same size",
-        kit.scale.growth_ids
+        "NDJSON at several sizes of the store, ids {ids}; the floor is the bare insert of the same rows into a \
+                        copy of the table of the same size"
     );
     Ok(Group { name: "growth", what, rows })
 }
