@@ -64,8 +64,9 @@ struct Arguments {
     /// How many records may wait in the service.
     #[arg(long, default_value_t = 200)]
     intake: u32,
-    /// How many records are committed together.
-    #[arg(long, default_value_t = 4)]
+    /// How many records are committed together: so few that storage, not the processors that senders and service share, is
+    /// what sets the limit.
+    #[arg(long, default_value_t = 2)]
     batch: u32,
     /// Leaves the service as it comes.
     #[arg(long)]

@@ -51,8 +51,9 @@ impl Load {
     /// A sender did.
     pub fn closed(&mut self, numbers: Range<u64>, lasts: Duration, requests: &Arc<Requests>) -> Seen {
         let next = Arc::new(AtomicU64::new(numbers.start));
+        let senders = self.senders();
         let end = Instant::now() + lasts;
-        self.send_all(requests, move || {
+        self.send_all(senders, requests, move || {
             let next = Arc::clone(&next);
             let last = numbers.end;
             async move {
@@ -71,11 +72,14 @@ impl Load {
     pub fn open(&mut self, per_second: f64, numbers: Range<u64>, requests: &Arc<Requests>) -> Seen {
         let arrivals = numbers.end - numbers.start;
         let next = Arc::new(AtomicU64::new(0));
+        // Made ready before the first request is due: with hundreds of them that takes a while, and all that was due meanwhile
+        // would come at once.
+        let senders = self.senders();
         let pace = Pace::begin(per_second, arrivals);
         let (gate, schedule) = (pace.gate(), pace.schedule());
         // Whoever asks once all are gone waits in vain, and so is told.
         let closing = Arc::clone(&gate);
-        let seen = self.send_all(requests, move || {
+        let seen = self.send_all(senders, requests, move || {
             let (next, gate, closing) = (Arc::clone(&next), Arc::clone(&gate), Arc::clone(&closing));
             let first = numbers.start;
             async move {
@@ -91,18 +95,22 @@ impl Load {
         seen
     }
 
-    fn send_all<N, F>(&mut self, requests: &Arc<Requests>, next: N) -> Seen
+    /// Makes a sender of each connection.
+    fn senders(&mut self) -> Vec<Sender> {
+        let (address, connections) = (self.address, std::mem::take(&mut self.connections));
+        let sender = |connection| Sender { address, connection, seen: Seen::default(), buffer: Vec::new() };
+        connections.into_iter().map(sender).collect()
+    }
+
+    fn send_all<N, F>(&mut self, senders: Vec<Sender>, requests: &Arc<Requests>, next: N) -> Seen
     where
         N: Fn() -> F + Clone + Send + 'static,
         F: Future<Output = Option<(u64, Instant)>> + Send,
     {
         let began = Instant::now();
-        let address = self.address;
-        let connections = std::mem::take(&mut self.connections);
-        let senders = connections.into_iter().map(|connection| {
+        let senders = senders.into_iter().map(|mut sender| {
             let (requests, next) = (Arc::clone(requests), next.clone());
             self.runtime.spawn(async move {
-                let mut sender = Sender { address, connection, seen: Seen::default(), buffer: Vec::new() };
                 while let Some((n, due)) = next().await {
                     sender.buffer.clear();
                     requests(n, due, &mut sender.buffer);
