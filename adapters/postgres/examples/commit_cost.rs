@@ -22,7 +22,7 @@ use tallyhouse_tests::postgres::PostgresServer;
 const RECORDS: usize = 100_000;
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-/// The insert of `write_batch` and nothing else, planned once as it is there.
+/// The insert of `write_records` and nothing else, planned once as it is there.
 const BARE: &str = "
     CREATE TABLE bare (LIKE records INCLUDING ALL);
     CREATE FUNCTION bare_insert(

@@ -33,7 +33,7 @@ async fn what_commits_late_is_never_skipped() {
     let seen = ids_after(&repository, 0).await;
     assert_eq!(seen, [(1, "first".to_owned()), (2, "second".to_owned()), (3, "third".to_owned())]);
 
-    // The same end that write_batch has.
+    // The same as in write_end.
     late.batch_execute(
         "SELECT pg_advisory_xact_lock('batches'::regclass::oid::int, 0); \
          INSERT INTO batches SELECT 1 + max(last), 1 + max(last), (SELECT slot FROM records WHERE record_id = 'late'), \
