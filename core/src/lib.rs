@@ -85,7 +85,7 @@ pub use recall::{RecentSummaries, Trust};
 pub use record::{Field, Record, RecordType};
 pub use reject::{FieldError, Rejection, RejectionCode};
 pub use retry::RetryPolicy;
-pub use roll_up::{Cover, Stretch, Stretches};
+pub use roll_up::{Cover, FoldSchedule, Stretch, Stretches};
 pub use rows::{RECORD_COLUMNS, TOTAL_COLUMNS, write_record_row, write_row, write_total_rows};
 pub use rule::{NameGiven, Rule, RuleDraft, RuleError, RuleOn, RuleSet, rules_from_json, rules_to_json};
 pub use rule_book::{ManagedRule, ManagedRules, OnlyIf, RuleBook, RuleEdit, RuleEdited, amend};

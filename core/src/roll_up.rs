@@ -6,8 +6,12 @@
 //! the records in what sticks out at either end, and of the records behind that position: all read in one snapshot, so
 //! that they are exact however far the folding has come.
 
+mod schedule;
+
 use crate::query::Filter;
 use crate::time::Timestamp;
+
+pub use schedule::FoldSchedule;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 

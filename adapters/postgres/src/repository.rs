@@ -50,7 +50,7 @@ impl PostgresRepository {
     #[must_use]
     pub fn new(settings: PostgresSettings) -> Self {
         let pools = Pools::new(&settings);
-        let folder = Folder::new(&pools.writers, &pools.upkeep);
+        let folder = Folder::new(&pools.upkeep);
         Self { pools, ahead: Ahead::default(), folder, settings: Arc::new(settings) }
     }
 

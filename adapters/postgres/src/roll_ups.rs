@@ -3,13 +3,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{BigInt, Date, SmallInt, Text};
 use tallyhouse_core::ports::{PortError, PortErrorKind};
-use tallyhouse_core::{Cover, DestinationId, GroupQuery, Stretch, Stretches};
+use tallyhouse_core::{Cover, DestinationId, FoldSchedule, GroupQuery, Stretch, Stretches};
 use tokio::runtime::Handle;
 
 use crate::error::Fault;
@@ -17,28 +17,14 @@ use crate::pool::Pool;
 use crate::row::{count, pg_date};
 use crate::statement::Statement;
 
-/// So many records that are not folded cost a question a few milliseconds.
-const FOLD_AFTER: u64 = 4_096;
-
-/// From so many on they are folded even while all writers are at work.
-const FOLD_AT_LAST: u64 = 65_536;
-
 /// Records in one transaction, about: it takes some ten milliseconds.
 const RECORDS_PER_FOLD: i64 = 16_384;
 
 /// Folds records when there are enough of them. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Folder {
-    state: Arc<State>,
-    writers: Pool,
+    schedule: Arc<FoldSchedule>,
     upkeep: Pool,
-}
-
-#[derive(Default)]
-struct State {
-    /// Records that this process has committed since it folded last.
-    waiting: AtomicU64,
-    folding: AtomicBool,
 }
 
 impl fmt::Debug for Folder {
@@ -48,34 +34,28 @@ impl fmt::Debug for Folder {
 }
 
 impl Folder {
-    /// Folds on a connection of `upkeep`, when `writers` have time to spare.
-    pub(crate) fn new(writers: &Pool, upkeep: &Pool) -> Self {
-        Self { state: Arc::default(), writers: writers.clone(), upkeep: upkeep.clone() }
+    /// Folds on a connection of `upkeep`.
+    pub(crate) fn new(upkeep: &Pool) -> Self {
+        Self { schedule: Arc::default(), upkeep: upkeep.clone() }
     }
 
     /// Learns that records have been committed.
     pub(crate) fn committed(&self, records: u64) {
-        let waiting = self.state.waiting.fetch_add(records, Ordering::Relaxed) + records;
-        let (size, busy) = self.writers.usage();
-        if waiting >= FOLD_AT_LAST || (waiting >= FOLD_AFTER && busy < size) {
+        if self.schedule.committed(records, Instant::now()) {
             self.fold();
         }
     }
 
     /// Learns how many records a question found that are not folded, whoever has committed them.
     fn found(&self, unfolded: u64) {
-        if unfolded >= FOLD_AFTER {
+        if self.schedule.found(unfolded) {
             self.fold();
         }
     }
 
-    /// Folds all there is, beside whatever goes on; one at a time in this process.
+    /// Folds all there is, beside whatever goes on, as a folding that has begun.
     fn fold(&self) {
-        let Ok(runtime) = Handle::try_current() else { return };
-        if self.state.folding.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.state.waiting.store(0, Ordering::Relaxed);
+        let Ok(runtime) = Handle::try_current() else { return self.schedule.end(Instant::now()) };
         let folder = self.clone();
         runtime.spawn(async move {
             match folder.fold_all().await {
@@ -86,7 +66,7 @@ impl Folder {
                     tracing::warn!(error = &error as &dyn std::error::Error, "records were not folded into roll-ups");
                 }
             }
-            folder.state.folding.store(false, Ordering::Release);
+            folder.schedule.end(Instant::now());
         });
     }
 

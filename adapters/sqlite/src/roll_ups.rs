@@ -2,16 +2,16 @@
 //! totals reads them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 use tallyhouse_core::{
-    Cover, DestinationId, Filter, GroupPart, GroupQuery, RecordType, Side, StoredRecord, Stretch, Sum, Summary,
-    Timestamp, Unit, Value,
+    Cover, DestinationId, Filter, FoldSchedule, GroupPart, GroupQuery, RecordType, Side, StoredRecord, Stretch, Sum,
+    Summary, Timestamp, Unit, Value,
 };
 use tokio::runtime::Handle;
 
@@ -23,12 +23,6 @@ use crate::rows::At;
 use crate::schema::{records, roll_up_position};
 use crate::statement::{Composed, Statement};
 use crate::writer::{Writer, transaction};
-
-/// So many records that are not folded cost a question a few milliseconds.
-const FOLD_AFTER: u64 = 4_096;
-
-/// From so many on they are folded even while commits wait for the writer.
-const FOLD_AT_LAST: u64 = 65_536;
 
 /// Days of a destination, unit and type that are counted at most, about: to write them keeps the writer for some ten
 /// milliseconds.
@@ -63,9 +57,7 @@ pub(crate) struct Folder {
 
 #[derive(Default)]
 struct State {
-    /// Records that this process has committed since it folded last.
-    waiting: AtomicU64,
-    folding: AtomicBool,
+    schedule: FoldSchedule,
     /// What this process has counted of its own records, as it committed them: nobody need read them again. None before
     /// it is known where to begin.
     counted: Mutex<Option<Folding>>,
@@ -107,28 +99,23 @@ impl Folder {
 
     /// Learns that records have been committed.
     pub(crate) fn committed(&self, records: u64) {
-        let waiting = self.state.waiting.fetch_add(records, Ordering::Relaxed) + records;
-        let is_much = waiting >= FOLD_AT_LAST
-            || self.state.counted().as_ref().is_some_and(|folding| folding.days_count >= DAYS_PER_FOLD);
-        if is_much || (waiting >= FOLD_AFTER && self.writer.is_free()) {
+        let schedule = &self.state.schedule;
+        let is_much = || self.state.counted().as_ref().is_some_and(|folding| folding.days_count >= DAYS_PER_FOLD);
+        if schedule.committed(records, Instant::now()) || (is_much() && schedule.begin()) {
             self.fold();
         }
     }
 
     /// Learns how many records a question found that are not folded, whoever has committed them.
     fn found(&self, unfolded: u64) {
-        if unfolded >= FOLD_AFTER {
+        if self.state.schedule.found(unfolded) {
             self.fold();
         }
     }
 
-    /// Folds all there is, beside whatever goes on; one at a time in this process.
+    /// Folds all there is, beside whatever goes on, as a folding that has begun.
     fn fold(&self) {
-        let Ok(runtime) = Handle::try_current() else { return };
-        if self.state.folding.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.state.waiting.store(0, Ordering::Relaxed);
+        let Ok(runtime) = Handle::try_current() else { return self.state.schedule.end(Instant::now()) };
         let folder = self.clone();
         runtime.spawn(async move {
             match folder.fold_all().await {
@@ -139,7 +126,7 @@ impl Folder {
                     tracing::warn!(error = &error as &dyn std::error::Error, "records were not folded into roll-ups");
                 }
             }
-            folder.state.folding.store(false, Ordering::Release);
+            folder.state.schedule.end(Instant::now());
         });
     }
 

@@ -39,11 +39,6 @@ impl Writer {
         Self { settings, session: Arc::new(Mutex::new(Some(Session::new(connection)))) }
     }
 
-    /// Says whether nobody writes now, nor waits to.
-    pub(crate) fn is_free(&self) -> bool {
-        self.session.try_lock().is_ok()
-    }
-
     /// Runs work on the connection, in turn and on a thread that may block. It is done to its end once it has begun,
     /// even if the caller goes away.
     pub(crate) async fn run<T: Send + 'static>(

@@ -31,19 +31,19 @@ async fn enough_records_are_folded_without_being_asked() {
     let before = totals(&repository, Filter::default()).await.unwrap();
     assert_eq!(repository.fold().await.unwrap(), 1_000);
     assert_eq!(totals(&repository, Filter::default()).await.unwrap(), before);
-    let many: Vec<_> = (0..FOLD_AFTER).map(|n| simple(&format!("more-{n}"))).collect();
+    let many: Vec<_> = (0..FoldSchedule::ENOUGH).map(|n| simple(&format!("more-{n}"))).collect();
     commit(&repository, many).await;
-    until_folded(&database, 1_000 + i64::try_from(FOLD_AFTER).unwrap()).await;
+    until_folded(&database, 1_000 + i64::try_from(FoldSchedule::ENOUGH).unwrap()).await;
 }
 
 #[tokio::test]
 async fn what_another_process_has_left_is_folded_when_a_question_meets_it() {
     let database = Database::new();
-    let records = i64::try_from(FOLD_AFTER).unwrap();
+    let records = i64::try_from(FoldSchedule::ENOUGH).unwrap();
     {
         let one = database.repository().await;
         for half in 0..2 {
-            commit(&one, (0..FOLD_AFTER / 2).map(|n| simple(&format!("{half}-{n}")))).await;
+            commit(&one, (0..FoldSchedule::ENOUGH / 2).map(|n| simple(&format!("{half}-{n}")))).await;
         }
         until_folded(&database, records).await;
     }
