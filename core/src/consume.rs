@@ -1,21 +1,26 @@
 //! Consumes a queue: from a source through a door, each payload settled only after its commit or its dead letter.
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use backon::ExponentialBackoff;
-use futures::future::{Either, join, select};
-use tokio::sync::{Mutex, watch};
+use futures::future::{BoxFuture, Either, FutureExt as _, select};
+use futures::stream::{FuturesOrdered, StreamExt as _};
+use tokio::sync::watch;
 
 use crate::breaker::Breaker;
-use crate::intake::{Door, SubmitError};
+use crate::intake::{Answer, Door, SubmitError};
 use crate::outcome::Outcome;
 use crate::plan::Arrival;
 use crate::ports::{Clock, Delivery, PortError, RecordRepository, RecordSource, RefusalReason, Settlement, Verdict};
 use crate::record::{Field, Record};
 use crate::reject::{Rejection, RejectionCode};
 use crate::retry::RetryPolicy;
+use crate::turn::OrderedDoor;
 
 /// The longest payload that is taken from a queue, in bytes: as long as a record over HTTP may be.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
@@ -43,82 +48,37 @@ impl std::fmt::Debug for Consumer {
     }
 }
 
-/// What the two hands of a consumer share.
-struct Hands {
-    /// Had by the one that takes from the queue, with the waits after a failure.
-    taking: Mutex<ExponentialBackoff>,
-    /// Had by the one whose records are being committed: in the order in which they were taken. Says whether the last ones
-    /// could not be, and are about to be given back.
-    turn: Mutex<bool>,
-}
-
 impl Consumer {
     /// Consumes until `stop` becomes true, or is dropped. Several consumers of one queue may run at once. While what was
-    /// taken is being committed, as much again is taken; and it is committed in the order in which it was taken.
+    /// taken is being committed, more is taken and submitted behind it: it is committed in the order in which it was taken.
     pub async fn run(self, stop: watch::Receiver<bool>) {
-        let hands = Hands { taking: Mutex::new(self.retry.waits(&*self.clock)), turn: Mutex::new(false) };
-        join(self.work(&hands, stop.clone()), self.work(&hands, stop)).await;
+        let consumer = Arc::new(self);
+        let looking = Hand::Looks(Arc::clone(&consumer).look(None, stop.clone()).boxed());
+        let (waits, ordered) = (consumer.retry.waits(&*consumer.clock), consumer.door.ordered());
+        Work { consumer, stop, waits, pause: None, ordered, rounds: FuturesOrdered::new(), hand: looking }.run().await;
     }
 
-    async fn work(&self, hands: &Hands, mut stop: watch::Receiver<bool>) {
-        loop {
-            let mut waits = hands.taking.lock().await;
-            if *stop.borrow_and_update() {
-                return;
+    /// Waits until storage is there, and the queue; says whether they are.
+    async fn look(self: Arc<Self>, pause: Option<Duration>, stop: watch::Receiver<bool>) -> Result<bool, Stopped> {
+        unless_stopped(stop, async {
+            if let Some(pause) = pause {
+                self.clock.sleep(pause).await;
             }
-            // A stop ends the wait for more; what has been received is settled first.
-            let received = match select(pin!(self.receive()), pin!(stop.changed())).await {
-                Either::Left((received, _)) => received,
-                Either::Right((Ok(()), _)) => continue,
-                Either::Right((Err(_dropped), _)) => return,
-            };
-            let step = match received {
-                Some(deliveries) if deliveries.is_empty() => Step::Settled,
-                Some(deliveries) => {
-                    let sorted = Sorted::of(deliveries);
-                    let mut gives_back = hands.turn.lock().await;
-                    if *gives_back {
-                        // The later ones go back first, so that the queue has its order again.
-                        drop(gives_back);
-                        self.settle(sorted.given_back()).await;
-                        continue;
-                    }
-                    drop(waits);
-                    let settled = self.submit(sorted).await;
-                    let given_back = matches!(settled.step, Step::GivenBack);
-                    *gives_back = given_back;
-                    drop(gives_back);
-                    if given_back {
-                        waits = hands.taking.lock().await;
-                        let step = self.settle(settled).await;
-                        *hands.turn.lock().await = false;
-                        step
-                    } else {
-                        let step = self.settle(settled).await;
-                        waits = hands.taking.lock().await;
-                        step
-                    }
-                }
-                None => Step::Failed,
-            };
-            match step {
-                Step::Settled => *waits = self.retry.waits(&*self.clock),
-                Step::GivenBack | Step::Failed => {
-                    let wait = waits.next().unwrap_or(self.retry.wait_max);
-                    self.pause(wait, &mut stop).await;
-                }
+            // While storage is away, nothing is taken.
+            self.door.storage().usable().await;
+            if self.storage_answers().await.is_err() {
+                return false;
             }
-        }
+            self.breaker.probe(|| self.source.ping()).await;
+            true
+        })
+        .await
     }
 
-    /// Waits until storage is there, and the queue, and then for payloads; `None` if one of them fails.
-    async fn receive(&self) -> Option<Vec<Delivery>> {
-        let storage = self.door.storage();
-        // While storage is away, nothing is taken.
-        storage.usable().await;
-        self.storage_answers().await.ok()?;
-        self.breaker.probe(|| self.source.ping()).await;
-        match self.source.receive(self.door.chunk_records_max()).await {
+    /// Waits for payloads; `None` if the queue fails.
+    async fn take(self: Arc<Self>, stop: watch::Receiver<bool>) -> Result<Option<Vec<Delivery>>, Stopped> {
+        let received = unless_stopped(stop, self.source.receive(self.door.chunk_records_max())).await?;
+        Ok(match received {
             Ok(deliveries) => {
                 self.breaker.succeeded();
                 Some(deliveries)
@@ -127,6 +87,14 @@ impl Consumer {
                 self.breaker.failed("a queue could not be read", &error);
                 None
             }
+        })
+    }
+
+    /// Takes payloads through the pipeline, and settles them once they are stored or refused.
+    async fn process(self: Arc<Self>, sorted: Sorted, outcomes: impl Future<Output = Answer>) -> Round {
+        match self.judge(sorted, outcomes).await {
+            Ok(settled) => Round::Settled(self.settle(settled).await),
+            Err(given_back) => Round::Unstored(given_back),
         }
     }
 
@@ -140,103 +108,232 @@ impl Consumer {
         answer
     }
 
-    /// Takes deliveries through the pipeline, and says what is to become of each. If storage is away they are all given
-    /// back, and nothing is put into the dead letters.
-    async fn submit(&self, sorted: Sorted) -> Settled {
-        let Sorted { tags, places, arrivals, mut verdicts } = sorted;
-        // Of the traces that they belong to, the log names the first.
-        let trace_id = arrivals.iter().find_map(Arrival::trace_id).map(str::to_owned);
+    /// Waits for the outcomes of what was submitted, and says what is to become of each payload. If storage is away they are
+    /// all to be given back, as an error, and nothing is put into the dead letters.
+    async fn judge(&self, sorted: Sorted, outcomes: impl Future<Output = Answer>) -> Result<Settled, Settled> {
         // Where there is no good record, only a question tells whether storage is there.
-        let outcomes = if arrivals.is_empty() {
+        let outcomes = if sorted.places.is_empty() {
             self.storage_answers().await.map(|()| Vec::new()).map_err(|_| SubmitError::Unavailable)
         } else {
-            self.door.submit(arrivals).await
+            outcomes.await
         };
-        let refused = verdicts.len();
-        match outcomes {
-            Ok(outcomes) => verdicts.extend(places.into_iter().zip(outcomes.iter().map(verdict))),
-            Err(SubmitError::Unavailable | SubmitError::Overloaded | SubmitError::Stopped) => verdicts.clear(),
-        }
-        if !verdicts.is_empty() {
-            self.door.count_refused(refused);
-        }
-        let step = if verdicts.is_empty() { Step::GivenBack } else { Step::Settled };
+        let outcomes = match outcomes {
+            Ok(outcomes) => outcomes,
+            Err(SubmitError::Unavailable | SubmitError::Overloaded | SubmitError::Stopped) => {
+                return Err(sorted.given_back());
+            }
+        };
+        let Sorted { tags, places, mut verdicts, trace_id } = sorted;
+        self.door.count_refused(verdicts.len());
+        verdicts.extend(places.into_iter().zip(outcomes.iter().map(verdict)));
         let settlements = tags.into_iter().enumerate().map(|(place, tag)| {
             let verdict = verdicts.remove(&place).unwrap_or(Verdict::Return);
             Settlement { tag, verdict }
         });
-        Settled { settlements: settlements.collect(), trace_id, step }
+        Ok(Settled { settlements: settlements.collect(), trace_id })
     }
 
-    async fn settle(&self, settled: Settled) -> Step {
-        let Settled { settlements, trace_id, step } = settled;
+    /// Says whether the queue did it.
+    async fn settle(&self, settled: Settled) -> bool {
+        let Settled { settlements, trace_id } = settled;
         let (payloads, refused) = (settlements.len(), settlements.iter().filter(|s| s.is_refusal()).count());
         match self.source.settle(settlements).await {
             Ok(()) => {
                 tracing::debug!(source = self.source.name(), trace_id, payloads, refused, "payloads are settled");
-                step
+                true
             }
             Err(error) => {
                 self.breaker.failed("a queue's payloads could not be settled", &error);
-                Step::Failed
+                false
+            }
+        }
+    }
+}
+
+/// A consumer at work.
+struct Work {
+    consumer: Arc<Consumer>,
+    stop: watch::Receiver<bool>,
+    /// The waits after failures.
+    waits: ExponentialBackoff,
+    /// How long to wait before the next look.
+    pause: Option<Duration>,
+    ordered: OrderedDoor,
+    /// What was taken, in its order.
+    rounds: FuturesOrdered<BoxFuture<'static, Round>>,
+    hand: Hand,
+}
+
+/// What takes from the queue.
+enum Hand {
+    /// Looks whether something may be taken.
+    Looks(BoxFuture<'static, Result<bool, Stopped>>),
+    /// Is about to take, when there is room.
+    Ready,
+    Takes(BoxFuture<'static, Result<Option<Vec<Delivery>>, Stopped>>),
+    Stopped,
+}
+
+/// Nothing more is to be taken.
+struct Stopped;
+
+/// What became of what was taken at once.
+enum Round {
+    /// It is stored or refused; and whether the queue knows.
+    Settled(bool),
+    /// It could not be stored, and is to be given back.
+    Unstored(Settled),
+}
+
+/// What happens to a consumer.
+enum Event {
+    Ended(Round),
+    Looked(Result<bool, Stopped>),
+    Taken(Result<Option<Vec<Delivery>>, Stopped>),
+}
+
+impl Work {
+    async fn run(mut self) {
+        loop {
+            if matches!(self.hand, Hand::Ready) && self.rounds.len() < OrderedDoor::UNDER_WAY_MAX {
+                self.hand = Hand::Takes(Arc::clone(&self.consumer).take(self.stop.clone()).boxed());
+            }
+            match self.next().await {
+                None => return,
+                Some(Event::Looked(Err(Stopped)) | Event::Taken(Err(Stopped))) => self.hand = Hand::Stopped,
+                Some(Event::Looked(Ok(true))) => self.hand = Hand::Ready,
+                Some(Event::Looked(Ok(false)) | Event::Taken(Ok(None))) => {
+                    self.fail();
+                    self.look();
+                }
+                Some(Event::Taken(Ok(Some(deliveries)))) => {
+                    self.process(deliveries);
+                    self.look();
+                }
+                Some(Event::Ended(Round::Settled(true))) => self.succeed(),
+                Some(Event::Ended(Round::Settled(false))) => {
+                    self.fail();
+                    if matches!(self.hand, Hand::Looks(_) | Hand::Ready) {
+                        self.look();
+                    }
+                }
+                Some(Event::Ended(Round::Unstored(settled))) => {
+                    self.fail();
+                    self.give_back(settled).await;
+                }
             }
         }
     }
 
-    async fn pause(&self, wait: std::time::Duration, stop: &mut watch::Receiver<bool>) {
-        select(pin!(self.clock.sleep(wait)), pin!(stop.changed())).await;
+    /// Waits for what happens next; `None` if nothing will.
+    async fn next(&mut self) -> Option<Event> {
+        poll_fn(|context| {
+            if let Poll::Ready(Some(round)) = self.rounds.poll_next_unpin(context) {
+                return Poll::Ready(Some(Event::Ended(round)));
+            }
+            match &mut self.hand {
+                Hand::Looks(look) => look.poll_unpin(context).map(|looked| Some(Event::Looked(looked))),
+                Hand::Takes(take) => take.poll_unpin(context).map(|taken| Some(Event::Taken(taken))),
+                Hand::Ready | Hand::Stopped if self.rounds.is_empty() => Poll::Ready(None),
+                Hand::Ready | Hand::Stopped => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn look(&mut self) {
+        let look = Arc::clone(&self.consumer).look(self.pause.take(), self.stop.clone());
+        self.hand = Hand::Looks(look.boxed());
+    }
+
+    fn process(&mut self, deliveries: Vec<Delivery>) {
+        if deliveries.is_empty() {
+            return self.succeed();
+        }
+        let (sorted, arrivals) = sort(deliveries);
+        let outcomes = self.ordered.submit(arrivals);
+        self.rounds.push_back(Arc::clone(&self.consumer).process(sorted, outcomes).boxed());
+    }
+
+    /// Gives back what could not be stored, with all that was taken after it: the later ones first, so that the queue has its
+    /// order again.
+    async fn give_back(&mut self, first: Settled) {
+        let mut unstored = vec![first];
+        while let Some(round) = self.rounds.next().await {
+            match round {
+                Round::Unstored(settled) => unstored.push(settled),
+                Round::Settled(_) => {}
+            }
+        }
+        if let Hand::Takes(take) = &mut self.hand
+            && let Ok(Some(deliveries)) = take.await
+        {
+            unstored.push(sort(deliveries).0.given_back());
+        }
+        for settled in unstored.into_iter().rev() {
+            self.consumer.settle(settled).await;
+        }
+        self.ordered = self.consumer.door.ordered();
+        self.look();
+    }
+
+    fn succeed(&mut self) {
+        self.waits = self.consumer.retry.waits(&*self.consumer.clock);
+    }
+
+    fn fail(&mut self) {
+        self.pause = Some(self.waits.next().unwrap_or(self.consumer.retry.wait_max));
     }
 }
 
-/// What was received: good records and others, by their places.
+/// Does something, unless a stop comes before it is done.
+async fn unless_stopped<T>(mut stop: watch::Receiver<bool>, work: impl Future<Output = T>) -> Result<T, Stopped> {
+    // An error says that the sender was dropped.
+    match select(pin!(stop.wait_for(|stop| *stop)), pin!(work)).await {
+        Either::Left(_) => Err(Stopped),
+        Either::Right((done, _)) => Ok(done),
+    }
+}
+
+/// What was taken: good records and others, by their places.
 struct Sorted {
     tags: Vec<String>,
+    /// Those of the good records.
     places: Vec<usize>,
-    arrivals: Vec<Arrival>,
     verdicts: HashMap<usize, Verdict>,
+    /// Of the traces that they belong to, the log names the first.
+    trace_id: Option<String>,
+}
+
+fn sort(deliveries: Vec<Delivery>) -> (Sorted, Vec<Arrival>) {
+    let tags = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
+    let (mut places, mut arrivals, mut verdicts) = (Vec::new(), Vec::new(), HashMap::new());
+    for (place, delivery) in deliveries.into_iter().enumerate() {
+        match parse(delivery.payload.as_deref()) {
+            Ok(record) => {
+                places.push(place);
+                arrivals.push(Arrival { record, traceparent: delivery.traceparent });
+            }
+            Err(rejection) => {
+                verdicts.insert(place, refusal(&rejection));
+            }
+        }
+    }
+    let trace_id = arrivals.iter().find_map(Arrival::trace_id).map(str::to_owned);
+    (Sorted { tags, places, verdicts, trace_id }, arrivals)
 }
 
 impl Sorted {
-    fn of(deliveries: Vec<Delivery>) -> Self {
-        let tags = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
-        let mut sorted = Self { tags, places: Vec::new(), arrivals: Vec::new(), verdicts: HashMap::new() };
-        for (place, delivery) in deliveries.into_iter().enumerate() {
-            let traceparent = delivery.traceparent;
-            match parse(delivery.payload.as_deref()) {
-                Ok(record) => {
-                    sorted.places.push(place);
-                    sorted.arrivals.push(Arrival { record, traceparent });
-                }
-                Err(rejection) => {
-                    sorted.verdicts.insert(place, refusal(&rejection));
-                }
-            }
-        }
-        sorted
-    }
-
     fn given_back(self) -> Settled {
         let back = |tag| Settlement { tag, verdict: Verdict::Return };
-        Settled { settlements: self.tags.into_iter().map(back).collect(), trace_id: None, step: Step::GivenBack }
+        Settled { settlements: self.tags.into_iter().map(back).collect(), trace_id: self.trace_id }
     }
 }
 
-/// What is to become of what was received.
+/// What is to become of what was taken.
 struct Settled {
     settlements: Vec<Settlement>,
     trace_id: Option<String>,
-    /// How the round ends if they can be settled.
-    step: Step,
-}
-
-/// How one round ended.
-enum Step {
-    /// Nothing came, or what came is settled.
-    Settled,
-    /// What came could not be stored, and is in the queue again.
-    GivenBack,
-    /// Storage or the queue failed; its breaker knows.
-    Failed,
 }
 
 fn parse(payload: Option<&[u8]>) -> Result<Record, Rejection> {

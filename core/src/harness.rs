@@ -20,6 +20,7 @@ use crate::ports::{Batch, Clock, MessageEmitter, Owner, PortError, PortErrorKind
 use crate::rule::{Rule, RuleDraft, RuleSet};
 use crate::testing::generate;
 use crate::time::Timestamp;
+use crate::turn::Turns;
 
 /// Tokio's clock, which tests pause.
 #[derive(Debug)]
@@ -62,6 +63,13 @@ pub(crate) struct Script {
     pub(crate) claims_lost: AtomicUsize,
     /// While it is set nothing is answered, and nothing fails either.
     pub(crate) frozen: tokio::sync::watch::Sender<bool>,
+    /// Whether batches begin before they are committed, as their turns allow.
+    pub(crate) begins_early: AtomicBool,
+    /// Had by the batch that is being committed, in the order in which they begin.
+    order: tokio::sync::Mutex<()>,
+    /// How many batches with turns there are now that have begun early, and the most there were.
+    early: AtomicUsize,
+    pub(crate) early_most: AtomicUsize,
     /// The sizes of the batches that were to be committed.
     pub(crate) batches: Mutex<Vec<usize>>,
 }
@@ -74,6 +82,10 @@ impl FaultyRepository {
             answers_lost: AtomicUsize::new(0),
             claims_lost: AtomicUsize::new(0),
             frozen: tokio::sync::watch::Sender::new(false),
+            begins_early: AtomicBool::new(false),
+            order: tokio::sync::Mutex::default(),
+            early: AtomicUsize::new(0),
+            early_most: AtomicUsize::new(0),
             batches: Mutex::default(),
         };
         Arc::new(Self { inner: Arc::new(MemoryRepository::new(clock)), gate })
@@ -87,6 +99,15 @@ impl Script {
 
     pub(crate) fn fail_commits(&self, fault: impl Fn(&Batch) -> Option<PortErrorKind> + Send + Sync + 'static) {
         *self.commit_fault.lock().unwrap() = Arc::new(fault);
+    }
+
+    async fn commit<T>(&self, batch: &Batch, work: BoxFuture<'static, Result<T, PortError>>) -> Result<T, PortError> {
+        let takes = *self.commit_takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
+        self.thaw().await;
+        self.batches.lock().unwrap().push(batch.arrivals.len());
+        self.fail_if_told(batch, "committing a batch")?;
+        lose_if_told(&self.answers_lost, work.await)
     }
 
     fn fail_if_told(&self, batch: &Batch, what: &'static str) -> Result<(), PortError> {
@@ -103,14 +124,23 @@ impl Gate for Script {
         work: BoxFuture<'static, Result<T, PortError>>,
     ) -> Result<T, PortError> {
         match call {
-            Call::Commit(batch) => {
-                let takes = *self.commit_takes.lock().unwrap();
-                tokio::time::sleep(takes).await;
-                self.thaw().await;
-                self.batches.lock().unwrap().push(batch.arrivals.len());
-                self.fail_if_told(&batch, "committing a batch")?;
-                lose_if_told(&self.answers_lost, work.await)
+            Call::Commit(batch) if self.begins_early.load(Ordering::SeqCst) => {
+                if !batch.turns.have_come() {
+                    return out_of_turn();
+                }
+                batch.turns.begin();
+                let early = self.early.fetch_add(1, Ordering::SeqCst) + 1;
+                self.early_most.fetch_max(early, Ordering::SeqCst);
+                let order = self.order.lock().await;
+                let done = if batch.turns.have_come() { self.commit(&batch, work).await } else { out_of_turn() };
+                if done.is_err() {
+                    batch.turns.take_back();
+                }
+                self.early.fetch_sub(1, Ordering::SeqCst);
+                drop(order);
+                done
             }
+            Call::Commit(batch) => self.commit(&batch, work).await,
             Call::Ping => {
                 self.thaw().await;
                 self.fail_if_told(&no_records(), "asking the store")?;
@@ -132,8 +162,19 @@ fn lose_if_told<T>(further: &AtomicUsize, done: Result<T, PortError>) -> Result<
     if lost { Err(PortError::new(PortErrorKind::Unavailable, "hearing the answer", "cut")) } else { done }
 }
 
+fn out_of_turn<T>() -> Result<T, PortError> {
+    Err(PortError::new(PortErrorKind::OutOfTurn, "committing a batch", "what comes before is not sure"))
+}
+
 fn no_records() -> Batch {
-    Batch { arrivals: Arc::new([]), rules: Arc::default(), now: Timestamp::MIN, owner: None, settled: Vec::new() }
+    Batch {
+        arrivals: Arc::new([]),
+        rules: Arc::default(),
+        now: Timestamp::MIN,
+        owner: None,
+        settled: Vec::new(),
+        turns: Turns::default(),
+    }
 }
 
 /// An emitter that keeps the ids of what it published, fails while it is told to, and takes its time.

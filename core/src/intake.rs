@@ -21,6 +21,7 @@ use crate::outcome::Outcome;
 use crate::pipeline::PipelineSettings;
 use crate::plan::Arrival;
 use crate::ports::Clock;
+use crate::turn::{OrderedDoor, Place};
 
 /// How long records wait at most for a commit that is under way. It may be waiting itself, for another instance's.
 const JOIN_WAIT: Duration = Duration::from_millis(50);
@@ -54,6 +55,8 @@ pub(crate) struct Waiting {
     pub(crate) meter: Arc<DoorMeter>,
     /// When it entered, by the clock.
     pub(crate) since: Duration,
+    /// Its turn, if it has an order.
+    pub(crate) place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -303,10 +306,20 @@ impl Door {
     /// # Errors
     /// [`SubmitError::Unavailable`] or [`SubmitError::Stopped`]; submitting again is safe.
     pub async fn submit(&self, arrivals: Vec<Arrival>) -> Answer {
+        self.submit_at(arrivals, None).await
+    }
+
+    pub(crate) async fn submit_at(&self, arrivals: Vec<Arrival>, place: Option<Place>) -> Answer {
         match self.room(&arrivals).await {
-            Ok(room) => self.enter(arrivals, room).await,
+            Ok(room) => self.enter(arrivals, room, place).await,
             Err(error) => Err(self.turn_away(arrivals.len(), error)),
         }
+    }
+
+    /// Makes a way in by this door for submissions that are processed in their order.
+    #[must_use]
+    pub fn ordered(&self) -> OrderedDoor {
+        OrderedDoor::new(self.clone())
     }
 
     /// Submits records as [`Door::submit`] does, but refuses them at once when there is no room.
@@ -315,7 +328,7 @@ impl Door {
     /// Any [`SubmitError`]; submitting again is safe.
     pub async fn submit_now(&self, arrivals: Vec<Arrival>) -> Answer {
         match self.room_now(&arrivals) {
-            Ok(room) => self.enter(arrivals, room).await,
+            Ok(room) => self.enter(arrivals, room, None).await,
             Err(error) => Err(self.turn_away(arrivals.len(), error)),
         }
     }
@@ -351,7 +364,7 @@ impl Door {
     }
 
     /// Counts records that don't enter.
-    fn turn_away(&self, records: usize, error: SubmitError) -> SubmitError {
+    pub(crate) fn turn_away(&self, records: usize, error: SubmitError) -> SubmitError {
         self.meter.turned_away(records, error);
         error
     }
@@ -364,13 +377,13 @@ impl Door {
         }
     }
 
-    async fn enter(&self, arrivals: Vec<Arrival>, room: Room) -> Answer {
+    async fn enter(&self, arrivals: Vec<Arrival>, room: Room, place: Option<Place>) -> Answer {
         if arrivals.is_empty() {
             return Ok(Vec::new());
         }
         let (reply, answer) = oneshot::channel();
         let (records, meter, since) = (arrivals.len(), Arc::clone(&self.meter), self.intake.now());
-        let waiting = Waiting { arrivals, reply, room, meter, since };
+        let waiting = Waiting { arrivals, reply, room, meter, since, place };
         self.intake.push(self.lane, waiting).map_err(|error| self.turn_away(records, error))?;
         // The sender is dropped unanswered only if the writer was: then the host is going down.
         answer.await.unwrap_or(Err(SubmitError::Stopped))

@@ -15,6 +15,7 @@ use crate::plan::Arrival;
 use crate::ports::PortErrorKind;
 use crate::reject::Rejection;
 use crate::text::RecordId;
+use crate::turn::Turns;
 use crate::writer::{Fate, GivenUp, Writer};
 
 /// How many suspects are remembered: far more than there are poisonous records at a time, and a bound on memory.
@@ -119,7 +120,7 @@ impl Search<'_> {
             return Ok(());
         }
         let part: Arc<[Arrival]> = self.arrivals[piece.clone()].into();
-        match self.writer.commit_patiently(&part).await {
+        match self.writer.commit_patiently(&part, &Turns::default()).await {
             Ok(committed) => {
                 for (fate, outcome) in self.fates[piece].iter_mut().zip(committed.outcomes) {
                     *fate = Ok(outcome);
@@ -128,7 +129,7 @@ impl Search<'_> {
             }
             Err(GivenUp { kind, last }) => {
                 // Corrupt data in the store is nobody's fault who sends a record.
-                if piece.len() == 1 && kind != PortErrorKind::Corrupt && kind != PortErrorKind::Unavailable {
+                if piece.len() == 1 && matches!(kind, PortErrorKind::Refused | PortErrorKind::Misuse) {
                     self.suspect(piece.start, last);
                 }
                 Err(kind)

@@ -19,6 +19,7 @@ use crate::rule_book::{ManagedRules, RuleBook, RuleEdit, RuleEdited};
 use crate::summary::Summary;
 use crate::text::{RecordId, Reference};
 use crate::time::Timestamp;
+use crate::turn::Turns;
 
 /// Where records, running summaries and the outbox are kept, and the only judge of what was seen before.
 #[cfg_attr(any(test, feature = "testing"), mockall::automock)]
@@ -39,12 +40,19 @@ pub trait RecordRepository: Send + Sync {
     /// has the very summary that was expected, and the rules have that version; where it is not so, or where a record was
     /// rejected for what was only expected, the batch MUST be done the first way.
     ///
+    /// What is ordered comes after `batch.turns` say so: usually that all before is done. An adapter MAY call
+    /// [`Turns::begin`] before the batch is committed, when no later commit of this process can come before it: one that has
+    /// a key or an id in common with it is planned upon it, or waits for it. Then it MUST, for each batch: check
+    /// [`Turns::have_come`] at that moment, under the lock that makes the order, and answer [`PortErrorKind::OutOfTurn`] if it
+    /// is not so, unless [`Turns::are_first`]; and call [`Turns::take_back`] under that lock if the commit fails.
+    ///
     /// Positions MUST become visible in order: a reader who has seen position n has seen every smaller one that will
     /// ever exist, and positions have no gap.
     ///
     /// # Errors
     /// [`PortErrorKind::Unavailable`] when the store can't do it now; it may even have been done, and the caller repeats it safely.
     /// [`PortErrorKind::Refused`] when the store refuses what is in the batch; the caller seeks the record at fault.
+    /// [`PortErrorKind::OutOfTurn`] when what comes before the batch is not sure to be done; the caller waits for it.
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError>;
 
     /// Returns the stored record of this id.
@@ -252,6 +260,8 @@ pub struct Batch {
     pub owner: Option<Owner>,
     /// The owner's earlier batches whose messages have been published.
     pub settled: Vec<OwedId>,
+    /// What comes before the batch and after it.
+    pub turns: Turns,
 }
 
 /// What a commit did.
@@ -419,6 +429,8 @@ pub enum PortErrorKind {
     Corrupt,
     /// The caller or the adapter is wrong: a bug of ours.
     Misuse,
+    /// What comes before has to be done first: only from [`RecordRepository::commit`].
+    OutOfTurn,
 }
 
 /// A port failed. `Display` says what for; [`Error::source`] says why.
@@ -449,6 +461,7 @@ impl fmt::Display for PortError {
             PortErrorKind::Refused => "refused its input",
             PortErrorKind::Corrupt => "found corrupt data",
             PortErrorKind::Misuse => "was misused",
+            PortErrorKind::OutOfTurn => "was asked out of turn",
         };
         write!(f, "{}: the port {state}", self.what)
     }

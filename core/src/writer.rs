@@ -18,6 +18,7 @@ use crate::pipeline::PipelineSettings;
 use crate::plan::Arrival;
 use crate::ports::{Batch, Clock, Committed, OwedId, PortError, PortErrorKind, RecordRepository};
 use crate::rule_book::RuleBook;
+use crate::turn::{Place, Turns};
 
 pub(crate) struct Writer {
     pub(crate) intake: Arc<Intake>,
@@ -59,7 +60,7 @@ impl Writer {
             let fates = match self.breaker.state() {
                 // What was waiting when storage was found to be away is refused at once, too.
                 BreakerState::Open => vec![Err(SubmitError::Unavailable); arrivals.len()],
-                BreakerState::Closed | BreakerState::HalfOpen => self.commit(arrivals).await,
+                BreakerState::Closed | BreakerState::HalfOpen => self.commit_in_turn(&replies, arrivals).await,
             };
             // The next commit does not wait for the answers to this one.
             drop(busy);
@@ -67,28 +68,67 @@ impl Writer {
         }
     }
 
-    /// Commits records, each with its own fate: where the store refuses the batch, the record at fault is sought.
-    async fn commit(&self, arrivals: Vec<Arrival>) -> Vec<Fate> {
+    /// Commits submissions, each after those that come before it. Where one of these has no outcome, it has none either.
+    async fn commit_in_turn(&self, replies: &[Reply], arrivals: Vec<Arrival>) -> Vec<Fate> {
+        let turns = Turns::of(replies.iter().filter_map(|(_, waiting)| waiting.place.as_ref()));
         let arrivals: Arc<[Arrival]> = arrivals.into();
-        match self.commit_patiently(&arrivals).await {
-            Ok(committed) => committed.outcomes.into_iter().map(Ok).collect(),
+        if turns.have_come()
+            && let Some(fates) = self.commit(&arrivals, &turns).await
+        {
+            return fates;
+        }
+        turns.before_ended().await;
+        let is_forsaken = |waiting: &Waiting| waiting.place.as_ref().is_some_and(Place::is_forsaken);
+        let (mut rest, mut turns, mut from) = (Vec::new(), Vec::new(), 0);
+        for (records, waiting) in replies {
+            if !is_forsaken(waiting) {
+                rest.extend_from_slice(&arrivals[from..from + records]);
+                turns.extend(&waiting.place);
+            }
+            from += records;
+        }
+        let committed = match rest.is_empty() {
+            true => None,
+            false => self.commit(&rest.into(), &Turns::of(turns.into_iter())).await,
+        };
+        let mut fates = committed.into_iter().flatten();
+        let none = || Err(SubmitError::Unavailable);
+        let fates_of = |(records, waiting): &Reply| -> Vec<Fate> {
+            let mut fate = || if is_forsaken(waiting) { none() } else { fates.next().unwrap_or_else(none) };
+            (0..*records).map(|_| fate()).collect()
+        };
+        replies.iter().flat_map(fates_of).collect()
+    }
+
+    /// Commits records, each with its own fate: where the store refuses the batch, the record at fault is sought. `None`, with
+    /// nothing committed, if what comes before has to end first.
+    async fn commit(&self, arrivals: &Arc<[Arrival]>, turns: &Turns) -> Option<Vec<Fate>> {
+        match self.commit_patiently(arrivals, turns).await {
+            Ok(committed) => Some(committed.outcomes.into_iter().map(Ok).collect()),
             Err(given_up) => match given_up.kind {
-                PortErrorKind::Unavailable => vec![Err(SubmitError::Unavailable); arrivals.len()],
+                PortErrorKind::Unavailable => Some(vec![Err(SubmitError::Unavailable); arrivals.len()]),
+                PortErrorKind::OutOfTurn => None,
                 PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
-                    isolate(self, &arrivals).await
+                    // Its pieces have no turns.
+                    if turns.are_first() { Some(isolate(self, arrivals).await) } else { None }
                 }
             },
         }
     }
 
     /// Tries until the store does it, refuses it, or patience ends.
-    pub(crate) async fn commit_patiently(&self, arrivals: &Arc<[Arrival]>) -> Result<Committed, GivenUp> {
+    pub(crate) async fn commit_patiently(
+        &self,
+        arrivals: &Arc<[Arrival]>,
+        turns: &Turns,
+    ) -> Result<Committed, GivenUp> {
         let mut batch = Batch {
             arrivals: Arc::clone(arrivals),
             rules: Arc::clone(&self.rules),
             now: self.clock.now(),
             owner: self.outbox.as_ref().map(Outbox::owner),
             settled: self.outbox.as_ref().map(Outbox::take_published).unwrap_or_default(),
+            turns: turns.clone(),
         };
         let patience = patience(self.breaker.state(), self.settings.commit_patience);
         let began = self.clock.elapsed();
@@ -108,6 +148,7 @@ impl Writer {
                 }
                 Err(error) => error,
             };
+            turns.take_back();
             let wait = waits.next().unwrap_or(Duration::MAX);
             let late = self.clock.elapsed().saturating_add(wait) > deadline;
             match self.judge(&error, late) {
@@ -139,6 +180,9 @@ impl Writer {
     /// Says whether a commit that failed is tried again, and tells the breaker.
     fn judge(&self, error: &PortError, late: bool) -> Judgement {
         const WHAT: &str = "a commit failed";
+        if error.kind() == PortErrorKind::OutOfTurn {
+            return Judgement::GiveUp;
+        }
         self.meter.commit_failed();
         if error.kind() != PortErrorKind::Unavailable {
             tracing::error!(error = %Chain(error), "{WHAT}");
@@ -204,12 +248,15 @@ impl Writer {
     /// Answers each submission: with all its outcomes, or, if one record has none, with the reason for that.
     fn answer(&self, replies: Vec<Reply>, fates: Vec<Fate>) {
         let (mut fates, now) = (fates.into_iter(), self.clock.elapsed());
-        for (records, Waiting { reply, room, meter, since, .. }) in replies {
+        for (records, Waiting { reply, room, meter, since, place, .. }) in replies {
             // All of them are taken first: the answer ends at the first record that has no outcome.
             let own: Vec<Fate> = fates.by_ref().take(records).collect();
             self.meter.answered(&meter, &own, now.saturating_sub(since));
             let answer: Answer = own.into_iter().collect();
             drop(room);
+            if let Some(place) = place {
+                place.end(answer.is_ok());
+            }
             if reply.send(answer).is_err() {
                 tracing::debug!(records, "nobody waits any more for the outcome of a submission");
             }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde_json::json;
-use tallyhouse_core::{ArrayError, Outcome, OutcomeCounts, Record, Rejection, records_from_json_array};
+use tallyhouse_core::{ArrayError, OrderedDoor, Outcome, OutcomeCounts, Record, Rejection, records_from_json_array};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use warp::reply::Response;
@@ -54,14 +56,18 @@ pub(crate) async fn write(
     let mut index = 0;
     let chunk_records_max = app.http.door.chunk_records_max().max(1);
     let mut records = records.into_iter().peekable();
-    // One chunk after the other: the lines of a batch are processed in their order.
-    while records.peek().is_some() {
-        let mut chunk = Chunk::default();
-        records.by_ref().take(chunk_records_max).for_each(|record| chunk.push(record, traceparent.as_ref()));
-        let outcomes = app.http.door.submit(chunk.arrivals).await?;
-        app.http.door.count_refused(chunk.refused.count());
-        let outcomes = chunk.refused.rejoin(outcomes);
-        write_results(&outcomes, &mut index, failed_only, &mut counts, &mut results);
+    let (mut ordered, mut committing) = (app.http.door.ordered(), FuturesOrdered::new());
+    loop {
+        while committing.len() < OrderedDoor::UNDER_WAY_MAX && records.peek().is_some() {
+            let mut chunk = Chunk::default();
+            records.by_ref().take(chunk_records_max).for_each(|record| chunk.push(record, traceparent.as_ref()));
+            let outcomes = ordered.submit(chunk.arrivals);
+            committing.push_back(async move { (outcomes.await, chunk.refused) });
+        }
+        let Some((outcomes, refused)) = committing.next().await else { break };
+        let outcomes = outcomes?;
+        app.http.door.count_refused(refused.count());
+        write_results(&refused.rejoin(outcomes), &mut index, failed_only, &mut counts, &mut results);
     }
     Ok(json_response(StatusCode::OK, whole(&counts, &results)))
 }

@@ -53,7 +53,9 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
     // One more than asked for shows whether there is a next page.
     let mut found = store.list(after, limit + 1).await.map_err(|error| match error.kind() {
         PortErrorKind::Misuse => Problem::parameter("after", "must be an id as it was handed out"),
-        PortErrorKind::Unavailable | PortErrorKind::Refused | PortErrorKind::Corrupt => error.into(),
+        PortErrorKind::Unavailable | PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::OutOfTurn => {
+            error.into()
+        }
     })?;
     let more = found.len() > limit;
     found.truncate(limit);

@@ -1,19 +1,20 @@
 //! `POST /v1/records/batch` with NDJSON: a conversation of any length, in bounded memory.
 //!
 //! Lines are gathered while the chunk before them is being committed, and what is there is submitted as soon as that is
-//! done: a quick sender fills chunks, a slow one gets each line answered at once. One chunk after the other, so that
-//! lines are processed in their order however many writers there are.
+//! done: a quick sender fills chunks, a slow one gets each line answered at once. A full chunk is submitted before that, by
+//! a door that keeps the order: lines are processed in theirs however many writers there are.
 
 use std::future::ready;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use futures::future::{BoxFuture, OptionFuture};
-use futures::{FutureExt, poll};
+use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt as _, poll};
 use hyper::header::HeaderMap;
 use serde::Serialize;
-use tallyhouse_core::{Door, Outcome, OutcomeCounts, Record, Rejection, SubmitError};
+use tallyhouse_core::{Door, OrderedDoor, Outcome, OutcomeCounts, Record, Rejection, SubmitError};
 use tokio::time::timeout;
 use warp::reply::Response;
 
@@ -63,29 +64,32 @@ type Committing = BoxFuture<'static, Result<Vec<Outcome>, SubmitError>>;
 async fn converse(app: &App, meter: Option<&Meter>, mut input: Input, mut output: Output) -> Result<Outlet, Broken> {
     let door = &app.http.door;
     let mut gathered = Gathered::new(door, meter);
-    let mut committing: Option<Committing> = None;
+    let mut ordered = door.ordered();
+    let mut committing = FuturesOrdered::new();
     loop {
         input.gather(&mut gathered);
-        if committing.is_none() && !gathered.is_empty() {
+        if has_room(&committing, &gathered) && !gathered.is_empty() {
             // Whoever has more to send right now is heard first.
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
                 continue;
             }
-            committing = submit(door, meter, &mut gathered).await;
+            committing.push_back(submit(door, &mut ordered, meter, gathered.take()).await);
             // There may be more in what was read.
             continue;
         }
         let reads = !input.ended && !gathered.is_full();
-        let waits_for_client = committing.is_none();
+        let waits_for_client = committing.is_empty();
         if waits_for_client && !reads {
             return output.finish().await;
         }
         tokio::select! {
             biased;
-            Some(outcomes) = OptionFuture::from(committing.as_mut()) => {
+            Some(outcomes) = committing.next() => {
                 let outcomes = outcomes?;
                 // The next chunk is on its way before the results of this one are written.
-                committing = submit(door, meter, &mut gathered).await;
+                if has_room(&committing, &gathered) && !gathered.is_empty() {
+                    committing.push_back(submit(door, &mut ordered, meter, gathered.take()).await);
+                }
                 output.write(&outcomes).await?;
             }
             more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
@@ -99,26 +103,29 @@ async fn converse(app: &App, meter: Option<&Meter>, mut input: Input, mut output
     }
 }
 
-/// Sends a chunk on its way, if there is anything in it. It has entered the intake, or waits there for room, or for its
-/// turn by the rate limit, when this returns.
-async fn submit(door: &Door, meter: Option<&Meter>, gathered: &mut Gathered) -> Option<Committing> {
-    if gathered.is_empty() {
-        return None;
-    }
-    let (door, meter, chunk) = (door.clone(), meter.cloned(), gathered.take());
+/// Says whether what was gathered may be submitted: what is less than a chunk waits for the one before.
+fn has_room(committing: &FuturesOrdered<Committing>, gathered: &Gathered) -> bool {
+    committing.is_empty() || (committing.len() < OrderedDoor::UNDER_WAY_MAX && gathered.is_full())
+}
+
+/// Sends a chunk on its way. It has entered the intake, or waits there for room, or for its turn by the rate limit or behind
+/// the chunk before, when this returns.
+async fn submit(door: &Door, ordered: &mut OrderedDoor, meter: Option<&Meter>, chunk: Chunk) -> Committing {
+    let (door, meter, records) = (door.clone(), meter.cloned(), chunk.len());
+    let submission = ordered.submit(chunk.arrivals);
     let mut committing = async move {
         if let Some(meter) = meter {
-            meter.draw_patiently(chunk.len()).await;
+            meter.draw_patiently(records).await;
         }
-        let outcomes = if chunk.arrivals.is_empty() { Vec::new() } else { door.submit(chunk.arrivals).await? };
+        let outcomes = submission.await?;
         door.count_refused(chunk.refused.count());
         Ok(chunk.refused.rejoin(outcomes))
     }
     .boxed();
-    Some(match poll!(&mut committing) {
+    match poll!(&mut committing) {
         Poll::Ready(outcomes) => ready(outcomes).boxed(),
         Poll::Pending => committing,
-    })
+    }
 }
 
 /// Lines that wait to be submitted together.

@@ -252,7 +252,9 @@ impl From<PortError> for Problem {
             PortErrorKind::Unavailable => {
                 Self::new(ProblemCode::Unavailable, "Storage is unavailable; repeat the request later.")
             }
-            PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => Self::internal(),
+            PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse | PortErrorKind::OutOfTurn => {
+                Self::internal()
+            }
         };
         Self { cause: Some(chain(&error)), ..problem }
     }

@@ -64,7 +64,7 @@ impl Broken {
                     Some(others) => tracing::warn!(request_id, trace_id, others, error, "an answer broke off"),
                     None => tracing::debug!(request_id, trace_id, error, "an answer broke off"),
                 },
-                PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
+                PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse | PortErrorKind::OutOfTurn => {
                     tracing::error!(request_id, trace_id, error, "an answer broke off");
                 }
             },

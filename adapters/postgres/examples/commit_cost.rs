@@ -138,6 +138,7 @@ fn batch(records: &[Record]) -> Batch {
         now: Timestamp::parse("2026-01-01T00:00:00Z").expect("this is RFC 3339"),
         owner: Some(tallyhouse_core::ports::Owner::new("measurement")),
         settled: Vec::new(),
+        turns: tallyhouse_core::Turns::default(),
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use diesel::pg::PgConnection;
 use diesel::result::Error as DieselError;
 use tallyhouse_core::ports::{Batch, Committed};
-use tallyhouse_core::{Key, Known, Outcome, Plan, RecentSummaries, RecordId, RuleSet, Trust, plan};
+use tallyhouse_core::{Key, Known, Outcome, Plan, RecentSummaries, RecordId, RuleSet, Trust, Turns, plan};
 
 use crate::commit::{Read, Texts, read};
 use crate::error::Fault;
@@ -99,6 +99,8 @@ struct Planned<'a> {
     ticket: Ticket,
     /// The commit that it was planned upon.
     follows: Option<Ticket>,
+    turns: Turns,
+    is_committed: bool,
 }
 
 /// What a batch comes to before anything is written.
@@ -183,7 +185,7 @@ impl Ahead {
         (rules_version, rules): (u64, Arc<RuleSet>),
     ) -> Option<Ready<'_>> {
         let mut state = self.state();
-        if !state.may_go(batch) {
+        if !state.may_go(batch) || !batch.turns.have_come() {
             return None;
         }
         for key in keys {
@@ -212,7 +214,10 @@ impl Ahead {
         state.under_way.push(ticket);
         let expected =
             Expected { summaries: texts.of_changed(&plan), rules_version: Some(rules_version), ..Expected::default() };
-        Some(Ready::Planned(Planned { ahead: self, plan, expected, ticket, follows }))
+        // What is planned from now on is planned upon this.
+        batch.turns.begin();
+        let turns = batch.turns.clone();
+        Some(Ready::Planned(Planned { ahead: self, plan, expected, ticket, follows, turns, is_committed: false }))
     }
 
     /// Waits while commits are under way, as far as the condition says, but not for ever. Says whether it was for long enough.
@@ -330,6 +335,7 @@ impl Planned<'_> {
     /// Says what came of it, and lets the others know.
     fn end(mut self, written: Result<Written, Fault>) -> Result<Option<Committed>, Fault> {
         if let Ok(Written::All(owed)) = written {
+            self.is_committed = true;
             return Ok(Some(Committed { outcomes: std::mem::take(&mut self.plan.outcomes), owed }));
         }
         {
@@ -343,6 +349,7 @@ impl Planned<'_> {
                 }
             }
             state.forget(self.ticket, &self.plan);
+            self.turns.take_back();
         }
         match written {
             Err(fault) if !fault.is_passing() => Err(fault),
@@ -378,6 +385,9 @@ impl Drop for Planned<'_> {
             state.ids.remove(&stored.processed.record.record_id);
         }
         state.under_way.retain(|ticket| *ticket != self.ticket);
+        if !self.is_committed {
+            self.turns.take_back();
+        }
         self.ahead.0.ended.notify_all();
     }
 }

@@ -89,6 +89,9 @@ pub(crate) fn commit(
             Err(fault) => return Err(fault),
         }
     }
+    if !batch.turns.are_first() {
+        return Err(doubt.cause().take().map_or(Fault::OutOfTurn, |cause| Fault::Midway(Box::new(cause))));
+    }
     let _locking = ahead.locking();
     let mut attempt = 1;
     loop {

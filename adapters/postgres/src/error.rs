@@ -33,6 +33,9 @@ pub(crate) enum Fault {
     /// The connection was cut while the COMMIT, or the answer, was under way.
     #[error("the connection was cut midway")]
     Midway(#[source] Box<Fault>),
+    /// What comes before the batch has to be done first.
+    #[error("what comes before is not done yet")]
+    OutOfTurn,
     /// Whoever read the stream has left it.
     #[error("the stream was left")]
     Left,
@@ -62,6 +65,7 @@ impl Fault {
             | Self::Left => PortErrorKind::Unavailable,
             Self::Corrupt(_) => PortErrorKind::Corrupt,
             Self::Misuse(_) => PortErrorKind::Misuse,
+            Self::OutOfTurn => PortErrorKind::OutOfTurn,
         }
     }
 

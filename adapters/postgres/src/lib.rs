@@ -21,6 +21,7 @@
 //!     now: Timestamp::parse("2026-01-01T00:00:01Z")?,
 //!     owner: None,
 //!     settled: Vec::new(),
+//!     turns: tallyhouse_core::Turns::default(),
 //! };
 //! let committed = repository.commit(batch).await?;
 //! assert_eq!(committed.outcomes[0].name(), "processed");

@@ -169,6 +169,7 @@ async fn commit_all(repository: &SqliteRepository, all: &[Record], batch: usize)
             now: Timestamp::MAX,
             owner: Some(Owner::new("me")),
             settled: Vec::new(),
+            turns: tallyhouse_core::Turns::default(),
         })
         .collect();
     let begun = Instant::now();

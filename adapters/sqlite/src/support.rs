@@ -75,6 +75,7 @@ pub(crate) fn batch(records: impl IntoIterator<Item = Record>) -> Batch {
         now: now(),
         owner: Some(Owner::new("me")),
         settled: Vec::new(),
+        turns: tallyhouse_core::Turns::default(),
     }
 }
 

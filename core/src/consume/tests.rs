@@ -118,7 +118,9 @@ async fn while_storage_is_away_nothing_is_taken_or_refused_and_afterwards_all_is
 #[tokio::test(start_paused = true)]
 async fn the_order_of_the_queue_outlasts_an_outage_of_storage() {
     for outage in 1..40 {
-        let consuming = Consuming::start_with(PipelineSettings { batch_records_max: 2, ..PipelineSettings::default() });
+        let settings = PipelineSettings { writers: 2, batch_records_max: 2, ..PipelineSettings::default() };
+        let consuming = Consuming::start_with(settings);
+        consuming.instance.repository.begins_early.store(outage % 2 == 0, Ordering::SeqCst);
         let away = Arc::new(AtomicBool::new(true));
         let down = Arc::clone(&away);
         // Questions are answered, so that payloads are taken.

@@ -11,6 +11,7 @@ use crate::ports::{Batch, MockRecordRepository};
 use crate::testing::generate;
 use crate::text::DestinationId;
 use crate::time::Timestamp;
+use crate::turn::Turns;
 
 /// So many records are read at a time.
 const PAGE: usize = 500;
@@ -22,7 +23,8 @@ async fn commit(repository: &MemoryRepository, ids: std::ops::Range<usize>) {
     };
     let now = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
     let arrivals = ids.map(arrival).collect();
-    let batch = Batch { arrivals, rules: Arc::default(), now, owner: None, settled: Vec::new() };
+    let batch =
+        Batch { arrivals, rules: Arc::default(), now, owner: None, settled: Vec::new(), turns: Turns::default() };
     repository.commit(batch).await.unwrap();
 }
 

@@ -14,6 +14,7 @@ use crate::ports::Batch;
 use crate::rule::{Rule, RuleDraft, RuleSet};
 use crate::testing::generate;
 use crate::time::Timestamp;
+use crate::turn::Turns;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -60,6 +61,7 @@ async fn alerts_of_one_record_are_paged_one_by_one() {
         now: Timestamp::parse("2026-01-01T00:00:00Z").unwrap(),
         owner: None,
         settled: Vec::new(),
+        turns: Turns::default(),
     };
     repository.inner.commit(batch).await.unwrap();
     let instance = Instance::on(repository, "i", PipelineSettings::default());

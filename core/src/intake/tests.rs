@@ -24,6 +24,7 @@ fn waiting(prefix: &str, records: usize) -> Waiting {
         room: Room { _records: permit(), _bytes: permit() },
         meter: Meter::new().open("door", no_room(), no_room()),
         since: Duration::ZERO,
+        place: None,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::pipeline::PipelineSettings;
 use crate::ports::{Batch, Owner, RecordRepository as _};
 use crate::testing::generate;
 use crate::time::Timestamp;
+use crate::turn::Turns;
 
 fn few_in_memory() -> PipelineSettings {
     PipelineSettings { relay_batches_max: 2, batch_records_max: 10, ..PipelineSettings::default() }
@@ -43,6 +44,7 @@ async fn leave_behind(repository: &FaultyRepository, prefix: &str, owner: Option
         now: Timestamp::parse("2026-01-01T00:00:00Z").unwrap(),
         owner,
         settled: Vec::new(),
+        turns: Turns::default(),
     };
     repository.inner.commit(batch).await.unwrap();
 }

@@ -32,6 +32,7 @@ use crate::rule_book::RuleBook;
 use crate::testing::clock::TestClock;
 use crate::text::RecordId;
 use crate::time::Timestamp;
+use crate::turn::Turns;
 
 /// A store of its own for one case, with as many handles as the case wants.
 #[async_trait]
@@ -189,6 +190,7 @@ fn batch(records: impl IntoIterator<Item = Record>) -> Batch {
         now: moment(0),
         owner: None,
         settled: Vec::new(),
+        turns: Turns::default(),
     }
 }
 

@@ -63,7 +63,14 @@ fn stored(arrivals: &[Arrival], batch: usize) -> Stored {
     let (rules, now): (Arc<RuleBook>, _) = (Arc::new(rules().into()), Timestamp::MIN);
     let mut outcomes = Vec::new();
     for part in arrivals.chunks(batch) {
-        let batch = Batch { arrivals: part.into(), rules: Arc::clone(&rules), now, owner: None, settled: Vec::new() };
+        let batch = Batch {
+            arrivals: part.into(),
+            rules: Arc::clone(&rules),
+            now,
+            owner: None,
+            settled: Vec::new(),
+            turns: tallyhouse_core::Turns::default(),
+        };
         outcomes.extend(block_on(store.commit(batch)).expect("memory takes them").outcomes);
     }
     let query = RecordQuery { filter: Filter::default(), after: None, limit: usize::MAX };

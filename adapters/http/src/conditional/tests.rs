@@ -49,6 +49,7 @@ async fn store(repository: &MemoryRepository, id: &str, at: &str) {
         now: Timestamp::parse(at).unwrap(),
         owner: None,
         settled: Vec::new(),
+        turns: tallyhouse_core::Turns::default(),
     };
     repository.commit(batch).await.unwrap();
 }

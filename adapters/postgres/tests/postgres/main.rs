@@ -14,3 +14,4 @@ mod shares;
 mod streams;
 mod failures;
 mod migrations;
+mod order;

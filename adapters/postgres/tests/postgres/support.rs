@@ -63,6 +63,7 @@ pub(crate) fn batch(records: impl IntoIterator<Item = Record>) -> Batch {
         now: now(),
         owner: None,
         settled: Vec::new(),
+        turns: tallyhouse_core::Turns::default(),
     }
 }
 
