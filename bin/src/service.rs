@@ -218,11 +218,10 @@ fn emitter(queues: Option<&Queues>, traces: Option<&Traces>, settings: &Settings
     }
 }
 
-/// Returns how many batches are committed at once: SQLite has one writer whatever is set.
+/// Returns how many batches are under way at once: on SQLite as many as make sense, whatever is set.
 fn writers(settings: &Settings, store: &Store) -> usize {
-    match (store.writers, settings.pipeline.writers) {
-        (1, _) => 1,
-        (by_database, 0) => by_database,
-        (_, set) => set,
+    match (&store.postgres, settings.pipeline.writers) {
+        (None, _) | (_, 0) => store.writers,
+        (Some(_), set) => set,
     }
 }

@@ -75,7 +75,7 @@ impl Store {
             Schema::Check => repository.check_schema().await.map(|()| Vec::new())?,
         };
         let repository = Arc::new(repository);
-        Ok(Self { rules: repository.clone(), repository, postgres: None, writers: 1, migrated, _temporary: temporary })
+        Ok(Self { rules: repository.clone(), repository, postgres: None, writers: 2, migrated, _temporary: temporary })
     }
 
     async fn postgres(settings: PostgresSettings, schema: Schema) -> Result<Self, PortError> {

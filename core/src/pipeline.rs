@@ -29,7 +29,7 @@ const LIBRARY: &str = "library";
 /// How the pipeline batches, waits and bounds. The defaults serve a host that changes none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PipelineSettings {
-    /// How many batches are committed at once. One for a store with one writer. Default 1.
+    /// How many batches are under way at once. With two, a store with one writer may prepare the next one meanwhile. Default 1.
     pub writers: usize,
     /// How many records are committed together at most. Default 1,000: from there on batches gain little.
     pub batch_records_max: usize,

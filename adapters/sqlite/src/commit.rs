@@ -11,11 +11,9 @@ use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, HasSqlType, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use tallyhouse_core::ports::{Batch, Committed, OwedBatch};
-use tallyhouse_core::{
-    Arrival, Key, Known, Outcome, Plan, ProcessedRecord, RecentSummaries, RecordId, StoredRecord, Summary, Trust, plan,
-    rules_to_json,
-};
+use tallyhouse_core::{Arrival, Key, Known, Outcome, Plan, ProcessedRecord, RecordId, StoredRecord, Summary, plan};
 
+use crate::ahead::{Planned, Recall, RecordTexts, Texts};
 use crate::error::{Failure, Unreadable};
 use crate::owed::{forget, read_owed};
 use crate::rows::{ProcessedRow, read_key, read_summary};
@@ -38,39 +36,34 @@ const WRITE_SUMMARY: &str = "INSERT INTO summaries (destination_id, reference, s
 
 type ProcessedSql = (BigInt, Text, BigInt, Text, Text, Text, Text, Text, Text, BigInt, BigInt);
 
-/// What the writing connection remembers of the database.
-#[derive(Debug, Default)]
-pub(crate) struct Recall {
-    summaries: RecentSummaries,
-    /// That records come for the first time: then their ids are not looked up, and the index refuses those that are taken.
-    unseen: Trust,
-    /// Changes when another connection has written.
-    data_version: i64,
-}
-
-impl Recall {
-    /// Forgets what another connection may have changed. To be called in a transaction that has the write lock.
-    fn make_current(&mut self, db: &mut SqliteConnection) -> Result<(), Failure> {
-        let now: i64 = Statement::<BigInt, 0>::new("PRAGMA data_version", []).get_result(db)?;
-        if std::mem::replace(&mut self.data_version, now) != now {
-            self.summaries.forget();
-        }
-        Ok(())
-    }
-}
-
-/// Commits a batch; returns what it has stored, too, in order. The write lock, had from the beginning, is the lock on all its
-/// keys.
-pub(crate) fn commit(session: &mut Session, batch: &Batch) -> Result<Done, Failure> {
-    if session.recall.unseen.is_given() {
-        match commit_once(session, batch, Ids::New) {
+/// Commits a batch that was perhaps planned before; returns what it has stored, too, in order. The write lock, had from the
+/// beginning, is the lock on all its keys. Whoever has `order` is planned next: it is given up as soon as the batch is
+/// planned.
+pub(crate) fn commit(
+    session: &mut Session,
+    batch: &Batch,
+    planned: Option<Planned>,
+    order: impl Sized,
+) -> Result<Done, Failure> {
+    let mut order = Some(order);
+    if let Some(planned) = planned {
+        order = None;
+        match commit_planned(session, batch, planned) {
             Ok(Some(done)) => return Ok(done),
             Ok(None) => {}
-            Err(failure) if is_id_taken(&failure) => session.recall.unseen.learn(false),
+            Err(failure) if is_id_taken(&failure) => session.recall.memory().unseen.learn(false),
             Err(failure) => return Err(failure),
         }
     }
-    let done = commit_once(session, batch, Ids::LookedUp)?;
+    if session.recall.memory().unseen.is_given() {
+        match commit_once(session, batch, Ids::New, &mut order) {
+            Ok(Some(done)) => return Ok(done),
+            Ok(None) => {}
+            Err(failure) if is_id_taken(&failure) => session.recall.memory().unseen.learn(false),
+            Err(failure) => return Err(failure),
+        }
+    }
+    let done = commit_once(session, batch, Ids::LookedUp, &mut order)?;
     Ok(done.expect("a batch whose ids were looked up is always done"))
 }
 
@@ -84,30 +77,69 @@ enum Ids {
     LookedUp,
 }
 
+/// Writes a batch that was planned before; `None`, with nothing done, if something is not as it was expected.
+fn commit_planned(session: &mut Session, batch: &Batch, planned: Planned) -> Result<Option<Done>, Failure> {
+    let Planned { plan, texts, rules_version, expected } = planned;
+    let Session { db, recall, data_version } = session;
+    transaction(db, |db| {
+        make_current(db, recall, data_version)?;
+        if !expected.holds() || rules::version(db)? != rules_version {
+            return Ok(None);
+        }
+        let owed = write(db, batch, &plan, &texts)?;
+        forget_settled(db, batch)?;
+        Ok(Some((Committed { outcomes: plan.outcomes, owed }, plan.stored)))
+    })
+    .inspect(|done| {
+        if done.is_some() {
+            expected.committed();
+        }
+    })
+}
+
 /// Commits a batch; `None`, with nothing done, where a record is rejected that may be one that was processed before.
-fn commit_once(session: &mut Session, batch: &Batch, ids: Ids) -> Result<Option<Done>, Failure> {
-    let Session { db, recall } = session;
-    let result = transaction(db, |db| {
-        recall.make_current(db)?;
-        let mut known = Known { summaries: known_summaries(db, batch, &recall.summaries)?, ..Known::default() };
+fn commit_once<O>(
+    session: &mut Session,
+    batch: &Batch,
+    ids: Ids,
+    order: &mut Option<O>,
+) -> Result<Option<Done>, Failure> {
+    let Session { db, recall, data_version } = session;
+    let mut expected = None;
+    let done = transaction(db, |db| {
+        make_current(db, recall, data_version)?;
+        if !batch.turns.have_come() {
+            return Err(Failure::OutOfTurn);
+        }
+        let mut known = Known { summaries: known_summaries(db, batch, recall)?, ..Known::default() };
         if ids == Ids::LookedUp {
             known.records = known_records(db, &batch.arrivals)?;
-            recall.unseen.learn(known.records.is_empty());
+            recall.memory().unseen.learn(known.records.is_empty());
         }
         let rules = batch.rules.in_force(rules::version(db)?, || rules::managed(db))?;
         let plan = plan(&batch.arrivals, known, &rules, batch.now);
         if ids == Ids::New && plan.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Rejected(_))) {
             return Ok(None);
         }
-        let owed = write(db, batch, &plan)?;
+        expected = Some(recall.note(&plan, &batch.turns));
+        order.take();
+        let owed = write(db, batch, &plan, &Texts::of(&plan))?;
         forget_settled(db, batch)?;
-        recall.summaries.note(&plan.summaries);
         Ok(Some((Committed { outcomes: plan.outcomes, owed }, plan.stored)))
-    });
-    if result.is_err() {
-        recall.summaries.forget();
+    })?;
+    if let Some(expected) = expected {
+        expected.committed();
     }
-    result
+    Ok(done)
+}
+
+/// Forgets what another connection may have changed. To be called in a transaction that has the write lock.
+fn make_current(db: &mut SqliteConnection, recall: &Recall, data_version: &mut Option<i64>) -> Result<(), Failure> {
+    let now: i64 = Statement::<BigInt, 0>::new("PRAGMA data_version", []).get_result(db)?;
+    if data_version.replace(now) != Some(now) {
+        recall.memory().forget();
+    }
+    Ok(())
 }
 
 fn is_id_taken(failure: &Failure) -> bool {
@@ -133,19 +165,21 @@ fn known_records(
 fn known_summaries(
     db: &mut SqliteConnection,
     batch: &Batch,
-    recent: &RecentSummaries,
+    recall: &Recall,
 ) -> Result<HashMap<Key, Summary>, Failure> {
     let mut known = HashMap::new();
     let mut others = HashSet::new();
+    let memory = recall.memory();
     for key in batch.arrivals.iter().map(|arrival| arrival.record.key()) {
         if known.contains_key(&key) || others.contains(&key) {
             continue;
         }
-        match recent.get(&key) {
+        match memory.summaries.get(&key) {
             Some(summary) => drop(known.insert(key, summary.clone())),
             None => drop(others.insert(key)),
         }
     }
+    drop(memory);
     if others.is_empty() {
         return Ok(known);
     }
@@ -163,26 +197,21 @@ fn known_summaries(
     Ok(known)
 }
 
-fn write(db: &mut SqliteConnection, batch: &Batch, plan: &Plan) -> Result<Option<OwedBatch>, Failure> {
+fn write(db: &mut SqliteConnection, batch: &Batch, plan: &Plan, texts: &Texts) -> Result<Option<OwedBatch>, Failure> {
     if plan.stored.is_empty() {
         return Ok(None);
     }
     let before: i64 = records::table.select(max(records::position)).first::<Option<i64>>(db)?.unwrap_or(0);
     let mut last = before;
-    for stored in &plan.stored {
+    for (stored, texts) in plan.stored.iter().zip(&texts.records) {
         last += 1;
-        insert(db, last, stored)?;
+        InsertRecord::of(last, stored, texts).execute(db)?;
     }
-    for (key, summary) in &plan.summaries {
-        let texts = [key.destination_id.as_str(), key.reference.as_str(), &summary.to_compact()];
+    for ((key, _), summary) in plan.summaries.iter().zip(&texts.summaries) {
+        let texts = [key.destination_id.as_str(), key.reference.as_str(), summary];
         Statement::<(), 3>::new(WRITE_SUMMARY, texts).execute(db)?;
     }
     owe(db, batch, before + 1, last).map(Some)
-}
-
-fn insert(db: &mut SqliteConnection, position: i64, stored: &StoredRecord) -> Result<(), Failure> {
-    InsertRecord::of(position, stored).execute(db)?;
-    Ok(())
 }
 
 /// The statement that inserts one record. What Diesel builds for fourteen columns is walked through three times for each
@@ -194,18 +223,18 @@ struct InsertRecord<'a> {
     source_id: &'a str,
     destination_id: &'a str,
     record_type: &'a str,
-    value: String,
+    value: &'a str,
     unit: &'a str,
     reference: &'a str,
     sequence: i64,
     processed_at: i64,
-    previous: Option<String>,
-    alerts: Option<String>,
+    previous: Option<&'a str>,
+    alerts: Option<&'a str>,
     traceparent: Option<&'a str>,
 }
 
 impl<'a> InsertRecord<'a> {
-    fn of(position: i64, stored: &'a StoredRecord) -> Self {
+    fn of(position: i64, stored: &'a StoredRecord, texts: &'a RecordTexts) -> Self {
         let record = &stored.processed.record;
         Self {
             position,
@@ -214,13 +243,13 @@ impl<'a> InsertRecord<'a> {
             source_id: record.source_id.as_str(),
             destination_id: record.destination_id.as_str(),
             record_type: record.record_type.name(),
-            value: record.value.to_string(),
+            value: &texts.value,
             unit: record.unit.as_str(),
             reference: record.reference.as_str(),
             sequence: i64::try_from(stored.processed.sequence).unwrap_or(i64::MAX),
             processed_at: stored.processed.processed_at.as_micros(),
-            previous: (stored.previous.count() > 0).then(|| stored.previous.to_compact()),
-            alerts: (!stored.alerts.is_empty()).then(|| rules_to_json(&stored.alerts)),
+            previous: texts.previous.as_deref(),
+            alerts: texts.alerts.as_deref(),
             traceparent: stored.traceparent.as_deref(),
         }
     }

@@ -108,6 +108,9 @@ pub(crate) enum Failure {
     /// The pool gave no connection in time.
     #[error(transparent)]
     Pool(#[from] r2d2::Error),
+    /// What comes before the batch has to be done first.
+    #[error("what comes before is not done yet")]
+    OutOfTurn,
     /// Every connection is busy.
     #[error("every connection is busy")]
     Busy,
@@ -127,6 +130,7 @@ impl Failure {
                 _ => PortErrorKind::Unavailable,
             },
             Self::Pool(_) | Self::Busy => PortErrorKind::Unavailable,
+            Self::OutOfTurn => PortErrorKind::OutOfTurn,
             // A panic is a bug; a runtime that ends is not.
             Self::BrokenOff(error) if error.is_panic() => PortErrorKind::Misuse,
             Self::BrokenOff(_) => PortErrorKind::Unavailable,

@@ -29,6 +29,7 @@ mod writer;
 mod readers;
 mod parts;
 // The repository, question by question.
+mod ahead;
 mod commit;
 mod owed;
 mod rules;

@@ -15,9 +15,11 @@ use tallyhouse_core::{
     AuditPart, GroupQuery, Groups, ManagedRules, PartStream, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited,
     StoredRecord, Summary, SummaryQuery,
 };
+use tokio::sync::Mutex;
 
+use crate::ahead::Planned;
 use crate::connection::{check_writable, open_reader, open_writer};
-use crate::error::{SqliteError, SqliteProblem};
+use crate::error::{Failure, SqliteError, SqliteProblem};
 use crate::groups::Item;
 use crate::readers::Readers;
 use crate::roll_ups::Folder;
@@ -33,6 +35,8 @@ pub struct SqliteRepository {
     settings: Arc<SqliteSettings>,
     clock: Arc<dyn Clock>,
     writer: Writer,
+    /// Had by the batch that is to be planned next.
+    order: Arc<Mutex<()>>,
     readers: Readers,
     folder: Folder,
 }
@@ -54,7 +58,7 @@ impl SqliteRepository {
         let writer = Writer::new(Arc::clone(&settings), connection.await?);
         let readers = Readers::new(Arc::clone(&settings), Arc::clone(&clock));
         let folder = Folder::new(&writer, &readers);
-        Ok(Self { settings, clock, writer, readers, folder })
+        Ok(Self { settings, clock, writer, order: Arc::default(), readers, folder })
     }
 
     /// Applies the migrations that are missing, all or none, and returns their versions, oldest first. Any number of
@@ -74,6 +78,12 @@ impl SqliteRepository {
     /// The store can't do it now.
     pub async fn fold(&self) -> Result<u64, PortError> {
         self.folder.fold_all().await
+    }
+
+    /// Plans a batch beside the one that is being written, if that can be done.
+    async fn plan(&self, batch: &Batch) -> Result<Option<Planned>, Failure> {
+        let (recall, batch) = (self.writer.recall().clone(), batch.clone());
+        tokio::task::spawn_blocking(move || recall.plan(&batch)).await.map_err(Failure::BrokenOff)
     }
 
     #[cfg(test)]
@@ -108,15 +118,20 @@ async fn on_blocking_thread<T: Send + 'static>(
 #[async_trait]
 impl RecordRepository for SqliteRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
+        let what = "committing a batch";
         let folder = self.folder.clone();
+        let order = Arc::clone(&self.order).lock_owned().await;
+        // Where nobody writes, there is no time to be won.
+        let planned =
+            if self.writer.is_free() { None } else { self.plan(&batch).await.map_err(|f| f.into_port(what))? };
         let work = move |session: &mut Session| {
-            let (committed, stored) = commit::commit(session, &batch)?;
+            let (committed, stored) = commit::commit(session, &batch, planned, order)?;
             if let Some(owed) = &committed.owed {
                 folder.count(&mut session.db, owed.first, &stored);
             }
             Ok(committed)
         };
-        let committed = self.writer.run_in_session("committing a batch", work).await?;
+        let committed = self.writer.run_in_session(what, work).await?;
         if let Some(owed) = &committed.owed {
             self.folder.committed(owed.last + 1 - owed.first);
         }

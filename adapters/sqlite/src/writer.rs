@@ -8,7 +8,7 @@ use diesel::result::Error as DieselError;
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 use tokio::sync::Mutex;
 
-use crate::commit::Recall;
+use crate::ahead::Recall;
 use crate::connection::{open_writer, reopen};
 use crate::error::Failure;
 use crate::settings::SqliteSettings;
@@ -20,23 +20,38 @@ pub(crate) struct Writer {
     settings: Arc<SqliteSettings>,
     /// None after a failure: the next one to write opens it anew, in case the cause lay with it.
     session: Arc<Mutex<Option<Session>>>,
+    recall: Recall,
 }
 
-/// The connection, with what is remembered of the database as long as it lasts.
+/// The connection, with what is remembered of the database.
 pub(crate) struct Session {
     pub(crate) db: SqliteConnection,
     pub(crate) recall: Recall,
+    /// Changes when another connection has written; none before it is known.
+    pub(crate) data_version: Option<i64>,
 }
 
 impl Session {
-    pub(crate) fn new(db: SqliteConnection) -> Self {
-        Self { db, recall: Recall::default() }
+    pub(crate) fn new(db: SqliteConnection, recall: Recall) -> Self {
+        Self { db, recall, data_version: None }
     }
 }
 
 impl Writer {
     pub(crate) fn new(settings: Arc<SqliteSettings>, connection: SqliteConnection) -> Self {
-        Self { settings, session: Arc::new(Mutex::new(Some(Session::new(connection)))) }
+        let recall = Recall::default();
+        let session = Session::new(connection, recall.clone());
+        Self { settings, session: Arc::new(Mutex::new(Some(session))), recall }
+    }
+
+    /// What is remembered of the database.
+    pub(crate) fn recall(&self) -> &Recall {
+        &self.recall
+    }
+
+    /// Says whether nobody writes now, nor waits to.
+    pub(crate) fn is_free(&self) -> bool {
+        self.session.try_lock().is_ok()
     }
 
     /// Runs work on the connection, in turn and on a thread that may block. It is done to its end once it has begun,
@@ -55,18 +70,18 @@ impl Writer {
         what: &'static str,
         work: impl FnOnce(&mut Session) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, PortError> {
-        let settings = Arc::clone(&self.settings);
+        let (settings, recall) = (Arc::clone(&self.settings), self.recall.clone());
         let mut place = Arc::clone(&self.session).lock_owned().await;
         let task = tokio::task::spawn_blocking(move || {
             // Taken out, so that a panic leaves none behind.
             let mut session = match place.take() {
                 Some(session) => session,
-                None => Session::new(reopen(&settings, open_writer)?),
+                None => Session::new(reopen(&settings, open_writer)?, recall),
             };
             let result = work(&mut session);
-            if result.as_ref().err().is_none_or(|failure| failure.kind() == PortErrorKind::Refused)
-                && is_idle(&mut session.db)
-            {
+            let is_fine =
+                |failure: &Failure| matches!(failure.kind(), PortErrorKind::Refused | PortErrorKind::OutOfTurn);
+            if result.as_ref().err().is_none_or(is_fine) && is_idle(&mut session.db) {
                 *place = Some(session);
             }
             result

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
-use tallyhouse_core::{Arrival, Door, Outcome, Pipeline, PipelineParts, PipelineSettings, Rejection, SubmitError};
+use tallyhouse_core::{
+    Arrival, Door, OrderedDoor, Outcome, Pipeline, PipelineParts, PipelineSettings, Rejection, SubmitError,
+};
 use tokio::task::JoinSet;
 
 use super::{Chunks, Tally};
@@ -16,8 +18,8 @@ use crate::input::Chunk;
 use crate::settings::Settings;
 use crate::store::{Schema, Store};
 
-/// Chunks that are on their way to the database at once: one that is committed, and the next, which must not wait.
-const CHUNKS_SUBMITTED: usize = 3;
+/// Chunks that are on their way to the database at once: those under way, and the next, which must not wait.
+const CHUNKS_SUBMITTED: usize = OrderedDoor::UNDER_WAY_MAX + 1;
 
 /// Stores everything that is read.
 ///
@@ -30,8 +32,7 @@ pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &
         clock: Arc::new(SystemClock::start()),
         rules: settings.rules.clone(),
         emitter: None,
-        // One writer keeps the order of the files: the sequence of the records of a key is theirs.
-        settings: PipelineSettings { writers: 1, ..settings.pipeline },
+        settings: PipelineSettings { writers: OrderedDoor::UNDER_WAY_MAX, ..settings.pipeline },
     });
     let mut work = JoinSet::new();
     driver.into_tasks().into_iter().for_each(|task| {
@@ -43,14 +44,16 @@ pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &
     stored
 }
 
+/// Submits everything in the order of the files: the sequence of the records of a key is theirs.
 async fn submit_all(door: &Door, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
+    let mut ordered = door.ordered();
     let mut submitted = FuturesOrdered::new();
     let mut more = true;
     while more || !submitted.is_empty() {
         tokio::select! {
             Some(done) = submitted.next() => count(done, tally)?,
             chunk = chunks.next(), if more && submitted.len() < CHUNKS_SUBMITTED => match chunk {
-                Some(chunk) => submitted.push_back(submit(door, chunk)),
+                Some(chunk) => submitted.push_back(submit(&mut ordered, chunk)),
                 None => more = false,
             },
         }
@@ -77,7 +80,7 @@ struct Place {
     rejection: Option<Rejection>,
 }
 
-fn submit(door: &Door, chunk: Chunk) -> impl Future<Output = Done> {
+fn submit(ordered: &mut OrderedDoor, chunk: Chunk) -> impl Future<Output = Done> + use<> {
     let mut arrivals = Vec::with_capacity(chunk.items.len());
     let mut items = Vec::with_capacity(chunk.items.len());
     for item in chunk.items {
@@ -90,8 +93,8 @@ fn submit(door: &Door, chunk: Chunk) -> impl Future<Output = Done> {
         };
         items.push(Place { line: item.line, input: item.input, rejection });
     }
-    let (door, chunk) = (door.clone(), Refusals { file: chunk.file, items });
-    async move { Done { chunk, outcomes: door.submit(arrivals).await } }
+    let (outcomes, chunk) = (ordered.submit(arrivals), Refusals { file: chunk.file, items });
+    async move { Done { chunk, outcomes: outcomes.await } }
 }
 
 fn count(done: Done, tally: &mut Tally) -> anyhow::Result<()> {

@@ -290,7 +290,7 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "pipeline.writers",
         Kind::Number(0, 256),
         "0",
-        "How many batches are committed at once; 0: as suits the database. SQLite has always one.",
+        "How many batches are committed at once; 0: as suits the database. SQLite always commits one, and prepares the next.",
     ),
     setting(
         "pipeline.batch_records_max",

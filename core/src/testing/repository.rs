@@ -96,6 +96,7 @@ macro_rules! repository_conformance {
             races::history_shows_every_position_in_order_while_others_commit;
             races::a_commit_that_nobody_waits_for_is_whole_or_nothing;
             races::a_batch_sent_by_all_at_once_is_processed_once;
+            races::senders_keep_their_order_with_two_chunks_under_way;
             pages::records_page_by_time_then_id;
             pages::every_filter_finds_what_a_naive_look_finds;
             pages::filters_compare_texts_by_bytes;

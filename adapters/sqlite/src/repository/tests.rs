@@ -2,11 +2,14 @@
 //! another process would have them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tallyhouse_core::ports::{Owner, PortErrorKind, RecordRepository, RuleRepository, Whose};
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
+use tallyhouse_core::ports::{Clock, Owner, PortErrorKind, RecordRepository, RuleRepository, Whose};
 use tallyhouse_core::testing::RepositoryFixture;
+use tallyhouse_core::{Outcome, Pipeline, PipelineParts, PipelineSettings, RuleSet, Timestamp};
 
 use crate::support::{Database, batch, simple};
 
@@ -86,4 +89,64 @@ async fn a_full_disk_refuses_a_commit_and_all_is_well_when_there_is_room_again()
     assert_eq!(repository.commit(batch(records)).await.unwrap().owed.unwrap().last, 2_001);
     let report = tallyhouse_core::audit(&repository).await.unwrap();
     assert_eq!((report.records, report.findings), (2_001, Vec::new()));
+}
+
+struct RunningClock(Instant);
+
+#[async_trait]
+impl Clock for RunningClock {
+    fn now(&self) -> Timestamp {
+        crate::support::now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_keeps_its_order_where_commits_fail_for_a_while() {
+    const CHUNKS: usize = 30;
+    let database = Database::new();
+    let repository = Arc::new(database.repository().await);
+    let (pipeline, driver) = Pipeline::new(PipelineParts {
+        repository: Arc::clone(&repository) as _,
+        clock: Arc::new(RunningClock(Instant::now())),
+        rules: RuleSet::default(),
+        emitter: None,
+        settings: PipelineSettings { writers: 2, ..PipelineSettings::default() },
+    });
+    let work = tokio::spawn(driver.run());
+    let (mut ordered, mut under_way) = (pipeline.door().ordered(), FuturesOrdered::new());
+    for n in 0..CHUNKS {
+        under_way.push_back(ordered.submit((0..300).map(|i| simple(&format!("{n}-{i}")).into()).collect()));
+    }
+    let (mut last, mut answered) = (0, 0);
+    while let Some(outcomes) = under_way.next().await {
+        for outcome in outcomes.unwrap() {
+            let Outcome::Processed(stored) = outcome else { unreachable!("each is sent once") };
+            last += 1;
+            assert_eq!(stored.processed.sequence, last);
+        }
+        answered += 1;
+        if answered % 5 == 0 && answered < CHUNKS {
+            // The next one but one fails, until it is tried again.
+            let trigger = format!(
+                "CREATE TRIGGER broken BEFORE INSERT ON records WHEN new.record_id = '{}-299' \
+                 BEGIN SELECT RAISE(ABORT, 'out of order'); END",
+                answered + 2
+            );
+            database.spoil(&trigger);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            database.spoil("DROP TRIGGER broken");
+        }
+    }
+    pipeline.close();
+    work.await.unwrap();
+    let report = tallyhouse_core::audit(&*repository).await.unwrap();
+    assert_eq!((report.records, report.findings), (300 * CHUNKS as u64, Vec::new()));
 }

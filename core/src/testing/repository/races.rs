@@ -1,17 +1,23 @@
 //! Several instances commit at once: two handles on one store, several commits under way on each.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures::future::{join, join_all, select};
+use futures::future::{Either, join, join_all, select};
+use futures::stream::{FuturesOrdered, StreamExt as _};
 
 use super::whole::assert_whole;
 use super::{RepositoryFixture, batch, commit, commit_records, exact, id, processed, yield_now};
+use crate::intake::Door;
 use crate::outcome::{Outcome, StoredRecord};
+use crate::pipeline::{Pipeline, PipelineParts, PipelineSettings};
 use crate::plan::Arrival;
 use crate::ports::{Batch, HistoryQuery, RecordRepository};
 use crate::record::{Field, Record};
+use crate::rule::RuleSet;
+use crate::testing::clock::TestClock;
 use crate::testing::generate::{Generator, record};
 use crate::text::RecordId;
 
@@ -186,6 +192,43 @@ pub async fn a_batch_sent_by_all_at_once_is_processed_once<F: RepositoryFixture>
         assert!(winners[0].outcomes.iter().all(|outcome| outcome.name() == "processed"));
     }
     assert_eq!(assert_whole(&*handles[0]).await.len(), 400);
+}
+
+/// Two senders by each of two handles, which share all keys: each sees its own records processed in the order in which it
+/// sent them, although its next chunk is under way before it knows what became of the one before.
+pub async fn senders_keep_their_order_with_two_chunks_under_way<F: RepositoryFixture>() {
+    const CHUNKS: usize = 12;
+    let fixture = F::fresh().await;
+    let (mut senders, mut drivers) = (Vec::new(), Vec::new());
+    for handle in ["a", "b"] {
+        let (pipeline, driver) = Pipeline::new(PipelineParts {
+            repository: fixture.handle().await,
+            clock: Arc::new(TestClock::default()),
+            rules: RuleSet::default(),
+            emitter: None,
+            settings: PipelineSettings { writers: 3, batch_records_max: 300, ..PipelineSettings::default() },
+        });
+        drivers.push(driver.run());
+        senders.extend([(format!("{handle}1"), pipeline.door()), (format!("{handle}2"), pipeline.door())]);
+    }
+    let send = async |(name, door): (String, Door)| {
+        let (mut ordered, mut under_way) = (door.ordered(), FuturesOrdered::new());
+        for n in 0..CHUNKS {
+            let nth = |i: usize| record(&format!("{name}-{n}-{i}"), &format!("d{}", i % 3), "", "1", "EUR").into();
+            under_way.push_back(ordered.submit((0..300).map(nth).collect()));
+        }
+        let mut last = [0; 3];
+        while let Some(outcomes) = under_way.next().await {
+            for (i, outcome) in outcomes.expect("the store does it").iter().enumerate() {
+                let sequence = processed(outcome).processed.sequence;
+                assert!(sequence > last[i % 3], "{sequence} after {} by {name}", last[i % 3]);
+                last[i % 3] = sequence;
+            }
+        }
+    };
+    let (sending, working) = (pin!(join_all(senders.into_iter().map(send))), pin!(join_all(drivers)));
+    assert!(matches!(select(sending, working).await, Either::Left(_)), "the pipelines work on");
+    assert_eq!(assert_whole(&*fixture.handle().await).await.len(), 4 * CHUNKS * 300);
 }
 
 /// Two handles, each for several writers.
