@@ -181,7 +181,11 @@ impl Consumer {
                 return Ok(deliveries);
             }
         }
-        if self.claimable.swap(false, Ordering::Relaxed) || reader.claim_at.is_none_or(|at| at <= Instant::now()) {
+        if self.claimable.swap(false, Ordering::Relaxed) {
+            // What was given back comes in its order, before all that is new.
+            (reader.claim_after, reader.claim_at) = (START.to_owned(), None);
+        }
+        if reader.claim_at.is_none_or(|at| at <= Instant::now()) {
             let deliveries = self.claim(link, reader, count).await?;
             if !deliveries.is_empty() {
                 return Ok(deliveries);
@@ -220,9 +224,7 @@ impl Consumer {
         let answer: Vec<Value> = command.query_async(link).await?;
         let mut parts = answer.into_iter();
         reader.claim_after = from_redis_value(parts.next().unwrap_or(Value::Nil))?;
-        if reader.claim_after == START {
-            reader.claim_at = Some(Instant::now() + lease / BEATS_PER_LEASE);
-        }
+        reader.claim_at = (reader.claim_after == START).then(|| Instant::now() + lease / BEATS_PER_LEASE);
         let entries = Entry::read_all(parts.next().unwrap_or(Value::Nil))?;
         let deliveries = self.deliver(link, reader, entries).await?;
         if !deliveries.is_empty() {

@@ -59,6 +59,7 @@ macro_rules! source_conformance {
             cases::what_is_done_is_removed;
             cases::what_is_refused_becomes_a_dead_letter;
             cases::what_is_given_back_is_received_again;
+            cases::what_is_given_back_comes_again_in_its_order;
             cases::one_call_settles_each_in_its_own_way;
             cases::settling_twice_does_no_harm;
             cases::many_come_at_once_but_no_more_than_asked_for;

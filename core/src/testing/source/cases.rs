@@ -114,6 +114,28 @@ pub async fn what_is_given_back_is_received_again<F: SourceFixture>() {
     assert_eq!(fixture.dead_letters().await, []);
 }
 
+/// What is given back in one call comes again in its old order, before what is new: also the second time.
+pub async fn what_is_given_back_comes_again_in_its_order<F: SourceFixture>() {
+    let fixture = F::fresh().await;
+    push(&fixture, "a", 6).await;
+    let consumer = fixture.consumer().await;
+    let received = receive(&*consumer, 6).await;
+    settle(&*consumer, &received, &Verdict::Return).await;
+    push(&fixture, "b", 2).await;
+    // Some of them once more.
+    let again = receive(&*consumer, 3).await;
+    settle(&*consumer, &again, &Verdict::Return).await;
+    let mut all = Vec::new();
+    for n in [2, 1, 3, 2] {
+        all.extend(receive(&*consumer, n).await);
+    }
+    let texts: Vec<_> = all.iter().map(|delivery| texts(std::slice::from_ref(delivery)).pop_first()).collect();
+    let expected = ["a-0", "a-1", "a-2", "a-3", "a-4", "a-5", "b-0", "b-1"].map(|text| Some(text.to_owned()));
+    assert_eq!(texts, expected);
+    settle(&*consumer, &all, &Verdict::Done).await;
+    assert_eq!(fixture.kept().await, 0);
+}
+
 /// Each delivery of one call may end in another way.
 pub async fn one_call_settles_each_in_its_own_way<F: SourceFixture>() {
     let fixture = F::fresh().await;
