@@ -34,7 +34,8 @@ pub struct Consumer {
     pub door: Door,
     /// Asked whether storage is back, before anything more is taken from the queue.
     pub repository: Arc<dyn RecordRepository>,
-    /// The circuit breaker of the queue, by its name among [`crate::Pipeline::breakers`]: consumers of one queue share it.
+    /// The circuit breaker of the queue, by its name among [`crate::Pipeline::breakers`]: consumers of one queue share
+    /// it.
     pub breaker: Breaker,
     /// How to wait.
     pub clock: Arc<dyn Clock>,
@@ -49,8 +50,9 @@ impl std::fmt::Debug for Consumer {
 }
 
 impl Consumer {
-    /// Consumes until `stop` becomes true, or is dropped. Several consumers of one queue may run at once. While what was
-    /// taken is being committed, more is taken and submitted behind it: it is committed in the order in which it was taken.
+    /// Consumes until `stop` becomes true, or is dropped. Several consumers of one queue may run at once. While what
+    /// was taken is being committed, more is taken and submitted behind it: it is committed in the order in which it
+    /// was taken.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let consumer = Arc::new(self);
         let looking = Hand::Looks(Arc::clone(&consumer).look(None, stop.clone()).boxed());
@@ -108,8 +110,8 @@ impl Consumer {
         answer
     }
 
-    /// Waits for the outcomes of what was submitted, and says what is to become of each payload. If storage is away they are
-    /// all to be given back, as an error, and nothing is put into the dead letters.
+    /// Waits for the outcomes of what was submitted, and says what is to become of each payload. If storage is away
+    /// they are all to be given back, as an error, and nothing is put into the dead letters.
     async fn judge(&self, sorted: Sorted, outcomes: impl Future<Output = Answer>) -> Result<Settled, Settled> {
         // Where there is no good record, only a question tells whether storage is there.
         let outcomes = if sorted.places.is_empty() {
@@ -255,24 +257,21 @@ impl Work {
         self.rounds.push_back(Arc::clone(&self.consumer).process(sorted, outcomes).boxed());
     }
 
-    /// Gives back what could not be stored, with all that was taken after it: the later ones first, so that the queue has its
-    /// order again.
-    async fn give_back(&mut self, first: Settled) {
-        let mut unstored = vec![first];
+    /// Gives back what could not be stored, with all that was taken after it: at once, so that the queue has its order
+    /// again.
+    async fn give_back(&mut self, mut unstored: Settled) {
         while let Some(round) = self.rounds.next().await {
             match round {
-                Round::Unstored(settled) => unstored.push(settled),
+                Round::Unstored(settled) => unstored.settlements.extend(settled.settlements),
                 Round::Settled(_) => {}
             }
         }
         if let Hand::Takes(take) = &mut self.hand
             && let Ok(Some(deliveries)) = take.await
         {
-            unstored.push(sort(deliveries).0.given_back());
+            unstored.settlements.extend(sort(deliveries).0.given_back().settlements);
         }
-        for settled in unstored.into_iter().rev() {
-            self.consumer.settle(settled).await;
-        }
+        self.consumer.settle(unstored).await;
         self.ordered = self.consumer.door.ordered();
         self.look();
     }

@@ -1,10 +1,10 @@
-//! Roll-ups: totals of whole days and of longer stretches that an adapter keeps ready, so that totals over many records need
-//! not read them.
+//! Roll-ups: totals of whole days and of longer stretches that an adapter keeps ready, so that totals over many records
+//! need not read them.
 //!
-//! An adapter folds its records, in the order of their positions, into one row per stretch, destination, unit and type, and
-//! keeps the position up to which it has done so. Totals of a range of time are then those of the whole stretches in it, of
-//! the records in what sticks out at either end, and of the records behind that position: all read in one snapshot, so
-//! that they are exact however far the folding has come.
+//! An adapter folds its records, in the order of their positions, into one row per stretch, destination, unit and type,
+//! and keeps the position up to which it has done so. Totals of a range of time are then those of the whole stretches
+//! in it, of the records in what sticks out at either end, and of the records behind that position: all read in one
+//! snapshot, so that they are exact however far the folding has come.
 
 mod schedule;
 
@@ -81,8 +81,8 @@ impl Stretch {
 }
 
 impl Cover {
-    /// Says how a filter's records are found by roll-ups; `None` where they are of no use: they know neither sources nor
-    /// references, and there must be a whole day in the range.
+    /// Says how a filter's records are found by roll-ups; `None` where they are of no use: they know neither sources
+    /// nor references, and there must be a whole day in the range.
     #[must_use]
     pub fn of(filter: &Filter) -> Option<Self> {
         if filter.source_id.is_some() || filter.reference.is_some() {

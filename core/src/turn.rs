@@ -1,9 +1,10 @@
-//! Turns: how submissions are processed in the order in which they were made, although the next one is begun before the last
-//! one is done.
+//! Turns: how submissions are processed in the order in which they were made, although the next one is begun before the
+//! last one is done.
 //!
-//! A submission may begin when the one before it has **begun**: when the store has it in such a way that what is committed
-//! from then on comes after it, or is not committed unless it is. Where that turns out not to be so, the turn is taken back,
-//! and whoever comes after waits until the one before has ended. Where that one has no outcome, they have none either.
+//! A submission may begin when the one before it has **begun**: when the store has it in such a way that what is
+//! committed from then on comes after it, or is not committed unless it is. Where that turns out not to be so, the turn
+//! is taken back, and whoever comes after waits until the one before has ended. Where that one has no outcome, they
+//! have none either.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -90,7 +91,8 @@ async fn reach(submission: Option<&mut watch::Receiver<Stage>>, far_enough: impl
 }
 
 /// The turns of the submissions in a batch, as far as they have an order: see
-/// [`RecordRepository::commit`](crate::ports::RecordRepository::commit). Clones are the same turns. By default there are none.
+/// [`RecordRepository::commit`](crate::ports::RecordRepository::commit). Clones are the same turns. By default there
+/// are none.
 #[derive(Debug, Clone, Default)]
 pub struct Turns(Arc<[Turn]>);
 
@@ -129,8 +131,8 @@ impl Turns {
     }
 }
 
-/// A way into the pipeline for submissions that are to be processed in the order in which they are made, while more than one
-/// of them is under way.
+/// A way into the pipeline for submissions that are to be processed in the order in which they are made, while more
+/// than one of them is under way.
 #[derive(Debug)]
 pub struct OrderedDoor {
     door: Door,
@@ -148,8 +150,8 @@ impl OrderedDoor {
     }
 
     /// Submits records as [`Door::submit`] does, behind all that were submitted before. Its place is taken at once, and
-    /// those behind it wait until what is returned is polled. Once a submission has failed, all that were made before its
-    /// answer fail; make a new way in then, and submit again.
+    /// those behind it wait until what is returned is polled. Once a submission has failed, all that were made before
+    /// its answer fail; make a new way in then, and submit again.
     ///
     /// # Errors
     /// As for [`Door::submit`]. Cancelling counts as an error for those behind it, unless the records are in the intake

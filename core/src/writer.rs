@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use tokio::sync::watch;
 
-use crate::breaker::{Breaker, BreakerState, patience};
+use crate::breaker::{Breaker, patience};
 use crate::intake::{Answer, Intake, SubmitError, Taken, Waiting};
 use crate::isolate::{Suspects, Try, isolate};
 use crate::meter::Meter;
@@ -57,51 +57,57 @@ impl Writer {
     pub(crate) async fn run(self) {
         while let Some(Taken { waiting, busy }) = self.intake.take(self.settings.batch_records_max).await {
             let (replies, arrivals) = gather(waiting);
-            let fates = match self.breaker.state() {
+            if self.breaker.is_open() {
                 // What was waiting when storage was found to be away is refused at once, too.
-                BreakerState::Open => vec![Err(SubmitError::Unavailable); arrivals.len()],
-                BreakerState::Closed | BreakerState::HalfOpen => self.commit_in_turn(&replies, arrivals).await,
-            };
-            // The next commit does not wait for the answers to this one.
-            drop(busy);
-            self.answer(replies, fates);
+                self.refuse(replies);
+                continue;
+            }
+            let turns = Turns::of(replies.iter().filter_map(|(_, waiting)| waiting.place.as_ref()));
+            let fates = if turns.have_come() { self.commit(&arrivals, &turns).await } else { None };
+            if let Some(fates) = fates {
+                // The next commit does not wait for the answers to this one.
+                drop(busy);
+                self.answer(replies, fates);
+            } else {
+                self.commit_apart(replies, &arrivals, &turns).await;
+            }
         }
     }
 
-    /// Commits submissions, each after those that come before it. Where one of these has no outcome, it has none either.
-    async fn commit_in_turn(&self, replies: &[Reply], arrivals: Vec<Arrival>) -> Vec<Fate> {
-        let turns = Turns::of(replies.iter().filter_map(|(_, waiting)| waiting.place.as_ref()));
-        let arrivals: Arc<[Arrival]> = arrivals.into();
-        if turns.have_come()
-            && let Some(fates) = self.commit(&arrivals, &turns).await
-        {
-            return fates;
-        }
+    /// Commits what could not be committed together, since what comes before some of it is not sure to be done: at once
+    /// what has no order; the rest when all before has ended, except where that has no outcome, so that this has none
+    /// either.
+    async fn commit_apart(&self, replies: Vec<Reply>, arrivals: &[Arrival], turns: &Turns) {
+        let (ordered, others) = split(replies, arrivals, |waiting| waiting.place.is_some());
+        self.commit_part(others).await;
         turns.before_ended().await;
         let is_forsaken = |waiting: &Waiting| waiting.place.as_ref().is_some_and(Place::is_forsaken);
-        let (mut rest, mut turns, mut from) = (Vec::new(), Vec::new(), 0);
-        for (records, waiting) in replies {
-            if !is_forsaken(waiting) {
-                rest.extend_from_slice(&arrivals[from..from + records]);
-                turns.extend(&waiting.place);
-            }
-            from += records;
-        }
-        let committed = match rest.is_empty() {
-            true => None,
-            false => self.commit(&rest.into(), &Turns::of(turns.into_iter())).await,
-        };
-        let mut fates = committed.into_iter().flatten();
-        let none = || Err(SubmitError::Unavailable);
-        let fates_of = |(records, waiting): &Reply| -> Vec<Fate> {
-            let mut fate = || if is_forsaken(waiting) { none() } else { fates.next().unwrap_or_else(none) };
-            (0..*records).map(|_| fate()).collect()
-        };
-        replies.iter().flat_map(fates_of).collect()
+        let (replies, arrivals) = ordered;
+        let (forsaken, rest) = split(replies, &arrivals, is_forsaken);
+        self.refuse(forsaken.0);
+        self.commit_part(rest).await;
     }
 
-    /// Commits records, each with its own fate: where the store refuses the batch, the record at fault is sought. `None`, with
-    /// nothing committed, if what comes before has to end first.
+    /// Commits and answers submissions before which nothing is to be done any more.
+    async fn commit_part(&self, (replies, arrivals): Part) {
+        if replies.is_empty() {
+            return;
+        }
+        let turns = Turns::of(replies.iter().filter_map(|(_, waiting)| waiting.place.as_ref()));
+        match self.commit(&arrivals, &turns).await {
+            Some(fates) => self.answer(replies, fates),
+            None => self.refuse(replies),
+        }
+    }
+
+    /// Answers that nothing was stored.
+    fn refuse(&self, replies: Vec<Reply>) {
+        let fates = replies.iter().flat_map(|(records, _)| vec![Err(SubmitError::Unavailable); *records]).collect();
+        self.answer(replies, fates);
+    }
+
+    /// Commits records, each with its own fate: where the store refuses the batch, the record at fault is sought.
+    /// `None`, with nothing committed, if what comes before has to end first.
     async fn commit(&self, arrivals: &Arc<[Arrival]>, turns: &Turns) -> Option<Vec<Fate>> {
         match self.commit_patiently(arrivals, turns).await {
             Ok(committed) => Some(committed.outcomes.into_iter().map(Ok).collect()),
@@ -267,7 +273,7 @@ impl Writer {
 /// One submission that waits for its answer: how many records it had.
 type Reply = (usize, Waiting);
 
-fn gather(waiting: Vec<Waiting>) -> (Vec<Reply>, Vec<Arrival>) {
+fn gather(waiting: Vec<Waiting>) -> (Vec<Reply>, Arc<[Arrival]>) {
     let mut arrivals = Vec::with_capacity(waiting.iter().map(|waiting| waiting.arrivals.len()).sum());
     let replies = waiting
         .into_iter()
@@ -277,7 +283,24 @@ fn gather(waiting: Vec<Waiting>) -> (Vec<Reply>, Vec<Arrival>) {
             (records, waiting)
         })
         .collect();
-    (replies, arrivals)
+    (replies, arrivals.into())
+}
+
+/// Submissions with their records.
+type Part = (Vec<Reply>, Arc<[Arrival]>);
+
+/// Splits submissions into those of a kind and the others.
+fn split(replies: Vec<Reply>, arrivals: &[Arrival], is_of_kind: impl Fn(&Waiting) -> bool) -> (Part, Part) {
+    let mut parts = [(Vec::new(), Vec::new()), (Vec::new(), Vec::new())];
+    let mut from = 0;
+    for (records, waiting) in replies {
+        let (replies, own) = &mut parts[usize::from(!is_of_kind(&waiting))];
+        own.extend_from_slice(&arrivals[from..from + records]);
+        from += records;
+        replies.push((records, waiting));
+    }
+    let [of_kind, others] = parts.map(|(replies, own)| (replies, own.into()));
+    (of_kind, others)
 }
 
 fn stored_in(outcome: &Outcome) -> Option<&Arc<StoredRecord>> {

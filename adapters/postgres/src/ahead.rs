@@ -1,9 +1,9 @@
 //! Commits without a lock: planned from what the store is expected to have, and written only if it is so.
 //!
-//! What a process has written itself it need not ask for, and ids that nobody has sent before need not be looked up: the
-//! statement that writes finds out, and then writes nothing (`write_expected` in the migrations). So a commit is one round
-//! trip. One that comes while another is under way is planned upon that one: it inserts its records beside it, which is
-//! the larger part of the work, and waits for its end before it comes to the keys.
+//! What a process has written itself it need not ask for, and ids that nobody has sent before need not be looked up:
+//! the statement that writes finds out, and then writes nothing (`write_expected` in the migrations). So a commit is
+//! one round trip. One that comes while another is under way is planned upon that one: it inserts its records beside
+//! it, which is the larger part of the work, and waits for its end before it comes to the keys.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,8 +21,8 @@ use crate::error::Fault;
 use crate::rules;
 use crate::write::{Expected, Written, write, write_behind, write_records};
 
-/// Longest wait for a commit before: as long as Postgres waits before it looks for a deadlock. Its detector does not see this
-/// wait, so that a ring of waits through another process ends here.
+/// Longest wait for a commit before: as long as Postgres waits before it looks for a deadlock. Its detector does not
+/// see this wait, so that a ring of waits through another process ends here.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What the commits of this process know of each other and of the store. Clones share it.
@@ -84,8 +84,8 @@ struct Ticket {
 }
 
 impl Ticket {
-    /// Says whether it has been under way for so long that nobody waits for it any more: its connection may be dead. Whether
-    /// or not it is done some time, the store is asked to make sure.
+    /// Says whether it has been under way for so long that nobody waits for it any more: its connection may be dead.
+    /// Whether or not it is done some time, the store is asked to make sure.
     fn is_stuck(self) -> bool {
         self.began.elapsed() > WAIT_MAX
     }
@@ -160,8 +160,8 @@ impl Ahead {
         }
     }
 
-    /// Returns the keys whose summaries are not remembered, and whether ids need not be looked up; `None` if the batch is
-    /// to lock first.
+    /// Returns the keys whose summaries are not remembered, and whether ids need not be looked up; `None` if the batch
+    /// is to lock first.
     fn to_ask(&self, batch: &Batch, keys: &[Key]) -> Option<(Vec<Key>, bool)> {
         // Those that lock first are let through, or else one would always be under way, and all others would lock, too.
         let ended = self.wait_while(|state| state.alone.is_given() && state.locking > 0);
@@ -177,6 +177,7 @@ impl Ahead {
     }
 
     /// Plans a batch upon all that is planned already. Of its keys, `read` are those that `known` has been asked for.
+    /// `None` if it can't go ahead, or not now.
     fn plan(
         &self,
         batch: &Batch,
@@ -185,7 +186,7 @@ impl Ahead {
         (rules_version, rules): (u64, Arc<RuleSet>),
     ) -> Option<Ready<'_>> {
         let mut state = self.state();
-        if !state.may_go(batch) || !batch.turns.have_come() {
+        if !state.may_go(batch) || !state.is_its_turn(batch) {
             return None;
         }
         for key in keys {
@@ -220,14 +221,15 @@ impl Ahead {
         Some(Ready::Planned(Planned { ahead: self, plan, expected, ticket, follows, turns, is_committed: false }))
     }
 
-    /// Waits while commits are under way, as far as the condition says, but not for ever. Says whether it was for long enough.
+    /// Waits while commits are under way, as far as the condition says, but not for ever. Says whether it was for long
+    /// enough.
     fn wait_while(&self, mut condition: impl FnMut(&State) -> bool) -> bool {
         let ended = self.0.ended.wait_timeout_while(self.state(), WAIT_MAX, |state| condition(state));
         !ended.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Keeps others from going ahead, until what is returned is dropped, and waits for those that do: they come to their ids
-    /// and keys in another order than who locks first.
+    /// Keeps others from going ahead, until what is returned is dropped, and waits for those that do: they come to
+    /// their ids and keys in another order than who locks first.
     pub(crate) fn locking(&self) -> Locking<'_> {
         self.state().locking += 1;
         let locking = Locking(self);
@@ -280,6 +282,12 @@ impl State {
             && self.locking == 0
             && self.under_way.iter().all(|ticket| ticket.forgotten == self.forgotten || ticket.is_stuck())
             && (self.ids.is_empty() || batch.arrivals.iter().all(|arrival| id_is_free(&arrival.record.record_id)))
+    }
+
+    /// Says whether what comes before a batch is sure to be done before it: not where something is stuck, upon which
+    /// nothing is planned any more.
+    fn is_its_turn(&self, batch: &Batch) -> bool {
+        batch.turns.are_first() || (batch.turns.have_come() && !self.under_way.iter().copied().any(Ticket::is_stuck))
     }
 
     /// Forgets what a commit that was not done would have written, and everything if others were planned upon it.

@@ -65,9 +65,9 @@ impl PostgresRepository {
         [usage("writers", writers), usage("readers", readers), usage("streams", streams), usage("upkeep", upkeep)]
     }
 
-    /// Returns how many batches were committed in each way: `expected`, in one statement; `behind`, beside another one that
-    /// was under way; `locked`, with a lock first, as where other instances write the same keys. `unexpected` are those that
-    /// were tried without a lock in vain, and are among the `locked`, too.
+    /// Returns how many batches were committed in each way: `expected`, in one statement; `behind`, beside another one
+    /// that was under way; `locked`, with a lock first, as where other instances write the same keys. `unexpected` are
+    /// those that were tried without a lock in vain; what is done about them counts by itself.
     #[must_use]
     pub fn commits(&self) -> [(&'static str, u64); 4] {
         self.ahead.counts()
@@ -92,8 +92,8 @@ impl PostgresRepository {
         self.on_own_connection("checking the schema", migrate::check).await
     }
 
-    /// Folds the records that are not folded yet into roll-ups, and returns how many they were: what the repository does
-    /// by itself when there are enough of them and time to spare, for whoever knows that questions come next.
+    /// Folds the records that are not folded yet into roll-ups, and returns how many they were: what the repository
+    /// does by itself when there are enough of them, for whoever knows that questions come next.
     ///
     /// # Errors
     /// The store can't do it now.
@@ -108,8 +108,8 @@ impl PostgresRepository {
     ) -> Result<T, PortError> {
         let settings = Arc::clone(&self.settings);
         let task = spawn_blocking(move || work(&settings));
-        // Neither a server that is frozen nor one instance that never ends its migrations holds all others up for ever. The
-        // thread that waits ends with the program, which does not start.
+        // Neither a server that is frozen nor one instance that never ends its migrations holds all others up for ever.
+        // The thread that waits ends with the program, which does not start.
         let result = match timeout(self.settings.migrate_timeout, task).await {
             Ok(Ok(result)) => result,
             Ok(Err(panicked)) => Err(Fault::Misuse(panicked.to_string())),

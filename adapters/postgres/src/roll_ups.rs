@@ -1,5 +1,5 @@
-//! Roll-ups: totals that are kept ready (see [`tallyhouse_core::Cover`]), folded beside the commits, and how a question for
-//! totals reads them.
+//! Roll-ups: totals that are kept ready (see [`tallyhouse_core::Cover`]), folded beside the commits, and how a question
+//! for totals reads them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -67,6 +67,9 @@ impl Folder {
                 }
             }
             folder.schedule.end(Instant::now());
+            // Those that came meanwhile, if nothing comes any more.
+            tokio::time::sleep(FoldSchedule::PAUSE).await;
+            folder.committed(0);
         });
     }
 

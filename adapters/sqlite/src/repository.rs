@@ -71,8 +71,8 @@ impl SqliteRepository {
         on_blocking_thread(&self.settings, move || migrate::migrate(&mut open_writer(&settings)?, &settings.path)).await
     }
 
-    /// Folds the records that are not folded yet into roll-ups, and returns how many they were: what the repository does
-    /// by itself when there are enough of them and time to spare, for whoever knows that questions come next.
+    /// Folds the records that are not folded yet into roll-ups, and returns how many they were: what the repository
+    /// does by itself when there are enough of them, for whoever knows that questions come next.
     ///
     /// # Errors
     /// The store can't do it now.

@@ -1,5 +1,5 @@
-//! Roll-ups: totals that are kept ready (see [`tallyhouse_core::Cover`]), folded beside the commits, and how a question for
-//! totals reads them.
+//! Roll-ups: totals that are kept ready (see [`tallyhouse_core::Cover`]), folded beside the commits, and how a question
+//! for totals reads them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -79,14 +79,14 @@ impl Folder {
         Self { state: Arc::default(), writer: writer.clone(), readers: readers.clone() }
     }
 
-    /// Counts records that have just been committed at these positions, the first and those behind it. Only while no other
-    /// commit can be.
+    /// Counts records that have just been committed at these positions, the first and those behind it. Only while no
+    /// other commit can be.
     pub(crate) fn count(&self, db: &mut SqliteConnection, first: u64, stored: &[Arc<StoredRecord>]) {
         let first = i64::try_from(first).unwrap_or(i64::MAX);
         let mut counted = self.state.counted();
         if counted.as_ref().is_none_or(|folding| folding.until + 1 != first) {
-            // Others have written, too, or this is the beginning. Where records lie between that are not folded yet, the
-            // next folding reads, and this process counts from there on.
+            // Others have written, too, or this is the beginning. Where records lie between that are not folded yet,
+            // the next folding reads, and this process counts from there on.
             *counted = position(db).is_ok_and(|folded| folded + 1 == first).then(|| Folding::after(first - 1));
         }
         let Some(folding) = counted.as_mut() else { return };
@@ -127,6 +127,9 @@ impl Folder {
                 }
             }
             folder.state.schedule.end(Instant::now());
+            // Those that came meanwhile, if nothing comes any more.
+            tokio::time::sleep(FoldSchedule::PAUSE).await;
+            folder.committed(0);
         });
     }
 
@@ -313,8 +316,8 @@ const FOLD: &str = "INSERT INTO roll_ups (days, starts, destination_id, unit, ty
      ON CONFLICT (days, starts, destination_id, unit, type) DO UPDATE SET count = count + excluded.count, \
      sum = add_sums(sum, excluded.sum), first = min(first, excluded.first), last = max(last, excluded.last)";
 
-/// Adds to the roll-ups; says whether that was done. Otherwise another process has folded meanwhile, or there are others
-/// before.
+/// Adds to the roll-ups; says whether that was done. Otherwise another process has folded meanwhile, or there are
+/// others before.
 fn write(db: &mut SqliteConnection, folding: &Folding) -> Result<bool, Failure> {
     if folding.records == 0 {
         return Ok(false);

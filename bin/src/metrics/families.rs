@@ -1,5 +1,5 @@
-//! The families of metrics: their names, what they mean, and where their samples come from. docs/METRICS.md is the same for
-//! readers, and a test compares the two.
+//! The families of metrics: their names, what they mean, and where their samples come from. docs/METRICS.md is the same
+//! for readers, and a test compares the two.
 
 use tallyhouse_core::ports::OwedStats;
 use tallyhouse_core::{Breaker, BreakerState, DoorReading, Readings, Timestamp};
@@ -168,8 +168,10 @@ pub(super) fn pools(page: &mut Page, pools: &[PoolUsage]) {
 
 /// How batches were committed on Postgres.
 pub(super) fn commits(page: &mut Page, commits: &[(&'static str, u64)]) {
-    let mut ways =
-        page.counter("tallyhouse_postgres_commits_total", "Batches committed on Postgres, by the way it was done.");
+    let mut ways = page.counter(
+        "tallyhouse_postgres_commits_total",
+        "Batches for Postgres, by the way in which it was done, or tried in vain.",
+    );
     for (way, count) in commits {
         ways = ways.count(&[("way", *way)], *count);
     }

@@ -9,12 +9,8 @@ const FOLD_AFTER: u64 = 4_096;
 /// From so many on they are folded however long ago the last folding was.
 const FOLD_AT_LAST: u64 = 65_536;
 
-/// The pause after a folding. Under load it makes the next one larger, which costs less for each record, since more of them
-/// share a day.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// Says when a process is to fold records into roll-ups: when [`FoldSchedule::ENOUGH`] wait, but a second after the last
-/// folding at the earliest, unless 65,536 wait; one folding at a time.
+/// Says when a process is to fold records into roll-ups: when [`FoldSchedule::ENOUGH`] wait, but a second after the
+/// last folding at the earliest, unless 65,536 wait; one folding at a time.
 #[derive(Debug, Default)]
 pub struct FoldSchedule(Mutex<State>);
 
@@ -31,6 +27,10 @@ impl FoldSchedule {
     /// How many records are worth a folding.
     pub const ENOUGH: u64 = FOLD_AFTER;
 
+    /// The pause after a folding. Under load it makes the next one larger, which costs less for each record, since more
+    /// of them share a day. After it the adapter is to call [`FoldSchedule::committed`] for those that came meanwhile.
+    pub const PAUSE: Duration = Duration::from_secs(1);
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Plain numbers, set one by one.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -42,7 +42,7 @@ impl FoldSchedule {
     pub fn committed(&self, records: u64, now: Instant) -> bool {
         let mut state = self.state();
         state.waiting = state.waiting.saturating_add(records);
-        let paused = state.ended.is_none_or(|ended| now.saturating_duration_since(ended) >= PAUSE);
+        let paused = state.ended.is_none_or(|ended| now.saturating_duration_since(ended) >= Self::PAUSE);
         (state.waiting >= FOLD_AT_LAST || (state.waiting >= FOLD_AFTER && paused)) && state.begin()
     }
 
@@ -53,8 +53,8 @@ impl FoldSchedule {
         unfolded >= FOLD_AFTER && self.begin()
     }
 
-    /// Begins a folding for a reason of the adapter's own. Returns as [`FoldSchedule::committed`] does: false while another
-    /// one is under way.
+    /// Begins a folding for a reason of the adapter's own. Returns as [`FoldSchedule::committed`] does: false while
+    /// another one is under way.
     #[must_use]
     pub fn begin(&self) -> bool {
         self.state().begin()

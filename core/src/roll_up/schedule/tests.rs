@@ -14,10 +14,10 @@ fn enough_records_are_folded_at_once_and_the_next_ones_after_a_pause() {
     let schedule = FoldSchedule::default();
     assert!(schedule.committed(FOLD_AFTER, start));
     schedule.end(start);
-    assert!(!schedule.committed(FOLD_AFTER, start + PAUSE - Duration::from_millis(1)));
-    assert!(schedule.committed(0, start + PAUSE));
-    schedule.end(start + PAUSE);
-    assert!(!schedule.committed(FOLD_AFTER - 1, start + 3 * PAUSE), "those before are folded");
+    assert!(!schedule.committed(FOLD_AFTER, start + FoldSchedule::PAUSE - Duration::from_millis(1)));
+    assert!(schedule.committed(0, start + FoldSchedule::PAUSE));
+    schedule.end(start + FoldSchedule::PAUSE);
+    assert!(!schedule.committed(FOLD_AFTER - 1, start + 3 * FoldSchedule::PAUSE), "those before are folded");
 }
 
 #[test]
