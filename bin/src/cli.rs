@@ -77,8 +77,8 @@ pub(crate) enum Command {
     /// Imports files of records, into the database or over HTTP
     ///
     /// Takes NDJSON, a JSON array of records, or CSV with the eight field names in its first line; each may be gzipped.
-    /// Importing the same file again changes nothing: records that were processed before count as duplicates. Exits with
-    /// 1 if any record was refused.
+    /// Importing the same file again changes nothing: records that were processed before count as duplicates. Exits
+    /// with 1 if any record was refused.
     Import(ImportArgs),
     /// Shows totals by destination, or the records behind them
     Aggregate(AggregateArgs),

@@ -1,7 +1,7 @@
 //! The settings: defaults, then the settings file, then the environment, then flags.
 //!
-//! `catalogue` is the one place where every setting stands with its kind, its default and what it is for. The rest reads
-//! the layers, refuses what it does not know, and turns texts into what the program works with.
+//! `catalogue` is the one place where every setting stands with its kind, its default and what it is for. The rest
+//! reads the layers, refuses what it does not know, and turns texts into what the program works with.
 
 mod catalogue;
 mod layers;

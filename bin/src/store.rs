@@ -91,8 +91,8 @@ impl Store {
     }
 }
 
-/// Says why a database can't be used. What the port says of itself is for the log of a service that runs: here its cause
-/// alone tells what to do.
+/// Says why a database can't be used. What the port says of itself is for the log of a service that runs: here its
+/// cause alone tells what to do.
 fn unusable(database: &DatabaseUrl, error: &PortError) -> anyhow::Error {
     let mut causes = Vec::new();
     let mut next = error.source();

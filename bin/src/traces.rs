@@ -1,7 +1,7 @@
 //! Traces: spans of requests, queue payloads, commits and publications, sent to a collector by OTLP where one is set.
 //!
-//! The core knows nothing of it: the spans are made around the ports. Only what belongs to a trace that is sampled costs
-//! anything, and without a collector nothing of this is there at all.
+//! The core knows nothing of it: the spans are made around the ports. Only what belongs to a trace that is sampled
+//! costs anything, and without a collector nothing of this is there at all.
 
 #[cfg(feature = "otlp")]
 mod collector;

@@ -1,4 +1,5 @@
-//! The audit: proves on a live store that sums, sequences, previous summaries, positions, roll-ups and owed messages hold.
+//! The audit: proves on a live store that sums, sequences, previous summaries, positions, roll-ups and owed messages
+//! hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ pub struct AuditReport {
     pub findings_count: u64,
 }
 
-/// Reads everything in one snapshot and checks every invariant. Memory: O(1) in the number of records; a summary for each
-/// day of one destination.
+/// Reads everything in one snapshot and checks every invariant. Memory: O(1) in the number of records; a summary for
+/// each day of one destination.
 ///
 /// # Errors
 /// The store can't answer now.

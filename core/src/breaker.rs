@@ -1,8 +1,8 @@
-//! Circuit breakers, one for each dependency: once one has failed for a while, nothing more is made to wait for it, until
-//! it answers again.
+//! Circuit breakers, one for each dependency: once one has failed for a while, nothing more is made to wait for it,
+//! until it answers again.
 //!
-//! Closed: it is used. It has failed for long enough: open. While it is open it is only asked, with back-off, whether it
-//! answers. It does: half-open, and one try decides between closed and open.
+//! Closed: it is used. It has failed for long enough: open. While it is open it is only asked, with back-off, whether
+//! it answers. It does: half-open, and one try decides between closed and open.
 //!
 //! The breaker is also the one place that logs what its dependency does: each change of its state once, a failure
 //! before that at most every few seconds, and a reminder every minute, however many callers fail.

@@ -1,8 +1,8 @@
 //! The dry run of an alert rule: which alerts it would have raised, had it been in force from the first record on.
 //!
-//! A stored record bears the summary of the earlier ones of its key, and a rule looks at nothing else beside the record.
-//! So nothing is summed up again, and a dry run goes from the newest record backwards: where its host ends it early, it
-//! has looked at what is of most interest. It writes nothing and publishes nothing.
+//! A stored record bears the summary of the earlier ones of its key, and a rule looks at nothing else beside the
+//! record. So nothing is summed up again, and a dry run goes from the newest record backwards: where its host ends it
+//! early, it has looked at what is of most interest. It writes nothing and publishes nothing.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -47,10 +47,11 @@ pub struct DryRunReport {
     pub times: Option<(Timestamp, Timestamp)>,
     /// Of how many destinations they would be.
     pub destinations_count: u64,
-    /// The [`DryRunReport::DESTINATIONS_LISTED`] destinations with most alerts, and how many: most first, then by bytes.
+    /// The [`DryRunReport::DESTINATIONS_LISTED`] destinations with most alerts, and how many: most first, then by
+    /// bytes.
     pub destinations: Vec<(DestinationId, u64)>,
-    /// The [`DryRunReport::ALERTS_LISTED`] latest alerts in the order of processing, the latest first: to the letter what
-    /// would have been published.
+    /// The [`DryRunReport::ALERTS_LISTED`] latest alerts in the order of processing, the latest first: to the letter
+    /// what would have been published.
     pub alerts: Vec<Message>,
 }
 

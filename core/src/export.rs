@@ -1,7 +1,8 @@
 //! The export: every record of one moment, in the order in which they were processed.
 //!
 //! Positions become visible in order, have no gap, and what stands at one never changes. So all records up to the last
-//! position of a moment are a snapshot that no transaction has to hold: it is read page by page, however long that takes.
+//! position of a moment are a snapshot that no transaction has to hold: it is read page by page, however long that
+//! takes.
 
 use std::sync::Arc;
 

@@ -49,8 +49,8 @@ impl std::fmt::Debug for Feed {
 }
 
 impl Feed {
-    /// Builds a feed of a store. It looks for new messages whenever `commits` changes (see [`crate::Pipeline::commits`])
-    /// and every `look_every`, as long as somebody follows.
+    /// Builds a feed of a store. It looks for new messages whenever `commits` changes (see
+    /// [`crate::Pipeline::commits`]) and every `look_every`, as long as somebody follows.
     #[must_use]
     pub fn new(
         repository: Arc<dyn RecordRepository>,

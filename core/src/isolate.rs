@@ -77,8 +77,8 @@ impl Suspects {
 
 /// Commits a refused batch piece by piece, until the records at fault stand alone.
 ///
-/// The first record is kept back, to be stored between the two trials of the others. Should it be at fault itself, it is
-/// blamed when it comes again after anything else was stored; until then it has no outcome.
+/// The first record is kept back, to be stored between the two trials of the others. Should it be at fault itself, it
+/// is blamed when it comes again after anything else was stored; until then it has no outcome.
 pub(crate) async fn isolate(writer: &Writer, arrivals: &Arc<[Arrival]>) -> Vec<Fate> {
     let mut search = Search { writer, arrivals, fates: vec![Err(SubmitError::Unavailable); arrivals.len()] };
     let Ok(suspects) = search.narrow_down(1..arrivals.len()).await else { return search.fates };

@@ -103,8 +103,8 @@ fn check_grammar(text: &str) -> Result<(), Rejection> {
     }
 }
 
-/// Checks what serde_json does not see in a text of good grammar: it skips values that nobody asks for without a look at
-/// their depth or their surrogates.
+/// Checks what serde_json does not see in a text of good grammar: it skips values that nobody asks for without a look
+/// at their depth or their surrogates.
 fn check_unseen(text: &str, nesting_max: usize) -> Result<(), Rejection> {
     // A text that opens few brackets and has no \u needs no look either, and that is nearly every text.
     let opened = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
@@ -266,8 +266,8 @@ impl<'de> Visitor<'de> for Object {
     }
 }
 
-/// The elements of an array, or `None` if there are more than `max`: sixteen bytes for each of the millions of zeros that
-/// fit into a body would be too much to hold before counting them.
+/// The elements of an array, or `None` if there are more than `max`: sixteen bytes for each of the millions of zeros
+/// that fit into a body would be too much to hold before counting them.
 struct Elements {
     max: usize,
 }

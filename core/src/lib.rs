@@ -1,5 +1,5 @@
-//! The core of Tallyhouse: takes records from any door, processes **each exactly once**, sums them up exactly, and owes a
-//! message for every one of them, all in one transaction of whatever store it is given.
+//! The core of Tallyhouse: takes records from any door, processes **each exactly once**, sums them up exactly, and owes
+//! a message for every one of them, all in one transaction of whatever store it is given.
 //!
 //! The core is pure: it knows no database, no HTTP, no runtime and no clock. All that it asks of the world is in
 //! [`ports`]; whoever implements these traits is an adapter. `core/examples/embed.rs` is a whole program.

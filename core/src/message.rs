@@ -141,7 +141,8 @@ impl Message {
         self.rule.as_deref()
     }
 
-    /// Returns the CloudEvents `id`: the record's id, for an alert with the rule's name behind a slash. It never changes.
+    /// Returns the CloudEvents `id`: the record's id, for an alert with the rule's name behind a slash. It never
+    /// changes.
     #[must_use]
     pub fn id(&self) -> String {
         let id = &self.stored.processed.record.record_id;

@@ -1,5 +1,5 @@
-//! What a pipeline counts of its own work: plain atomics, which a host reads as [`Readings`] and shows in whatever form it
-//! likes. The core knows no library for that.
+//! What a pipeline counts of its own work: plain atomics, which a host reads as [`Readings`] and shows in whatever form
+//! it likes. The core knows no library for that.
 //!
 //! Counting takes no lock. What can be counted by batch or by submission is not counted by record.
 
@@ -31,8 +31,8 @@ pub struct Readings {
     pub commits_failed: u64,
     /// How long it took each record from the intake to its outcome. In microseconds.
     pub accept_to_commit_micros: HistogramReading,
-    /// How long it took each record from its commit until its messages were published; where that was done by way of the
-    /// store, from when it was processed. In microseconds.
+    /// How long it took each record from its commit until its messages were published; where that was done by way of
+    /// the store, from when it was processed. In microseconds.
     pub commit_to_publish_micros: HistogramReading,
     /// How many messages were published, by topic. Repeats count again.
     pub published: [(Topic, u64); 2],

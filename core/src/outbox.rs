@@ -1,4 +1,5 @@
-//! The way from the writers to the relay: committed batches in memory, and what both sides know of the outbox in the store.
+//! The way from the writers to the relay: committed batches in memory, and what both sides know of the outbox in the
+//! store.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -126,14 +127,14 @@ impl Outbox {
         });
     }
 
-    /// Notes that a commit may have been done, though nobody was told so: then its messages are owed, and only the store
-    /// knows of them.
+    /// Notes that a commit may have been done, though nobody was told so: then its messages are owed, and only the
+    /// store knows of them.
     pub(crate) fn doubt(&self) {
         self.state.doubt();
     }
 
-    /// Hands a batch that was committed at `since` to the relay, unless that is behind: then it will find the batch in the
-    /// store.
+    /// Hands a batch that was committed at `since` to the relay, unless that is behind: then it will find the batch in
+    /// the store.
     pub(crate) fn hand_over(&self, owed: OwedBatch, stored: Vec<Arc<StoredRecord>>, since: Duration) {
         let mut behind = self.state.behind();
         if !*behind && self.fresh.try_send(Fresh { owed, stored, since }).is_err() {

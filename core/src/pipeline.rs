@@ -29,7 +29,8 @@ const LIBRARY: &str = "library";
 /// How the pipeline batches, waits and bounds. The defaults serve a host that changes none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PipelineSettings {
-    /// How many batches are under way at once. With two, a store with one writer may prepare the next one meanwhile. Default 1.
+    /// How many batches are under way at once. With two, a store with one writer may prepare the next one meanwhile.
+    /// Default 1.
     pub writers: usize,
     /// How many records are committed together at most. Default 1,000: from there on batches gain little.
     pub batch_records_max: usize,
@@ -86,8 +87,8 @@ pub struct PipelineParts {
     pub repository: Arc<dyn RecordRepository>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// The host's own alert rules. Those that are managed in the store are in force as well, in place of own ones of the
-    /// same name.
+    /// The host's own alert rules. Those that are managed in the store are in force as well, in place of own ones of
+    /// the same name.
     pub rules: RuleSet,
     /// Who publishes, and by which name it owes messages; `None` leaves them to another instance.
     pub emitter: Option<(Owner, Arc<dyn MessageEmitter>)>,
@@ -181,8 +182,8 @@ impl Pipeline {
         outcomes.into_iter().next().ok_or(SubmitError::Unavailable)
     }
 
-    /// Opens a door with room of its own in the intake. Doors are for the life of the pipeline: open one for each way in.
-    /// What comes by it is counted under the name `library`.
+    /// Opens a door with room of its own in the intake. Doors are for the life of the pipeline: open one for each way
+    /// in. What comes by it is counted under the name `library`.
     #[must_use]
     pub fn door(&self) -> Door {
         self.named_door(LIBRARY)
@@ -212,8 +213,8 @@ impl Pipeline {
         self.breaker.watch()
     }
 
-    /// Returns the circuit breakers of all dependencies: `storage`, `publishing` where there is an emitter, and those that
-    /// hosts name for their queues.
+    /// Returns the circuit breakers of all dependencies: `storage`, `publishing` where there is an emitter, and those
+    /// that hosts name for their queues.
     #[must_use]
     pub fn breakers(&self) -> Breakers {
         self.breakers.clone()
@@ -225,8 +226,8 @@ impl Pipeline {
         self.intake.depth()
     }
 
-    /// Takes no more records. Those that wait are still committed, and their messages published; then the futures of the
-    /// [`Driver`] end.
+    /// Takes no more records. Those that wait are still committed, and their messages published; then the futures of
+    /// the [`Driver`] end.
     pub fn close(&self) {
         self.intake.close();
     }

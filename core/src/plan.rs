@@ -35,8 +35,8 @@ impl From<Record> for Arrival {
     }
 }
 
-/// What the store already has for the record ids and the keys of a batch: read under lock in the batch's transaction, or
-/// expected, and made sure of there.
+/// What the store already has for the record ids and the keys of a batch: read under lock in the batch's transaction,
+/// or expected, and made sure of there.
 #[derive(Debug, Default)]
 pub struct Known {
     /// The records of the batch's ids that exist.
@@ -56,8 +56,8 @@ pub struct Plan {
     pub summaries: Vec<(Key, Summary)>,
 }
 
-/// Decides what a batch does, given what the store has. Duplicates and conflicts inside the batch are dealt with exactly
-/// as those against the store, so that a batch of n does what n batches of one do. O(records) hash look-ups.
+/// Decides what a batch does, given what the store has. Duplicates and conflicts inside the batch are dealt with
+/// exactly as those against the store, so that a batch of n does what n batches of one do. O(records) hash look-ups.
 ///
 /// The store MUST be as in `known` when the plan is written.
 #[must_use]

@@ -28,23 +28,24 @@ pub trait RecordRepository: Send + Sync {
     /// Commits a batch with all that it causes, in one transaction.
     ///
     /// An adapter MUST, in this transaction: lock every key of the batch in sorted order (bytes), so that no other
-    /// commit changes it; then read the records of the batch's ids and the summaries of its keys, and the version of the
-    /// managed rules (see [`RuleRepository`]); take the rules of [`RuleBook::in_force`]; call [`crate::plan`]; write what the
-    /// plan says; give the stored records the next positions, in their order; note that their messages are owed by
-    /// `batch.owner`; and forget the owed batches in `batch.settled`. Afterwards all of it is durable and visible, or, on
-    /// an error, none of it. When two commits race for one record id under different keys, the adapter MUST begin the
-    /// later one again.
+    /// commit changes it; then read the records of the batch's ids and the summaries of its keys, and the version of
+    /// the managed rules (see [`RuleRepository`]); take the rules of [`RuleBook::in_force`]; call [`crate::plan`];
+    /// write what the plan says; give the stored records the next positions, in their order; note that their messages
+    /// are owed by `batch.owner`; and forget the owed batches in `batch.settled`. Afterwards all of it is durable and
+    /// visible, or, on an error, none of it. When two commits race for one record id under different keys, the adapter
+    /// MUST begin the later one again.
     ///
     /// Instead of locking and reading first, it MAY plan from what it expects the store to have (see
-    /// [`crate::RecentSummaries`]). Then the transaction MUST write nothing unless each planned id is free, each planned key
-    /// has the very summary that was expected, and the rules have that version; where it is not so, or where a record was
-    /// rejected for what was only expected, the batch MUST be done the first way.
+    /// [`crate::RecentSummaries`]). Then the transaction MUST write nothing unless each planned id is free, each
+    /// planned key has the very summary that was expected, and the rules have that version; where it is not so, or
+    /// where a record was rejected for what was only expected, the batch MUST be done the first way.
     ///
     /// What is ordered comes after `batch.turns` say so: usually that all before is done. An adapter MAY call
-    /// [`Turns::begin`] before the batch is committed, when no later commit of this process can come before it: one that has
-    /// a key or an id in common with it is planned upon it, or waits for it. Then it MUST, for each batch: check
-    /// [`Turns::have_come`] at that moment, under the lock that makes the order, and answer [`PortErrorKind::OutOfTurn`] if it
-    /// is not so, unless [`Turns::are_first`]; and call [`Turns::take_back`] under that lock if the commit fails.
+    /// [`Turns::begin`] before the batch is committed, when no later commit of this process can come before it: one
+    /// that has a key or an id in common with it is planned upon it, or waits for it. Then it MUST, for each batch:
+    /// check [`Turns::have_come`] at that moment, under the lock that makes the order, and answer
+    /// [`PortErrorKind::OutOfTurn`] if it is not so, unless [`Turns::are_first`]; and call [`Turns::take_back`] under
+    /// that lock if the commit fails.
     ///
     /// Positions MUST become visible in order: a reader who has seen position n has seen every smaller one that will
     /// ever exist, and positions have no gap.
@@ -149,8 +150,8 @@ pub trait RuleRepository: Send + Sync {
     /// Changes one of them.
     ///
     /// An adapter MUST, in one transaction: keep every other change away; read the rules and their version; call
-    /// [`crate::amend`]; and write what it says, with the version. Every commit that begins after this call has returned,
-    /// by whatever instance, MUST see the new version.
+    /// [`crate::amend`]; and write what it says, with the version. Every commit that begins after this call has
+    /// returned, by whatever instance, MUST see the new version.
     ///
     /// # Errors
     /// The store can't do it now; it may even have been done, and the caller may repeat it.

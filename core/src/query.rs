@@ -99,8 +99,8 @@ impl std::fmt::Debug for Groups {
 /// A stream of the parts of an answer, read in a snapshot of its own.
 pub type PartStream<T> = Pin<Box<dyn Stream<Item = Result<T, PortError>> + Send>>;
 
-/// A part of the answer to a [`GroupQuery`]: each group, ordered by destination, is followed by its records, if they were asked for, in any number of
-/// parts, ordered by `time`, then `recordId`.
+/// A part of the answer to a [`GroupQuery`]: each group, ordered by destination, is followed by its records, if they
+/// were asked for, in any number of parts, ordered by `time`, then `recordId`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupPart {
     /// A group begins: its destination, and the exact summary of its records that match.

@@ -1,7 +1,8 @@
-//! What an adapter remembers of its store from one commit to the next, so that a batch can be planned without asking first.
+//! What an adapter remembers of its store from one commit to the next, so that a batch can be planned without asking
+//! first.
 //!
-//! Nothing is decided by it: the store refuses a plan that was made from what is no longer so, and the batch is then planned
-//! from what the store says under lock.
+//! Nothing is decided by it: the store refuses a plan that was made from what is no longer so, and the batch is then
+//! planned from what the store says under lock.
 
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
@@ -16,8 +17,8 @@ const BYTES_MAX: u64 = 16 << 20;
 const BYTES_PER_KEY: u64 = 220;
 const BYTES_PER_UNIT: u64 = 230;
 
-/// The summaries of the keys that were in use last, as they are expected to be. What is rarely used goes when there are too
-/// many.
+/// The summaries of the keys that were in use last, as they are expected to be. What is rarely used goes when there are
+/// too many.
 #[derive(Debug)]
 pub struct RecentSummaries(Cache<Key, Summary, ByUnits>);
 
@@ -66,8 +67,8 @@ impl RecentSummaries {
     }
 }
 
-/// Whether it is worth while to count on something that usually holds, and that costs a second try where it does not. It is
-/// until it is seen not to hold; and again after it has held so many times in a row.
+/// Whether it is worth while to count on something that usually holds, and that costs a second try where it does not.
+/// It is until it is seen not to hold; and again after it has held so many times in a row.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Trust {
     /// How often it still has to hold.

@@ -142,8 +142,8 @@ impl Relay {
         }
     }
 
-    /// Publishes the messages of some records, trying until it is done; `false` if the pipeline was closed before: they stay
-    /// owed.
+    /// Publishes the messages of some records, trying until it is done; `false` if the pipeline was closed before: they
+    /// stay owed.
     async fn emit(&self, stored: &[Arc<StoredRecord>]) -> bool {
         let messages: Vec<Message> = stored.iter().flat_map(Message::all_of).collect();
         let mut waits = self.settings.retry.waits(&*self.clock);
@@ -258,7 +258,8 @@ impl Relay {
 
     /// Publishes this instance's batches that are only in the store, and says when writers may hand over again.
     ///
-    /// While `behind` is set nothing is handed over, and it is called when all that was handed over before is published.
+    /// While `behind` is set nothing is handed over, and it is called when all that was handed over before is
+    /// published.
     async fn catch_up(&mut self) -> Result<(), PortError> {
         self.swept.clear();
         while self.publish_own().await?.is_none() {}
@@ -276,7 +277,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Publishes some of this instance's batches from the store; `Some` if there were few, so that there may be no more.
+    /// Publishes some of this instance's batches from the store; `Some` if there were few, so that there may be no
+    /// more.
     async fn publish_own(&mut self) -> Result<Option<()>, PortError> {
         self.settle().await;
         let claimed = self.repository.claim(&self.state.owner, Whose::Own, CLAIM_BATCHES).await?;
@@ -343,7 +345,8 @@ fn stretches(batches: &[OwedBatch]) -> impl Iterator<Item = &[OwedBatch]> {
     })
 }
 
-/// Keeps the lease, without end. An outage may have taken longer than the lease: it is renewed as soon as storage answers.
+/// Keeps the lease, without end. An outage may have taken longer than the lease: it is renewed as soon as storage
+/// answers.
 async fn renew_again_and_again(
     repository: &dyn RecordRepository,
     clock: &dyn Clock,

@@ -51,8 +51,9 @@ pub enum RuleOn {
     /// The record's `value`: met when it is strictly above the threshold.
     #[default]
     Value,
-    /// The running net total of the record's key (destination and reference) in the record's unit: met by the record that
-    /// brings it from at or below the threshold to strictly above it. Once it has fallen back, it can be met again.
+    /// The running net total of the record's key (destination and reference) in the record's unit: met by the record
+    /// that brings it from at or below the threshold to strictly above it. Once it has fallen back, it can be met
+    /// again.
     Total,
 }
 
@@ -118,7 +119,8 @@ pub enum RuleError {
 
 const NAME_FORM: &str = "must be 1 to 63 of a-z, 0-9 and -, and must not begin with -";
 
-/// A total of some records of a key only, or of some that come and go with the rule, would be none that anybody can look up.
+/// A total of some records of a key only, or of some that come and go with the rule, would be none that anybody can
+/// look up.
 const NOT_ON_TOTALS: &str = "can't be asked for by a rule on totals, which are of all records of a key";
 
 /// What is wrong with one field.

@@ -1,8 +1,9 @@
-//! The rules in force: the host's own, and those that are managed in the store, which win over own ones of the same name.
+//! The rules in force: the host's own, and those that are managed in the store, which win over own ones of the same
+//! name.
 //!
-//! Nobody looks whether the managed rules have changed: each commit reads their version in its own transaction, or makes sure
-//! of it there, and reads the rules themselves where it is another one than before. So a change is in force for every record that is sent after it
-//! was answered, on every instance, and an idle service asks for nothing.
+//! Nobody looks whether the managed rules have changed: each commit reads their version in its own transaction, or
+//! makes sure of it there, and reads the rules themselves where it is another one than before. So a change is in force
+//! for every record that is sent after it was answered, on every instance, and an idle service asks for nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -91,8 +92,9 @@ impl RuleBook {
         Self { own, latest: Mutex::new((0, unmanaged)) }
     }
 
-    /// Returns the rules in force while the managed rules have this version; `read` reads those, and is called only if they
-    /// are not the ones that were read last. To be called within a commit, with the version that its transaction sees.
+    /// Returns the rules in force while the managed rules have this version; `read` reads those, and is called only if
+    /// they are not the ones that were read last. To be called within a commit, with the version that its transaction
+    /// sees.
     ///
     /// # Errors
     /// Those of `read`.
@@ -108,8 +110,8 @@ impl RuleBook {
         Ok(rules)
     }
 
-    /// Returns the rules as they were last in force, with the version of the managed ones: for a commit that writes nothing
-    /// unless they still have it.
+    /// Returns the rules as they were last in force, with the version of the managed ones: for a commit that writes
+    /// nothing unless they still have it.
     #[must_use]
     pub fn latest(&self) -> (u64, Arc<RuleSet>) {
         self.lock().clone()

@@ -1,10 +1,10 @@
-//! A whole deployment in one process, driven by a seed: several instances of the pipeline with their queue consumers and
-//! feeds, over one store, one queue and one emitter in memory, which fail in every way that ports are allowed to.
+//! A whole deployment in one process, driven by a seed: several instances of the pipeline with their queue consumers
+//! and feeds, over one store, one queue and one emitter in memory, which fail in every way that ports are allowed to.
 //!
 //! The seed alone decides what is sent, what fails, who crashes or freezes when, and which of the ready tasks runs next
-//! (`executor.rs`). After a while everything heals, and within a bounded time everything must be done; then all that was
-//! promised is held against what happened (`verdict.rs`). A seed that fails prints itself with the trace of its events,
-//! and `TALLYHOUSE_SEED=<seed> cargo test -p tallyhouse-core simulation` runs it again, to the letter.
+//! (`executor.rs`). After a while everything heals, and within a bounded time everything must be done; then all that
+//! was promised is held against what happened (`verdict.rs`). A seed that fails prints itself with the trace of its
+//! events, and `TALLYHOUSE_SEED=<seed> cargo test -p tallyhouse-core simulation` runs it again, to the letter.
 //! `TALLYHOUSE_SEEDS=<first>..<end>` runs others than those of every test run.
 
 mod executor;

@@ -11,8 +11,8 @@ use crate::text::Unit;
 use crate::time::Timestamp;
 use crate::value::Value;
 
-/// Most records that a stored summary may say it has: databases count up to the largest signed number of 64 bits. Adding
-/// as many again can't wrap.
+/// Most records that a stored summary may say it has: databases count up to the largest signed number of 64 bits.
+/// Adding as many again can't wrap.
 const COUNT_MAX: u64 = i64::MAX.cast_unsigned();
 
 /// How many records of one type there are, and their exact sum.
@@ -106,8 +106,8 @@ impl Summary {
         side.sum.add(value);
     }
 
-    /// Adds records of one type and unit at once: how many, their sum, and their first and last `time`. The same as adding
-    /// them one by one; no records add nothing.
+    /// Adds records of one type and unit at once: how many, their sum, and their first and last `time`. The same as
+    /// adding them one by one; no records add nothing.
     pub fn add_side(&mut self, unit: &Unit, record_type: RecordType, side: Side, first: Timestamp, last: Timestamp) {
         if side.count == 0 {
             return;

@@ -41,8 +41,8 @@ impl Timestamp {
         Self::from_micros(micros).ok_or(TimestampError::OutOfRange)
     }
 
-    /// Reads a bound of a query as [`Timestamp::parse`] does, except that what is finer than a microsecond rounds up, so
-    /// that `time >= bound` and `time < bound` mean what they say. Only a bound may lie one microsecond after
+    /// Reads a bound of a query as [`Timestamp::parse`] does, except that what is finer than a microsecond rounds up,
+    /// so that `time >= bound` and `time < bound` mean what they say. Only a bound may lie one microsecond after
     /// [`Timestamp::MAX`].
     ///
     /// # Errors

@@ -5,8 +5,8 @@
 //! cargo run --release -p tallyhouse-tests --bin drills -- postgres 60
 //! ```
 //!
-//! The drills are `postgres`, `redis` and `intruders`; without a name, all of them, one after the other. The number is how
-//! many seconds it lasts, 60 where none is given. A promise that is not kept ends the program with an error.
+//! The drills are `postgres`, `redis` and `intruders`; without a name, all of them, one after the other. The number is
+//! how many seconds it lasts, 60 where none is given. A promise that is not kept ends the program with an error.
 
 use std::time::Duration;
 

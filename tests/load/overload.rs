@@ -5,14 +5,15 @@
 //! cargo run --release -p tallyhouse-tests --bin load-overload -- --defaults --seconds 20
 //! ```
 //!
-//! Arrivals do not wait for answers. A service that collapses under them takes ever fewer, ever later; this one is to say
-//! `503` with `Retry-After` to what is too much, and to take the rest as before. Since senders, service and servers share
-//! the machine, storage is made the bottleneck, as it is elsewhere: one writer with small batches, before which few records
-//! may wait. With `--defaults` the service is as it comes, and senders and service fight for the processors.
+//! Arrivals do not wait for answers. A service that collapses under them takes ever fewer, ever later; this one is to
+//! say `503` with `Retry-After` to what is too much, and to take the rest as before. Since senders, service and servers
+//! share the machine, storage is made the bottleneck, as it is elsewhere: one writer with small batches, before which
+//! few records may wait. With `--defaults` the service is as it comes, and senders and service fight for the
+//! processors.
 //!
-//! It ends with 1 if the service takes less than four fifths of its best at the end of the ramp, lets what it
-//! takes wait for much longer than its queue is long, refuses one without `Retry-After` or in another way, or has stored anything else than
-//! what it took.
+//! It ends with 1 if the service takes less than four fifths of its best at the end of the ramp, lets what it takes
+//! wait for much longer than its queue is long, refuses one without `Retry-After` or in another way, or has stored
+//! anything else than what it took.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,8 +42,8 @@ const CAPACITY_CONNECTIONS: usize = 64;
 /// How much of the best is still to be taken at the end of the ramp.
 const GOODPUT_MIN: f64 = 0.8;
 
-/// How long what is taken may wait for its answer (the 99th percentile): so many times as long as all that may wait takes at
-/// the capacity, and a little more.
+/// How long what is taken may wait for its answer (the 99th percentile): so many times as long as all that may wait
+/// takes at the capacity, and a little more.
 const SERVED_TIMES: f64 = 3.0;
 const SERVED_MORE: Duration = Duration::from_millis(250);
 
@@ -64,8 +65,8 @@ struct Arguments {
     /// How many records may wait in the service.
     #[arg(long, default_value_t = 200)]
     intake: u32,
-    /// How many records are committed together: so few that storage, not the processors that senders and service share, is
-    /// what sets the limit.
+    /// How many records are committed together: so few that storage, not the processors that senders and service share,
+    /// is what sets the limit.
     #[arg(long, default_value_t = 2)]
     batch: u32,
     /// Leaves the service as it comes.

@@ -5,13 +5,14 @@
 //! cargo run --release -p tallyhouse-tests --bin load-soak -- --minutes 240 --rate 500
 //! ```
 //!
-//! Half of the records come one by one, the others in JSON batches, as NDJSON, by the list and by the stream; some were sent
-//! before, and readers ask meanwhile. At the start, each minute and at the end it looks at the service's memory, file handles
-//! and threads, the sizes of the tables, what waits in the queues, and how long answers and messages took.
+//! Half of the records come one by one, the others in JSON batches, as NDJSON, by the list and by the stream; some were
+//! sent before, and readers ask meanwhile. At the start, each minute and at the end it looks at the service's memory,
+//! file handles and threads, the sizes of the tables, what waits in the queues, and how long answers and messages took.
 //!
 //! It ends with 1 if a request failed; if what was sent is not stored exactly once, by the service's count, by the
-//! database's, and by `tallyhouse verify`; if a message did not come and can't be caught up with, or came twice; if anything
-//! is left in the queues, the dead letters or the outbox; or if memory, handles or threads grew beyond the bounds below.
+//! database's, and by `tallyhouse verify`; if a message did not come and can't be caught up with, or came twice; if
+//! anything is left in the queues, the dead letters or the outbox; or if memory, handles or threads grew beyond the
+//! bounds below.
 
 #[path = "soak/doors.rs"]
 mod doors;

@@ -1,7 +1,7 @@
 //! HTTP without storage: what the service could do at most, whatever it keeps its records in.
 //!
-//! They run as processes of their own (`bench stand-in NAME`), so that their time on the processors can be told from the
-//! sender's.
+//! They run as processes of their own (`bench stand-in NAME`), so that their time on the processors can be told from
+//! the sender's.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -35,8 +35,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// What stands in the place of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StandIn {
-    /// One route of warp on hyper: it parses and checks the record, and answers as the service does. No queue, no batch,
-    /// no limits, no time-outs.
+    /// One route of warp on hyper: it parses and checks the record, and answers as the service does. No queue, no
+    /// batch, no limits, no time-outs.
     Warp,
     /// The service's own HTTP adapter and pipeline, with all limits and time-outs, over a repository that says yes and
     /// forgets. Nothing is stored, looked up or published.

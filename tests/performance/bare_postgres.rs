@@ -27,8 +27,8 @@ pub(crate) struct Bare {
 pub(crate) enum Single {
     /// Its row alone.
     Row,
-    /// All rows that the service writes for it (the record, its key's summary, its batch, what is owed), in one statement:
-    /// one round trip, the least that it can be.
+    /// All rows that the service writes for it (the record, its key's summary, its batch, what is owed), in one
+    /// statement: one round trip, the least that it can be.
     AllInOne,
     /// The same rows with a statement each, between `BEGIN` and `COMMIT`: six round trips.
     AllInTurn,
@@ -120,8 +120,8 @@ impl Bare {
         self.runtime.block_on(async { Ok(connect(&self.url).await?.query(sql, &[]).await?.len()) })
     }
 
-    /// Writes records for a while, one a transaction, on this many connections, each its next one as soon as the last is
-    /// committed. Returns how many, in which time, and how long each took.
+    /// Writes records for a while, one a transaction, on this many connections, each its next one as soon as the last
+    /// is committed. Returns how many, in which time, and how long each took.
     pub(crate) fn singles(&self, single: Single, rows: &[Row], connections: usize, lasts: Duration) -> Result<Written> {
         self.runtime.block_on(async {
             let opening = (0..connections).map(|_| Prepared::open(&self.url, single));
@@ -135,8 +135,8 @@ impl Bare {
         })
     }
 
-    /// Writes rows, `batch` of them in a statement and a transaction, with other ids or with their own. Returns how long it
-    /// took.
+    /// Writes rows, `batch` of them in a statement and a transaction, with other ids or with their own. Returns how
+    /// long it took.
     pub(crate) fn many(&self, table: &str, rows: &[Row], batch: usize, renamed: bool) -> Result<Duration> {
         let batches: Vec<Columns> = rows.chunks(batch).map(|rows| Columns::of(rows, renamed)).collect();
         let insert = format!("INSERT INTO {table} ({COLUMNS}) {}", INSERT_MANY.replace('*', SELECTED));

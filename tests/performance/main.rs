@@ -8,8 +8,8 @@
 //! ```
 //!
 //! It builds the release binary first, and starts servers of its own: a Postgres with its defaults, which flushes every
-//! commit to the disk, and a Redis that appends to its file. Servers, service and senders share the machine, and all ways of
-//! a group take turns within one run. Groups that are not named are all but `growth`, which takes minutes.
+//! commit to the disk, and a Redis that appends to its file. Servers, service and senders share the machine, and all
+//! ways of a group take turns within one run. Groups that are not named are all but `growth`, which takes minutes.
 
 mod figure;
 mod rounds;

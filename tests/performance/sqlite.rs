@@ -1,9 +1,9 @@
 //! `tallyhouse import` into SQLite, beside a bare loop that writes the same rows.
 //!
 //! The import is the whole process of the release binary, from its start to its end: reading, checking, looking up,
-//! summing, writing. The bare loop gets the very rows that the import has left, in memory, and inserts them by one prepared
-//! statement into the same tables with the same indexes, in transactions of the same sizes with the same pragmas; it
-//! knows nothing of duplicates, sums or messages. At last, the peak memory of a much larger import.
+//! summing, writing. The bare loop gets the very rows that the import has left, in memory, and inserts them by one
+//! prepared statement into the same tables with the same indexes, in transactions of the same sizes with the same
+//! pragmas; it knows nothing of duplicates, sums or messages. At last, the peak memory of a much larger import.
 
 use std::fs;
 use std::io::BufWriter;
@@ -185,8 +185,8 @@ fn peak_kib_of_many(month: &[Json], many: usize, folder: &Folder) -> Result<(u64
     Ok((peak, began.elapsed()))
 }
 
-/// Reads the high-water mark of a process until it ends. The mark only rises, so that the last look before the end is the
-/// one that counts.
+/// Reads the high-water mark of a process until it ends. The mark only rises, so that the last look before the end is
+/// the one that counts.
 fn watch(child: &mut Child) -> Result<u64> {
     let mut peak = 0;
     loop {

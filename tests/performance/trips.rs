@@ -69,7 +69,8 @@ impl<'a> Counted<'a> {
     }
 }
 
-/// Counts statements and transactions in a log. A statement outside of `BEGIN` and `COMMIT` is a transaction of its own.
+/// Counts statements and transactions in a log. A statement outside of `BEGIN` and `COMMIT` is a transaction of its
+/// own.
 fn count(log: &str, database: &str) -> (u64, u64) {
     let (mut statements, mut transactions) = (0, 0);
     let mut within: HashSet<&str> = HashSet::new();

@@ -26,7 +26,8 @@ const BATCH_CONNECTIONS: usize = 8;
 /// Of ten records, how many are duplicates, where there are some.
 const DUPLICATES_OF_TEN: u64 = 3;
 
-/// How far back the original of a duplicate lies: long enough that it was answered, and such that it is no duplicate itself.
+/// How far back the original of a duplicate lies: long enough that it was answered, and such that it is no duplicate
+/// itself.
 const BACK: u64 = 9_997;
 
 /// Who is asked.

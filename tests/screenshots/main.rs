@@ -4,9 +4,9 @@
 //! cargo build --release -p tallyhouse && cargo run --release -p tallyhouse-tests --bin screenshots
 //! ```
 //!
-//! It takes six minutes: the chart shows the last five, and what it shows has happened. `-- --seconds N` is for those who
-//! only change a style, `--into FOLDER` leaves the kept pictures alone. Port 8080 must be free, because it is in the pictures. Where
-//! `pngquant` is installed, they come out at a third of their size.
+//! It takes six minutes: the chart shows the last five, and what it shows has happened. `-- --seconds N` is for those
+//! who only change a style, `--into FOLDER` leaves the kept pictures alone. Port 8080 must be free, because it is in
+//! the pictures. Where `pngquant` is installed, they come out at a third of their size.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What the benchmark and the load tests share: records that are built before the clock runs, cheap senders and listeners
-//! that share the machine with what they measure, and what the kernel says of the processes.
+//! What the benchmark and the load tests share: records that are built before the clock runs, cheap senders and
+//! listeners that share the machine with what they measure, and what the kernel says of the processes.
 
 pub mod build;
 pub mod supply;

@@ -32,9 +32,9 @@ pub fn catch_up(http: &Client, topic: &str, limit: usize) -> Vec<Value> {
     }
 }
 
-/// Checks that the service holds exactly these records, each once, and that all that follows from them is right: totals,
-/// sequences without gap or repeat, previous summaries, one notification each, and that `verify` is content. The records'
-/// values are written out plainly, and their times in UTC without a fraction.
+/// Checks that the service holds exactly these records, each once, and that all that follows from them is right:
+/// totals, sequences without gap or repeat, previous summaries, one notification each, and that `verify` is content.
+/// The records' values are written out plainly, and their times in UTC without a fraction.
 ///
 /// # Panics
 /// Something is wrong; says what.
@@ -67,7 +67,8 @@ pub fn check(service: &Service, records: &[Value]) {
     service.run(&["verify"]).ok();
 }
 
-/// Checks the notifications: one for each record; by key their sequences are 1 to n, each with the summary of those before.
+/// Checks the notifications: one for each record; by key their sequences are 1 to n, each with the summary of those
+/// before.
 #[track_caller]
 fn check_messages(http: &Client, records: usize) {
     let messages = catch_up(http, "notifications", 1_000);

@@ -185,7 +185,8 @@ impl PostgresServer {
         started
     }
 
-    /// Stops the server as `pg_ctl stop --mode immediate` does: at once, as in a crash, with recovery at the next start.
+    /// Stops the server as `pg_ctl stop --mode immediate` does: at once, as in a crash, with recovery at the next
+    /// start.
     ///
     /// # Errors
     /// It does not end.

@@ -47,7 +47,8 @@ impl Scrape {
         Self { text: text.to_owned(), kinds, samples }
     }
 
-    /// Returns the value of the one sample with this name and these labels, whatever others it has; `None` if there is none.
+    /// Returns the value of the one sample with this name and these labels, whatever others it has; `None` if there is
+    /// none.
     ///
     /// # Panics
     /// There are several.

@@ -1,5 +1,5 @@
-//! A reader of Server-Sent Events (WHATWG HTML, section 9.2), as strict as what is promised: every event has an `id`, one
-//! line of `data`, and nothing else.
+//! A reader of Server-Sent Events (WHATWG HTML, section 9.2), as strict as what is promised: every event has an `id`,
+//! one line of `data`, and nothing else.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

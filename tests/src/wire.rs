@@ -39,7 +39,8 @@ impl Wire {
         Ok(Self { stream, reader })
     }
 
-    /// Sends a request's head: the first line and headers, each without line end. `Host` and `Connection: close` are added.
+    /// Sends a request's head: the first line and headers, each without line end. `Host` and `Connection: close` are
+    /// added.
     ///
     /// # Errors
     /// The connection broke.

@@ -23,8 +23,8 @@ const NOTICED: Duration = Duration::from_secs(10);
 /// What has gone on is found to be back within this time.
 const HEALED: Duration = Duration::from_secs(30);
 
-/// Lines that a service may log about a server that is away for less than a minute: that it fails, that a breaker opens,
-/// and closes, for each of the four breakers; and a request that could not be served, every ten seconds.
+/// Lines that a service may log about a server that is away for less than a minute: that it fails, that a breaker
+/// opens, and closes, for each of the four breakers; and a request that could not be served, every ten seconds.
 const LINES_MAX: usize = 16;
 
 fn ready(client: &Client) -> Value {

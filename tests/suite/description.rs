@@ -14,8 +14,8 @@ pub(crate) struct Description {
 }
 
 impl Description {
-    /// Asks a service for it. A member that the document does not name is an error here, if not for those who read it: an
-    /// answer must have none.
+    /// Asks a service for it. A member that the document does not name is an error here, if not for those who read it:
+    /// an answer must have none.
     #[track_caller]
     pub(crate) fn of(http: &Client) -> Self {
         let mut document = http.get("/openapi.json").expect_status(200).json();

@@ -1,5 +1,5 @@
-//! The drills, for a few seconds each; the program `drills` runs them for as long as an operator likes. And a record that
-//! the database itself refuses.
+//! The drills, for a few seconds each; the program `drills` runs them for as long as an operator likes. And a record
+//! that the database itself refuses.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! `/metrics`: what it counts is what happened, to the last record; it comes whatever is away; and docs/METRICS.md lists it.
+//! `/metrics`: what it counts is what happened, to the last record; it comes whatever is away; and docs/METRICS.md
+//! lists it.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

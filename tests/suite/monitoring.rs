@@ -1,5 +1,5 @@
-//! What is in `deploy/` for Prometheus and Grafana, tried with the real thing: a Prometheus scrapes a service under load, and
-//! every query of the dashboard, of the rules and of docs/METRICS.md has an answer in it.
+//! What is in `deploy/` for Prometheus and Grafana, tried with the real thing: a Prometheus scrapes a service under
+//! load, and every query of the dashboard, of the rules and of docs/METRICS.md has an answer in it.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

@@ -69,8 +69,8 @@ fn a_soak_of_seconds_is_stored_exactly_once_and_leaves_nothing_behind() {
 #[test]
 fn an_overload_of_seconds_is_refused_in_good_order_and_everything_taken_is_stored() {
     let mut overload = program("load-overload");
-    // So small that it is one on any machine. How much is taken of it says little in so short a time, beside other tests:
-    // whether it ends with success is left to a longer one.
+    // So small that it is one on any machine. How much is taken of it says little in so short a time, beside other
+    // tests: whether it ends with success is left to a longer one.
     overload.args(["--no-build", "--seconds", "0.4", "--connections", "128", "--intake", "16", "--batch", "1"]);
     let ran = Running::start(overload, Vec::new()).finish().says("taken/s");
     for fault in ["requests broke", "did not say when", "this was no overload", "are stored, and", "verify finds"] {

@@ -1,5 +1,5 @@
-//! Schemathesis reads the OpenAPI document, makes calls out of it, good and bad ones, and holds each answer against it: it
-//! must find nothing. `tests/schemathesis` holds what it is told beyond the document.
+//! Schemathesis reads the OpenAPI document, makes calls out of it, good and bad ones, and holds each answer against it:
+//! it must find nothing. `tests/schemathesis` holds what it is told beyond the document.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

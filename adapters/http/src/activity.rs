@@ -1,8 +1,8 @@
 //! What a connection is doing, and how long it may go on doing nothing.
 //!
-//! hyper's own timer covers the head of a request only, begins while the connection is idle, and knows nothing of clients
-//! that stop reading. So the socket and the requests note here what happens, at the price of an atomic or two, and one
-//! look now and then decides.
+//! hyper's own timer covers the head of a request only, begins while the connection is idle, and knows nothing of
+//! clients that stop reading. So the socket and the requests note here what happens, at the price of an atomic or two,
+//! and one look now and then decides.
 
 use std::io;
 use std::pin::Pin;

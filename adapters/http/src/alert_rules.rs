@@ -30,8 +30,8 @@ const SAID_OF_A_RULE: [&str; 3] = ["origin", "inForce", "changedAt"];
 /// What is needed to show and to change the alert rules.
 #[derive(Clone)]
 pub struct AlertRules {
-    /// The host's own rules, as they were given to the pipeline. The one named `default` is shown as that of the setting
-    /// `alerts.threshold`, the others as those of the settings file.
+    /// The host's own rules, as they were given to the pipeline. The one named `default` is shown as that of the
+    /// setting `alerts.threshold`, the others as those of the settings file.
     pub own: RuleSet,
     /// Where the managed ones are kept.
     pub repository: Arc<dyn RuleRepository>,

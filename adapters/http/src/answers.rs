@@ -1,5 +1,5 @@
-//! Answers that were made before, and are sent again as long as nothing was stored since: see [`crate::conditional`] for why
-//! that is right. Bounded in bytes; what was not asked for lately goes first.
+//! Answers that were made before, and are sent again as long as nothing was stored since: see [`crate::conditional`]
+//! for why that is right. Bounded in bytes; what was not asked for lately goes first.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,9 +1,10 @@
 //! Conditional reads (RFC 9110, section 13): whether what a client has is still what it would get.
 //!
-//! What is answered to a question follows from the question and from the records up to some position: no record is changed
-//! after it was stored, and none is stored at a position that a reader has passed. So the last position, read **before** the
-//! answer is begun, is a validator: as long as it is still the last one, the answer holds all there is. The answer itself may
-//! hold more, if records came while it was made; but then that position is the last one no longer.
+//! What is answered to a question follows from the question and from the records up to some position: no record is
+//! changed after it was stored, and none is stored at a position that a reader has passed. So the last position, read
+//! **before** the answer is begun, is a validator: as long as it is still the last one, the answer holds all there is.
+//! The answer itself may hold more, if records came while it was made; but then that position is the last one no
+//! longer.
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
@@ -18,8 +19,8 @@ const CACHE: &str = "private, no-cache";
 
 /// Makes the validator of what a question would be answered with now. `question` is its path and query, as they came.
 ///
-/// The last record is part of it, and not its position alone: a database that was restored from a backup comes to the same
-/// position again with other records.
+/// The last record is part of it, and not its position alone: a database that was restored from a backup comes to the
+/// same position again with other records.
 ///
 /// # Errors
 /// The store can't answer now.
@@ -82,7 +83,8 @@ pub(crate) fn mark(response: &mut Response, tag: HeaderValue) {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(CACHE));
 }
 
-/// Says whether a client has what bears this tag. Which tags are weak makes no difference here (RFC 9110, section 13.1.2).
+/// Says whether a client has what bears this tag. Which tags are weak makes no difference here (RFC 9110, section
+/// 13.1.2).
 pub(crate) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
     let Ok(ours) = tag.to_str().map(opaque) else { return false };

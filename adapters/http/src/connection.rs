@@ -27,8 +27,8 @@ use crate::unreadable::Unreadable;
 /// Largest request head, and how much of a body hyper reads ahead. Times the connections it bounds their memory.
 const READ_BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX;
 
-/// Largest head of an HTTP/2 request that is read at all, by its own count, which adds 32 to each header. It is above what
-/// is taken, so that what is too large for us is answered by us.
+/// Largest head of an HTTP/2 request that is read at all, by its own count, which adds 32 to each header. It is above
+/// what is taken, so that what is too large for us is answered by us.
 const HTTP2_HEAD_BYTES_MAX: u32 = 128 * 1024;
 
 /// Requests under way at once on one HTTP/2 connection.

@@ -1,7 +1,7 @@
 //! The dashboard at `/` and the reference at `/docs`: pages and their assets, compiled in from `dashboard/`.
 //!
-//! They are open, because there is nothing in them that the program does not tell everybody; what they call needs a key as
-//! ever. The page asks no other host for anything, and its policy lets it run nothing that does not come from here.
+//! They are open, because there is nothing in them that the program does not tell everybody; what they call needs a key
+//! as ever. The page asks no other host for anything, and its policy lets it run nothing that does not come from here.
 
 use std::sync::OnceLock;
 
@@ -11,13 +11,14 @@ use warp::reply::{Reply, Response};
 
 use crate::conditional;
 
-/// What the page may do: run scripts, take styles and make calls, all of them of this host alone. No text becomes markup or
-/// code, whatever a script does with it (Trusted Types): records hold what strangers wrote.
+/// What the page may do: run scripts, take styles and make calls, all of them of this host alone. No text becomes
+/// markup or code, whatever a script does with it (Trusted Types): records hold what strangers wrote.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// A browser may keep them, and asks each time whether they are still the same: after an upgrade it never mixes old with new.
+/// A browser may keep them, and asks each time whether they are still the same: after an upgrade it never mixes old
+/// with new.
 const CACHE: &str = "no-cache";
 
 const HTML: &str = "text/html; charset=utf-8";

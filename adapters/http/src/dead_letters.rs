@@ -64,7 +64,8 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
     Ok(json_response(StatusCode::OK, serde_json::to_vec(&page).expect("dead letters are always JSON")))
 }
 
-/// `POST /v1/dead-letters/{id}/replay`: processes the payload as if it were posted with this request's trace; a success ends the dead letter.
+/// `POST /v1/dead-letters/{id}/replay`: processes the payload as if it were posted with this request's trace; a success
+/// ends the dead letter.
 pub(crate) async fn replay(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
     let store = store(app)?;
     Parameters::none(query)?;

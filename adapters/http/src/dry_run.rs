@@ -47,8 +47,8 @@ struct ShownDestination {
     alert_count: u64,
 }
 
-/// Tries the rule in the body. Where the time is over before every record was looked at, what was found until then is the
-/// answer.
+/// Tries the rule in the body. Where the time is over before every record was looked at, what was found until then is
+/// the answer.
 pub(crate) async fn try_rule(
     app: &App,
     query: &str,
@@ -88,8 +88,8 @@ async fn report(mut run: DryRun, deadline: Instant) -> Result<DryRunReport, Port
     Ok(run.report())
 }
 
-/// Sends an answer once it is there, and blanks until then, which mean nothing before JSON: only by what is sent to it is
-/// a client that has gone away noticed, and work for nobody is not gone on with.
+/// Sends an answer once it is there, and blanks until then, which mean nothing before JSON: only by what is sent to it
+/// is a client that has gone away noticed, and work for nobody is not gone on with.
 async fn send(
     mut outlet: Outlet,
     mut answer: impl Future<Output = Result<Vec<u8>, PortError>> + Unpin,

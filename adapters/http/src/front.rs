@@ -1,5 +1,5 @@
-//! What happens to every request, whatever its route: a request id, the headers of every answer, one line in the log, and
-//! an answer even to a panic.
+//! What happens to every request, whatever its route: a request id, the headers of every answer, one line in the log,
+//! and an answer even to a panic.
 //!
 //! What depends on the route as well, such as who may call it, is decided where the route is found.
 
@@ -173,8 +173,8 @@ impl<R> Front<R> {
         Ok(response.map(|body| Sent { body, _under_way: under_way, _span: span, _counted: counted }))
     }
 
-    /// Begins the span of a request, where there is one, and returns the id of the trace that it belongs to. A request that
-    /// brought no trace context goes on with that of its span, which its records and their messages are given.
+    /// Begins the span of a request, where there is one, and returns the id of the trace that it belongs to. A request
+    /// that brought no trace context goes on with that of its span, which its records and their messages are given.
     fn trace<B>(
         &self,
         request: &mut Request<B>,
@@ -208,9 +208,9 @@ fn is_head_too_large<B>(request: &Request<B>) -> bool {
 
 /// Sets the headers of every answer.
 fn dress(response: &mut warp::reply::Response, request_id: HeaderValue, version: Version, on: &ConnectionContext) {
-    // What is left of a body that came too slowly is not waited for. And a client that keeps its connection is told when
-    // the service is going to stop, so that it does not send a request just as the connection is closed. HTTP/2 has its own
-    // word for that (GOAWAY), which loses none.
+    // What is left of a body that came too slowly is not waited for. And a client that keeps its connection is told
+    // when the service is going to stop, so that it does not send a request just as the connection is closed. HTTP/2
+    // has its own word for that (GOAWAY), which loses none.
     let leaves = response.status() == StatusCode::REQUEST_TIMEOUT || on.stopping.is_cancelled();
     let closes = leaves && version < Version::HTTP_2;
     let headers = response.headers_mut();

@@ -1,4 +1,5 @@
-//! The headers that every answer bears, whatever it is: against what browsers and caches might make of it by themselves.
+//! The headers that every answer bears, whatever it is: against what browsers and caches might make of it by
+//! themselves.
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -6,8 +7,8 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 /// from here learns of where.
 const ALWAYS: [(&str, &str); 2] = [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")];
 
-/// No cache keeps what was meant for one caller, and a browser that shows an answer as a page runs and frames nothing of
-/// it (Content Security Policy Level 3). Routes that know better set their own.
+/// No cache keeps what was meant for one caller, and a browser that shows an answer as a page runs and frames nothing
+/// of it (Content Security Policy Level 3). Routes that know better set their own.
 const UNLESS_SET: [(&str, &str); 2] =
     [("cache-control", "no-store"), ("content-security-policy", "default-src 'none'; frame-ancestors 'none'")];
 

@@ -45,8 +45,8 @@ pub(crate) fn alive() -> Response {
     json_response(StatusCode::OK, b"{\"status\":\"ok\"}".to_vec())
 }
 
-/// `GET /readyz`: `ready`; `degraded`, which is ready too, where only a dependency that can be done without is down, or a
-/// circuit breaker is not closed; or a problem.
+/// `GET /readyz`: `ready`; `degraded`, which is ready too, where only a dependency that can be done without is down, or
+/// a circuit breaker is not closed; or a problem.
 pub(crate) async fn ready(app: &App) -> Response {
     let patience = app.settings.probe_timeout;
     let storage = async {

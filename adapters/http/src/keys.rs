@@ -177,8 +177,8 @@ impl Keys {
         self.0.len()
     }
 
-    /// Returns whose key this is. The time that it takes depends on the number of keys alone, not on how much of one was
-    /// guessed.
+    /// Returns whose key this is. The time that it takes depends on the number of keys alone, not on how much of one
+    /// was guessed.
     pub(crate) fn holder(&self, key: &[u8]) -> Option<&Holder> {
         let hash: Hash = blake3::hash(key).into();
         let mut found = None;

@@ -1,9 +1,9 @@
 //! Rate limits: a bucket of units for each caller, refilled all the time.
 //!
 //! A bucket may run into debt: a batch draws as many units as it has records, and one that is larger than the bucket
-//! must pass nevertheless, once, and be paid for afterwards. The limiters that there are as libraries refuse it for ever,
-//! or let it pass for the price of a full bucket; so the bucket is our own. It counts in whole billionths of a unit, and
-//! never drifts.
+//! must pass nevertheless, once, and be paid for afterwards. The limiters that there are as libraries refuse it for
+//! ever, or let it pass for the price of a full bucket; so the bucket is our own. It counts in whole billionths of a
+//! unit, and never drifts.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

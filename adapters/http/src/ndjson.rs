@@ -1,8 +1,8 @@
 //! `POST /v1/records/batch` with NDJSON: a conversation of any length, in bounded memory.
 //!
 //! Lines are gathered while the chunk before them is being committed, and what is there is submitted as soon as that is
-//! done: a quick sender fills chunks, a slow one gets each line answered at once. A full chunk is submitted before that, by
-//! a door that keeps the order: lines are processed in theirs however many writers there are.
+//! done: a quick sender fills chunks, a slow one gets each line answered at once. A full chunk is submitted before
+//! that, by a door that keeps the order: lines are processed in theirs however many writers there are.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -108,8 +108,8 @@ fn has_room(committing: &FuturesOrdered<Committing>, gathered: &Gathered) -> boo
     committing.is_empty() || (committing.len() < OrderedDoor::UNDER_WAY_MAX && gathered.is_full())
 }
 
-/// Sends a chunk on its way. It has entered the intake, or waits there for room, or for its turn by the rate limit or behind
-/// the chunk before, when this returns.
+/// Sends a chunk on its way. It has entered the intake, or waits there for room, or for its turn by the rate limit or
+/// behind the chunk before, when this returns.
 async fn submit(door: &Door, ordered: &mut OrderedDoor, meter: Option<&Meter>, chunk: Chunk) -> Committing {
     let (door, meter, records) = (door.clone(), meter.cloned(), chunk.len());
     let submission = ordered.submit(chunk.arrivals);

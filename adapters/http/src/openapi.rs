@@ -1,7 +1,7 @@
 //! `GET /openapi.json`: the API described by OpenAPI 3.1, made of the limits, problems and routes of the code itself.
 //!
-//! It is put together here and not by derived schemas: the core derives none, our types write themselves by hand so that
-//! no value goes through a float, and a limit that is a constant of the code can't be read by an attribute.
+//! It is put together here and not by derived schemas: the core derives none, our types write themselves by hand so
+//! that no value goes through a float, and a limit that is a constant of the code can't be read by an attribute.
 
 mod answers;
 mod messages;

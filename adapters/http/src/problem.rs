@@ -19,8 +19,8 @@ use crate::seldom::Seldom;
 /// While storage is away, every request has the same to say.
 static UNSERVED: Seldom = Seldom::new();
 
-/// How long a client is asked to wait before it repeats a request, in seconds. Storage that is away for a moment is back
-/// after a retry or two of ours, and a full intake drains within a second.
+/// How long a client is asked to wait before it repeats a request, in seconds. Storage that is away for a moment is
+/// back after a retry or two of ours, and a full intake drains within a second.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The codes of problems: the last part of their `type`, `urn:tallyhouse:problem:<code>`.

@@ -1,5 +1,5 @@
-//! What the server counts of its requests: plain atomics, found by place, so that a request costs a few additions and no
-//! lock.
+//! What the server counts of its requests: plain atomics, found by place, so that a request costs a few additions and
+//! no lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use crate::routes::TEMPLATES;
 
-/// The methods that are told apart; others are the last one. A caller can send any, and must not be able to fill memory.
+/// The methods that are told apart; others are the last one. A caller can send any, and must not be able to fill
+/// memory.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
 
 /// The statuses that the service answers with. Another one would be counted as the last, which is none.

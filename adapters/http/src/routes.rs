@@ -100,7 +100,8 @@ struct Call {
     route: Option<Counted>,
 }
 
-/// The paths that there are, with the names of their parts, as requests are counted by them; the last is for all others.
+/// The paths that there are, with the names of their parts, as requests are counted by them; the last is for all
+/// others.
 pub(crate) const TEMPLATES: [&str; 24] = [
     "/v1/records",
     "/v1/records/batch",

@@ -14,8 +14,8 @@ pub struct HttpSettings {
     pub head_timeout: Duration,
     /// How long a connection may stay open between two requests. Default 75 s.
     pub idle_timeout: Duration,
-    /// How long a client may leave unread what it is being sent, and an NDJSON upload may rest in both directions, before
-    /// the connection is cut. Default 30 s.
+    /// How long a client may leave unread what it is being sent, and an NDJSON upload may rest in both directions,
+    /// before the connection is cut. Default 30 s.
     pub stall_timeout: Duration,
     /// How long a client may pause within the body of a request that is read as a whole: then `408`. Default 15 s.
     pub body_pause_timeout: Duration,
@@ -39,13 +39,14 @@ pub struct HttpSettings {
     pub batch_bytes_max: usize,
     /// Most records in a JSON batch. Default 10,000.
     pub batch_records_max: usize,
-    /// How many bytes of JSON batches are held at once, over all connections; further batches wait. Default 128 MiB, and
-    /// never below `batch_bytes_max`.
+    /// How many bytes of JSON batches are held at once, over all connections; further batches wait. Default 128 MiB,
+    /// and never below `batch_bytes_max`.
     pub batch_buffer_bytes_max: usize,
-    /// How long the dry run of an alert rule may look at records; what it has found by then is its answer. Default 10 s.
+    /// How long the dry run of an alert rule may look at records; what it has found by then is its answer. Default 10
+    /// s.
     pub dry_run_timeout: Duration,
-    /// How many aggregates, exports and dry runs are answered at once; further ones wait a second for room and are then refused with
-    /// `overloaded`. No more than the store can stream at once. Default 4.
+    /// How many aggregates, exports and dry runs are answered at once; further ones wait a second for room and are then
+    /// refused with `overloaded`. No more than the store can stream at once. Default 4.
     pub aggregates_max: usize,
     /// Bytes of totals that are kept to be sent again as long as nothing is stored; 0 keeps none. Default: 8 MiB.
     pub cache_bytes: usize,

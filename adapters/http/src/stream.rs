@@ -1,7 +1,7 @@
 //! Answers that are made while they are sent, in bounded memory.
 //!
-//! A task makes the answer and a small channel hands it to the connection. An answer ends well only if its maker says so:
-//! one that breaks off breaks the connection, so that a client never takes a part for the whole.
+//! A task makes the answer and a small channel hands it to the connection. An answer ends well only if its maker says
+//! so: one that breaks off breaks the connection, so that a client never takes a part for the whole.
 
 use std::future::Future;
 use std::io;

@@ -1,5 +1,5 @@
-//! For tests that need the door without its sockets: whole requests, and the readers of what comes in. Compiled with the
-//! feature `testing` only; the fuzz targets are made of it.
+//! For tests that need the door without its sockets: whole requests, and the readers of what comes in. Compiled with
+//! the feature `testing` only; the fuzz targets are made of it.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};

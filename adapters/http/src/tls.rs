@@ -47,8 +47,8 @@ struct Pair {
 }
 
 impl TlsIdentity {
-    /// Reads a certificate, with those between it and its authority behind it, and its key. An [`crate::HttpServer`] that
-    /// is given them follows their changes while it serves.
+    /// Reads a certificate, with those between it and its authority behind it, and its key. An [`crate::HttpServer`]
+    /// that is given them follows their changes while it serves.
     ///
     /// # Errors
     /// A file can't be read or is not as it must be, or the two do not belong together.
@@ -66,8 +66,8 @@ impl TlsIdentity {
     }
 
     /// Looks at the files, and puts them in force if they have changed and are good. Broken ones leave everything as it
-    /// is. Two files can't be exchanged at once, so that a change is judged only when it has come to rest: when two looks
-    /// have found the same.
+    /// is. Two files can't be exchanged at once, so that a change is judged only when it has come to rest: when two
+    /// looks have found the same.
     pub(crate) fn refresh(&self) {
         let pair = Pair::read(&self.cert_file, &self.key_file);
         let now = pair.hash();

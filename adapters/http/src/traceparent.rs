@@ -1,4 +1,5 @@
-//! The `traceparent` header (W3C Trace Context, section 3.2), handed on with the messages of the records that came with it.
+//! The `traceparent` header (W3C Trace Context, section 3.2), handed on with the messages of the records that came with
+//! it.
 
 use hyper::header::HeaderMap;
 

@@ -1,7 +1,7 @@
 //! What hyper answers by itself to bytes that are no HTTP request, made into a problem like every other.
 //!
-//! Such a request reaches no service, and hyper's own answer is a bare status. So the socket looks out for that answer on
-//! its way, and sends another in its place.
+//! Such a request reaches no service, and hyper's own answer is a bare status. So the socket looks out for that answer
+//! on its way, and sends another in its place.
 
 use std::io;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! What is checked in a connection URL before libpq sees it: libpq quotes what it can't read, or takes it for the name of
-//! a host, and that may be a part of a password.
+//! What is checked in a connection URL before libpq sees it: libpq quotes what it can't read, or takes it for the name
+//! of a host, and that may be a part of a password.
 
 const UNESCAPED: &str =
     "holds a character in its user or password that must be percent-encoded, as %40 for @ or %2F for /";

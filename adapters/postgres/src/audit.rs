@@ -74,7 +74,8 @@ pub(crate) async fn audit(pools: &Pools) -> Result<PartStream<AuditPart>, PortEr
 
 fn read(connection: &mut PgConnection, output: &mut AuditOutput) -> Result<(), Fault> {
     output.open(())?;
-    // There is no index in the order of sequences, which nobody else reads by: it is sorted once, for as long as it takes.
+    // There is no index in the order of sequences, which nobody else reads by: it is sorted once, for as long as it
+    // takes.
     connection.batch_execute("SET LOCAL statement_timeout = 0")?;
     let folded: i64 =
         Statement::<BigInt>::new("SELECT position FROM roll_up_position WHERE only_row").get_result(connection)?;

@@ -1,6 +1,6 @@
-//! The transaction: a batch with all that it causes. Usually one statement (see [`Ahead`]); where that can't be counted on,
-//! four round trips whatever the size (BEGIN, `lock_and_read`, `write_expected`, COMMIT). The SQL is in `migrations`; there is
-//! said what is locked, and in which order.
+//! The transaction: a batch with all that it causes. Usually one statement (see [`Ahead`]); where that can't be counted
+//! on, four round trips whatever the size (BEGIN, `lock_and_read`, `write_expected`, COMMIT). The SQL is in
+//! `migrations`; there is said what is locked, and in which order.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -48,8 +48,9 @@ impl Doubt {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Resolves the doubt, in a transaction that locks: where none of the records is there, nothing was committed, and what is
-    /// perhaps still under way can't be once this one is, since its ids or keys are taken then. Until then the doubt remains.
+    /// Resolves the doubt, in a transaction that locks: where none of the records is there, nothing was committed, and
+    /// what is perhaps still under way can't be once this one is, since its ids or keys are taken then. Until then the
+    /// doubt remains.
     fn resolve(&self, known: &Known) -> Result<(), Fault> {
         if known.records.is_empty() {
             return Ok(());
@@ -59,8 +60,8 @@ impl Doubt {
     }
 }
 
-/// Commits a batch. Begins again by itself when it clashes with others. To be called again, with the same doubt, on another
-/// connection where this one was cut.
+/// Commits a batch. Begins again by itself when it clashes with others. To be called again, with the same doubt, on
+/// another connection where this one was cut.
 ///
 /// # Errors
 /// Nothing is committed, except with [`Fault::Midway`] and [`Fault::InDoubt`], which say that nobody knows.
@@ -225,9 +226,9 @@ pub(crate) enum Read {
     Unlocked,
 }
 
-/// Returns what is stored for the keys, which are sorted, and for the ids of these records, if they are asked for, with the
-/// version of the managed rules: as of the beginning of the statement, so that it is that of every change that was answered
-/// before the commit began.
+/// Returns what is stored for the keys, which are sorted, and for the ids of these records, if they are asked for, with
+/// the version of the managed rules: as of the beginning of the statement, so that it is that of every change that was
+/// answered before the commit began.
 pub(crate) fn read<'a>(
     connection: &mut PgConnection,
     how: Read,

@@ -75,7 +75,8 @@ impl Fault {
             Self::Raced | Self::Database(DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => {
                 true
             }
-            // 40P01 has no kind of its own. Where the message is translated, the caller repeats the batch instead of us.
+            // 40P01 has no kind of its own. Where the message is translated, the caller repeats the batch instead of
+            // us.
             Self::Database(DieselError::DatabaseError(DatabaseErrorKind::Unknown, about)) => {
                 about.message() == "deadlock detected"
             }
@@ -83,8 +84,8 @@ impl Fault {
         }
     }
 
-    /// Says whether the connection was cut, and the work may be done on another one: nothing was committed, or who does it
-    /// again sees to that.
+    /// Says whether the connection was cut, and the work may be done on another one: nothing was committed, or who does
+    /// it again sees to that.
     pub(crate) fn is_cut(&self) -> bool {
         matches!(
             self,
@@ -96,13 +97,14 @@ impl Fault {
         )
     }
 
-    /// Says whether the connection may have been cut all the same: Diesel tells that apart in none of the errors that it gets
-    /// while it prepares a statement.
+    /// Says whether the connection may have been cut all the same: Diesel tells that apart in none of the errors that
+    /// it gets while it prepares a statement.
     pub(crate) fn may_be_cut(&self) -> bool {
         matches!(self, Self::Database(DieselError::DatabaseError(DatabaseErrorKind::Unknown, _)))
     }
 
-    /// Says whether the connection is of no more use. Diesel does not notice when it is cut while a statement is prepared.
+    /// Says whether the connection is of no more use. Diesel does not notice when it is cut while a statement is
+    /// prepared.
     pub(crate) fn spoils_connection(&self) -> bool {
         self.is_cut() || matches!(self, Self::Midway(_))
     }
@@ -134,8 +136,8 @@ fn kind_of(error: &DieselError) -> PortErrorKind {
         DieselError::SerializationError(_) | DieselError::QueryBuilderError(_) | DieselError::InvalidCString(_) => {
             PortErrorKind::Misuse
         }
-        // Closed, read-only (a standby after a failover), serialization, time-outs, shutdown, a full disk, and what later
-        // versions of Diesel may tell apart.
+        // Closed, read-only (a standby after a failover), serialization, time-outs, shutdown, a full disk, and what
+        // later versions of Diesel may tell apart.
         _ => PortErrorKind::Unavailable,
     }
 }

@@ -17,7 +17,8 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Two instances that start at once migrate one after the other. Any number will do that nobody else takes: "tally".
 const LOCK: i64 = 0x0074_616c_6c79;
 
-/// Runs the migrations that are pending, on a connection of its own, without time-outs of the server: the caller has one for all of it; returns their names.
+/// Runs the migrations that are pending, on a connection of its own, without time-outs of the server: the caller has
+/// one for all of it; returns their names.
 pub(crate) fn migrate(settings: &PostgresSettings) -> Result<Vec<String>, Fault> {
     let mut connection = connect(settings)?;
     check_encoding(&mut connection)?;

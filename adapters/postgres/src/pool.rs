@@ -19,7 +19,8 @@ use crate::address::check_url;
 use crate::error::Fault;
 use crate::settings::PostgresSettings;
 
-/// A connection for commits that was used this recently is handed out untested: testing costs a round trip for each use.
+/// A connection for commits that was used this recently is handed out untested: testing costs a round trip for each
+/// use.
 const TESTED_AFTER: Duration = Duration::from_secs(1);
 
 /// As much for all other connections. What they are for is done again where one turns out to have been cut.
@@ -191,10 +192,10 @@ impl Pool {
 /// What a writer's session is like.
 ///
 /// `synchronous_commit`: acknowledged means durable, whatever the server's setting is. The isolation: a statement that
-/// commits by itself is to see what it waited for. The plan settings: a statement
-/// that was planned while the tables were empty would keep its sequential scan as they grow, and planning afresh each
-/// time costs a third of everything at small batches; so the only plan left is the one by index, and it is made once.
-/// And an instance that is stopped in the midst of a commit, by a debugger or by its host, must not keep its keys locked.
+/// commits by itself is to see what it waited for. The plan settings: a statement that was planned while the tables
+/// were empty would keep its sequential scan as they grow, and planning afresh each time costs a third of everything at
+/// small batches; so the only plan left is the one by index, and it is made once. And an instance that is stopped in
+/// the midst of a commit, by a debugger or by its host, must not keep its keys locked.
 fn writer_setup(settings: &PostgresSettings) -> String {
     format!(
         "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; SET statement_timeout = {}; SET lock_timeout = {}; \

@@ -28,8 +28,8 @@ pub struct PostgresSettings {
     pub read_timeout: Duration,
     /// Longest run of one fetch of a streamed answer: 10 min.
     pub stream_timeout: Duration,
-    /// Longest wait for the migrations at the start, or for another instance that runs them, and for the look at the schema
-    /// of those who run none: 10 min.
+    /// Longest wait for the migrations at the start, or for another instance that runs them, and for the look at the
+    /// schema of those who run none: 10 min.
     pub migrate_timeout: Duration,
     /// How long sent data may stay unacknowledged before the connection counts as dead: 10 s. Linux only.
     pub tcp_user_timeout: Duration,

@@ -64,8 +64,8 @@ impl<O, T> Output<O, T> {
     }
 }
 
-/// Runs `work` in a snapshot on a connection of `pool`, and returns what it opens its answer with, and the parts that it
-/// sends. `cancels` has the connection on which a statement is cancelled whose answer nobody wants any more.
+/// Runs `work` in a snapshot on a connection of `pool`, and returns what it opens its answer with, and the parts that
+/// it sends. `cancels` has the connection on which a statement is cancelled whose answer nobody wants any more.
 pub(crate) async fn snapshot<O, T>(
     pool: &Pool,
     cancels: &Pool,

@@ -17,7 +17,8 @@ use serde::Deserialize;
 
 const CHANNEL: &str = "tallyhouse:notifications";
 
-/// A gap is one that stays: instances publish side by side, so a later message may overtake an earlier one for a moment.
+/// A gap is one that stays: instances publish side by side, so a later message may overtake an earlier one for a
+/// moment.
 const GAP: Duration = Duration::from_secs(5);
 
 /// How many ids are remembered. Repeats come soon after the first, so that a bounded memory is enough.

@@ -8,11 +8,12 @@ use tallyhouse_core::{Message, MessageFormat, Topic};
 use crate::client::RedisClient;
 use crate::error::port_error;
 
-/// Bytes of messages in one round trip: enough that a usual batch takes one, and little enough that nobody waits for it.
+/// Bytes of messages in one round trip: enough that a usual batch takes one, and little enough that nobody waits for
+/// it.
 const TRIP_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Publishes to the channels `<prefix>:notifications` and `<prefix>:alerts`, and, where the settings say `durable`, adds
-/// to the streams of the same names with `:stream` behind them.
+/// Publishes to the channels `<prefix>:notifications` and `<prefix>:alerts`, and, where the settings say `durable`,
+/// adds to the streams of the same names with `:stream` behind them.
 #[derive(Debug, Clone)]
 pub struct RedisEmitter {
     client: RedisClient,

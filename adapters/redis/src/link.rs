@@ -1,7 +1,7 @@
 //! Connections: made when needed, thrown away when in doubt.
 //!
-//! **Nothing is sent twice by itself.** An answer that is lost says nothing of its command, which may have been done. So a
-//! failure always goes up to where somebody knows whether a repetition does harm, and each of these does none:
+//! **Nothing is sent twice by itself.** An answer that is lost says nothing of its command, which may have been done.
+//! So a failure always goes up to where somebody knows whether a repetition does harm, and each of these does none:
 //!
 //! - `PUBLISH`, and `XADD` beside it: the relay repeats a whole batch of messages; their ids are the same, and a repeat is
 //!   what "at least once" allows. The two go in one transaction, so that a refused `XADD` publishes nothing.
@@ -13,11 +13,12 @@
 //! - Replaying a dead letter: processed again it is a duplicate, and `XDEL` of what is gone removes nothing. Producers' own
 //!   `LPUSH` is theirs to repeat: records are recognised.
 //!
-//! The client library keeps out of it. `MultiplexedConnection` (redis-rs 1.8) fails what was under way when it breaks, and
-//! never reconnects. `ConnectionManager` would reconnect for the next command, unseen, and is not used: a new connection has
-//! to begin with a sweep. The cluster's client does send again, after a broken connection as well as after a redirection,
-//! up to `retries` times, and has no telling apart of commands: it is told none (`address.rs`). A script that the server
-//! does not know is the one command that is sent again at once, because the answer says that nothing was run.
+//! The client library keeps out of it. `MultiplexedConnection` (redis-rs 1.8) fails what was under way when it breaks,
+//! and never reconnects. `ConnectionManager` would reconnect for the next command, unseen, and is not used: a new
+//! connection has to begin with a sweep. The cluster's client does send again, after a broken connection as well as
+//! after a redirection, up to `retries` times, and has no telling apart of commands: it is told none (`address.rs`). A
+//! script that the server does not know is the one command that is sent again at once, because the answer says that
+//! nothing was run.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -17,7 +17,8 @@ pub struct RedisSettings {
     pub durable: bool,
     /// About how many messages such a stream keeps; 100,000 by default.
     pub durable_max_len: u64,
-    /// PEM file with the authorities that may have signed the server's certificate; by default those that the system trusts.
+    /// PEM file with the authorities that may have signed the server's certificate; by default those that the system
+    /// trusts.
     pub ca_file: Option<PathBuf>,
     /// How long a connection may take to be made; 2 s by default.
     pub connect_timeout: Duration,

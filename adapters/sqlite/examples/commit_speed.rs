@@ -1,4 +1,5 @@
-//! How much a commit costs beside a bare loop of prepared inserts into the same table, in transactions of the same size.
+//! How much a commit costs beside a bare loop of prepared inserts into the same table, in transactions of the same
+//! size.
 //!
 //! `cargo run --release -p tallyhouse-sqlite --example commit_speed -- [RECORDS] [BATCH]`
 

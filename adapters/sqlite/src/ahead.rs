@@ -1,8 +1,8 @@
 //! Plans that are made while the batch before is being written.
 //!
-//! SQLite writes one batch after the other. What can be done of the next one meanwhile is done beside: it is planned upon the
-//! plan before it, from what this process remembers of the database, and its texts are made. When its turn comes, it is
-//! written if all is as it was expected; otherwise it is planned again.
+//! SQLite writes one batch after the other. What can be done of the next one meanwhile is done beside: it is planned
+//! upon the plan before it, from what this process remembers of the database, and its texts are made. When its turn
+//! comes, it is written if all is as it was expected; otherwise it is planned again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,8 @@ pub(crate) struct Recall(Arc<Mutex<Memory>>);
 pub(crate) struct Memory {
     /// As they are when all that is planned has been written.
     pub(crate) summaries: RecentSummaries,
-    /// That records come for the first time: then their ids are not looked up, and the index refuses those that are taken.
+    /// That records come for the first time: then their ids are not looked up, and the index refuses those that are
+    /// taken.
     pub(crate) unseen: Trust,
     /// How often the summaries were forgotten.
     forgotten: u64,

@@ -12,8 +12,8 @@ use crate::rows::{ProcessedRow, StoredRow, read_key, read_summary};
 use crate::schema::{owed, roll_up_position};
 use crate::statement::Statement;
 
-/// Running summaries and records merged by key, each summary in front of its records, and behind all of a destination its
-/// roll-ups, in columns that they borrow. What does not fit into memory is sorted in a temporary file.
+/// Running summaries and records merged by key, each summary in front of its records, and behind all of a destination
+/// its roll-ups, in columns that they borrow. What does not fit into memory is sorted in a temporary file.
 const EVERYTHING: &str = "SELECT 0 AS part, 0 AS kind, summary, 0 AS days, 0 AS starts, 0 AS position, '' AS record_id, \
      0 AS time, '' AS source_id, destination_id, '' AS type, '' AS value, '' AS unit, reference, 0 AS sequence, \
      0 AS processed_at, NULL AS previous, NULL AS alerts, NULL AS traceparent FROM summaries \

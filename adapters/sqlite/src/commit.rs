@@ -36,9 +36,9 @@ const WRITE_SUMMARY: &str = "INSERT INTO summaries (destination_id, reference, s
 
 type ProcessedSql = (BigInt, Text, BigInt, Text, Text, Text, Text, Text, Text, BigInt, BigInt);
 
-/// Commits a batch that was perhaps planned before; returns what it has stored, too, in order. The write lock, had from the
-/// beginning, is the lock on all its keys. Whoever has `order` is planned next: it is given up as soon as the batch is
-/// planned.
+/// Commits a batch that was perhaps planned before; returns what it has stored, too, in order. The write lock, had from
+/// the beginning, is the lock on all its keys. Whoever has `order` is planned next: it is given up as soon as the batch
+/// is planned.
 pub(crate) fn commit(
     session: &mut Session,
     batch: &Batch,
@@ -214,8 +214,8 @@ fn write(db: &mut SqliteConnection, batch: &Batch, plan: &Plan, texts: &Texts) -
     owe(db, batch, before + 1, last).map(Some)
 }
 
-/// The statement that inserts one record. What Diesel builds for fourteen columns is walked through three times for each
-/// record, some forty types deep: this is the same in one level.
+/// The statement that inserts one record. What Diesel builds for fourteen columns is walked through three times for
+/// each record, some forty types deep: this is the same in one level.
 struct InsertRecord<'a> {
     position: i64,
     record_id: &'a str,

@@ -1,7 +1,8 @@
 //! The embedded repository of Tallyhouse: Diesel on SQLite.
 //!
-//! [`SqliteRepository`] implements [`RecordRepository`](tallyhouse_core::ports::RecordRepository) on one file, with SQLite
-//! built in: nothing to install, nothing to run beside it. Every commit is synced to the disk before it is answered.
+//! [`SqliteRepository`] implements [`RecordRepository`](tallyhouse_core::ports::RecordRepository) on one file, with
+//! SQLite built in: nothing to install, nothing to run beside it. Every commit is synced to the disk before it is
+//! answered.
 //!
 //! ```no_run
 //! # async fn open(clock: std::sync::Arc<dyn tallyhouse_core::ports::Clock>) -> Result<(), Box<dyn std::error::Error>> {

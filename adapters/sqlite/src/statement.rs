@@ -48,7 +48,8 @@ impl<ST, const N: usize> Query for Statement<'_, ST, N> {
 
 impl<ST, const N: usize> RunQueryDsl<SqliteConnection> for Statement<'_, ST, N> {}
 
-/// A statement in SQL that is put together from pieces, with rows of the SQL type `ST`. It is kept prepared by its text.
+/// A statement in SQL that is put together from pieces, with rows of the SQL type `ST`. It is kept prepared by its
+/// text.
 pub(crate) struct Composed<'a, ST> {
     pieces: Vec<Piece<'a>>,
     rows: PhantomData<ST>,

@@ -56,8 +56,8 @@ impl Rows {
         if !self.advance()? {
             return Ok(None);
         }
-        // The reader's own position of a row is that of the blank lines before it. Counted from its end, whose line feed
-        // is always there, it is right.
+        // The reader's own position of a row is that of the blank lines before it. Counted from its end, whose line
+        // feed is always there, it is right.
         let within = self.row.as_slice().iter().filter(|b| **b == b'\n').count() as u64;
         let line = self.reader.position().line() - 1 - within + self.lines_before;
         Ok(Some(Row { line, row: &self.row, columns: &self.columns, width: self.width }))

@@ -23,8 +23,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How often it is said that the collector takes nothing.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Makes the exporter. Headers, compression and the size of queue and batches are those of OpenTelemetry's own variables
-/// of the environment, where they are set.
+/// Makes the exporter. Headers, compression and the size of queue and batches are those of OpenTelemetry's own
+/// variables of the environment, where they are set.
 pub(super) fn exporter(settings: &OtlpSettings) -> anyhow::Result<TellingExporter> {
     let client = Client::builder().timeout(settings.timeout).connect_timeout(settings.timeout).build()?;
     let exporter = OtlpExporter::builder()

@@ -1,5 +1,5 @@
-//! Which of our own spans a trace context has come to: a commit is the child of the request that brought its records, and a
-//! publication that of the commit, though all that they share is the `traceparent` of the records.
+//! Which of our own spans a trace context has come to: a commit is the child of the request that brought its records,
+//! and a publication that of the commit, though all that they share is the `traceparent` of the records.
 
 use std::collections::HashMap;
 use std::mem;
@@ -10,8 +10,8 @@ use opentelemetry::trace::SpanContext;
 /// How many contexts are remembered twice over: more than are ever on their way between a commit and its publication.
 const GENERATION: usize = 4_096;
 
-/// The spans by the `traceparent` of their records, the latest of them: older ones are forgotten, and then the caller's own
-/// span is the parent.
+/// The spans by the `traceparent` of their records, the latest of them: older ones are forgotten, and then the caller's
+/// own span is the parent.
 #[derive(Debug, Default)]
 pub(super) struct Innermost(Mutex<Generations>);
 

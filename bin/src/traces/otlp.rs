@@ -136,7 +136,8 @@ impl Traces {
         spans.0.iter().for_each(|(traceparent, _)| self.0.committed.forget(traceparent));
     }
 
-    /// Begins a span in each of the traces, each in its own place there. The first is linked to all others, and they to it.
+    /// Begins a span in each of the traces, each in its own place there. The first is linked to all others, and they to
+    /// it.
     fn batch<'a>(
         &self,
         name: &'static str,

@@ -43,8 +43,8 @@ impl MessageEmitter for TracedEmitter {
     }
 }
 
-/// A queue of one consumer whose payloads are traced: each has a span from the moment at which it is received until it is
-/// settled.
+/// A queue of one consumer whose payloads are traced: each has a span from the moment at which it is received until it
+/// is settled.
 pub(super) struct TracedSource {
     source: Arc<dyn RecordSource>,
     traces: Traces,
@@ -97,7 +97,8 @@ impl RecordSource for TracedSource {
             Some((delivery.tag.clone(), held))
         });
         let traced: HashMap<String, Held> = traced.take(CONTEXTS_MAX).collect();
-        // Those that were received before may still be on their way. All are settled once, or tried to be, and end with that.
+        // Those that were received before may still be on their way. All are settled once, or tried to be, and end with
+        // that.
         self.held.lock().unwrap_or_else(PoisonError::into_inner).extend(traced);
         Ok(deliveries)
     }

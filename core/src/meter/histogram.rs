@@ -56,8 +56,8 @@ impl Histogram {
         }
         let place = self.bounds.partition_point(|bound| *bound < value);
         self.counts[place].fetch_add(times, Ordering::Relaxed);
-        // At a million records a second that each wait for ten seconds it is full in half a year, and begins again: which
-        // readers of counters expect.
+        // At a million records a second that each wait for ten seconds it is full in half a year, and begins again:
+        // which readers of counters expect.
         self.sum.fetch_add(value.wrapping_mul(times), Ordering::Relaxed);
     }
 

@@ -25,9 +25,9 @@ pub enum NameGiven<'a> {
 }
 
 impl Rule {
-    /// Reads a rule from JSON: an object with the fields of [`RuleDraft`], as camel case; a threshold may be a string or an
-    /// integer. Members named in `ignored` are passed over; all other unknown ones are refused, since a rule whose condition
-    /// was misspelt would be met by everything.
+    /// Reads a rule from JSON: an object with the fields of [`RuleDraft`], as camel case; a threshold may be a string
+    /// or an integer. Members named in `ignored` are passed over; all other unknown ones are refused, since a rule
+    /// whose condition was misspelt would be met by everything.
     ///
     /// ```
     /// use tallyhouse_core::{NameGiven, Rule};

@@ -1,8 +1,8 @@
 //! A tiny executor over virtual time: which of the ready tasks is polled next is drawn from a seed, and nothing else.
 //!
-//! Time stands still while anything can run (but for small steps that are drawn, too), and then jumps to the next timer.
-//! Tasks come in groups, one for each running instance: a group can be killed, which drops its futures wherever they
-//! are, or frozen, which leaves them unpolled until a moment.
+//! Time stands still while anything can run (but for small steps that are drawn, too), and then jumps to the next
+//! timer. Tasks come in groups, one for each running instance: a group can be killed, which drops its futures wherever
+//! they are, or frozen, which leaves them unpolled until a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;

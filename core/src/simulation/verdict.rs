@@ -201,7 +201,8 @@ fn judge_reader(seen: &Seen, history: &[(u64, Arc<StoredRecord>)]) -> Option<Str
     });
     let all: Vec<(Position, String)> =
         messages.map(|(position, message)| (position, format.to_json(&message))).collect();
-    // One that began late goes on from wherever it began, and may have begun only when all was done (see `all_is_read`).
+    // One that began late goes on from wherever it began, and may have begun only when all was done (see
+    // `all_is_read`).
     let began = seen.messages.first().and_then(|first| all.iter().position(|message| message == first));
     let expected = match began.filter(|_| !seen.from_start) {
         Some(began) => &all[began..all.len().min(began + seen.messages.len())],

@@ -54,8 +54,8 @@ pub fn draft(draft: Draft<'_>) -> Record {
     draft.check().expect("the test gives a valid record")
 }
 
-/// Returns the records as a store would keep them that was empty before: in this order, at 2026-01-01, with two rules in
-/// force, `default` above 1,000 and `high` above 5,000.
+/// Returns the records as a store would keep them that was empty before: in this order, at 2026-01-01, with two rules
+/// in force, `default` above 1,000 and `high` above 5,000.
 #[must_use]
 pub fn stored(records: impl IntoIterator<Item = Record>) -> Vec<Arc<StoredRecord>> {
     let arrivals: Vec<Arrival> = records.into_iter().map(Arrival::from).collect();

@@ -50,8 +50,8 @@ pub trait RepositoryFixture: Send + Sync + Sized {
     /// suite asks it of leases of [`SHORT_LEASE`] only.
     async fn let_lapse(&self, lease: Duration);
 
-    /// Does now what the store would do behind the commits some time: e.g. folds its records into roll-ups. A store that
-    /// does nothing of the kind leaves it at that.
+    /// Does now what the store would do behind the commits some time: e.g. folds its records into roll-ups. A store
+    /// that does nothing of the kind leaves it at that.
     async fn tidy_up(&self) {}
 }
 

@@ -1,6 +1,6 @@
-//! Laws that hold for any input, each a function that takes bytes and panics where its law is broken. A fuzz target runs
-//! one of them on inputs that it makes up to reach more and more of the code; the test `replay` runs all of them on the
-//! inputs that are kept.
+//! Laws that hold for any input, each a function that takes bytes and panics where its law is broken. A fuzz target
+//! runs one of them on inputs that it makes up to reach more and more of the code; the test `replay` runs all of them
+//! on the inputs that are kept.
 //!
 //! What Tallyhouse says is compared with an `oracle`: slow and plain code that was written from the contract alone, and
 //! shares no library with what it judges.

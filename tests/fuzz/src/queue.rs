@@ -1,5 +1,5 @@
-//! Payloads of a queue end with the verdict that their bytes deserve, and what is refused comes out of the dead letters as
-//! it came in.
+//! Payloads of a queue end with the verdict that their bytes deserve, and what is refused comes out of the dead letters
+//! as it came in.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

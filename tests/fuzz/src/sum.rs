@@ -5,8 +5,8 @@ use tallyhouse_core::{Sum, Value};
 
 use crate::tail::Tail;
 
-/// Checks values, one a line. The last bytes say where the line is that parts those added from those taken away, and how
-/// they are gathered.
+/// Checks values, one a line. The last bytes say where the line is that parts those added from those taken away, and
+/// how they are gathered.
 pub fn check(data: &[u8]) {
     let mut tail = Tail::new(data);
     let (parting, stride) = (tail.below(64), 1 + tail.below(8));

@@ -1,4 +1,5 @@
-//! Choices that the fuzzer makes: numbers from the end of the bytes, so that what is before them stays as it was written.
+//! Choices that the fuzzer makes: numbers from the end of the bytes, so that what is before them stays as it was
+//! written.
 
 /// Bytes, of which the last ones are choices.
 #[derive(Debug)]

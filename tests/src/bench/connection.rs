@@ -1,4 +1,5 @@
-//! HTTP/1.1 on a connection that is kept, as cheap as it can be: the sender shares two processors with what it measures.
+//! HTTP/1.1 on a connection that is kept, as cheap as it can be: the sender shares two processors with what it
+//! measures.
 
 use std::io;
 use std::net::SocketAddr;
@@ -62,8 +63,8 @@ impl Connection {
         Ok(Self { address, stream, buffer: vec![0; BUFFER_BYTES], filled: 0, used: Instant::now() })
     }
 
-    /// Sends a whole request and reads the whole answer. A connection that has rested for long is made anew before, as pools
-    /// of connections do, because the service may have closed it.
+    /// Sends a whole request and reads the whole answer. A connection that has rested for long is made anew before, as
+    /// pools of connections do, because the service may have closed it.
     ///
     /// # Errors
     /// The connection broke, or what came is not HTTP/1.1. The connection is of no more use.

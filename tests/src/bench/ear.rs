@@ -59,8 +59,8 @@ impl Expected {
         self.due.get(usize::try_from(n.checked_sub(self.numbers.start)?).ok()?)
     }
 
-    /// Notes that the message of the n-th record has come, and returns how long after it was due; none, where it had come
-    /// before, or nobody sent it.
+    /// Notes that the message of the n-th record has come, and returns how long after it was due; none, where it had
+    /// come before, or nobody sent it.
     fn hear(&self, n: u64) -> Option<Duration> {
         let due = self.place(n)?.swap(HEARD, Ordering::Relaxed);
         if [UNSENT, HEARD].contains(&due) {
@@ -130,8 +130,8 @@ impl Ear {
         std::mem::take(&mut *lock(&self.heard))
     }
 
-    /// Waits until this many more messages have been heard than were taken, or nothing has come for `patience`; then leaves,
-    /// and returns them.
+    /// Waits until this many more messages have been heard than were taken, or nothing has come for `patience`; then
+    /// leaves, and returns them.
     ///
     /// # Panics
     /// The subscription broke.

@@ -44,8 +44,8 @@ impl Load {
         Ok(Self { runtime, address, connections })
     }
 
-    /// Sends the requests of these numbers, each connection its next one as soon as it has an answer, until none is left
-    /// or `lasts` is over.
+    /// Sends the requests of these numbers, each connection its next one as soon as it has an answer, until none is
+    /// left or `lasts` is over.
     ///
     /// # Panics
     /// A sender did.
@@ -72,8 +72,8 @@ impl Load {
     pub fn open(&mut self, per_second: f64, numbers: Range<u64>, requests: &Arc<Requests>) -> Seen {
         let arrivals = numbers.end - numbers.start;
         let next = Arc::new(AtomicU64::new(0));
-        // Made ready before the first request is due: with hundreds of them that takes a while, and all that was due meanwhile
-        // would come at once.
+        // Made ready before the first request is due: with hundreds of them that takes a while, and all that was due
+        // meanwhile would come at once.
         let senders = self.senders();
         let pace = Pace::begin(per_second, arrivals);
         let (gate, schedule) = (pace.gate(), pace.schedule());

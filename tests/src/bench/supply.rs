@@ -1,4 +1,5 @@
-//! Records to send, as bytes that are ready before the clock runs: only a number is written into them when they are sent.
+//! Records to send, as bytes that are ready before the clock runs: only a number is written into them when they are
+//! sent.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,8 +9,8 @@ use crate::redis_server::{RedisOptions, RedisServer};
 /// Most connections at a time: those of the widest bare load, and some to spare.
 const CONNECTIONS_MAX: &str = "400";
 
-/// A Postgres with its defaults, whose commits reach the disk, and a Redis that appends to its file and flushes it every
-/// second.
+/// A Postgres with its defaults, whose commits reach the disk, and a Redis that appends to its file and flushes it
+/// every second.
 #[derive(Debug)]
 pub struct World {
     /// The database server.
@@ -32,7 +32,8 @@ impl World {
         Ok(Self { postgres, redis })
     }
 
-    /// Returns the time that all have had on the processors so far; `service` is the process of the service, if one runs.
+    /// Returns the time that all have had on the processors so far; `service` is the process of the service, if one
+    /// runs.
     #[must_use]
     pub fn cpu(&self, service: Option<u32>) -> Cpu {
         Cpu {
@@ -43,7 +44,8 @@ impl World {
         }
     }
 
-    /// Returns how many commands Redis has run since its counts were set to zero, those that were asked to look included.
+    /// Returns how many commands Redis has run since its counts were set to zero, those that were asked to look
+    /// included.
     ///
     /// # Errors
     /// Redis does not answer.

@@ -138,8 +138,8 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// Draws what a fault of this kind disturbs and for how long. The last instance is never ended, so that it shows what
-    /// becomes of one that lives long.
+    /// Draws what a fault of this kind disturbs and for how long. The last instance is never ended, so that it shows
+    /// what becomes of one that lives long.
     pub(crate) fn draw(kind: Kind, instances: usize, brevity: u32, seed: &mut Seed) -> Self {
         let mortal = seed.below(instances - 1);
         let all = seed.below(3) == 0;

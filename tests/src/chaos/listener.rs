@@ -1,5 +1,6 @@
-//! Listeners: one reads the durable streams without a gap, and so knows all that was published; one is subscribed to the
-//! channels, and misses what was published while it was not. Of each message they keep a hash, which a repeat must have.
+//! Listeners: one reads the durable streams without a gap, and so knows all that was published; one is subscribed to
+//! the channels, and misses what was published while it was not. Of each message they keep a hash, which a repeat must
+//! have.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -1,4 +1,5 @@
-//! The doors of Redis: the list and the stream. Producers reach Redis directly, as only the instances' lines are faulty.
+//! The doors of Redis: the list and the stream. Producers reach Redis directly, as only the instances' lines are
+//! faulty.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -69,7 +69,8 @@ impl<'a> Judge<'a> {
         Ok(self.counts)
     }
 
-    /// Judges one notification as it is stored: its record, its sequence, the summary before it, and what was published.
+    /// Judges one notification as it is stored: its record, its sequence, the summary before it, and what was
+    /// published.
     fn notification(&mut self, text: &str) -> Result<()> {
         let message: Value = serde_json::from_str(text)?;
         let id = message["id"].as_str().context("a message has an id")?;

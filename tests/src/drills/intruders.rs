@@ -1,4 +1,5 @@
-//! Clients that mean harm beside clients that mean well: connections that never finish their request, bodies without end.
+//! Clients that mean harm beside clients that mean well: connections that never finish their request, bodies without
+//! end.
 
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};

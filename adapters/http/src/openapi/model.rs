@@ -1,4 +1,5 @@
-//! The parts of an OpenAPI 3.1 document, as far as ours has them. Everything is written in the order in which it is said.
+//! The parts of an OpenAPI 3.1 document, as far as ours has them. Everything is written in the order in which it is
+//! said.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};

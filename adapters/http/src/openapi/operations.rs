@@ -1,5 +1,5 @@
-//! The calls: each with what it is asked with and how it may be answered. Who may call, and what that may lead to, is read
-//! off the table of routes.
+//! The calls: each with what it is asked with and how it may be answered. Who may call, and what that may lead to, is
+//! read off the table of routes.
 
 use hyper::Method;
 

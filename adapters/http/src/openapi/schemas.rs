@@ -8,8 +8,8 @@ use super::{messages, problems};
 /// A flight of January 2013, as it is sent.
 pub(super) const RECORD: &str = r#"{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA"}"#;
 
-/// No control character and no noncharacter; those beyond the first plane can't be written in a way that every dialect of
-/// patterns reads.
+/// No control character and no noncharacter; those beyond the first plane can't be written in a way that every dialect
+/// of patterns reads.
 const CLEAN: &str = r"[^\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]";
 
 /// The grammar of a number in JSON, without a sign.

@@ -53,8 +53,8 @@ fn chunk(sender: &str, number: usize) -> Vec<Arrival> {
     (number * RECORDS..(number + 1) * RECORDS).map(|n| nth(n).into()).collect()
 }
 
-/// Sends all chunks in order, again from the first one without an answer; returns the sequences of the records in the order
-/// in which they were sent.
+/// Sends all chunks in order, again from the first one without an answer; returns the sequences of the records in the
+/// order in which they were sent.
 async fn send_all(door: Door, sender: &'static str) -> Vec<u64> {
     let mut sequences = Vec::new();
     while sequences.len() < CHUNKS * RECORDS {

@@ -1,4 +1,5 @@
-//! Laws over any input: printing is undone by parsing, the two ways in agree, and no bytes are taken for JSON that are none.
+//! Laws over any input: printing is undone by parsing, the two ways in agree, and no bytes are taken for JSON that are
+//! none.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

@@ -194,8 +194,8 @@ pub async fn a_batch_sent_by_all_at_once_is_processed_once<F: RepositoryFixture>
     assert_eq!(assert_whole(&*handles[0]).await.len(), 400);
 }
 
-/// Two senders by each of two handles, which share all keys: each sees its own records processed in the order in which it
-/// sent them, although its next chunk is under way before it knows what became of the one before.
+/// Two senders by each of two handles, which share all keys: each sees its own records processed in the order in which
+/// it sent them, although its next chunk is under way before it knows what became of the one before.
 pub async fn senders_keep_their_order_with_two_chunks_under_way<F: RepositoryFixture>() {
     const CHUNKS: usize = 12;
     let fixture = F::fresh().await;

@@ -105,8 +105,8 @@ pub async fn the_unit_beyond_the_limit_is_rejected<F: RepositoryFixture>() {
     assert_eq!(assert_whole(&*repository).await.len(), 102);
     assert_eq!(group_summary(&*repository, "D").await.totals().len(), 101);
 
-    // What was processed before and comes again with another unit is a conflict, whether or not that one has room: also for
-    // a repository that does not look ids up where none has come twice for a while.
+    // What was processed before and comes again with another unit is a conflict, whether or not that one has room: also
+    // for a repository that does not look ids up where none has come twice for a while.
     for n in 0..40 {
         commit_records(&*repository, [record(&format!("new {n}"), "D", "c", "1", "unit 0")]).await;
     }

@@ -3,8 +3,8 @@
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// Reads RFC 3339: microseconds since 1970, and whether finer digits other than zero follow. The year is 0001 to 9999 in
-/// UTC.
+/// Reads RFC 3339: microseconds since 1970, and whether finer digits other than zero follow. The year is 0001 to 9999
+/// in UTC.
 pub(crate) fn instant(text: &str) -> Option<(i64, bool)> {
     let (stamp, rest) = text.split_at_checked(19)?;
     let matches = stamp.chars().zip("dddd-dd-ddTdd:dd:dd".chars()).all(|(c, wanted)| match wanted {
