@@ -75,7 +75,8 @@ impl Environment {
     /// # Errors
     /// A variable that concerns the program is not UTF-8.
     pub(crate) fn of_process() -> Result<Self, SettingsError> {
-        let ours = std::env::vars_os().filter(|(name, _)| layers::concerns_us(&name.to_string_lossy()));
+        let ours = std::env::vars_os()
+            .filter(|(name, value)| layers::concerns_us(&name.to_string_lossy(), &value.to_string_lossy()));
         let texts = ours.map(|(name, value)| {
             let name = name.to_string_lossy().into_owned();
             let value =

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortErrorKind};
+use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
 use tallyhouse_core::{Outcome, Rejection};
 use warp::reply::{Reply, Response};
 
@@ -54,7 +54,7 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
     let mut found = store.list(after, limit + 1).await.map_err(|error| match error.kind() {
         PortErrorKind::Misuse => Problem::parameter("after", "must be an id as it was handed out"),
         PortErrorKind::Unavailable | PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::OutOfTurn => {
-            error.into()
+            away(error)
         }
     })?;
     let more = found.len() > limit;
@@ -69,7 +69,7 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
 pub(crate) async fn replay(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
     let store = store(app)?;
     Parameters::none(query)?;
-    let letter = store.find(id).await?.ok_or_else(missing)?;
+    let letter = store.find(id).await.map_err(away)?.ok_or_else(missing)?;
     let bytes_max = app.settings.record_bytes_max;
     let outcome = if letter.payload.len() > bytes_max {
         Outcome::Rejected(Rejection::too_large(bytes_max))
@@ -78,7 +78,7 @@ pub(crate) async fn replay(app: &App, query: &str, headers: &HeaderMap, id: &str
     };
     match outcome {
         // If this fails, the next replay finds a duplicate and removes it then.
-        Outcome::Processed(_) | Outcome::Duplicate { .. } => _ = store.remove(id).await?,
+        Outcome::Processed(_) | Outcome::Duplicate { .. } => _ = store.remove(id).await.map_err(away)?,
         Outcome::Conflict { .. } | Outcome::Rejected(_) => {}
     }
     Ok(result::answer(&outcome))
@@ -88,12 +88,19 @@ pub(crate) async fn replay(app: &App, query: &str, headers: &HeaderMap, id: &str
 pub(crate) async fn remove(app: &App, query: &str, id: &str) -> Result<Response, Problem> {
     let store = store(app)?;
     Parameters::none(query)?;
-    if store.remove(id).await? { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing()) }
+    if store.remove(id).await.map_err(away)? { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing()) }
 }
 
 fn store(app: &App) -> Result<&dyn DeadLetters, Problem> {
     let none = || Problem::new(ProblemCode::NotFound, "There are no dead letters here: no queue is connected.");
     app.http.dead_letters.as_deref().ok_or_else(none)
+}
+
+/// Dead letters are not where records are: what is away is named as it is.
+fn away(error: PortError) -> Problem {
+    let is_away = error.kind() == PortErrorKind::Unavailable;
+    let problem = Problem::from(error);
+    if is_away { problem.saying("The dead letters can't be reached; repeat the request later.") } else { problem }
 }
 
 fn missing() -> Problem {

@@ -152,6 +152,11 @@ impl Problem {
         Self { code, status: None, detail, members: Vec::new(), allow: None, retry_after: None, cause: None }
     }
 
+    /// Says something else of it.
+    pub(crate) fn saying(self, detail: &str) -> Self {
+        Self { detail: detail.to_owned(), ..self }
+    }
+
     pub(crate) fn with(mut self, name: &'static str, value: Json) -> Self {
         self.members.push((name, value));
         self

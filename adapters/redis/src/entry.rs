@@ -1,6 +1,7 @@
 //! Entries of streams, as the server answers them.
 
 use redis::{FromRedisValue, ParsingError, RedisResult, Value, from_redis_value};
+use serde::Serializer as _;
 
 /// One entry of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,19 @@ impl Entry {
         let fields = self.fields.as_mut()?;
         let at = fields.iter().position(|(field, _)| field == name.as_bytes())?;
         Some(fields.remove(at).1)
+    }
+
+    /// Returns all fields as a JSON object, in their order. Bytes that are no UTF-8 are escaped as in Rust (`\xff`), and then so
+    /// is the whole of their text.
+    pub(crate) fn fields_as_json(&self) -> Vec<u8> {
+        let text =
+            |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).unwrap_or_else(|_| bytes.escape_ascii().to_string());
+        let fields = self.fields.iter().flatten().map(|(name, value)| (text(name), text(value)));
+        let mut json = Vec::new();
+        // A name may come twice, so that no map would do.
+        let mut serializer = serde_json::Serializer::new(&mut json);
+        serializer.collect_map(fields).expect("texts are always JSON");
+        json
     }
 
     /// How many bytes the values have.

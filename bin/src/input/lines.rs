@@ -13,7 +13,7 @@ pub(super) struct Lines {
     bytes_max: usize,
 }
 
-/// One line, without its end.
+/// One line, without its end: LF or CR LF.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     pub(super) number: u64,
@@ -38,7 +38,8 @@ impl Lines {
             any = true;
             let end = read.iter().position(|b| *b == b'\n');
             let part = &read[..end.unwrap_or(read.len())];
-            too_long |= self.buffer.len() + part.len() > self.bytes_max;
+            // One more than allowed, for a CR that belongs to the end of the line.
+            too_long |= self.buffer.len() + part.len() > self.bytes_max + 1;
             if !too_long {
                 self.buffer.extend_from_slice(part);
             }
@@ -50,7 +51,9 @@ impl Lines {
         }
         let number = self.number;
         self.number += 1;
-        Ok(any.then_some(Line { number, text: (!too_long).then_some(&*self.buffer) }))
+        let text = self.buffer.strip_suffix(b"\r").unwrap_or(&self.buffer);
+        let too_long = too_long || text.len() > self.bytes_max;
+        Ok(any.then_some(Line { number, text: (!too_long).then_some(text) }))
     }
 }
 

@@ -20,15 +20,16 @@ const ALIASES: [(&str, &str); 4] = [
 ];
 
 /// Says whether a variable of the environment is one that this program reads.
-pub(super) fn concerns_us(name: &str) -> bool {
-    (name.starts_with(PREFIX) && !is_of_kubernetes(name)) || ALIASES.iter().any(|(alias, _)| *alias == name)
+pub(super) fn concerns_us(name: &str, value: &str) -> bool {
+    (name.starts_with(PREFIX) && !is_of_kubernetes(name, value)) || ALIASES.iter().any(|(alias, _)| *alias == name)
 }
 
 /// Kubernetes gives every container of a namespace variables about each service there: a service that is named
-/// `tallyhouse` has `TALLYHOUSE_SERVICE_HOST`, `TALLYHOUSE_PORT_8080_TCP_ADDR` and so on.
-fn is_of_kubernetes(name: &str) -> bool {
+/// `tallyhouse` has `TALLYHOUSE_SERVICE_HOST`, `TALLYHOUSE_PORT_8080_TCP_ADDR` and so on. `TALLYHOUSE_PORT` is an address
+/// then; a number is somebody's mistake.
+fn is_of_kubernetes(name: &str, value: &str) -> bool {
     let name = &name[PREFIX.len()..];
-    name == "PORT" || name == "SERVICE_HOST" || name.starts_with("SERVICE_PORT") || {
+    (name == "PORT" && value.contains("://")) || name == "SERVICE_HOST" || name.starts_with("SERVICE_PORT") || {
         let port = name.strip_prefix("PORT_").unwrap_or_default();
         let rest = port.trim_start_matches(|c: char| c.is_ascii_digit());
         rest.len() < port.len() && ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| rest.starts_with(protocol))

@@ -112,8 +112,9 @@ fn what_is_not_ours_in_the_environment_is_left_alone() {
         ["TALLYHOUSE_KEY", "TALLYHOUSE_SERVICE_HOST", "TALLYHOUSE_PORT_8080_TCP_ADDR", "TALLYHOUSE_PORT", "PATH"];
     for other in others {
         let ours = other == "TALLYHOUSE_KEY";
-        assert_eq!(layers::concerns_us(other), ours, "{other}");
+        assert_eq!(layers::concerns_us(other, "tcp://10.0.0.7:8080"), ours, "{other}");
     }
+    assert!(layers::concerns_us("TALLYHOUSE_PORT", "9000"), "somebody takes it for a setting");
     let settings =
         load("", &[("TALLYHOUSE_KEY", "k"), ("DATABASE_URL", ""), ("TALLYHOUSE_REDIS__URL", "")], &[]).unwrap();
     assert_eq!(settings.redis, None);

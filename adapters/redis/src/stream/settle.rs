@@ -35,7 +35,6 @@ impl Consumer {
             match verdict {
                 Verdict::Done => done.push(tag),
                 Verdict::Refused { reason, detail } => {
-                    let payload = payload.unwrap_or_default();
                     refused.push((tag, Refusal { payload, reason, detail, origin: NAME, at: self.clock.now() }));
                 }
                 Verdict::Return => returned.push(tag),

@@ -19,11 +19,12 @@ fn read(text: &[u8], bytes_max: usize, buffer: usize) -> Vec<(u64, Option<Vec<u8
 #[test]
 fn a_line_that_is_too_long_is_left_out_and_the_next_is_read() {
     type Expect<'a> = &'a [(u64, Option<&'a str>)];
-    let table: [(&str, Expect<'_>); 5] = [
+    let table: [(&str, Expect<'_>); 6] = [
         ("", &[]),
         ("a\nb", &[(1, Some("a")), (2, Some("b"))]),
         ("a\n\nb\n", &[(1, Some("a")), (2, Some("")), (3, Some("b"))]),
         ("12345\n123456\n1\n", &[(1, Some("12345")), (2, None), (3, Some("1"))]),
+        ("12345\r\n123456\r\n12\r3\r\n", &[(1, Some("12345")), (2, None), (3, Some("12\r3"))]),
         ("1234567890", &[(1, None)]),
     ];
     for (text, expect) in table {
