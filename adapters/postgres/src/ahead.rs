@@ -107,7 +107,7 @@ struct Planned<'a> {
 enum Ready<'a> {
     /// There is nothing to write.
     Nothing(Vec<Outcome>),
-    Planned(Planned<'a>),
+    Planned(Box<Planned<'a>>),
 }
 
 impl fmt::Debug for Ahead {
@@ -218,7 +218,8 @@ impl Ahead {
         // What is planned from now on is planned upon this.
         batch.turns.begin();
         let turns = batch.turns.clone();
-        Some(Ready::Planned(Planned { ahead: self, plan, expected, ticket, follows, turns, is_committed: false }))
+        let planned = Planned { ahead: self, plan, expected, ticket, follows, turns, is_committed: false };
+        Some(Ready::Planned(Box::new(planned)))
     }
 
     /// Waits while commits are under way, as far as the condition says, but not for ever. Says whether it was for long

@@ -5,6 +5,7 @@
 //! comes, it is written if all is as it was expected; otherwise it is planned again.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tallyhouse_core::ports::Batch;
@@ -50,9 +51,9 @@ impl Recall {
         }
         let mut summaries = HashMap::new();
         for key in batch.arrivals.iter().map(|arrival| arrival.record.key()) {
-            if !summaries.contains_key(&key) {
-                let summary = memory.summaries.get(&key)?.clone();
-                summaries.insert(key, summary);
+            if let Entry::Vacant(entry) = summaries.entry(key) {
+                let summary = memory.summaries.get(entry.key())?.clone();
+                entry.insert(summary);
             }
         }
         let plan = plan(&batch.arrivals, Known { summaries, ..Known::default() }, &rules, batch.now);
