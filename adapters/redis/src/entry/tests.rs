@@ -39,3 +39,12 @@ fn entries_keep_their_fields_and_deleted_ones_have_none() {
     assert_eq!(entries[1].id, "2-0");
     assert!(Entry::read_all(Value::Nil).unwrap().is_empty());
 }
+
+#[test]
+fn all_fields_are_kept_as_they_came() {
+    let fields: [(&[u8], &[u8]); 3] = [(b"b", b"\"1\""), (b"a", b"2"), (b"b", b"\xff3")];
+    let fields = fields.map(|(name, value)| (name.to_vec(), value.to_vec())).to_vec();
+    let entry = Entry { id: "1-0".to_owned(), fields: Some(fields) };
+    let json = String::from_utf8(entry.fields_as_json()).unwrap();
+    assert_eq!(json, r#"{"b":"\"1\"","a":"2","b":"\\xff3"}"#);
+}
