@@ -11,8 +11,12 @@ use tempfile::TempDir;
 
 use crate::wait;
 
-/// How long the driver may take to start.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the driver may take to start: on a busy machine, to be read from disk takes the longest.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often it is started. It has the system choose a port of IPv6, and ends where something on IPv4 has the very same
+/// one, as any connection of the tests beside it may ("IPv4 port not available. Exiting...").
+const ATTEMPTS: u32 = 5;
 
 /// What the driver prints, by which its port is known.
 const LOG: &str = "driver.log";
@@ -27,6 +31,11 @@ if [ "$(readlink "/proc/$2/cwd" 2>/dev/null)" = "$1" ]; then kill -KILL "-$2"; f
 until rm -rf "$1" 2>/dev/null; do sleep 0.05; done
 "#;
 
+/// The driver has ended before it listened; this is its log.
+#[derive(Debug, thiserror::Error)]
+#[error("chromedriver has ended:\n{0}")]
+struct Ended(String);
+
 /// A chromedriver on a free port, in a temporary folder of its own.
 #[derive(Debug)]
 pub(super) struct Driver {
@@ -39,6 +48,17 @@ pub(super) struct Driver {
 impl Driver {
     /// Starts one.
     pub(super) fn start() -> Result<Self> {
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            match Self::attempt() {
+                Err(error) if left > 0 && error.is::<Ended>() => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn attempt() -> Result<Self> {
         let folder = TempDir::with_prefix("tallyhouse-browser-")?;
         let log = fs::File::create(folder.path().join(LOG))?;
         let process = Command::new("chromedriver")
@@ -62,8 +82,8 @@ impl Driver {
             .spawn()
             .context("starting a shell")?;
         let mut driver = Self { folder, port: 0, process, undertaker };
-        driver.port = wait::within(PATIENCE, || port_in(&driver.log()))
-            .with_context(|| format!("chromedriver does not say where it listens:\n{}", driver.log()))?;
+        driver.port = wait::within(PATIENCE, || driver.listens().transpose())
+            .with_context(|| format!("chromedriver does not say where it listens:\n{}", driver.log()))??;
         Ok(driver)
     }
 
@@ -102,6 +122,16 @@ impl Driver {
         drop(driver.undertaker.stdin.take());
         wait::until("the driver to be killed", || driver.process.try_wait().expect("a child can be waited for"));
         driver.undertaker.wait().expect("a child can be waited for");
+    }
+
+    /// Returns the port, if it listens already, or [`Ended`].
+    fn listens(&mut self) -> Result<Option<u16>> {
+        // In this order: what it said before it ended is in the log by then.
+        let ended = self.process.try_wait()?.is_some();
+        match port_in(&self.log()) {
+            None if ended => Err(Ended(self.log()).into()),
+            port => Ok(port),
+        }
     }
 
     fn log(&self) -> String {
