@@ -51,6 +51,11 @@ pub(crate) fn is_out_of_memory(error: &RedisError) -> bool {
     error.code() == Some("OOM")
 }
 
+/// Whether the user lacks the right to a command.
+pub(crate) fn is_forbidden(error: &RedisError) -> bool {
+    error.code() == Some("NOPERM")
+}
+
 /// Whether the stream has lost its consumer group, or is itself gone.
 pub(crate) fn is_group_missing(error: &RedisError) -> bool {
     // Before Redis 7, an error inside a script is wrapped into a general one.

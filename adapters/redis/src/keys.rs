@@ -36,6 +36,19 @@ impl Keys {
         format!("{prefix}:processing:{{{records}}}:{consumer}")
     }
 
+    /// What matches the lists of all consumers, as `SCAN` has it.
+    pub(crate) fn processing_pattern(&self) -> String {
+        let mut pattern = String::new();
+        for char in self.processing("").chars() {
+            if matches!(char, '*' | '?' | '[' | ']' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(char);
+        }
+        pattern.push('*');
+        pattern
+    }
+
     /// Channel of a topic.
     pub(crate) fn channel(&self, topic: Topic) -> String {
         format!("{}:{}", self.prefix, topic.name())

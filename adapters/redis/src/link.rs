@@ -25,7 +25,10 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::{
+    AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult, Value, from_redis_value,
+};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::address::{Address, cluster_client};
@@ -117,6 +120,20 @@ impl Connector {
             Address::Cluster(nodes, certificates) => {
                 let client = cluster_client(nodes, certificates.as_ref(), self.connect_timeout, response_timeout)?;
                 client.get_async_connection().await.map(Link::Cluster)
+            }
+        }
+    }
+}
+
+impl Link {
+    /// Sends a command that names no key to where a key lies.
+    pub(crate) async fn ask_where<T: FromRedisValue>(&mut self, key: &str, command: Cmd) -> RedisResult<T> {
+        match self {
+            Self::Server(link) => command.query_async(link).await,
+            Self::Cluster(link) => {
+                let node = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
+                let answer = link.route_command(command, RoutingInfo::SingleNode(node)).await?;
+                Ok(from_redis_value(answer.extract_error()?)?)
             }
         }
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use async_trait::async_trait;
 use redis::{RedisResult, cmd};
 use tallyhouse_core::ports::{Clock, Delivery, PortError, RecordSource, Settlement};
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 use tokio::time::sleep;
 
 use crate::client::RedisClient;
@@ -21,6 +21,7 @@ use crate::script::Script;
 use heartbeat::Heartbeat;
 use held::{Held, Standing};
 
+mod adopt;
 mod heartbeat;
 mod held;
 mod settle;
@@ -50,6 +51,8 @@ struct Consumer {
     held: Mutex<Held>,
     /// Held by each settling for reading, and for writing while our list is compared with what we know of.
     settling: RwLock<()>,
+    /// Told of each new connection of the reader: the server may have come back with other data.
+    connected: Notify,
 }
 
 /// What only one call of `receive` at a time uses.
@@ -66,8 +69,13 @@ impl RedisListSource {
     /// Makes a source; nothing is connected yet.
     #[must_use]
     pub fn new(client: &RedisClient, clock: Arc<dyn Clock>) -> Self {
-        let consumer =
-            Consumer { client: client.clone(), clock, held: Mutex::new(Held::new()), settling: RwLock::default() };
+        let consumer = Consumer {
+            client: client.clone(),
+            clock,
+            held: Mutex::new(Held::new()),
+            settling: RwLock::default(),
+            connected: Notify::new(),
+        };
         Self { consumer: Arc::new(consumer), reader: tokio::sync::Mutex::default(), heartbeat: OnceLock::new() }
     }
 
@@ -76,6 +84,9 @@ impl RedisListSource {
             Some(link) => (link, false),
             None => (self.consumer.connect().await?, true),
         };
+        if is_new {
+            self.consumer.connected.notify_one();
+        }
         if is_new || !self.consumer.held().is_well() {
             self.consumer.enter(&mut link).await?;
             self.heartbeat.get_or_init(|| Heartbeat::start(Arc::clone(&self.consumer)));

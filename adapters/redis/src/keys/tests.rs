@@ -8,6 +8,7 @@ fn keys_have_the_names_that_producers_and_operators_know() {
     let names = [
         (keys.records.clone(), "tallyhouse:records"),
         (keys.processing("c1"), "tallyhouse:processing:{tallyhouse:records}:c1"),
+        (keys.processing_pattern(), "tallyhouse:processing:{tallyhouse:records}:*"),
         (keys.consumers.clone(), "tallyhouse:consumers:{tallyhouse:records}"),
         (keys.stream.clone(), "tallyhouse:records:stream"),
         (keys.dead_letters.clone(), "tallyhouse:dead-letters"),
@@ -19,4 +20,10 @@ fn keys_have_the_names_that_producers_and_operators_know() {
     for (name, expect) in names {
         assert_eq!(name, expect);
     }
+}
+
+#[test]
+fn the_pattern_of_lists_takes_the_prefix_to_the_letter() {
+    let pattern = Keys::new(r"a*[b]?\").processing_pattern();
+    assert_eq!(pattern, r"a\*\[b\]\?\\:processing:{a\*\[b\]\?\\:records}:*");
 }

@@ -29,15 +29,19 @@ pub(super) struct Heartbeat(JoinHandle<()>);
 impl Heartbeat {
     pub(super) fn start(consumer: Arc<Consumer>) -> Self {
         Self(tokio::spawn(async move {
-            let mut watch = Watch::default();
-            loop {
-                sleep(consumer.client.settings().lease / BEATS_PER_LEASE).await;
-                if let Err(error) = watch.beat(&consumer).await {
-                    // The source itself reports that the server is away.
-                    tracing::debug!(%error, "the lease of a list consumer could not be renewed");
-                }
-            }
+            tokio::join!(keep_beating(&consumer), consumer.adopt());
         }))
+    }
+}
+
+async fn keep_beating(consumer: &Consumer) {
+    let mut watch = Watch::default();
+    loop {
+        sleep(consumer.client.settings().lease / BEATS_PER_LEASE).await;
+        if let Err(error) = watch.beat(consumer).await {
+            // The source itself reports that the server is away.
+            tracing::debug!(%error, "the lease of a list consumer could not be renewed");
+        }
     }
 }
 

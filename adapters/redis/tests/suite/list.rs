@@ -146,6 +146,44 @@ async fn what_was_moved_without_an_answer_is_received_soon() {
 }
 
 #[tokio::test]
+async fn what_lies_in_the_list_of_a_consumer_that_nobody_knows_is_received() {
+    let settings = RedisSettings { prefix: "a*[b]?".to_owned(), ..quick(&shared_server().url()) };
+    let mut list = List::on(shared_server(), settings);
+    for n in 0..3 {
+        cmd("LPUSH")
+            .arg(list.processing_key(&format!("stranger-{n}")))
+            .arg(format!("p-{n}"))
+            .exec(&mut list.link)
+            .unwrap();
+    }
+    // What is no list, or is another's, stays.
+    let others = [list.processing_key("text"), "aX:processing:{aX:records}:stranger".to_owned()];
+    cmd("SET").arg(&others[0]).arg("text").exec(&mut list.link).unwrap();
+    cmd("LPUSH").arg(&others[1]).arg("theirs").exec(&mut list.link).unwrap();
+    let source = list_source(&list.client);
+    let mut found = receive(&source, 3).await;
+    found.sort_by(|a, b| a.payload.cmp(&b.payload));
+    assert_eq!(payloads(&found), numbered(3));
+    settle(&source, &found, &Verdict::Done).await;
+    assert_eq!(list.kept().await, (0, 0));
+    for other in others {
+        assert!(cmd("EXISTS").arg(&other).query::<bool>(&mut list.link).unwrap(), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_forgets_who_the_consumers_are_loses_nothing() {
+    let mut list = List::fresh();
+    list.push(&numbered(3));
+    let dying = list_source(&list.client);
+    receive(&dying, 3).await;
+    drop(dying);
+    cmd("DEL").arg(list.consumers_key()).exec(&mut list.link).unwrap();
+    let source = list_source(&list.client);
+    assert_eq!(payloads(&receive(&source, 3).await), numbered(3));
+}
+
+#[tokio::test]
 async fn the_names_of_consumers_that_are_gone_are_forgotten() {
     let settings = RedisSettings { lease: Duration::from_millis(150), ..quick(&shared_server().url()) };
     let mut list = List::on(shared_server(), settings);
