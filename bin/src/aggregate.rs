@@ -54,14 +54,14 @@ trait View: Send {
 
 fn view<'a>(args: &AggregateArgs, out: &'a mut Output) -> Box<dyn View + 'a> {
     match args.format {
-        OutputFormat::Csv => Box::new(CommaSeparated::new(out, args.records)),
-        OutputFormat::Table | OutputFormat::Json => Box::new(Table::new(out, args.records)),
+        OutputFormat::Csv => Box::new(CommaSeparated::new(out, args.shows_records())),
+        OutputFormat::Table | OutputFormat::Json => Box::new(Table::new(out, args.shows_records())),
     }
 }
 
 fn query(args: &AggregateArgs) -> GroupQuery {
     let limit = args.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    GroupQuery { filter: args.filter.filter(), after: None, limit, records: args.records }
+    GroupQuery { filter: args.filter.filter(), after: None, limit, records: args.shows_records() }
 }
 
 #[cfg(test)]

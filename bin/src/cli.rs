@@ -166,14 +166,22 @@ pub(crate) struct AggregateArgs {
     /// How many destinations at most
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
-    /// Show the records behind the totals
-    #[arg(long)]
-    pub(crate) records: bool,
+    /// Whether to show the records behind the totals; without it, json shows them, as the HTTP API does, and the others do
+    /// not
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", hide_possible_values = true)]
+    records: Option<bool>,
     /// How to show it
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: OutputFormat,
     #[command(flatten)]
     pub(crate) remote: RemoteArgs,
+}
+
+impl AggregateArgs {
+    /// Says whether the records behind the totals are shown.
+    pub(crate) fn shows_records(&self) -> bool {
+        self.records.unwrap_or(self.format == OutputFormat::Json)
+    }
 }
 
 /// How an answer is shown.

@@ -21,7 +21,7 @@ fn csv(records: &[Value]) -> String {
 }
 
 fn stored(folder: &Folder) -> Value {
-    serde_json::from_str(&folder.run(&["aggregate", "--format", "json", "--records"]).ok().stdout).expect("JSON")
+    serde_json::from_str(&folder.run(&["aggregate", "--format", "json"]).ok().stdout).expect("JSON")
 }
 
 #[test]
@@ -152,8 +152,15 @@ fn an_aggregate_is_shown_in_three_forms() {
     let records = many("r", 120);
     service.http().batch(&records);
     let whole = service.http().get("/v1/aggregates?records=false").json();
-    let json: Value = serde_json::from_str(&service.run(&["aggregate", "--format", "json"]).ok().stdout).expect("JSON");
-    assert_eq!(json, whole);
+    let shown = |parameters: &[&str]| -> Value {
+        let ran = service.run(&[&["aggregate", "--format", "json"], parameters].concat()).ok();
+        serde_json::from_str(&ran.stdout).expect("JSON")
+    };
+    assert_eq!(shown(&["--records=false"]), whole);
+    let with_records = service.http().get("/v1/aggregates").json();
+    for parameters in [&[][..], &["--records"], &["--records", "true"], &["--url", &service.url()]] {
+        assert_eq!(shown(parameters), with_records, "{parameters:?}");
+    }
 
     let table = service.run(&["aggregate"]).ok().stdout;
     let csv = service.run(&["aggregate", "--format", "csv"]).ok().stdout;
@@ -192,7 +199,16 @@ fn an_aggregate_is_shown_in_three_forms() {
     let expected = sums::summary(kept);
     assert_eq!(filtered["groups"][0]["totals"], expected["totals"]);
     let remote = service
-        .run(&["aggregate", "--format", "json", "--url", &service.url(), "--start", "2013-01-10T00:00:00Z"])
+        .run(&[
+            "aggregate",
+            "--format",
+            "json",
+            "--records=false",
+            "--url",
+            &service.url(),
+            "--start",
+            "2013-01-10T00:00:00Z",
+        ])
         .ok();
     let remote: Value = serde_json::from_str(&remote.stdout).expect("JSON");
     assert_eq!(remote, service.http().get("/v1/aggregates?records=false&start=2013-01-10T00:00:00Z").json());

@@ -51,7 +51,7 @@ fn awkward() -> Vec<Value> {
 
 /// What aggregates say, without when each record was processed.
 fn aggregates(folder: &Folder) -> Value {
-    let ran = folder.run(&["aggregate", "--format", "json", "--records"]).ok();
+    let ran = folder.run(&["aggregate", "--format", "json"]).ok();
     let mut answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     for group in answer["groups"].as_array_mut().expect("a list") {
         for record in group["records"].as_array_mut().expect("a list") {

@@ -59,7 +59,7 @@ fn show(line: &[u8], view: &mut dyn View) -> anyhow::Result<()> {
 
 async fn ask(remote: &Remote, args: &AggregateArgs, accept: &str) -> anyhow::Result<Response> {
     let mut parameters = args.filter.parameters();
-    parameters.push(("records", args.records.to_string()));
+    parameters.push(("records", args.shows_records().to_string()));
     parameters.extend(args.limit.map(|limit| ("limit", limit.to_string())));
     remote.send(remote.get("v1/aggregates", &parameters)?.header(ACCEPT, accept)).await
 }
