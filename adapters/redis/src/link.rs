@@ -9,7 +9,7 @@
 //!   to do. In a cluster the dead letter lies in another slot and is written first: there a lost answer may leave it twice.
 //! - A blocking move: never repeated. What it may have moved lies in a list of our own, which the next connection sweeps.
 //! - `XREADGROUP`, `XAUTOCLAIM`: what they handed out is pending under our name, and is read again from there.
-//! - Renewing a lease, joining, making a group: the second time sets what the first has set.
+//! - Renewing a lease, joining, having others known again, making a group: the second time sets what the first has set.
 //! - Replaying a dead letter: processed again it is a duplicate, and `XDEL` of what is gone removes nothing. Producers' own
 //!   `LPUSH` is theirs to repeat: records are recognised.
 //!

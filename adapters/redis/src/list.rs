@@ -37,7 +37,8 @@ static MOVE: Script = Script::new(include_str!("list/move.lua"));
 
 /// Records from the list `<prefix>:records`.
 ///
-/// Within the runtime of the first call a small task keeps this consumer's lease alive until the source is dropped.
+/// Within the runtime of the first call a small task keeps this consumer's lease alive, and looks after what others
+/// have left, until the source is dropped.
 pub struct RedisListSource {
     consumer: Arc<Consumer>,
     reader: tokio::sync::Mutex<Reader>,
@@ -51,8 +52,8 @@ struct Consumer {
     held: Mutex<Held>,
     /// Held by each settling for reading, and for writing while our list is compared with what we know of.
     settling: RwLock<()>,
-    /// Told of each new connection of the reader: the server may have come back with other data.
-    connected: Notify,
+    /// Told whenever we join the consumers: the server may have forgotten others as it did not know us.
+    joined: Notify,
 }
 
 /// What only one call of `receive` at a time uses.
@@ -74,7 +75,7 @@ impl RedisListSource {
             clock,
             held: Mutex::new(Held::new()),
             settling: RwLock::default(),
-            connected: Notify::new(),
+            joined: Notify::new(),
         };
         Self { consumer: Arc::new(consumer), reader: tokio::sync::Mutex::default(), heartbeat: OnceLock::new() }
     }
@@ -84,9 +85,6 @@ impl RedisListSource {
             Some(link) => (link, false),
             None => (self.consumer.connect().await?, true),
         };
-        if is_new {
-            self.consumer.connected.notify_one();
-        }
         if is_new || !self.consumer.held().is_well() {
             self.consumer.enter(&mut link).await?;
             self.heartbeat.get_or_init(|| Heartbeat::start(Arc::clone(&self.consumer)));
@@ -167,6 +165,8 @@ impl Consumer {
         let mut held = self.held();
         held.former = None;
         held.standing = Standing::Joined;
+        drop(held);
+        self.joined.notify_one();
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! Finds the lists of consumers that nobody knows of any more. A consumer is known before it takes anything; but a server
-//! may have evicted who they were, an operator may have removed it, or moved the lists here without it.
+//! Finds the lists of consumers that nobody knows of any more. A consumer is known before it takes anything; but a
+//! server may have evicted who they were, an operator may have removed it, or moved the lists here without it.
 
 use std::time::Duration;
 
@@ -19,11 +19,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 static ADOPT: Script = Script::new(include_str!("adopt.lua"));
 
 impl Consumer {
-    /// Looks for such lists whenever a connection was made, and has those consumers known again; their elements are
-    /// taken over as those of any other that is silent. Goes on for ever.
+    /// Looks for such lists whenever we have joined, which we do at the start and when we were forgotten ourselves, and
+    /// has those consumers known again; their elements are taken over as those of any other that is silent. Goes on for
+    /// ever.
     pub(super) async fn adopt(&self) {
         loop {
-            self.connected.notified().await;
+            self.joined.notified().await;
             while let Err(error) = self.adopt_all().await {
                 if is_forbidden(&error) {
                     tracing::info!(
@@ -41,6 +42,7 @@ impl Consumer {
     async fn adopt_all(&self) -> RedisResult<()> {
         let keys = self.client.keys();
         let (all, lease_ms) = (keys.processing(""), self.lease_ms());
+        // Not the shared connection, which may be replaced unseen: a cursor holds on its own server only.
         let mut link = self.connect().await?;
         let mut cursor = 0;
         loop {

@@ -1,4 +1,5 @@
-//! Keeps our lease alive, also while a batch is long under way, and takes over from those who let theirs lapse.
+//! Keeps our lease alive, also while a batch is long under way, and takes over from those who let theirs lapse,
+//! or whom the server has forgotten.
 
 use std::sync::Arc;
 use std::time::Duration;
