@@ -166,9 +166,10 @@ pub(crate) struct AggregateArgs {
     /// How many destinations at most
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
-    /// Whether to show the records behind the totals; without it, json shows them, as the HTTP API does, and the others do
-    /// not
-    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", hide_possible_values = true)]
+    /// Whether to show the records behind the totals; without it, json shows them, as the HTTP API does, and the others
+    /// do not
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
     records: Option<bool>,
     /// How to show it
     #[arg(long, value_enum, default_value = "table")]
