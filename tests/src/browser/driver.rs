@@ -42,6 +42,8 @@ pub(super) struct Driver {
     folder: TempDir,
     port: u16,
     process: Child,
+    /// Whether it has ended by itself, before there was a Chromium.
+    ended: bool,
     undertaker: Child,
 }
 
@@ -81,7 +83,7 @@ impl Driver {
             .stderr(Stdio::null())
             .spawn()
             .context("starting a shell")?;
-        let mut driver = Self { folder, port: 0, process, undertaker };
+        let mut driver = Self { folder, port: 0, process, ended: false, undertaker };
         driver.port = wait::within(PATIENCE, || driver.listens().transpose())
             .with_context(|| format!("chromedriver does not say where it listens:\n{}", driver.log()))??;
         Ok(driver)
@@ -127,9 +129,9 @@ impl Driver {
     /// Returns the port, if it listens already, or [`Ended`].
     fn listens(&mut self) -> Result<Option<u16>> {
         // In this order: what it said before it ended is in the log by then.
-        let ended = self.process.try_wait()?.is_some();
+        self.ended = self.process.try_wait()?.is_some();
         match port_in(&self.log()) {
-            None if ended => Err(Ended(self.log()).into()),
+            None if self.ended => Err(Ended(self.log()).into()),
             port => Ok(port),
         }
     }
@@ -141,9 +143,11 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // The driver leads the group and has not been waited for, so that the number is still the group's.
-        drop(Command::new("kill").args(["-KILL", "--", &format!("-{}", self.process.id())]).status());
-        drop(self.process.wait());
+        if !self.ended {
+            // The driver leads the group and has not been waited for, so that the number is still the group's.
+            drop(Command::new("kill").args(["-KILL", "--", &format!("-{}", self.process.id())]).status());
+            drop(self.process.wait());
+        }
         // It removes the folder, and does the rest where this process could not.
         drop(self.undertaker.stdin.take());
         drop(self.undertaker.wait());
