@@ -8,7 +8,7 @@ mod comma_separated;
 
 use std::process::ExitCode;
 
-use tallyhouse_core::GroupQuery;
+use tallyhouse_pipeline::GroupQuery;
 
 use crate::cli::{AggregateArgs, OutputFormat};
 use crate::output::Output;

@@ -42,7 +42,7 @@ pub(crate) struct SettingsArgs {
     /// Redis, for queues, published messages and dead letters
     #[arg(long, global = true, value_name = "URL")]
     redis_url: Option<Secret>,
-    /// Which events are logged, e.g. debug or info,tallyhouse_core=debug
+    /// Which events are logged, e.g. debug or info,tallyhouse_pipeline=debug
     #[arg(long, global = true, value_name = "DIRECTIVES")]
     log_filter: Option<String>,
     /// How the log is written: text or json
@@ -282,7 +282,7 @@ pub(crate) enum KeysCommand {
 /// Which key to make.
 #[derive(Debug, Args)]
 pub(crate) struct NewKeyArgs {
-    /// Whose key it is; the keys of one name count as one caller
+    /// ClaimScope key it is; the keys of one name count as one caller
     #[arg(long)]
     pub(crate) name: String,
     /// What it may be used for, separated by commas

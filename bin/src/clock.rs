@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use tallyhouse_core::Timestamp;
-use tallyhouse_core::ports::Clock;
+use tallyhouse_pipeline::Timestamp;
+use tallyhouse_pipeline::ports::Clock;
 
 /// Tells the machine's time, and sleeps on the runtime.
 #[derive(Debug, Clone, Copy)]

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
-use tallyhouse_core::audit;
+use tallyhouse_pipeline::audit;
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command};
 use crate::output::Output;
 use crate::settings::{Environment, Settings};
-use crate::store::{Schema, Store};
+use crate::store::{OpenStore, Schema};
 use crate::{aggregate, dead_letters, export, import, keys, logging, man, service, watch};
 
 /// Does what was asked for.
@@ -69,7 +69,7 @@ fn config(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let store = Store::open(settings, Schema::Migrate).await?;
+    let store = OpenStore::open(settings, Schema::Migrate).await?;
     let done = match store.migrated() {
         [] => format!("{} is up to date\n", settings.database),
         versions => format!("{} was brought up to date: {}\n", settings.database, versions.join(", ")),
@@ -78,8 +78,8 @@ async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let store = Store::open(settings, Schema::Check).await?;
-    let report = audit(&*store.repository).await.context("the database could not be read to the end")?;
+    let store = OpenStore::open(settings, Schema::Check).await?;
+    let report = audit(&*store.store).await.context("the database could not be read to the end")?;
     let mut out = Output::standard();
     out.line(format!(
         "records {}  keys {}  messages owed for {} records",

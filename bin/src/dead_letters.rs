@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tallyhouse_core::ports::{DeadLetter, DeadLetters};
-use tallyhouse_core::{Outcome, PAYLOAD_BYTES_MAX, Pipeline, PipelineParts, PipelineSettings, Record, Rejection};
+use tallyhouse_pipeline::ports::{DeadLetter, DeadLetters};
+use tallyhouse_pipeline::{Outcome, PAYLOAD_BYTES_MAX, Pipeline, PipelineParts, PipelineSettings, Record, Rejection};
 use tallyhouse_redis::RedisDeadLetters;
 use tokio::task::JoinSet;
 
@@ -17,7 +17,7 @@ use crate::clock::SystemClock;
 use crate::output::Output;
 use crate::service::queues::open_client;
 use crate::settings::{Settings, SettingsError};
-use crate::store::{Schema, Store};
+use crate::store::{OpenStore, Schema};
 
 /// How many are read at a time.
 const PAGE: usize = 100;
@@ -86,12 +86,12 @@ async fn replay(
     settings: &Settings,
     out: &mut Output,
 ) -> anyhow::Result<ExitCode> {
-    let store = Store::open(settings, Schema::Migrate).await?;
+    let store = OpenStore::open(settings, Schema::Migrate).await?;
     let (pipeline, driver) = Pipeline::new(PipelineParts {
-        repository: Arc::clone(&store.repository),
+        repository: store.store.clone(),
         clock: Arc::new(SystemClock::start()),
         rules: settings.rules.clone(),
-        emitter: None,
+        publisher: None,
         settings: PipelineSettings { writers: 1, ..settings.pipeline },
     });
     let mut work = JoinSet::new();
@@ -125,7 +125,7 @@ async fn replay_one(
     letter: &DeadLetter,
     out: &mut Output,
 ) -> anyhow::Result<&'static str> {
-    // As every other door does: what is too long for a queue is not let in here.
+    // As every other ingress does: what is too long for a queue is not let in here.
     let parsed = if letter.payload.len() > PAYLOAD_BYTES_MAX {
         Err(Rejection::too_large(PAYLOAD_BYTES_MAX))
     } else {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use anyhow::Context as _;
-use tallyhouse_core::OutcomeCounts;
+use tallyhouse_pipeline::OutcomeCounts;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: ImportArgs, settings: &Settings, environment: &Env
     tally.end()?;
     stored?;
     match read {
-        Ok(()) | Err(ReadError::GivenUp) => {}
+        Ok(()) | Err(ReadError::CommitFailure) => {}
         Err(error) => return Err(error).context("the import is not complete; what is counted above is stored"),
     }
     Ok(match (interrupted, tally.counts.refused()) {

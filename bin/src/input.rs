@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tallyhouse_core::{Draft, PAYLOAD_BYTES_MAX, Record, Rejection};
+use tallyhouse_pipeline::{Draft, PAYLOAD_BYTES_MAX, Record, Rejection};
 
 use crate::cli::InputFormat;
 use elements::Elements;
@@ -60,7 +60,7 @@ pub(crate) struct Reading {
 pub(crate) enum ReadError {
     /// Nobody takes the records any more.
     #[error("reading was given up")]
-    GivenUp,
+    CommitFailure,
     /// The file can't be opened.
     #[error("{0} can't be opened: {1}")]
     Open(String, std::io::Error),
@@ -102,7 +102,7 @@ pub(crate) fn read(
     };
     match ended {
         Ok(()) => chunks.hand_over(),
-        Err(Ended::GivenUp) => Err(ReadError::GivenUp),
+        Err(Ended::CommitFailure) => Err(ReadError::CommitFailure),
         Err(Ended::At(line, fault)) => {
             // What was read before the fault is good.
             chunks.hand_over()?;
@@ -124,7 +124,7 @@ pub(crate) fn is_standard_input(path: &Path) -> bool {
 /// Why a reader of one format ended early.
 #[derive(Debug)]
 enum Ended {
-    GivenUp,
+    CommitFailure,
     At(u64, String),
 }
 
@@ -184,7 +184,7 @@ impl Chunks<'_> {
         let input = self.keep_input.then(|| String::from_utf8_lossy(input).into());
         self.items.push(Item { line, input, record });
         if self.items.len() >= CHUNK_RECORDS || self.bytes >= CHUNK_BYTES {
-            return self.hand_over().map_err(|_| Ended::GivenUp);
+            return self.hand_over().map_err(|_| Ended::CommitFailure);
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Chunks<'_> {
         }
         let items = std::mem::replace(&mut self.items, Vec::with_capacity(CHUNK_RECORDS));
         let wanted = (self.take)(Chunk { file: Arc::clone(&self.file), items });
-        if wanted { Ok(()) } else { Err(ReadError::GivenUp) }
+        if wanted { Ok(()) } else { Err(ReadError::CommitFailure) }
     }
 }
 

@@ -11,17 +11,17 @@ mod process;
 
 use std::sync::Arc;
 use std::time::Duration;
+use tallyhouse_pipeline::ports::{Backlog, Clock, PortError, Store};
+use tallyhouse_pipeline::{BreakerState, Pipeline};
 
 use async_trait::async_trait;
-use tallyhouse_core::ports::{Clock, OwedStats, PortError, RecordRepository};
-use tallyhouse_core::{BreakerState, Pipeline};
 use tallyhouse_http::{MetricsPage, ServerReadings};
 use tallyhouse_postgres::PostgresRepository;
 use tallyhouse_redis::{QueueFigures, RedisClient};
 
 use crate::clock::SystemClock;
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::OpenStore;
 use asked::Asked;
 use page::Page;
 
@@ -40,12 +40,12 @@ pub(crate) struct Metrics {
     redis: Option<RedisClient>,
     /// `sqlite` or `postgres`.
     database: &'static str,
-    owed: Asked<OwedStats>,
+    owed: Asked<Backlog>,
     queues: Asked<QueueFigures>,
 }
 
 /// The repository, which has no way of its own to be shown.
-struct Repository(Arc<dyn RecordRepository>);
+struct Repository(Arc<dyn Store>);
 
 impl std::fmt::Debug for Repository {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -55,10 +55,10 @@ impl std::fmt::Debug for Repository {
 
 impl Metrics {
     /// Makes the page of a service that is made of these parts.
-    pub(crate) fn new(pipeline: Pipeline, store: &Store, redis: Option<RedisClient>, settings: &Settings) -> Self {
+    pub(crate) fn new(pipeline: Pipeline, store: &OpenStore, redis: Option<RedisClient>, settings: &Settings) -> Self {
         Self {
             pipeline,
-            repository: Repository(Arc::clone(&store.repository)),
+            repository: Repository(store.store.clone()),
             postgres: store.postgres.clone(),
             redis,
             database: settings.database.kind(),
@@ -67,8 +67,8 @@ impl Metrics {
         }
     }
 
-    async fn owed(&self) -> Option<OwedStats> {
-        self.asked(&self.owed, "storage", self.repository.0.owed()).await
+    async fn owed(&self) -> Option<Backlog> {
+        self.asked(&self.owed, "storage", self.repository.0.backlog()).await
     }
 
     async fn queues(&self) -> Option<QueueFigures> {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tallyhouse_core::ports::{Clock, MessageEmitter, Owner, RecordRepository};
-use tallyhouse_core::{Feed, Pipeline, PipelineParts, PipelineSettings};
 use tallyhouse_http::{AlertRules, HttpApp, HttpServer, KeyRing, TlsIdentity};
+use tallyhouse_pipeline::ports::{Clock, MessageEmitter, Owner, RecordRepository};
+use tallyhouse_pipeline::{Feed, Pipeline, PipelineParts, PipelineSettings, Publisher};
 use tokio::net::lookup_host;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::clock::SystemClock;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, SettingsError};
-use crate::store::{Schema, Store};
+use crate::store::{OpenStore, Schema};
 use crate::traces::Traces;
 use emitter::InProcessEmitter;
 use queues::{Consumers, Queues};
@@ -44,7 +44,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is not right: {error}")))?;
     let server = secured(bind(&settings).await?, &settings)?;
     let (addr, url) = (server.local_addr(), server.url());
-    let store = Store::open(&settings, Schema::Migrate).await?;
+    let store = OpenStore::open(&settings, Schema::Migrate).await?;
     if !store.migrated().is_empty() {
         let versions = store.migrated().join(", ");
         tracing::info!(database = %settings.database, versions, "the database was brought up to date");
@@ -95,7 +95,7 @@ impl Running {
     fn start(
         server: HttpServer,
         keys: Option<KeyRing>,
-        store: &Store,
+        store: &OpenStore,
         traces: Option<&Traces>,
         settings: &Settings,
     ) -> anyhow::Result<Self> {
@@ -105,20 +105,26 @@ impl Running {
             repository: repository(store, traces),
             clock: Arc::clone(&clock),
             rules: settings.rules.clone(),
-            emitter: Some((Owner::new(&Uuid::new_v4().to_string()), emitter(queues.as_ref(), traces, settings))),
+            publisher: Some(Publisher {
+                owner: Owner::new(&Uuid::new_v4().to_string()),
+                emitter: emitter(queues.as_ref(), traces, settings),
+                outbox: store.store.clone(),
+                reader: store.store.clone(),
+            }),
             settings: PipelineSettings { writers: writers(settings, store), ..settings.pipeline },
         });
         let work = driver.into_tasks().into_iter().collect();
-        let consumers = queues.as_ref().map(|queues| queues.consume(settings, &pipeline, &store.repository, traces));
+        let consumers = queues.as_ref().map(|queues| queues.consume(settings, &pipeline, &store.store, traces));
         let app = HttpApp {
-            door: pipeline.named_door("http"),
-            repository: Arc::clone(&store.repository),
+            ingress: pipeline.named_ingress("http"),
+            reader: store.store.clone(),
+            repository: store.store.clone(),
             alert_rules: Some(AlertRules {
                 own: settings.rules.clone(),
                 repository: Arc::clone(&store.rules),
                 clock: Arc::clone(&clock),
             }),
-            feed: Feed::new(Arc::clone(&store.repository), clock, pipeline.commits(), settings.look_every),
+            feed: Feed::new(store.store.clone(), clock, pipeline.commits(), settings.poll_interval),
             format: settings.messages.clone(),
             dead_letters: queues.as_ref().map(Queues::dead_letters),
             breakers: pipeline.breakers(),
@@ -164,7 +170,7 @@ impl Running {
             }
         };
         tokio::join!(consumers_stop, served);
-        // Only now: what the doors had taken was still to be committed.
+        // Only now: what the ingresses had taken was still to be committed.
         pipeline.close();
         while work.join_next().await.is_some() {}
     }
@@ -200,8 +206,8 @@ fn secured(server: HttpServer, settings: &Settings) -> Result<HttpServer, Settin
 }
 
 /// Returns the repository of the pipeline.
-fn repository(store: &Store, traces: Option<&Traces>) -> Arc<dyn RecordRepository> {
-    let repository = Arc::clone(&store.repository);
+fn repository(store: &OpenStore, traces: Option<&Traces>) -> Arc<dyn RecordRepository> {
+    let repository: Arc<dyn RecordRepository> = store.store.clone();
     match traces {
         Some(traces) => traces.repository(repository),
         None => repository,
@@ -219,7 +225,7 @@ fn emitter(queues: Option<&Queues>, traces: Option<&Traces>, settings: &Settings
 }
 
 /// Returns how many batches are under way at once: on SQLite as many as make sense, whatever is set.
-fn writers(settings: &Settings, store: &Store) -> usize {
+fn writers(settings: &Settings, store: &OpenStore) -> usize {
     match (&store.postgres, settings.pipeline.writers) {
         (None, _) | (_, 0) => store.writers,
         (Some(_), set) => set,

@@ -17,8 +17,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tallyhouse_core::{MessageFormat, PipelineSettings, RetryPolicy, RuleSet};
 use tallyhouse_http::HttpSettings;
+use tallyhouse_pipeline::{MessageFormat, PipelineSettings, RetryPolicy, RuleSet};
 use tallyhouse_postgres::PostgresSettings;
 use tallyhouse_redis::RedisSettings;
 use tallyhouse_sqlite::SqliteSettings;
@@ -136,7 +136,7 @@ pub(crate) struct Settings {
     /// How the pipeline batches, waits and bounds; `writers` is 0 where the database decides.
     pub(crate) pipeline: PipelineSettings,
     /// How often followers look for messages of other instances.
-    pub(crate) look_every: Duration,
+    pub(crate) poll_interval: Duration,
     /// How long a stop may take.
     pub(crate) stop_deadline: Duration,
     /// How many threads run the service; 0 is one for each processor.
@@ -201,7 +201,7 @@ impl Settings {
             log: log(&resolved),
             otlp: otlp::otlp(&resolved)?,
             pipeline: pipeline(&resolved),
-            look_every: resolved.millis("feed.look_every_ms"),
+            poll_interval: resolved.millis("feed.poll_interval_ms"),
             stop_deadline: resolved.millis("stop.deadline_ms"),
             worker_threads: resolved.count("runtime.worker_threads"),
             resolved,
@@ -246,15 +246,16 @@ fn pipeline(resolved: &Resolved) -> PipelineSettings {
         join_records_min: resolved.count("pipeline.join_records_min"),
         intake_records_max: resolved.count("pipeline.intake_records_max"),
         intake_bytes_max: resolved.count("pipeline.intake_bytes_max"),
-        commit_patience: resolved.millis("pipeline.commit_patience_ms"),
+        commit_retry_timeout: resolved.millis("pipeline.commit_retry_timeout_ms"),
         retry: RetryPolicy {
             wait_min: resolved.millis("pipeline.retry_wait_min_ms"),
             wait_max: resolved.millis("pipeline.retry_wait_max_ms"),
         },
         open_after: resolved.millis("pipeline.open_after_ms"),
-        silence_max: resolved.millis("pipeline.silence_max_ms"),
+        ping_after: resolved.millis("pipeline.ping_after_ms"),
+        ping_timeout: resolved.millis("pipeline.ping_timeout_ms"),
         lease: resolved.millis("pipeline.lease_ms"),
-        settle_wait: resolved.millis("pipeline.settle_wait_ms"),
+        mark_published_delay: resolved.millis("pipeline.mark_published_delay_ms"),
         relay_batches_max: resolved.count("pipeline.relay_batches_max"),
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use tallyhouse_core::ports::{PortError, RecordRepository, RuleRepository};
+use tallyhouse_pipeline::ports::{PortError, RuleRepository, Store};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
 use tempfile::TempDir;
@@ -13,9 +13,9 @@ use crate::clock::SystemClock;
 use crate::settings::{DatabaseUrl, Settings};
 
 /// An open database.
-pub(crate) struct Store {
+pub(crate) struct OpenStore {
     /// The port to it.
-    pub(crate) repository: Arc<dyn RecordRepository>,
+    pub(crate) store: Arc<dyn Store>,
     /// Where its alert rules are managed.
     pub(crate) rules: Arc<dyn RuleRepository>,
     /// The same as an adapter to Postgres, where it is one.
@@ -36,7 +36,7 @@ pub(crate) enum Schema {
     Check,
 }
 
-impl Store {
+impl OpenStore {
     /// Opens the configured database.
     ///
     /// # Errors
@@ -75,7 +75,14 @@ impl Store {
             Schema::Check => repository.check_schema().await.map(|()| Vec::new())?,
         };
         let repository = Arc::new(repository);
-        Ok(Self { rules: repository.clone(), repository, postgres: None, writers: 2, migrated, _temporary: temporary })
+        Ok(Self {
+            rules: repository.clone(),
+            store: repository,
+            postgres: None,
+            writers: 2,
+            migrated,
+            _temporary: temporary,
+        })
     }
 
     async fn postgres(settings: PostgresSettings, schema: Schema) -> Result<Self, PortError> {
@@ -87,7 +94,7 @@ impl Store {
         };
         let postgres = Some(repository.clone());
         let repository = Arc::new(repository);
-        Ok(Self { rules: repository.clone(), repository, postgres, writers, migrated, _temporary: None })
+        Ok(Self { rules: repository.clone(), store: repository, postgres, writers, migrated, _temporary: None })
     }
 }
 

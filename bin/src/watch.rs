@@ -6,7 +6,7 @@ mod events;
 
 use std::process::ExitCode;
 
-use tallyhouse_core::{PositionError, Topic};
+use tallyhouse_pipeline::{PositionError, Topic};
 
 use crate::cli::{TopicName, WatchArgs};
 use crate::output::Output;

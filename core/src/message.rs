@@ -119,7 +119,7 @@ impl Message {
 
     /// Makes the alert that a stored record would owe for a rule, whether it met that one or not.
     #[must_use]
-    pub(crate) fn would_be(stored: &Arc<StoredRecord>, rule: &Arc<Rule>) -> Self {
+    pub fn would_be(stored: &Arc<StoredRecord>, rule: &Arc<Rule>) -> Self {
         Self { stored: Arc::clone(stored), rule: Some(Arc::clone(rule)) }
     }
 

@@ -1,16 +1,16 @@
-//! What becomes of a record that was sent: the same on every door.
+//! What becomes of a record that was sent: the same on every ingress.
 
 use std::sync::Arc;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use crate::record::rejection::Rejection;
+use crate::record::text::RecordId;
+use crate::record::time::Timestamp;
 use crate::record::{Field, Record};
-use crate::reject::Rejection;
 use crate::rule::Rule;
 use crate::summary::Summary;
-use crate::text::RecordId;
-use crate::time::Timestamp;
 
 /// A record as it was processed: its place in the order of its key, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]

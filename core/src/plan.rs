@@ -5,12 +5,12 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::outcome::{Outcome, ProcessedRecord, StoredRecord};
+use crate::record::rejection::Rejection;
+use crate::record::text::{Key, RecordId};
+use crate::record::time::Timestamp;
 use crate::record::{Field, Record};
-use crate::reject::Rejection;
 use crate::rule::RuleSet;
 use crate::summary::Summary;
-use crate::text::{Key, RecordId};
-use crate::time::Timestamp;
 
 /// A record on its way in, with the trace that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,16 +1,8 @@
 //! What can be asked of the stored records.
 
-use std::pin::Pin;
-
-use futures::Stream;
-
-use crate::outcome::{ProcessedRecord, StoredRecord};
-use crate::ports::PortError;
+use crate::record::text::{DestinationId, RecordId, Reference, SourceId, Unit};
+use crate::record::time::Timestamp;
 use crate::record::{Record, RecordType};
-use crate::roll_up::Stretch;
-use crate::summary::{Side, Summary};
-use crate::text::{DestinationId, Key, RecordId, Reference, SourceId, Unit};
-use crate::time::Timestamp;
 
 /// Which records: every condition that is set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,69 +72,4 @@ pub struct GroupQuery {
     pub limit: Option<usize>,
     /// Whether to list the records of each group, beside its totals.
     pub records: bool,
-}
-
-/// The answer to a [`GroupQuery`]: one snapshot, in parts.
-pub struct Groups {
-    /// The parts. Dropping the stream early ends the work behind it.
-    pub parts: PartStream<GroupPart>,
-    /// The last group of this answer, where there are more groups than the limit.
-    pub next: Option<DestinationId>,
-}
-
-impl std::fmt::Debug for Groups {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Groups").field("next", &self.next).finish_non_exhaustive()
-    }
-}
-
-/// A stream of the parts of an answer, read in a snapshot of its own.
-pub type PartStream<T> = Pin<Box<dyn Stream<Item = Result<T, PortError>> + Send>>;
-
-/// A part of the answer to a [`GroupQuery`]: each group, ordered by destination, is followed by its records, if they
-/// were asked for, in any number of parts, ordered by `time`, then `recordId`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GroupPart {
-    /// A group begins: its destination, and the exact summary of its records that match.
-    Group(DestinationId, Summary),
-    /// Some of its records.
-    Records(Vec<ProcessedRecord>),
-}
-
-/// The records of one destination, unit and type in one stretch of time, as an adapter keeps them summed up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RollUp {
-    /// The destination.
-    pub destination_id: DestinationId,
-    /// How long the stretch is.
-    pub stretch: Stretch,
-    /// When it begins: see [`Stretch::begin`].
-    pub begin: i64,
-    /// The unit.
-    pub unit: Unit,
-    /// The type.
-    pub record_type: RecordType,
-    /// How many records, and their sum.
-    pub side: Side,
-    /// Their first `time`.
-    pub first: Timestamp,
-    /// Their last `time`.
-    pub last: Timestamp,
-}
-
-/// What a full read for [`crate::audit`] finds, ordered by key, then `sequence`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuditPart {
-    /// A key: what is kept as its running summary, `None` where there is no row for it. Every key begins with this.
-    Key(Key, Option<Summary>),
-    /// One of the key's records, with its position.
-    Record(u64, Box<StoredRecord>),
-    /// A row that can't be read: where it is, and why.
-    Unreadable(String),
-    /// Messages owed for the records at these positions, first and last.
-    Owed(u64, u64),
-    /// Up to which position the records are in the roll-ups. In front of all other parts; nowhere, where none are.
-    Folded(u64),
-    /// A roll-up. Behind all records of its destination, and in front of those of the next.
-    RollUp(Box<RollUp>),
 }

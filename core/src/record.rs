@@ -1,11 +1,19 @@
-//! The record: what comes in, by whichever door. A [`Record`] that exists keeps every rule.
+//! The record: what comes in, by whichever ingress. A [`Record`] that exists keeps every rule.
+
+pub(crate) mod text;
+pub(crate) mod time;
+pub(crate) mod value;
+pub(crate) mod traceparent;
+pub(crate) mod rejection;
+pub(crate) mod draft;
+pub(crate) mod json;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::text::{DestinationId, Key, RecordId, Reference, SourceId, Unit};
-use crate::time::Timestamp;
-use crate::value::Value;
+use crate::record::text::{DestinationId, Key, RecordId, Reference, SourceId, Unit};
+use crate::record::time::Timestamp;
+use crate::record::value::Value;
 
 /// One of the eight fields of a record, in the order in which they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

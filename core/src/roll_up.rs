@@ -1,26 +1,25 @@
-//! Roll-ups: totals of whole days and of longer stretches that an adapter keeps ready, so that totals over many records
+//! Roll-ups: totals of whole days and of longer periods that an adapter keeps ready, so that totals over many records
 //! need not read them.
 //!
-//! An adapter folds its records, in the order of their positions, into one row per stretch, destination, unit and type,
-//! and keeps the position up to which it has done so. Totals of a range of time are then those of the whole stretches
+//! An adapter folds its records, in the order of their positions, into one row per period, destination, unit and type,
+//! and keeps the position up to which it has done so. Totals of a range of time are then those of the whole periods
 //! in it, of the records in what sticks out at either end, and of the records behind that position: all read in one
 //! snapshot, so that they are exact however far the folding has come.
 
-mod schedule;
-
 use crate::query::Filter;
-use crate::time::Timestamp;
-
-pub use schedule::FoldSchedule;
+use crate::record::RecordType;
+use crate::record::text::{DestinationId, Unit};
+use crate::record::time::Timestamp;
+use crate::summary::Side;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Where time ends: one microsecond after the last instant.
 const AFTER_ALL: i64 = Timestamp::MAX.as_micros() + 1;
 
-/// How long the stretches are that are kept ready.
+/// How long the periods are that are kept ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stretch {
+pub enum Period {
     /// One day in UTC.
     Day,
     /// 32 days, counted from 0001-01-01.
@@ -29,12 +28,12 @@ pub enum Stretch {
     Ever,
 }
 
-/// The stretches of one length that begin at or after `from` and before `until`, in microseconds since
+/// The periods of one length that begin at or after `from` and before `until`, in microseconds since
 /// 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stretches {
+pub struct Periods {
     /// How long they are.
-    pub stretch: Stretch,
+    pub period: Period,
     /// The earliest beginning.
     pub from: i64,
     /// Later than the last beginning.
@@ -43,16 +42,37 @@ pub struct Stretches {
 
 /// How the records that match a filter are found by roll-ups.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cover {
-    /// The stretches that lie in the filter's range of time: no two overlap.
-    pub whole: Vec<Stretches>,
-    /// The filter of the records in all those stretches: for those that are not folded yet.
+pub struct RollUpPlan {
+    /// The periods that lie in the filter's range of time: no two overlap.
+    pub whole: Vec<Periods>,
+    /// The filter of the records in all those periods: for those that are not folded yet.
     pub within: Filter,
     /// The filters of the records in what sticks out at the ends; up to two.
     pub edges: Vec<Filter>,
 }
 
-impl Stretch {
+/// The records of one destination, unit and type in one period of time, as an adapter keeps them summed up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollUp {
+    /// The destination.
+    pub destination_id: DestinationId,
+    /// How long the period is.
+    pub period: Period,
+    /// When it begins: see [`Period::begin`].
+    pub begin: i64,
+    /// The unit.
+    pub unit: Unit,
+    /// The type.
+    pub record_type: RecordType,
+    /// How many records, and their sum.
+    pub side: Side,
+    /// Their first `time`.
+    pub first: Timestamp,
+    /// Their last `time`.
+    pub last: Timestamp,
+}
+
+impl Period {
     /// All of them, the shortest first.
     pub const ALL: [Self; 3] = [Self::Day, Self::Days32, Self::Ever];
 
@@ -66,13 +86,13 @@ impl Stretch {
         }
     }
 
-    /// Returns the stretch of this length: the inverse of [`Stretch::days`].
+    /// Returns the period of this length: the inverse of [`Period::days`].
     #[must_use]
     pub fn of_days(days: i16) -> Option<Self> {
-        Self::ALL.into_iter().find(|stretch| stretch.days() == days)
+        Self::ALL.into_iter().find(|period| period.days() == days)
     }
 
-    /// Returns when the stretch begins in which an instant lies, in microseconds since 1970-01-01T00:00:00Z:
+    /// Returns when the period begins in which an instant lies, in microseconds since 1970-01-01T00:00:00Z:
     /// [`Timestamp::MIN`] for all of time.
     #[must_use]
     pub fn begin(self, time: Timestamp) -> i64 {
@@ -80,7 +100,7 @@ impl Stretch {
     }
 }
 
-impl Cover {
+impl RollUpPlan {
     /// Says how a filter's records are found by roll-ups; `None` where they are of no use: they know neither sources
     /// nor references, and there must be a whole day in the range.
     #[must_use]
@@ -90,9 +110,9 @@ impl Cover {
         }
         let (start, end) = (filter.start.map(Timestamp::as_micros), filter.end.map(Timestamp::as_micros));
         // The first instant of all and the one after the last both begin a day.
-        let ever = Stretches { stretch: Stretch::Ever, from: Timestamp::MIN.as_micros(), until: AFTER_ALL };
-        let from = start.map_or(ever.from, |start| ceil(start, Stretch::Day));
-        let until = end.map_or(ever.until, |end| floor(end, Stretch::Day));
+        let ever = Periods { period: Period::Ever, from: Timestamp::MIN.as_micros(), until: AFTER_ALL };
+        let from = start.map_or(ever.from, |start| ceil(start, Period::Day));
+        let until = end.map_or(ever.until, |end| floor(end, Period::Day));
         if from >= until {
             return None;
         }
@@ -104,20 +124,16 @@ impl Cover {
     }
 }
 
-/// Covers whole days by the longest stretches that fit.
-fn days(from: i64, until: i64) -> Vec<Stretches> {
-    let (long_from, long_until) = (ceil(from, Stretch::Days32), floor(until, Stretch::Days32));
+/// Covers whole days by the longest periods that fit.
+fn days(from: i64, until: i64) -> Vec<Periods> {
+    let (long_from, long_until) = (ceil(from, Period::Days32), floor(until, Period::Days32));
     let pieces = if long_from < long_until {
-        vec![
-            (Stretch::Day, from, long_from),
-            (Stretch::Days32, long_from, long_until),
-            (Stretch::Day, long_until, until),
-        ]
+        vec![(Period::Day, from, long_from), (Period::Days32, long_from, long_until), (Period::Day, long_until, until)]
     } else {
-        vec![(Stretch::Day, from, until)]
+        vec![(Period::Day, from, until)]
     };
     let pieces = pieces.into_iter().filter(|(_, from, until)| from < until);
-    pieces.map(|(stretch, from, until)| Stretches { stretch, from, until }).collect()
+    pieces.map(|(period, from, until)| Periods { period, from, until }).collect()
 }
 
 /// The filter for another range of time, whose bounds lie within its own. An end after the last instant bounds nothing.
@@ -126,19 +142,19 @@ fn between(filter: &Filter, start: Option<i64>, end: Option<i64>) -> Filter {
     Filter { start, end, ..filter.clone() }
 }
 
-/// The last beginning at or before an instant. The first stretch of each length begins with the first instant there is.
-fn floor(micros: i64, stretch: Stretch) -> i64 {
+/// The last beginning at or before an instant. The first period of each length begins with the first instant there is.
+fn floor(micros: i64, period: Period) -> i64 {
     let first = Timestamp::MIN.as_micros();
-    match i64::from(stretch.days()) * MICROS_PER_DAY {
+    match i64::from(period.days()) * MICROS_PER_DAY {
         0 => first,
         length => micros - (micros - first).rem_euclid(length),
     }
 }
 
 /// The first beginning at or after an instant.
-fn ceil(micros: i64, stretch: Stretch) -> i64 {
-    let floor = floor(micros, stretch);
-    if floor == micros { micros } else { floor.saturating_add(i64::from(stretch.days()) * MICROS_PER_DAY) }
+fn ceil(micros: i64, period: Period) -> i64 {
+    let floor = floor(micros, period);
+    if floor == micros { micros } else { floor.saturating_add(i64::from(period.days()) * MICROS_PER_DAY) }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! again.
 
 use crate::outcome::ProcessedRecord;
+use crate::record::text::DestinationId;
 use crate::summary::Summary;
-use crate::text::DestinationId;
 
 /// The columns of a record: its eight fields as an import reads them, its sequence, and when it was processed.
 pub const RECORD_COLUMNS: [&str; 10] =

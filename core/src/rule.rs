@@ -1,20 +1,19 @@
 //! Alert rules: which records the alerting service is told about.
 
-mod json;
+pub(crate) mod json;
+pub(crate) mod book;
 
 use std::cell::LazyCell;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::rejection::FieldError;
+use crate::record::text::{DestinationId, Reference, SourceId, Unit};
+use crate::record::value::Value;
 use crate::record::{Record, RecordType};
-use crate::reject::FieldError;
-use crate::sum::Net;
 use crate::summary::Summary;
-use crate::text::{DestinationId, Reference, SourceId, Unit};
-use crate::value::Value;
-
-pub use json::NameGiven;
+use crate::summary::sum::Net;
 
 /// A rule as it is written down, not yet checked: texts, the optional ones being what must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,15 +1,17 @@
 //! The summary of a set of records: how many, when, and exact totals per unit.
 
+pub(crate) mod sum;
+
 use std::borrow::Cow;
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::record::text::Unit;
+use crate::record::time::Timestamp;
+use crate::record::value::Value;
 use crate::record::{Record, RecordType};
-use crate::sum::{Net, Sum};
-use crate::text::Unit;
-use crate::time::Timestamp;
-use crate::value::Value;
+use crate::summary::sum::{Net, Sum};
 
 /// Most records that a stored summary may say it has: databases count up to the largest signed number of 64 bits.
 /// Adding as many again can't wrap.

@@ -1,4 +1,4 @@
-//! A soak: all doors at a steady rate for half an hour, and what grows meanwhile.
+//! A soak: all ingresses at a steady rate for half an hour, and what grows meanwhile.
 //!
 //! ```sh
 //! cargo run --release -p tallyhouse-tests --bin load-soak
@@ -14,8 +14,8 @@
 //! anything is left in the queues, the dead letters or the outbox; or if memory, handles or threads grew beyond the
 //! bounds below.
 
-#[path = "soak/doors.rs"]
-mod doors;
+#[path = "soak/ingresses.rs"]
+mod ingresses;
 #[path = "soak/state.rs"]
 mod state;
 
@@ -33,7 +33,7 @@ use tallyhouse_tests::bench::pace::count_in;
 use tallyhouse_tests::bench::supply::{Ids, number, take};
 use tallyhouse_tests::bench::world::World;
 
-use doors::{Doors, Sent};
+use ingresses::{Ingresses, Sent};
 use state::{Moment, table};
 
 /// How long messages may take after the last record.
@@ -47,7 +47,7 @@ const GROWTH_MIB: u64 = 16;
 const HANDLES_MORE: usize = 16;
 const THREADS_MORE: u64 = 8;
 
-/// Sends at all doors for long.
+/// Sends at all ingresses for long.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How long.
@@ -78,14 +78,14 @@ fn main() -> Result<ExitCode> {
     let places = count_in(2.0 * arguments.rate as f64, lasts) + 10_000;
     let expected = Expected::new(first..first + places);
     let ear = Ear::subscribe(&world.redis, &lane.prefix, Ids::Counted, &expected)?;
-    let mut doors = Doors::open(&world, &lane, &expected, arguments.rate)?;
+    let mut ingresses = Ingresses::open(&world, &lane, &expected, arguments.rate)?;
 
-    let look_every = arguments.looks.map_or(Duration::from_secs(60), |looks| lasts / looks);
+    let poll_interval = arguments.looks.map_or(Duration::from_secs(60), |looks| lasts / looks);
     let began = Instant::now();
     let mut moments = vec![Moment::look(&world, &lane, Duration::ZERO, Sent::default(), Heard::default())?];
     let (mut all, mut others, mut heard) = (Sent::default(), 0, 0);
     while began.elapsed() < lasts {
-        let sent = doors.send(&lane, look_every)?;
+        let sent = ingresses.send(&lane, poll_interval)?;
         all.join(&sent);
         let messages = ear.take();
         (others, heard) = (others + messages.others, heard + messages.times.count());

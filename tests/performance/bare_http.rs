@@ -8,21 +8,20 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use tallyhouse_pipeline::ports::{
+    AuditPart, Batch, Clock, Committed, Groups, HistoryQuery, PartStream, PortError, PortErrorKind, RecordReader,
+    RecordRepository,
+};
+use tallyhouse_pipeline::{
+    Feed, GroupQuery, Known, ManagedRules, MessageFormat, Pipeline, PipelineParts, PipelineSettings, Record, RecordId,
+    RecordQuery, Reference, RuleSet, StoredRecord, Summary, SummaryQuery, Timestamp, plan,
+};
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use clap::ValueEnum;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tallyhouse_core::ports::{
-    Batch, Clock, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, PortErrorKind,
-    RecordRepository, Whose,
-};
-use tallyhouse_core::{
-    AuditPart, Feed, GroupQuery, Groups, Known, ManagedRules, MessageFormat, PartStream, Pipeline, PipelineParts,
-    PipelineSettings, Record, RecordId, RecordQuery, Reference, RuleSet, StoredRecord, Summary, SummaryQuery,
-    Timestamp, plan,
-};
 use tallyhouse_http::{HttpApp, HttpServer, HttpSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -134,18 +133,19 @@ fn answer(status: StatusCode, body: String) -> Response<String> {
 
 async fn serve_adapter() -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(HostClock(Instant::now()));
-    let repository: Arc<dyn RecordRepository> = Arc::new(Forgetful);
+    let repository = Arc::new(Forgetful);
     let (pipeline, driver) = Pipeline::new(PipelineParts {
-        repository: Arc::clone(&repository),
+        repository: repository.clone(),
         clock: Arc::clone(&clock),
         rules: RuleSet::default(),
-        emitter: None,
+        publisher: None,
         settings: PipelineSettings { writers: 4, ..PipelineSettings::default() },
     });
     driver.into_tasks().into_iter().for_each(|task| drop(tokio::spawn(task)));
     let app = HttpApp {
-        door: pipeline.door(),
-        repository: Arc::clone(&repository),
+        ingress: pipeline.ingress(),
+        reader: repository.clone(),
+        repository: repository.clone(),
         feed: Feed::new(repository, clock, pipeline.commits(), LOOK_EVERY),
         format: MessageFormat::default(),
         dead_letters: None,
@@ -195,9 +195,16 @@ impl RecordRepository for Forgetful {
         let rules =
             batch.rules.in_force(ManagedRules::default().version, || Ok::<_, PortError>(ManagedRules::default()))?;
         let outcomes = plan(&batch.arrivals, Known::default(), &rules, batch.now).outcomes;
-        Ok(Committed { outcomes, owed: None })
+        Ok(Committed { outcomes, entry: None })
     }
 
+    async fn ping(&self) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RecordReader for Forgetful {
     async fn find(&self, _: &RecordId) -> Result<Option<StoredRecord>, PortError> {
         nothing()
     }
@@ -222,27 +229,7 @@ impl RecordRepository for Forgetful {
         Ok(0)
     }
 
-    async fn renew(&self, _: &Owner, _: Duration) -> Result<(), PortError> {
-        Ok(())
-    }
-
-    async fn claim(&self, _: &Owner, _: Whose, _: usize) -> Result<Vec<OwedBatch>, PortError> {
-        Ok(Vec::new())
-    }
-
-    async fn settle(&self, _: &Owner, _: &[OwedId]) -> Result<(), PortError> {
-        Ok(())
-    }
-
-    async fn owed(&self) -> Result<OwedStats, PortError> {
-        Ok(OwedStats::default())
-    }
-
     async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
         nothing()
-    }
-
-    async fn ping(&self) -> Result<(), PortError> {
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! All doors at once, with readers beside them.
+//! All ingresses at once, with readers beside them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,11 +27,11 @@ const QUEUED_MAX: u64 = 1_000;
 
 const ENOUGH: u64 = 1 << 32;
 
-/// Measures all doors at once.
+/// Measures all ingresses at once.
 pub(crate) fn mixed(kit: &Kit) -> Result<Group> {
     let lane = Lane::start(&kit.world)?;
     let supply = supply(Keys::Flights);
-    let ways = vec![Way::new("all doors and readers", |_| all(kit, &lane, &supply))];
+    let ways = vec![Way::new("all ingresses and readers", |_| all(kit, &lane, &supply))];
     let what = "32 connections of single POSTs, 2 of JSON batches of 100, list and stream never empty, and 4 readers of records, \
                 summaries and totals, all at once; answers are those to single POSTs";
     measure("mixed", what, kit.scale.rounds, ways)

@@ -101,9 +101,9 @@ struct Left {
 impl Left {
     fn read(path: &Path) -> Result<Self> {
         let db = Connection::open(path)?;
-        let mut statement = db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND tbl_name IN ('records', 'summaries', 'owed') ORDER BY type = 'index'")?;
+        let mut statement = db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND tbl_name IN ('records', 'summaries', 'outbox') ORDER BY type = 'index'")?;
         let schema = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        let mut statement = db.prepare("SELECT last - first + 1 FROM owed ORDER BY first")?;
+        let mut statement = db.prepare("SELECT last - first + 1 FROM outbox ORDER BY first")?;
         let sizes = statement.query_map([], |row| row.get::<_, u32>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
         let batches = sizes.into_iter().map(usize::try_from).collect::<Result<_, _>>()?;
         let table = |name: &str, order: &str| -> Result<Vec<Vec<Value>>> {
@@ -116,7 +116,7 @@ impl Left {
             schema,
             records: table("records", "position")?,
             summaries: table("summaries", "destination_id, reference")?,
-            owed: table("owed", "first")?,
+            owed: table("outbox", "first")?,
             batches,
         })
     }
@@ -135,7 +135,7 @@ impl Left {
         }
         ensure!(at == self.records.len(), "every record belongs to a batch");
         in_a_transaction(&db, &mut insert_into(&db, "summaries", &self.summaries)?, &self.summaries)?;
-        in_a_transaction(&db, &mut insert_into(&db, "owed", &self.owed)?, &self.owed)?;
+        in_a_transaction(&db, &mut insert_into(&db, "outbox", &self.owed)?, &self.owed)?;
         drop(records);
         db.close().map_err(|(_, error)| error)?;
         Ok(began.elapsed())

@@ -1,15 +1,15 @@
 //! Chaos: several instances under load while everything around them fails, and afterwards the question whether all is
 //! as if nothing had happened.
 //!
-//! Producers send records by every door at a steady rate, many of them several times, and repeat what is not
+//! Producers send records by every ingress at a steady rate, many of them several times, and repeat what is not
 //! acknowledged. A driver injects faults of all kinds, heals them, and measures how long it takes until all is well.
 //! At the end everything that was acknowledged must be stored once, with all that follows from it.
 
 mod content;
 mod ledger;
 mod producer;
-mod http_door;
-mod queue_door;
+mod http_ingress;
+mod queue_ingress;
 mod listener;
 mod world;
 mod fault;
@@ -141,7 +141,7 @@ fn settle(world: &World, ledger: &Ledger, producers: Vec<(&'static str, JoinHand
             ledger.find(format!("the producer {name} has panicked"));
         }
     }
-    let owed = || world.psql("SELECT * FROM owed").unwrap_or_else(|error| error.to_string());
+    let owed = || world.psql("SELECT * FROM outbox").unwrap_or_else(|error| error.to_string());
     let left = || fleet::backlog(&world.redis).unwrap_or_default();
     if wait::within(END_PATIENCE, || (left().is_empty() && owed().is_empty()).then_some(())).is_none() {
         let leases = world.psql("SELECT *, now() FROM leases").unwrap_or_else(|error| error.to_string());

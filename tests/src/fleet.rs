@@ -1,4 +1,4 @@
-//! Several instances of the real service on one Postgres and one Redis, and producers at all their doors.
+//! Several instances of the real service on one Postgres and one Redis, and producers at all their ingresses.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -137,7 +137,7 @@ impl Fleet {
     /// Something is wrong, or messages stay owed.
     #[track_caller]
     pub fn check(&self, records: &[Value]) {
-        let owed = || self.psql("SELECT count(*) FROM owed");
+        let owed = || self.psql("SELECT count(*) FROM outbox");
         assert!(wait::within(PATIENCE, || (owed() == "0").then_some(())).is_some(), "{} batches stay owed", owed());
         invariants::check(&self.instances[0], records);
         let verified = self.instances[0].run(&["verify"]).ok().stdout;

@@ -107,7 +107,7 @@ fn a_wrong_alert_and_wrong_debts_are_found() {
         &["UPDATE records SET alerts = replace(alerts, '10000', '30000') WHERE record_id = 'b'"],
         &["\"b\"", "alert"],
     );
-    check(&["UPDATE owed SET last = last + 7"], &["owed"]);
+    check(&["UPDATE outbox SET last = last + 7"], &["owed"]);
 }
 
 #[test]

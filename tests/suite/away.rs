@@ -143,7 +143,7 @@ fn a_frozen_redis_holds_up_messages_and_queues_only_and_its_breakers_say_so() {
     fleet::push(&fleet.redis, &queued[..100]);
     fleet::add(&fleet.redis, &queued[100..]);
     fleet.await_drained();
-    wait::until("every message to go out", || (fleet.psql("SELECT count(*) FROM owed") == "0").then_some(()));
+    wait::until("every message to go out", || (fleet.psql("SELECT count(*) FROM outbox") == "0").then_some(()));
     fleet.check(&[sent, queued].concat());
     assert_eq!(fleet.dead_letters(), 0);
 }

@@ -15,10 +15,10 @@ use tallyhouse_tests::wait;
 
 const OUTCOMES: [&str; 4] = ["processed", "duplicate", "conflict", "rejected"];
 
-/// The counts of a door, by outcome.
+/// The counts of a ingress, by outcome.
 #[track_caller]
-fn counted(scrape: &Scrape, door: &str) -> [f64; 4] {
-    OUTCOMES.map(|outcome| scrape.value("tallyhouse_records_total", &[("door", door), ("outcome", outcome)]))
+fn counted(scrape: &Scrape, ingress: &str) -> [f64; 4] {
+    OUTCOMES.map(|outcome| scrape.value("tallyhouse_records_total", &[("ingress", ingress), ("outcome", outcome)]))
 }
 
 /// Reads until a condition holds: what is asked of others is some seconds old.
@@ -53,8 +53,8 @@ fn what_came_by_each_door_is_counted_by_what_became_of_it() {
     let fleet = Fleet::start(1);
     let http = fleet.instances[0].http();
     let before = Scrape::of(&http);
-    for door in ["http", "list", "stream", "library"] {
-        assert_eq!(counted(&before, door), [0.0; 4], "{door} before anything came");
+    for ingress in ["http", "list", "stream", "library"] {
+        assert_eq!(counted(&before, ingress), [0.0; 4], "{ingress} before anything came");
     }
     send_by_http(&http);
     fleet::push(&fleet.redis, &many("list", 30));
@@ -71,7 +71,7 @@ fn what_came_by_each_door_is_counted_by_what_became_of_it() {
     });
     assert_eq!(counted(&done, "http"), [50.0, 10.0, 3.0, 4.0]);
     assert_eq!(counted(&done, "list")[3], 2.0);
-    let queued = ["list", "stream"].map(|door| counted(&done, door));
+    let queued = ["list", "stream"].map(|ingress| counted(&done, ingress));
     // Five came by both, and whichever was first is no duplicate.
     assert_eq!((queued[0][0] + queued[1][0], queued[0][1] + queued[1][1]), (70.0, 5.0));
     assert_eq!(done.value("tallyhouse_messages_published_total", &[("topic", "notifications")]), 120.0);
@@ -113,7 +113,7 @@ fn check_the_rest(service: &Service, scrape: &Scrape) {
             ["busy", "max"].map(|what| scrape.value(&format!("tallyhouse_postgres_connections_{what}"), &of_pool));
         assert!(max >= 1.0 && busy <= max, "{pool}: {busy} of {max}");
     }
-    let ways = ["expected", "behind", "locked"];
+    let ways = ["optimistic", "pipelined", "locked"];
     let commits = ways.map(|way| scrape.value("tallyhouse_postgres_commits_total", &[("way", way)]));
     assert!(commits.iter().sum::<f64>() >= scrape.value("tallyhouse_batch_records_count", &[]), "{commits:?}");
     let kib = service.memory_kib() as f64;

@@ -17,7 +17,7 @@ use tallyhouse_tests::{invariants, lines, wait};
 fn impatient() -> Service {
     let options = Options::new()
         .env("TALLYHOUSE_SQLITE__BUSY_TIMEOUT_MS", "100")
-        .env("TALLYHOUSE_PIPELINE__COMMIT_PATIENCE_MS", "200")
+        .env("TALLYHOUSE_PIPELINE__COMMIT_RETRY_TIMEOUT_MS", "200")
         .env("TALLYHOUSE_PIPELINE__INTAKE_RECORDS_MAX", "4");
     Service::start_with(options)
 }

@@ -23,7 +23,7 @@ const REFERENCES: usize = 10;
 const ALERTING: usize = 500;
 
 /// The tables that grow with what is stored. All others have a few rows, whatever is stored.
-const GROWING: [&str; 5] = ["records", "summaries", "batches", "owed", "roll_ups"];
+const GROWING: [&str; 5] = ["records", "summaries", "batches", "outbox", "roll_ups"];
 
 /// Rows that lie in one page of a table: an index would cost as much.
 const FEW: u64 = 50;
@@ -151,7 +151,7 @@ impl Large {
         assert_eq!(counts, [json!({"processed": STORED, "duplicates": 0, "conflicts": 0, "rejected": 0})]);
         let large = Self { postgres, url, service };
         wait::until("all is folded", || {
-            large.psql("SELECT fold(100000)");
+            large.psql("SELECT roll_up(100000)");
             let folded = "SELECT position = (SELECT max(last) FROM batches) FROM roll_up_position";
             (large.psql(folded) == "t").then_some(())
         });

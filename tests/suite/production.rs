@@ -1,4 +1,4 @@
-//! Three instances on one Postgres and one Redis: a month of flights by every door at once, and what is left of it when
+//! Three instances on one Postgres and one Redis: a month of flights by every ingress at once, and what is left of it when
 //! instances are killed.
 
 use std::collections::BTreeMap;
@@ -15,9 +15,9 @@ use tallyhouse_tests::subscriber::Subscriber;
 use tallyhouse_tests::sums::Ledger;
 use tallyhouse_tests::{invariants, wait};
 
-/// Gives every record to two of the three doors, HTTP, list and stream, by three producers at once and in any order,
+/// Gives every record to two of the three ingresses, HTTP, list and stream, by three producers at once and in any order,
 /// while something happens to the instances.
-fn by_every_door(
+fn by_every_ingress(
     fleet: &mut Fleet,
     records: &[Value],
     seed: &mut Seed,
@@ -73,7 +73,7 @@ fn check_heard(subscriber: &Subscriber, records: &[Value]) -> usize {
     repeats
 }
 
-/// Checks the state that a month by every door ends in.
+/// Checks the state that a month by every ingress ends in.
 #[track_caller]
 fn check_month(fleet: &Fleet, month: &[Value]) {
     fleet.await_drained();
@@ -95,7 +95,7 @@ fn a_month_by_every_door_at_once_counts_once_and_is_notified_once() {
     let month = month();
     let mut fleet = Fleet::start(3);
     let subscriber = fleet.subscribe();
-    by_every_door(&mut fleet, &month, &mut seed, |_, _| {});
+    by_every_ingress(&mut fleet, &month, &mut seed, |_, _| {});
     let repeats = check_heard(&subscriber, &month);
     check_month(&fleet, &month);
     assert_eq!(repeats, 0, "nothing failed, so that nothing may be published twice");
@@ -108,7 +108,7 @@ fn instances_that_are_killed_in_the_middle_of_it_change_nothing() {
     let month = month();
     let mut fleet = Fleet::start(3);
     let subscriber = fleet.subscribe();
-    by_every_door(&mut fleet, &month, &mut seed, |instances, seed| {
+    by_every_ingress(&mut fleet, &month, &mut seed, |instances, seed| {
         let random_moment = |seed: &mut Seed, from: usize| {
             let share = from + seed.below(month.len() / 5);
             wait::within(PATIENCE, || (subscriber.count() > share).then_some(())).expect("the records are processed");
@@ -138,7 +138,7 @@ fn a_hot_key_from_three_instances_at_once_loses_nothing() {
     let records: Vec<Value> = (0..6_000).map(hot).collect();
     let mut fleet = Fleet::start(3);
     let subscriber = fleet.subscribe();
-    by_every_door(&mut fleet, &records, &mut seed, |_, _| {});
+    by_every_ingress(&mut fleet, &records, &mut seed, |_, _| {});
     assert_eq!(check_heard(&subscriber, &records), 0);
     fleet.await_drained();
     fleet.check(&records);

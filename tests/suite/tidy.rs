@@ -7,22 +7,9 @@ use std::process::Command;
 
 use tallyhouse_tests::folder::workspace;
 
-/// All that the core may depend on.
-const CORE_DEPENDENCIES: [&str; 13] = [
-    "async-trait",
-    "backon",
-    "chrono",
-    "ethnum",
-    "futures",
-    "mockall",
-    "quick_cache",
-    "rust_decimal",
-    "serde",
-    "serde_json",
-    "thiserror",
-    "tokio",
-    "tracing",
-];
+/// Everything that the core may depend on.
+const CORE_DEPENDENCIES: [&str; 8] =
+    ["async-trait", "chrono", "ethnum", "futures-core", "rust_decimal", "serde", "serde_json", "thiserror"];
 
 /// Longest file of Rust, in lines.
 const LINES_MAX: usize = 500;
@@ -69,18 +56,19 @@ fn none(findings: &[String], what: &str) {
 
 #[test]
 fn the_core_depends_on_nothing_beyond_its_list() {
-    let manifest = fs::read_to_string(workspace().join("core/Cargo.toml")).expect("the core has a manifest");
-    let section = manifest.split("\n[dependencies]\n").nth(1).expect("it has dependencies");
-    let section = section.split("\n[").next().expect("it begins");
-    let names: BTreeSet<&str> = section
-        .lines()
-        .filter(|line| !line.starts_with('#') && line.contains('='))
-        .map(|line| line.split(['=', '.']).next().expect("a name").trim())
-        .collect();
-    assert_eq!(names, BTreeSet::from(CORE_DEPENDENCIES));
-    let tokio = section.lines().find(|line| line.starts_with("tokio")).expect("tokio is there");
-    for feature in ["rt", "net", "fs", "time", "process", "full"] {
-        assert!(!tokio.contains(&format!("\"{feature}\"")), "of tokio, only sync: {tokio}");
+    let args = ["tree", "--offline", "--locked", "-p", "tallyhouse-core", "-e", "normal", "--prefix", "none"];
+    let tree = |depth: &str| -> BTreeSet<String> {
+        let output = Command::new("cargo").args(args).args(["--depth", depth]).current_dir(workspace()).output();
+        let output = output.expect("cargo is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("names are text");
+        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    };
+    let expected = CORE_DEPENDENCIES.into_iter().chain(["tallyhouse-core"]).map(str::to_owned).collect();
+    assert_eq!(tree("1"), expected);
+    let whole = tree("99");
+    for runtime in ["tokio", "tracing", "backon", "quick_cache", "futures-util", "diesel", "hyper"] {
+        assert!(!whole.contains(runtime), "the core depends on {runtime}");
     }
 }
 
@@ -88,7 +76,8 @@ fn the_core_depends_on_nothing_beyond_its_list() {
 fn the_service_fetches_nothing() {
     // Whatever address a caller sends, there is nothing in the service that would call it: its parts have no client of
     // HTTP, and in the program only the commands have.
-    for package in ["core", "adapters/http", "adapters/redis", "adapters/postgres", "adapters/sqlite"] {
+    for package in ["core", "core/pipeline", "adapters/http", "adapters/redis", "adapters/postgres", "adapters/sqlite"]
+    {
         let manifest = fs::read_to_string(workspace().join(package).join("Cargo.toml")).expect("a manifest");
         let own = manifest.split("\n[dev-dependencies]").next().expect("it begins");
         for client in ["reqwest", "ureq", "\"client\""] {
@@ -142,27 +131,17 @@ fn nothing_is_left_undone_in_silence() {
     none(&found, "left undone");
 }
 
-/// Migrations of Postgres that have nothing to do on SQLite: they make functions, which it has none of.
-const OF_POSTGRES_ALONE: [&str; 1] = ["00000000000004_expected"];
-
 #[test]
 fn both_databases_have_the_same_migrations() {
     let names = |database: &str| -> BTreeSet<String> {
-        let folder = workspace().join("adapters").join(database).join("migrations");
-        let entries = fs::read_dir(folder).expect("there are migrations");
+        let entries = fs::read_dir(workspace().join("migrations").join(database)).expect("there are migrations");
         entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect()
     };
-    let of_both = |mut names: BTreeSet<String>| {
-        for alone in OF_POSTGRES_ALONE {
-            assert!(names.remove(alone), "{alone} is not there");
-        }
-        names
-    };
-    assert_eq!(of_both(names("postgres")), names("sqlite"));
+    assert_eq!(names("postgres"), names("sqlite"));
     for database in ["postgres", "sqlite"] {
         for name in names(database) {
             for file in ["up.sql", "down.sql"] {
-                let path = workspace().join("adapters").join(database).join("migrations").join(&name).join(file);
+                let path = workspace().join("migrations").join(database).join(&name).join(file);
                 assert!(path.is_file(), "{}", path.display());
             }
         }

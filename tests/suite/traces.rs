@@ -192,7 +192,7 @@ fn each_request_and_batch_is_a_line_where_that_is_asked_for() {
 
     let options = Options::new()
         .env("TALLYHOUSE_LOG__REQUESTS", "true")
-        .env("TALLYHOUSE_LOG__FILTER", "info,tallyhouse_core=debug");
+        .env("TALLYHOUSE_LOG__FILTER", "info,tallyhouse_pipeline=debug");
     let service = Service::start_with(options);
     let body = record("a").to_string();
     let request = service.http().request("POST", "/v1/records").header("content-type", "application/json");

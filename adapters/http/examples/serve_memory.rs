@@ -6,11 +6,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tallyhouse_core::ports::Clock;
-use tallyhouse_core::{
-    Feed, MemoryRepository, MessageFormat, Pipeline, PipelineParts, PipelineSettings, RuleSet, Timestamp,
-};
 use tallyhouse_http::{AlertRules, HttpApp, HttpServer, HttpSettings};
+use tallyhouse_pipeline::ports::Clock;
+use tallyhouse_pipeline::{Feed, MessageFormat, Pipeline, PipelineParts, PipelineSettings, RuleSet, Timestamp};
+use tallyhouse_testing::MemoryRepository;
 use tokio_util::sync::CancellationToken;
 
 /// The time of day, which the core asks its host for.
@@ -42,12 +41,13 @@ async fn main() -> std::io::Result<()> {
         repository: repository.clone(),
         clock: clock.clone(),
         rules: RuleSet::default(),
-        emitter: None,
+        publisher: None,
         settings: PipelineSettings::default(),
     });
     tokio::spawn(driver.run());
     let app = HttpApp {
-        door: pipeline.door(),
+        reader: repository.clone(),
+        ingress: pipeline.ingress(),
         feed: Feed::new(repository.clone(), clock.clone(), pipeline.commits(), Duration::from_millis(200)),
         alert_rules: Some(AlertRules { own: RuleSet::default(), repository: repository.clone(), clock }),
         repository,

@@ -4,8 +4,8 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use hyper::{Method, Request};
 
 use crate::app::App;
-use crate::front::RequestContext;
 use crate::keys::{Holder, Keys, Scope};
+use crate::middleware::RequestContext;
 use crate::problem::{Problem, ProblemCode};
 
 /// What a call asks of its caller, where there are keys.

@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use crate::malformed_request::Unreadable;
 use crate::settings::HttpSettings;
-use crate::unreadable::Unreadable;
 
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4), as far as no HTTP/1 request shares them.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2";

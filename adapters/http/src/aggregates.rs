@@ -5,25 +5,24 @@ use std::sync::Arc;
 use futures::StreamExt;
 use hyper::header::{HeaderMap, LINK};
 use serde::Serialize;
-use tallyhouse_core::{
-    DestinationId, GroupPart, GroupQuery, PartStream, Summary, TOTAL_COLUMNS, write_row, write_total_rows,
-};
+use tallyhouse_pipeline::ports::{GroupPart, PartStream};
+use tallyhouse_pipeline::{DestinationId, GroupQuery, Summary, TOTAL_COLUMNS, write_row, write_total_rows};
 use warp::reply::{Reply as _, Response};
 
-use crate::answers::Kept;
 use crate::app::App;
 use crate::conditional;
 use crate::cursor::Cursor;
-use crate::form::Form;
-use crate::front::RequestContext;
+use crate::format::Format;
+use crate::middleware::RequestContext;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
-use crate::stream::{self, Broken, Outlet, PIECE_BYTES};
+use crate::response_cache::Kept;
+use crate::stream::{self, BodyWriter, Broken, PIECE_BYTES};
 
 /// Most groups that may be asked for by number; without a limit all are sent.
 pub(crate) const LIMIT_MAX: usize = u32::MAX as usize;
 
-/// Answers the query. Where the client takes NDJSON, each group is a line; rows of CSV hold the totals alone.
+/// ResponseCache the query. Where the client takes NDJSON, each group is a line; rows of CSV hold the totals alone.
 pub(crate) async fn read(
     app: &App,
     query: &str,
@@ -31,12 +30,12 @@ pub(crate) async fn read(
     context: &RequestContext,
 ) -> Result<Response, Problem> {
     let parameters = Parameters::read_with_filter(query, &["records", "limit", "cursor"])?;
-    let form = Form::accepted(headers, Form::Json);
+    let form = Format::accepted(headers, Format::Json);
     let listed = parameters.one_of("records", &[("true", true), ("false", false)])?;
-    if form == Form::Csv && listed == Some(true) {
+    if form == Format::Csv && listed == Some(true) {
         return Err(Problem::parameter("records", "must not be true for CSV, whose rows are totals; see /v1/export"));
     }
-    let records = listed.unwrap_or(form != Form::Csv);
+    let records = listed.unwrap_or(form != Format::Csv);
     let question = query;
     let query = GroupQuery {
         filter: parameters.filter()?,
@@ -44,37 +43,37 @@ pub(crate) async fn read(
         limit: parameters.limit_to(LIMIT_MAX)?,
         records,
     };
-    let tag = conditional::version(&*app.http.repository, question, form).await?;
+    let tag = conditional::version(&*app.http.reader, question, form).await?;
     if conditional::is_known(headers, &tag) {
         return Ok(conditional::not_modified(tag));
     }
     let kept_as = format!("{}?{question}", form.media_type());
-    // Answers with records are never kept.
+    // ResponseCache with records are never kept.
     let kept = if records { None } else { app.answers.get(&kept_as, &tag) };
     if let Some(kept) = kept {
         return Ok(again(kept, form));
     }
     let slot = app.aggregates.take().await?;
-    let groups = app.http.repository.groups(query).await?;
+    let groups = app.http.reader.groups(query).await?;
 
     let parts = groups.parts;
     let link = groups.next.map(|last| parameters.next_link("/v1/aggregates", &Cursor::Group(last).write()));
     let keep = (!records).then(|| (Arc::clone(&app.answers), kept_as, tag.clone(), link.clone()));
     let mut response =
-        stream::answer(form.media_type(), app.settings.stall_timeout, context, move |outlet| async move {
+        stream::answer(form.media_type(), app.settings.stall_timeout, context, move |body_writer| async move {
             let _slot = slot;
-            let outlet = match &keep {
-                Some((answers, ..)) => outlet.copying(answers.length_max()),
-                None => outlet,
+            let body_writer = match &keep {
+                Some((answers, ..)) => body_writer.copying(answers.length_max()),
+                None => body_writer,
             };
-            let writer = Writer { outlet, form, records, piece: Vec::new(), group: None, groups: 0, total: 0 };
-            let mut outlet = writer.write(parts).await?;
+            let writer = Writer { body_writer, form, records, piece: Vec::new(), group: None, groups: 0, total: 0 };
+            let mut body_writer = writer.write(parts).await?;
             if let Some((answers, question, tag, link)) = keep
-                && let Some(body) = outlet.copied()
+                && let Some(body) = body_writer.copied()
             {
                 answers.put(question, Kept { tag, body, link });
             }
-            Ok(outlet)
+            Ok(body_writer)
         });
     form.dress(&mut response);
     conditional::mark(&mut response, tag);
@@ -85,7 +84,7 @@ pub(crate) async fn read(
 }
 
 /// Sends an answer that was made before.
-fn again(kept: Kept, form: Form) -> Response {
+fn again(kept: Kept, form: Format) -> Response {
     let mut response = kept.body.to_vec().into_response();
     form.dress(&mut response);
     conditional::mark(&mut response, kept.tag);
@@ -97,8 +96,8 @@ fn again(kept: Kept, form: Form) -> Response {
 
 /// Writes groups as they come.
 struct Writer {
-    outlet: Outlet,
-    form: Form,
+    body_writer: BodyWriter,
+    form: Format,
     records: bool,
     /// What is sent next.
     piece: Vec<u8>,
@@ -117,17 +116,17 @@ struct Group {
 }
 
 impl Writer {
-    async fn write(mut self, mut parts: PartStream<GroupPart>) -> Result<Outlet, Broken> {
+    async fn write(mut self, mut parts: PartStream<GroupPart>) -> Result<BodyWriter, Broken> {
         match self.form {
-            Form::Json => self.piece.extend_from_slice(b"{\"groups\":["),
-            Form::Ndjson => {}
-            Form::Csv => write_row(&mut self.piece, TOTAL_COLUMNS),
+            Format::Json => self.piece.extend_from_slice(b"{\"groups\":["),
+            Format::Ndjson => {}
+            Format::Csv => write_row(&mut self.piece, TOTAL_COLUMNS),
         }
         loop {
             let part = tokio::select! {
                 part = parts.next() => part,
                 // Work for nobody is not gone on with, however long the next part takes.
-                () = self.outlet.gone() => return Err(Broken::Gone),
+                () = self.body_writer.gone() => return Err(Broken::Gone),
             };
             match part {
                 None => break,
@@ -135,13 +134,13 @@ impl Writer {
             }
         }
         self.end_group()?;
-        if self.form == Form::Json {
+        if self.form == Format::Json {
             self.piece.extend_from_slice(
                 format!("],\"groupCount\":{},\"recordCount\":{}}}", self.groups, self.total).as_bytes(),
             );
         }
-        self.outlet.send(self.piece).await?;
-        Ok(self.outlet)
+        self.body_writer.send(self.piece).await?;
+        Ok(self.body_writer)
     }
 
     async fn part(&mut self, part: GroupPart) -> Result<(), Broken> {
@@ -149,10 +148,10 @@ impl Writer {
             GroupPart::Group(destination_id, summary) => {
                 self.end_group()?;
                 match self.form {
-                    Form::Json | Form::Ndjson => self.begin_group(&destination_id, &summary),
-                    Form::Csv => write_total_rows(&mut self.piece, &destination_id, &summary),
+                    Format::Json | Format::Ndjson => self.begin_group(&destination_id, &summary),
+                    Format::Csv => write_total_rows(&mut self.piece, &destination_id, &summary),
                 }
-                self.outlet.send_if_large(&mut self.piece).await
+                self.body_writer.send_if_large(&mut self.piece).await
             }
             GroupPart::Records(records) => {
                 for record in &records {
@@ -163,7 +162,7 @@ impl Writer {
                     }
                     group.written += 1;
                     write_json(&mut self.piece, record);
-                    self.outlet.send_if_large(&mut self.piece).await?;
+                    self.body_writer.send_if_large(&mut self.piece).await?;
                 }
                 Ok(())
             }
@@ -171,7 +170,7 @@ impl Writer {
     }
 
     fn begin_group(&mut self, destination_id: &DestinationId, summary: &Summary) {
-        if self.form == Form::Json && self.groups > 0 {
+        if self.form == Format::Json && self.groups > 0 {
             self.piece.push(b',');
         }
         self.groups += 1;
@@ -201,7 +200,7 @@ impl Writer {
             self.piece.push(b']');
         }
         self.piece.push(b'}');
-        if self.form == Form::Ndjson {
+        if self.form == Format::Ndjson {
             self.piece.push(b'\n');
         }
         Ok(())

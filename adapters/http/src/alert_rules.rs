@@ -7,8 +7,10 @@ use hyper::StatusCode;
 use hyper::header::{ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use serde::Serialize;
 use serde_json::json;
-use tallyhouse_core::ports::{Clock, RuleRepository};
-use tallyhouse_core::{ManagedRule, ManagedRules, NameGiven, OnlyIf, Rule, RuleEdit, RuleEdited, RuleSet, Timestamp};
+use tallyhouse_pipeline::ports::{Clock, RuleRepository};
+use tallyhouse_pipeline::{
+    ManagedRule, ManagedRules, NameGiven, OnlyIf, Rule, RuleEdit, RuleEdited, RuleSet, Timestamp,
+};
 use warp::reply::{Reply, Response};
 
 use crate::app::App;

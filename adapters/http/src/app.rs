@@ -3,22 +3,22 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tallyhouse_pipeline::ports::{DeadLetters, RecordReader, RecordRepository};
+use tallyhouse_pipeline::{Breakers, Feed, Ingress, MessageFormat};
 
-use tallyhouse_core::ports::{DeadLetters, RecordRepository};
-use tallyhouse_core::{Breakers, Door, Feed, MessageFormat};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alert_rules::AlertRules;
-use crate::answers::Answers;
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::health::HealthProbe;
 use crate::key_ring::KeyRing;
 use crate::limits::Limits;
 use crate::metrics::MetricsPage;
 use crate::request_meter::RequestMeter;
+use crate::response_cache::ResponseCache;
 use crate::settings::HttpSettings;
-use crate::slots::Slots;
 
 /// How long an aggregate waits for room: most are done sooner.
 const AGGREGATE_PATIENCE: Duration = Duration::from_secs(1);
@@ -27,8 +27,10 @@ const AGGREGATE_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct HttpApp {
     /// The way into the pipeline, with room of its own.
-    pub door: Door,
-    /// Where queries are answered from; `/readyz` asks it too.
+    pub ingress: Ingress,
+    /// Where queries are answered from.
+    pub reader: Arc<dyn RecordReader>,
+    /// Where records are committed: `/readyz` pings it.
     pub repository: Arc<dyn RecordRepository>,
     /// The messages, for catch-up and streams.
     pub feed: Feed,
@@ -48,7 +50,7 @@ pub struct HttpApp {
 
 impl fmt::Debug for HttpApp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpApp").field("door", &self.door).field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("HttpApp").field("ingress", &self.ingress).field("format", &self.format).finish_non_exhaustive()
     }
 }
 
@@ -59,11 +61,11 @@ pub(crate) struct App {
     /// Room for the bodies of JSON batches, in KiB.
     pub(crate) batch_room: Arc<Semaphore>,
     /// Room for aggregates, each of which holds a snapshot of the database, and for exports and dry runs.
-    pub(crate) aggregates: Slots,
+    pub(crate) aggregates: ConcurrencyLimit,
     /// Totals that were answered before.
-    pub(crate) answers: Arc<Answers>,
+    pub(crate) answers: Arc<ResponseCache>,
     /// Room for event streams.
-    pub(crate) event_streams: Slots,
+    pub(crate) event_streams: ConcurrencyLimit,
     /// What callers have left, where there is a limit.
     pub(crate) limits: Option<Arc<Limits>>,
     /// Room for connections, of which the next one to come has its part already.
@@ -83,10 +85,11 @@ impl App {
         let room = settings.batch_buffer_bytes_max.max(settings.batch_bytes_max).div_ceil(1024);
         let batch_room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
         let limits = settings.rate_limit.map(|limit| Arc::new(Limits::new(limit)));
-        let aggregates = Slots::new(settings.aggregates_max, AGGREGATE_PATIENCE, "aggregates, exports and dry runs");
-        let answers = Arc::new(Answers::new(settings.cache_bytes));
+        let aggregates =
+            ConcurrencyLimit::new(settings.aggregates_max, AGGREGATE_PATIENCE, "aggregates, exports and dry runs");
+        let answers = Arc::new(ResponseCache::new(settings.cache_bytes));
         // Nobody knows when one will end.
-        let event_streams = Slots::new(settings.event_streams_max, Duration::ZERO, "event streams");
+        let event_streams = ConcurrencyLimit::new(settings.event_streams_max, Duration::ZERO, "event streams");
         let connections = Arc::new(Semaphore::new(settings.connections_max));
         let (requests, metrics) = (Arc::new(RequestMeter::new()), None);
         Self {

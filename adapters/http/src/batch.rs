@@ -9,7 +9,9 @@ use futures::stream::FuturesOrdered;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde_json::json;
-use tallyhouse_core::{ArrayError, OrderedDoor, Outcome, OutcomeCounts, Record, Rejection, records_from_json_array};
+use tallyhouse_pipeline::{
+    ArrayError, OrderedIngress, Outcome, OutcomeCounts, Record, Rejection, records_from_json_array,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use warp::reply::Response;
@@ -37,7 +39,7 @@ pub(crate) fn failed_only(query: &str) -> Result<bool, Problem> {
     Ok(parameters.one_of("results", &[("failed", true)])?.unwrap_or(false))
 }
 
-/// Answers a batch in JSON.
+/// ResponseCache a batch in JSON.
 pub(crate) async fn write(
     app: &App,
     failed_only: bool,
@@ -48,17 +50,17 @@ pub(crate) async fn write(
     let _room = room(app, body).await?;
     let json = body.read_whole(app.settings.batch_bytes_max, &app.settings).await?;
     let records = parse(json, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
-    meter.map_or(Ok(()), |meter| meter.draw_rest(records.len()))?;
+    meter.map_or(Ok(()), |meter| meter.acquire_rest(records.len()))?;
 
     let traceparent = traceparent::of(headers);
     let mut counts = OutcomeCounts::default();
     let mut results = Vec::new();
     let mut index = 0;
-    let chunk_records_max = app.http.door.chunk_records_max().max(1);
+    let chunk_records_max = app.http.ingress.chunk_records_max().max(1);
     let mut records = records.into_iter().peekable();
-    let (mut ordered, mut committing) = (app.http.door.ordered(), FuturesOrdered::new());
+    let (mut ordered, mut committing) = (app.http.ingress.ordered(), FuturesOrdered::new());
     loop {
-        while committing.len() < OrderedDoor::UNDER_WAY_MAX && records.peek().is_some() {
+        while committing.len() < OrderedIngress::UNDER_WAY_MAX && records.peek().is_some() {
             let mut chunk = Chunk::default();
             records.by_ref().take(chunk_records_max).for_each(|record| chunk.push(record, traceparent.as_ref()));
             let outcomes = ordered.submit(chunk.arrivals);
@@ -66,7 +68,7 @@ pub(crate) async fn write(
         }
         let Some((outcomes, refused)) = committing.next().await else { break };
         let outcomes = outcomes?;
-        app.http.door.count_refused(refused.count());
+        app.http.ingress.count_refused(refused.count());
         write_results(&refused.rejoin(outcomes), &mut index, failed_only, &mut counts, &mut results);
     }
     Ok(json_response(StatusCode::OK, whole(&counts, &results)))

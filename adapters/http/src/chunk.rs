@@ -1,6 +1,6 @@
 //! A part of a batch that is submitted at once: its good records, and its refused ones with their places.
 
-use tallyhouse_core::{Arrival, Outcome, Record, Rejection};
+use tallyhouse_pipeline::{Arrival, Outcome, Record, Rejection};
 
 /// Records of a batch, in order.
 #[derive(Debug, Default)]

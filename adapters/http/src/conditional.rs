@@ -8,10 +8,10 @@
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
-use tallyhouse_core::ports::{HistoryQuery, PortError, RecordRepository};
+use tallyhouse_pipeline::ports::{HistoryQuery, PortError, RecordReader};
 use warp::reply::{Reply, Response};
 
-use crate::form::Form;
+use crate::format::Format;
 use crate::result::json_response;
 
 /// A client may keep the answer for itself, and asks each time whether it is still good.
@@ -24,12 +24,8 @@ const CACHE: &str = "private, no-cache";
 ///
 /// # Errors
 /// The store can't answer now.
-pub(crate) async fn version(
-    repository: &dyn RecordRepository,
-    question: &str,
-    form: Form,
-) -> Result<HeaderValue, PortError> {
-    let head = repository.head().await?;
+pub(crate) async fn version(reader: &dyn RecordReader, question: &str, form: Format) -> Result<HeaderValue, PortError> {
+    let head = reader.head().await?;
     let mut hasher = blake3::Hasher::new();
     // What another version of the program writes may look different.
     for text in [env!("CARGO_PKG_VERSION"), form.media_type(), question] {
@@ -38,7 +34,7 @@ pub(crate) async fn version(
     hasher.update(&head.to_le_bytes());
     if let Some(before) = head.checked_sub(1) {
         let last = HistoryQuery { after: before, alerting_only: false, limit: 1 };
-        for (_, stored) in repository.history(last).await? {
+        for (_, stored) in reader.history(last).await? {
             let processed = &stored.processed;
             hasher.update(processed.record.record_id.as_str().as_bytes());
             hasher.update(&processed.processed_at.as_micros().to_le_bytes());
@@ -49,7 +45,7 @@ pub(crate) async fn version(
     Ok(HeaderValue::try_from(format!("W/\"{}\"", &hash[..32])).expect("hexadecimal digits are fit for a header"))
 }
 
-/// Answers with JSON that is there as a whole, or says that the client has it. Its validator is the hash of its bytes.
+/// ResponseCache with JSON that is there as a whole, or says that the client has it. Its validator is the hash of its bytes.
 pub(crate) fn json(headers: &HeaderMap, json: Vec<u8>) -> Response {
     let hash = blake3::hash(&json).to_hex();
     let tag = HeaderValue::try_from(format!("\"{}\"", &hash[..32])).expect("hexadecimal digits are fit for a header");
@@ -61,8 +57,8 @@ pub(crate) fn json(headers: &HeaderMap, json: Vec<u8>) -> Response {
     response
 }
 
-/// Answers as [`json`] does, in the form that was chosen.
-pub(crate) fn formed(headers: &HeaderMap, form: Form, body: Vec<u8>) -> Response {
+/// ResponseCache as [`json`] does, in the form that was chosen.
+pub(crate) fn formed(headers: &HeaderMap, form: Format, body: Vec<u8>) -> Response {
     let mut response = json(headers, body);
     if response.status() == StatusCode::OK {
         form.dress(&mut response);

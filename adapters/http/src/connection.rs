@@ -18,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::activity::{Activity, Watched};
-use crate::front::{ConnectionContext, Front, HEAD_BYTES_MAX, RequestIds};
+use crate::malformed_request::Unreadable;
+use crate::middleware::{ConnectionContext, Front, HEAD_BYTES_MAX, RequestIds};
 use crate::request_meter::RequestMeter;
 use crate::settings::HttpSettings;
 use crate::tracer::RequestTracer;
-use crate::unreadable::Unreadable;
 
 /// Largest request head, and how much of a body hyper reads ahead. Times the connections it bounds their memory.
 const READ_BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX;
@@ -90,7 +90,7 @@ impl<R> Shared<R> {
     }
 
     /// How often a connection is looked at: no limit is overrun by more than a quarter of the shortest.
-    fn look_every(&self) -> Duration {
+    fn poll_interval(&self) -> Duration {
         let HttpSettings { head_timeout, idle_timeout, stall_timeout, .. } = self.settings;
         (head_timeout.min(idle_timeout).min(stall_timeout) / 4).max(Duration::from_millis(5))
     }
@@ -125,7 +125,7 @@ where
     let mut drained = pin!(draining.cancelled());
     let mut cut = pin!(shared.cut.cancelled());
     let mut age = pin!(sleep(shared.settings.connection_age_max));
-    let mut look = interval(shared.look_every());
+    let mut look = interval(shared.poll_interval());
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut closing = false;
     loop {

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tallyhouse_core::{DestinationId, RecordId, Reference, Timestamp};
+use tallyhouse_pipeline::{DestinationId, RecordId, Reference, Timestamp};
 
 /// What a text is that was never handed out as a cursor of this call.
 pub(crate) const NOT_A_CURSOR: &str = "must be a cursor as it was handed out";

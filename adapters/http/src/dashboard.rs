@@ -121,7 +121,7 @@ impl Asset {
         })
     }
 
-    /// Answers with the file; or, where the caller has it, with `304` (RFC 9110, section 13.1.2).
+    /// ResponseCache with the file; or, where the caller has it, with `304` (RFC 9110, section 13.1.2).
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
         let mut response = if conditional::is_known(headers, self.tag()) {
             StatusCode::NOT_MODIFIED.into_response()

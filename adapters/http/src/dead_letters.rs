@@ -6,8 +6,8 @@ use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
-use tallyhouse_core::{Outcome, Rejection};
+use tallyhouse_pipeline::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
+use tallyhouse_pipeline::{Outcome, Rejection};
 use warp::reply::{Reply, Response};
 
 use crate::app::App;
@@ -53,9 +53,7 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
     // One more than asked for shows whether there is a next page.
     let mut found = store.list(after, limit + 1).await.map_err(|error| match error.kind() {
         PortErrorKind::Misuse => Problem::parameter("after", "must be an id as it was handed out"),
-        PortErrorKind::Unavailable | PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::OutOfTurn => {
-            away(error)
-        }
+        PortErrorKind::Unavailable | PortErrorKind::Refused | PortErrorKind::Corrupt => away(error),
     })?;
     let more = found.len() > limit;
     found.truncate(limit);

@@ -8,19 +8,19 @@ use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tallyhouse_core::ports::PortError;
-use tallyhouse_core::{DestinationId, DryRun, DryRunReport, MessageFormat, NameGiven, Timestamp};
+use tallyhouse_pipeline::ports::PortError;
+use tallyhouse_pipeline::{DestinationId, DryRun, DryRunReport, MessageFormat, NameGiven, Timestamp};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use warp::reply::Response;
 
 use crate::alert_rules;
 use crate::app::App;
 use crate::body::RequestBody;
-use crate::front::RequestContext;
+use crate::middleware::RequestContext;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::result::json_response;
-use crate::stream::{self, Broken, Outlet};
+use crate::stream::{self, BodyWriter, Broken};
 
 /// How long an answer may take before it begins, and how often it shows from then on that it is on its way.
 const BEAT: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ pub(crate) async fn try_rule(
     let rule = alert_rules::read_rule(app, headers, body, NameGiven::Fixed(name)).await?;
     let slot = app.aggregates.take().await?;
     let deadline = Instant::now() + app.settings.dry_run_timeout;
-    let run = DryRun::begin(Arc::clone(&app.http.repository), Arc::new(rule), window).await?;
+    let run = DryRun::begin(Arc::clone(&app.http.reader), Arc::new(rule), window).await?;
     let format = app.http.format.clone();
     let mut answer = Box::pin(async move {
         let _slot = slot;
@@ -74,7 +74,7 @@ pub(crate) async fn try_rule(
         return Ok(json_response(StatusCode::OK, soon?));
     }
     let patience = app.settings.stall_timeout;
-    Ok(stream::answer("application/json", patience, context, move |outlet| send(outlet, answer)))
+    Ok(stream::answer("application/json", patience, context, move |body_writer| send(body_writer, answer)))
 }
 
 /// Goes on with a dry run until it is over, or its time is.
@@ -91,18 +91,18 @@ async fn report(mut run: DryRun, deadline: Instant) -> Result<DryRunReport, Port
 /// Sends an answer once it is there, and blanks until then, which mean nothing before JSON: only by what is sent to it
 /// is a client that has gone away noticed, and work for nobody is not gone on with.
 async fn send(
-    mut outlet: Outlet,
+    mut body_writer: BodyWriter,
     mut answer: impl Future<Output = Result<Vec<u8>, PortError>> + Unpin,
-) -> Result<Outlet, Broken> {
+) -> Result<BodyWriter, Broken> {
     loop {
-        outlet.send(&b" "[..]).await?;
+        body_writer.send(&b" "[..]).await?;
         tokio::select! {
             json = &mut answer => {
-                outlet.send(json?).await?;
-                return Ok(outlet);
+                body_writer.send(json?).await?;
+                return Ok(body_writer);
             }
             () = sleep(BEAT) => {}
-            () = outlet.gone() => return Err(Broken::Gone),
+            () = body_writer.gone() => return Err(Broken::Gone),
         }
     }
 }

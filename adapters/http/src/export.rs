@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use hyper::header::HeaderMap;
-use tallyhouse_core::{ExportPage, PartStream, ProcessedRecord, RECORD_COLUMNS, export, write_record_row, write_row};
+use tallyhouse_pipeline::ports::PartStream;
+use tallyhouse_pipeline::{ExportPage, ProcessedRecord, RECORD_COLUMNS, export, write_record_row, write_row};
 use warp::reply::Response;
 
 use crate::app::App;
-use crate::form::Form;
-use crate::front::RequestContext;
+use crate::format::Format;
+use crate::middleware::RequestContext;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
-use crate::stream::{self, Broken, Outlet};
+use crate::stream::{self, BodyWriter, Broken};
 
-/// Answers with a record a line: NDJSON, or CSV to who prefers it.
+/// ResponseCache with a record a line: NDJSON, or CSV to who prefers it.
 pub(crate) async fn read(
     app: &App,
     query: &str,
@@ -22,46 +23,50 @@ pub(crate) async fn read(
     context: &RequestContext,
 ) -> Result<Response, Problem> {
     let filter = Parameters::read_with_filter(query, &[])?.filter()?;
-    let form = match Form::accepted(headers, Form::Ndjson) {
-        Form::Csv => Form::Csv,
-        Form::Json | Form::Ndjson => Form::Ndjson,
+    let form = match Format::accepted(headers, Format::Ndjson) {
+        Format::Csv => Format::Csv,
+        Format::Json | Format::Ndjson => Format::Ndjson,
     };
     let slot = app.aggregates.take().await?;
-    let pages = export(Arc::clone(&app.http.repository), filter).await?.pages;
+    let pages = export(Arc::clone(&app.http.reader), filter).await?.pages;
     let patience = app.settings.stall_timeout;
-    let mut response = stream::answer(form.media_type(), patience, context, move |outlet| async move {
+    let mut response = stream::answer(form.media_type(), patience, context, move |body_writer| async move {
         let _slot = slot;
-        write(outlet, form, pages).await
+        write(body_writer, form, pages).await
     });
     form.dress(&mut response);
     Ok(response)
 }
 
-async fn write(mut outlet: Outlet, form: Form, mut pages: PartStream<ExportPage>) -> Result<Outlet, Broken> {
+async fn write(
+    mut body_writer: BodyWriter,
+    form: Format,
+    mut pages: PartStream<ExportPage>,
+) -> Result<BodyWriter, Broken> {
     let mut piece = Vec::new();
-    if form == Form::Csv {
+    if form == Format::Csv {
         write_row(&mut piece, RECORD_COLUMNS);
     }
     loop {
         let page = tokio::select! {
             page = pages.next() => page,
             // Work for nobody is not gone on with.
-            () = outlet.gone() => return Err(Broken::Gone),
+            () = body_writer.gone() => return Err(Broken::Gone),
         };
         let Some(page) = page else { break };
         for stored in page?.records {
             write_record(&mut piece, form, &stored.processed);
-            outlet.send_if_large(&mut piece).await?;
+            body_writer.send_if_large(&mut piece).await?;
         }
     }
-    outlet.send(piece).await?;
-    Ok(outlet)
+    body_writer.send(piece).await?;
+    Ok(body_writer)
 }
 
-fn write_record(piece: &mut Vec<u8>, form: Form, record: &ProcessedRecord) {
+fn write_record(piece: &mut Vec<u8>, form: Format, record: &ProcessedRecord) {
     match form {
-        Form::Csv => write_record_row(piece, record),
-        Form::Json | Form::Ndjson => {
+        Format::Csv => write_record_row(piece, record),
+        Format::Json | Format::Ndjson => {
             serde_json::to_writer(&mut *piece, record).expect("a record is always JSON");
             piece.push(b'\n');
         }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
-use tallyhouse_core::BreakerState;
+use tallyhouse_pipeline::BreakerState;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 

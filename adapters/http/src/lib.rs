@@ -1,16 +1,16 @@
-//! The HTTP door of Tallyhouse: warp behind an accept loop of our own.
+//! The HTTP ingress of Tallyhouse: warp behind an accept loop of our own.
 //!
 //! ```no_run
-//! # async fn run(pipeline: tallyhouse_core::Pipeline, feed: tallyhouse_core::Feed,
-//! #     repository: std::sync::Arc<dyn tallyhouse_core::ports::RecordRepository>) -> std::io::Result<()> {
+//! # async fn run(pipeline: tallyhouse_pipeline::Pipeline, feed: tallyhouse_pipeline::Feed,
+//! #     repository: std::sync::Arc<dyn tallyhouse_pipeline::ports::RecordRepository>) -> std::io::Result<()> {
 //! use tallyhouse_http::{HttpApp, HttpServer, HttpSettings};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! let app = HttpApp {
-//!     door: pipeline.door(),
+//!     ingress: pipeline.ingress(),
 //!     breakers: pipeline.breakers(),
 //!     feed, repository,
-//!     format: tallyhouse_core::MessageFormat::default(),
+//!     format: tallyhouse_pipeline::MessageFormat::default(),
 //!     dead_letters: None,
 //!     alert_rules: None,
 //!     probes: Vec::new(),
@@ -30,10 +30,10 @@ mod files;
 mod tls;
 mod handshake;
 mod activity;
-mod unreadable;
+mod malformed_request;
 mod connection;
 mod request_meter;
-mod front;
+mod middleware;
 mod access_log;
 mod tracer;
 mod headers;
@@ -47,23 +47,23 @@ mod routes;
 mod parameters;
 mod cursor;
 mod media;
-mod form;
+mod format;
 mod traceparent;
 mod body;
 mod lines;
 // What answers are made of.
 mod problem;
-mod seldom;
+mod log_throttle;
 mod result;
 mod stream;
-mod slots;
+mod concurrency_limit;
 // What the routes do.
 mod records;
 mod chunk;
 mod batch;
 mod ndjson;
 mod aggregates;
-mod answers;
+mod response_cache;
 mod conditional;
 mod export;
 mod summaries;

@@ -125,7 +125,7 @@ impl Bucket {
     }
 
     /// Draws units, into debt if they are more than there are; but not unless there are at least so many before.
-    fn draw(&mut self, units: usize, at_least: u32) -> bool {
+    fn try_acquire(&mut self, units: usize, at_least: u32) -> bool {
         let there_are = self.level >= i128::from(at_least) * UNIT;
         if there_are {
             self.level -= i128::try_from(units).unwrap_or(i128::MAX >> 64) * UNIT;
@@ -154,14 +154,14 @@ impl Meter {
     }
 
     /// Draws the unit of a call, or the first one of a batch.
-    pub(crate) fn draw_one(&self) -> Result<(), Problem> {
-        self.draw(1, 1)
+    pub(crate) fn acquire_one(&self) -> Result<(), Problem> {
+        self.try_acquire(1, 1)
     }
 
     /// Draws the further units of a batch, whose size is known once it is read. It is refused where others have run the
     /// bucket into debt meanwhile: many batches at once must not pass for the price of one.
-    pub(crate) fn draw_rest(&self, records: usize) -> Result<(), Problem> {
-        self.draw(records.saturating_sub(1), 0)
+    pub(crate) fn acquire_rest(&self, records: usize) -> Result<(), Problem> {
+        self.try_acquire(records.saturating_sub(1), 0)
     }
 
     /// Waits for its turn, then draws.
@@ -190,7 +190,7 @@ impl Meter {
         }
     }
 
-    fn draw(&self, units: usize, at_least: u32) -> Result<(), Problem> {
+    fn try_acquire(&self, units: usize, at_least: u32) -> Result<(), Problem> {
         self.try_draw(units, at_least).map_err(|wait| Problem::rate_limited(seconds(wait).max(1)))
     }
 
@@ -198,7 +198,7 @@ impl Meter {
     fn try_draw(&self, units: usize, at_least: u32) -> Result<(), Duration> {
         let limit = self.limits.limit;
         self.limits.with(&self.caller, |bucket| {
-            if bucket.draw(units, at_least) { Ok(()) } else { Err(bucket.time_to(UNIT, limit)) }
+            if bucket.try_acquire(units, at_least) { Ok(()) } else { Err(bucket.time_to(UNIT, limit)) }
         })
     }
 }

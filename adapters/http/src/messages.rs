@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use hyper::header::HeaderMap;
-use tallyhouse_core::ports::PortError;
-use tallyhouse_core::{Message, MessageFormat, Position, Topic};
+use tallyhouse_pipeline::ports::PortError;
+use tallyhouse_pipeline::{Message, MessageFormat, Position, Topic};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
 
 use crate::app::App;
 use crate::conditional;
-use crate::front::RequestContext;
+use crate::middleware::RequestContext;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
-use crate::stream::{self, Broken, Outlet};
+use crate::stream::{self, BodyWriter, Broken};
 
-/// Answers with the messages after a position.
+/// ResponseCache with the messages after a position.
 pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap, topic: Topic) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["after", "limit"])?;
     let after = parameters.parsed("after", str::parse::<Position>)?.unwrap_or(Position::START);
@@ -39,7 +39,7 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap, topic
     Ok(conditional::json(headers, json))
 }
 
-/// Answers with an event stream, from a position or from now on.
+/// ResponseCache with an event stream, from a position or from now on.
 pub(crate) async fn follow(
     app: &Arc<App>,
     query: &str,
@@ -61,9 +61,9 @@ pub(crate) async fn follow(
         stopping: app.stop.clone(),
     };
     let patience = app.settings.stall_timeout;
-    Ok(stream::answer("text/event-stream", patience, context, move |outlet| async move {
+    Ok(stream::answer("text/event-stream", patience, context, move |body_writer| async move {
         let _slot = slot;
-        events.send(messages, outlet).await
+        events.send(messages, body_writer).await
     }))
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn follow(
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
     let Some(id) = headers.get("last-event-id").filter(|id| !id.is_empty()) else { return Ok(None) };
     let position = id.to_str().ok().and_then(|id| id.parse().ok());
-    position.map(Some).ok_or_else(|| Problem::parameter("Last-Event-ID", tallyhouse_core::PositionError))
+    position.map(Some).ok_or_else(|| Problem::parameter("Last-Event-ID", tallyhouse_pipeline::PositionError))
 }
 
 /// Writes messages as server-sent events.
@@ -86,24 +86,24 @@ impl Events {
     async fn send(
         self,
         messages: impl Stream<Item = Result<(Position, Message), PortError>>,
-        mut outlet: Outlet,
-    ) -> Result<Outlet, Broken> {
+        mut body_writer: BodyWriter,
+    ) -> Result<BodyWriter, Broken> {
         // The first piece opens the client's stream before there is any message.
-        outlet.send(": following\n\n").await?;
+        body_writer.send(": following\n\n").await?;
         let mut messages = pin!(messages.ready_chunks(100));
         let mut silence = pin!(sleep_until(Instant::now() + self.keep_alive));
         loop {
             tokio::select! {
                 biased;
                 // The client comes back, to another connection or another instance, and resumes.
-                () = self.draining.cancelled() => return Ok(outlet),
-                () = self.stopping.cancelled() => return Ok(outlet),
-                () = outlet.gone() => return Err(Broken::Gone),
+                () = self.draining.cancelled() => return Ok(body_writer),
+                () = self.stopping.cancelled() => return Ok(body_writer),
+                () = body_writer.gone() => return Err(Broken::Gone),
                 next = messages.next() => match next {
-                    Some(ready) => self.write(ready, &mut outlet).await?,
-                    None => return Ok(outlet),
+                    Some(ready) => self.write(ready, &mut body_writer).await?,
+                    None => return Ok(body_writer),
                 },
-                () = &mut silence => outlet.send(": keep-alive\n\n").await?,
+                () = &mut silence => body_writer.send(": keep-alive\n\n").await?,
             }
             silence.as_mut().reset(Instant::now() + self.keep_alive);
         }
@@ -112,7 +112,7 @@ impl Events {
     async fn write(
         &self,
         ready: Vec<Result<(Position, Message), PortError>>,
-        outlet: &mut Outlet,
+        body_writer: &mut BodyWriter,
     ) -> Result<(), Broken> {
         let mut events = Vec::new();
         for next in ready {
@@ -120,14 +120,14 @@ impl Events {
                 Ok(next) => next,
                 Err(error) => {
                     // What came before it is good.
-                    outlet.send(events).await?;
+                    body_writer.send(events).await?;
                     return Err(error.into());
                 }
             };
             // Writing to a Vec can't fail. A message is one line.
             _ = write!(events, "id: {position}\ndata: {}\n\n", self.format.to_json(&message));
-            outlet.send_if_large(&mut events).await?;
+            body_writer.send_if_large(&mut events).await?;
         }
-        outlet.send(events).await
+        body_writer.send(events).await
     }
 }

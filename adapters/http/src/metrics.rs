@@ -48,7 +48,7 @@ pub struct ServerReadings {
     pub cache: [u64; 2],
 }
 
-/// Answers with the page.
+/// ResponseCache with the page.
 pub(crate) async fn read(app: &App, query: &str) -> Result<Response, Problem> {
     let page = app.metrics.as_ref().ok_or_else(Problem::not_found)?;
     Parameters::none(query)?;

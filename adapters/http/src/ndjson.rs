@@ -2,7 +2,7 @@
 //!
 //! Lines are gathered while the chunk before them is being committed, and what is there is submitted as soon as that is
 //! done: a quick sender fills chunks, a slow one gets each line answered at once. A full chunk is submitted before
-//! that, by a door that keeps the order: lines are processed in theirs however many writers there are.
+//! that, by a ingress that keeps the order: lines are processed in theirs however many writers there are.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt as _, poll};
 use hyper::header::HeaderMap;
 use serde::Serialize;
-use tallyhouse_core::{Door, OrderedDoor, Outcome, OutcomeCounts, Record, Rejection, SubmitError};
+use tallyhouse_pipeline::{Ingress, OrderedIngress, Outcome, OutcomeCounts, Record, Rejection, SubmitError};
 use tokio::time::timeout;
 use warp::reply::Response;
 
@@ -22,17 +22,17 @@ use crate::app::App;
 use crate::batch::is_failed;
 use crate::body::RequestBody;
 use crate::chunk::Chunk;
-use crate::front::RequestContext;
 use crate::limits::Meter;
 use crate::lines::{Line, Lines};
+use crate::middleware::RequestContext;
 use crate::result::WriteResult;
-use crate::stream::{self, Broken, Outlet};
+use crate::stream::{self, BodyWriter, Broken};
 use crate::traceparent;
 
 /// How many bytes of lines a chunk is made of at most; what is kept of them is less.
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 
-/// Answers a batch in NDJSON. The head of the answer is sent before the body has come.
+/// ResponseCache a batch in NDJSON. The head of the answer is sent before the body has come.
 pub(crate) async fn write(
     app: &Arc<App>,
     failed_only: bool,
@@ -44,7 +44,7 @@ pub(crate) async fn write(
     let patience = app.settings.stall_timeout;
     let (app, traceparent) = (Arc::clone(app), traceparent::of(headers));
     body.invite().await;
-    stream::answer("application/x-ndjson", patience, context, move |outlet| async move {
+    stream::answer("application/x-ndjson", patience, context, move |body_writer| async move {
         let input = Input {
             body,
             piece: Bytes::new(),
@@ -53,7 +53,8 @@ pub(crate) async fn write(
             traceparent,
             ended: false,
         };
-        let output = Output { outlet, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
+        let output =
+            Output { body_writer, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
         converse(&app, meter.as_ref(), input, output).await
     })
 }
@@ -61,10 +62,15 @@ pub(crate) async fn write(
 /// A chunk on its way through the pipeline.
 type Committing = BoxFuture<'static, Result<Vec<Outcome>, SubmitError>>;
 
-async fn converse(app: &App, meter: Option<&Meter>, mut input: Input, mut output: Output) -> Result<Outlet, Broken> {
-    let door = &app.http.door;
-    let mut gathered = Gathered::new(door, meter);
-    let mut ordered = door.ordered();
+async fn converse(
+    app: &App,
+    meter: Option<&Meter>,
+    mut input: Input,
+    mut output: Output,
+) -> Result<BodyWriter, Broken> {
+    let ingress = &app.http.ingress;
+    let mut gathered = Gathered::new(ingress, meter);
+    let mut ordered = ingress.ordered();
     let mut committing = FuturesOrdered::new();
     loop {
         input.gather(&mut gathered);
@@ -73,7 +79,7 @@ async fn converse(app: &App, meter: Option<&Meter>, mut input: Input, mut output
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
                 continue;
             }
-            committing.push_back(submit(door, &mut ordered, meter, gathered.take()).await);
+            committing.push_back(submit(ingress, &mut ordered, meter, gathered.take()).await);
             // There may be more in what was read.
             continue;
         }
@@ -88,7 +94,7 @@ async fn converse(app: &App, meter: Option<&Meter>, mut input: Input, mut output
                 let outcomes = outcomes?;
                 // The next chunk is on its way before the results of this one are written.
                 if has_room(&committing, &gathered) && !gathered.is_empty() {
-                    committing.push_back(submit(door, &mut ordered, meter, gathered.take()).await);
+                    committing.push_back(submit(ingress, &mut ordered, meter, gathered.take()).await);
                 }
                 output.write(&outcomes).await?;
             }
@@ -98,27 +104,27 @@ async fn converse(app: &App, meter: Option<&Meter>, mut input: Input, mut output
                 // Storage has limits of its own.
                 Err(_elapsed) => {}
             },
-            () = output.outlet.gone() => return Err(Broken::Gone),
+            () = output.body_writer.gone() => return Err(Broken::Gone),
         }
     }
 }
 
 /// Says whether what was gathered may be submitted: what is less than a chunk waits for the one before.
 fn has_room(committing: &FuturesOrdered<Committing>, gathered: &Gathered) -> bool {
-    committing.is_empty() || (committing.len() < OrderedDoor::UNDER_WAY_MAX && gathered.is_full())
+    committing.is_empty() || (committing.len() < OrderedIngress::UNDER_WAY_MAX && gathered.is_full())
 }
 
 /// Sends a chunk on its way. It has entered the intake, or waits there for room, or for its turn by the rate limit or
 /// behind the chunk before, when this returns.
-async fn submit(door: &Door, ordered: &mut OrderedDoor, meter: Option<&Meter>, chunk: Chunk) -> Committing {
-    let (door, meter, records) = (door.clone(), meter.cloned(), chunk.len());
+async fn submit(ingress: &Ingress, ordered: &mut OrderedIngress, meter: Option<&Meter>, chunk: Chunk) -> Committing {
+    let (ingress, meter, records) = (ingress.clone(), meter.cloned(), chunk.len());
     let submission = ordered.submit(chunk.arrivals);
     let mut committing = async move {
         if let Some(meter) = meter {
             meter.draw_patiently(records).await;
         }
         let outcomes = submission.await?;
-        door.count_refused(chunk.refused.count());
+        ingress.count_refused(chunk.refused.count());
         Ok(chunk.refused.rejoin(outcomes))
     }
     .boxed();
@@ -136,9 +142,9 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn new(door: &Door, meter: Option<&Meter>) -> Self {
+    fn new(ingress: &Ingress, meter: Option<&Meter>) -> Self {
         let at_once = meter.map_or(usize::MAX, Meter::records_at_once);
-        Self { chunk: Chunk::default(), bytes: 0, records_max: door.chunk_records_max().min(at_once).max(1) }
+        Self { chunk: Chunk::default(), bytes: 0, records_max: ingress.chunk_records_max().min(at_once).max(1) }
     }
 
     fn is_empty(&self) -> bool {
@@ -213,7 +219,7 @@ impl Input {
 
 /// Our side.
 struct Output {
-    outlet: Outlet,
+    body_writer: BodyWriter,
     failed_only: bool,
     /// Of the next line that is not blank.
     index: u64,
@@ -227,20 +233,20 @@ impl Output {
             self.counts.count(outcome);
             if !self.failed_only || is_failed(outcome) {
                 self.line(&WriteResult { index: Some(self.index), outcome });
-                self.outlet.send_if_large(&mut self.gathered).await?;
+                self.body_writer.send_if_large(&mut self.gathered).await?;
             }
             self.index += 1;
         }
         self.flush().await
     }
 
-    async fn finish(mut self) -> Result<Outlet, Broken> {
+    async fn finish(mut self) -> Result<BodyWriter, Broken> {
         if self.failed_only {
             let counts = self.counts;
             self.line(&counts);
             self.flush().await?;
         }
-        Ok(self.outlet)
+        Ok(self.body_writer)
     }
 
     fn line(&mut self, line: &impl Serialize) {
@@ -249,6 +255,6 @@ impl Output {
     }
 
     async fn flush(&mut self) -> Result<(), Broken> {
-        if self.gathered.is_empty() { Ok(()) } else { self.outlet.send(std::mem::take(&mut self.gathered)).await }
+        if self.gathered.is_empty() { Ok(()) } else { self.body_writer.send(std::mem::take(&mut self.gathered)).await }
     }
 }

@@ -2,7 +2,7 @@
 
 use hyper::header::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use tallyhouse_core::{DestinationId, Filter, RecordType, Reference, SourceId, Timestamp, Unit};
+use tallyhouse_pipeline::{DestinationId, Filter, RecordType, Reference, SourceId, Timestamp, Unit};
 
 use crate::problem::Problem;
 
@@ -122,7 +122,7 @@ impl Parameters {
 }
 
 /// Reads a bound. It never holds a space, so that one can only be the plus sign of an offset that was not encoded.
-fn bound(text: &str) -> Result<Timestamp, tallyhouse_core::TimestampError> {
+fn bound(text: &str) -> Result<Timestamp, tallyhouse_pipeline::TimestampError> {
     Timestamp::parse_bound(&text.replace(' ', "+"))
 }
 

@@ -9,15 +9,15 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTIC
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
-use tallyhouse_core::SubmitError;
-use tallyhouse_core::ports::{PortError, PortErrorKind};
+use tallyhouse_pipeline::SubmitError;
+use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
 use warp::reply::{Reply, Response};
 
-use crate::front::RequestContext;
-use crate::seldom::Seldom;
+use crate::log_throttle::LogThrottle;
+use crate::middleware::RequestContext;
 
 /// While storage is away, every request has the same to say.
-static UNSERVED: Seldom = Seldom::new();
+static UNSERVED: LogThrottle = LogThrottle::new();
 
 /// How long a client is asked to wait before it repeats a request, in seconds. Storage that is away for a moment is
 /// back after a retry or two of ours, and a full intake drains within a second.
@@ -257,9 +257,7 @@ impl From<PortError> for Problem {
             PortErrorKind::Unavailable => {
                 Self::new(ProblemCode::Unavailable, "Storage is unavailable; repeat the request later.")
             }
-            PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse | PortErrorKind::OutOfTurn => {
-                Self::internal()
-            }
+            PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => Self::internal(),
         };
         Self { cause: Some(chain(&error)), ..problem }
     }

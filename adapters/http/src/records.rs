@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, LINK};
-use tallyhouse_core::{
+use tallyhouse_pipeline::{
     Arrival, Outcome, RECORD_COLUMNS, Record, RecordId, RecordQuery, RejectionCode, StoredRecord, write_record_row,
     write_row,
 };
@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::body::RequestBody;
 use crate::conditional;
 use crate::cursor::Cursor;
-use crate::form::Form;
+use crate::format::Format;
 use crate::media::{self, Media};
 use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemCode};
@@ -40,12 +40,12 @@ pub(crate) async fn process(app: &App, json: &[u8], traceparent: Option<String>)
     let record = match Record::from_json(json) {
         Ok(record) => record,
         Err(rejection) => {
-            app.http.door.count_refused(1);
+            app.http.ingress.count_refused(1);
             let is_json = rejection.code != RejectionCode::NotJson;
             return if is_json { Ok(Outcome::Rejected(rejection)) } else { Err(result::refused(&rejection)) };
         }
     };
-    let outcomes = app.http.door.submit_now(vec![Arrival { record, traceparent }]).await?;
+    let outcomes = app.http.ingress.submit_now(vec![Arrival { record, traceparent }]).await?;
     outcomes.into_iter().next().ok_or_else(Problem::internal)
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn read_one(app: &App, query: &str, headers: &HeaderMap, id: &s
     let missing = || Problem::new(ProblemCode::NotFound, "There is no record with this id.");
     // What can't be an id is the id of no record.
     let id = RecordId::new(id).map_err(|_| missing())?;
-    let stored = app.http.repository.find(&id).await?.ok_or_else(missing)?;
+    let stored = app.http.reader.find(&id).await?.ok_or_else(missing)?;
     Ok(conditional::json(headers, serde_json::to_vec(&stored).expect("a record is always JSON")))
 }
 
@@ -66,11 +66,11 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
     let after = parameters.parsed("cursor", Cursor::record)?;
     // One more than asked for shows whether there is a next page.
     let query = RecordQuery { filter: parameters.filter()?, after, limit: limit + 1 };
-    let mut records = app.http.repository.records(query).await?;
+    let mut records = app.http.reader.records(query).await?;
     let more = records.len() > limit;
     records.truncate(limit);
 
-    let form = Form::accepted(headers, Form::Json);
+    let form = Format::accepted(headers, Format::Json);
     let mut response = conditional::formed(headers, form, write_page(form, &records));
     if let Some(last) = records.last().filter(|_| more) {
         let record = &last.processed.record;
@@ -80,19 +80,19 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
     Ok(response)
 }
 
-fn write_page(form: Form, records: &[StoredRecord]) -> Vec<u8> {
+fn write_page(form: Format, records: &[StoredRecord]) -> Vec<u8> {
     let mut page = Vec::new();
     match form {
-        Form::Json => {
+        Format::Json => {
             page.extend_from_slice(b"{\"records\":");
             serde_json::to_writer(&mut page, records).expect("records are always JSON");
             page.push(b'}');
         }
-        Form::Ndjson => records.iter().for_each(|record| {
+        Format::Ndjson => records.iter().for_each(|record| {
             serde_json::to_writer(&mut page, record).expect("a record is always JSON");
             page.push(b'\n');
         }),
-        Form::Csv => {
+        Format::Csv => {
             write_row(&mut page, RECORD_COLUMNS);
             records.iter().for_each(|record| write_record_row(&mut page, &record.processed));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::{Method, StatusCode};
-use tallyhouse_core::{Histogram, HistogramReading};
+use tallyhouse_pipeline::{Histogram, HistogramReading};
 use tokio::time::Instant;
 
 use crate::routes::TEMPLATES;

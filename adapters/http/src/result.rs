@@ -5,7 +5,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::json;
-use tallyhouse_core::{Field, Outcome, RecordId, Rejection, RejectionCode};
+use tallyhouse_pipeline::{Field, Outcome, RecordId, Rejection, RejectionCode};
 use warp::reply::{Reply, Response};
 
 use crate::problem::{Problem, ProblemCode};
@@ -45,7 +45,7 @@ impl Serialize for WriteResult<'_> {
     }
 }
 
-/// Answers the write of one record.
+/// ResponseCache the write of one record.
 pub(crate) fn answer(outcome: &Outcome) -> Response {
     match outcome {
         Outcome::Processed(_) => success(StatusCode::CREATED, outcome),
@@ -68,7 +68,7 @@ fn success(status: StatusCode, outcome: &Outcome) -> Response {
     json_response(status, serde_json::to_vec(&result).expect("a result is always JSON"))
 }
 
-/// Answers with JSON that is written already.
+/// ResponseCache with JSON that is written already.
 pub(crate) fn json_response(status: StatusCode, json: Vec<u8>) -> Response {
     let mut response = json.into_response();
     *response.status_mut() = status;

@@ -10,7 +10,7 @@ use futures::Stream;
 use hyper::body::Body;
 use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use tallyhouse_core::Topic;
+use tallyhouse_pipeline::Topic;
 use tower::Service;
 use warp::Filter;
 use warp::path::FullPath;
@@ -20,10 +20,10 @@ use crate::access::{self, Access};
 use crate::app::App;
 use crate::body::RequestBody;
 use crate::dashboard::Asset;
-use crate::front::RequestContext;
 use crate::keys::{Holder, Scope};
 use crate::limits::{Caller, Meter};
 use crate::media::{self, Media};
+use crate::middleware::RequestContext;
 use crate::parameters::decode;
 use crate::problem::Problem;
 use crate::request_meter::Counted;
@@ -325,17 +325,17 @@ impl Call {
         let access = route.as_ref().map_or(Access::AnyKey, |route| route.access(&self.method));
         let holder = access::admit(&self.app, access, &self.method, &self.headers, &self.context)?;
         if access != Access::Open {
-            self.draw(holder, route.as_ref().is_ok_and(|route| self.flows(route)))?;
+            self.try_acquire(holder, route.as_ref().is_ok_and(|route| self.flows(route)))?;
         }
         route?.call(self).await
     }
 
     /// Draws the unit of the call from what its caller has left. Lines are drawn as they come.
-    fn draw(&mut self, holder: Option<Holder>, flows: bool) -> Result<(), Problem> {
+    fn try_acquire(&mut self, holder: Option<Holder>, flows: bool) -> Result<(), Problem> {
         let Some(limits) = &self.app.limits else { return Ok(()) };
         let by_address = || Caller::at(self.context.connection.peer.ip());
         let meter = Meter::new(limits, holder.map_or_else(by_address, |holder| Caller::Key(holder.name)));
-        let drawn = if flows { Ok(()) } else { meter.draw_one() };
+        let drawn = if flows { Ok(()) } else { meter.acquire_one() };
         self.meter = Some(meter);
         drawn
     }

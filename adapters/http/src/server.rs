@@ -80,7 +80,7 @@ impl HttpServer {
         format!("{scheme}://{}", self.local_addr)
     }
 
-    /// Answers requests until `stop` is cancelled; then finishes those under way, and returns when every connection is
+    /// ResponseCache requests until `stop` is cancelled; then finishes those under way, and returns when every connection is
     /// closed, at the latest after `lame_duck` and `drain_timeout` of the settings.
     ///
     /// Dropping the future cuts all connections.
@@ -146,7 +146,7 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream,
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
-                // Answers are written whole: waiting to fill packets only delays them.
+                // ResponseCache are written whole: waiting to fill packets only delays them.
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(%peer, %error, "a connection ended as it began");
                     continue;

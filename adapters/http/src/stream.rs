@@ -1,4 +1,4 @@
-//! Answers that are made while they are sent, in bounded memory.
+//! ResponseCache that are made while they are sent, in bounded memory.
 //!
 //! A task makes the answer and a small channel hands it to the connection. An answer ends well only if its maker says
 //! so: one that breaks off breaks the connection, so that a client never takes a part for the whole.
@@ -11,15 +11,15 @@ use bytes::Bytes;
 use futures::{Stream, stream};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use tallyhouse_core::SubmitError;
-use tallyhouse_core::ports::{PortError, PortErrorKind};
+use tallyhouse_pipeline::SubmitError;
+use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
-use crate::front::RequestContext;
+use crate::log_throttle::LogThrottle;
+use crate::middleware::RequestContext;
 use crate::problem::chain;
-use crate::seldom::Seldom;
 
 /// How much is gathered before it is sent: enough to make the cost of each piece small.
 pub(crate) const PIECE_BYTES: usize = 32 * 1024;
@@ -28,7 +28,7 @@ pub(crate) const PIECE_BYTES: usize = 32 * 1024;
 const PIECES_WAITING: usize = 2;
 
 /// While storage is away, every answer breaks off for the same reason.
-static BROKEN: Seldom = Seldom::new();
+static BROKEN: LogThrottle = LogThrottle::new();
 
 enum Piece {
     Bytes(Bytes),
@@ -64,7 +64,7 @@ impl Broken {
                     Some(others) => tracing::warn!(request_id, trace_id, others, error, "an answer broke off"),
                     None => tracing::debug!(request_id, trace_id, error, "an answer broke off"),
                 },
-                PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse | PortErrorKind::OutOfTurn => {
+                PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
                     tracing::error!(request_id, trace_id, error, "an answer broke off");
                 }
             },
@@ -77,7 +77,7 @@ impl Broken {
 }
 
 /// Where a maker puts its answer.
-pub(crate) struct Outlet {
+pub(crate) struct BodyWriter {
     pieces: mpsc::Sender<Piece>,
     /// How long the client may leave it unread.
     patience: Duration,
@@ -91,7 +91,7 @@ struct Copy {
     length_max: usize,
 }
 
-impl Outlet {
+impl BodyWriter {
     /// Makes a copy of all that is sent from now on, if it is no longer than that.
     pub(crate) fn copying(mut self, length_max: usize) -> Self {
         self.copy = Some(Copy { bytes: Vec::new(), length_max });
@@ -144,7 +144,7 @@ impl Outlet {
     }
 }
 
-/// Answers `200` with what `make` puts out. If it fails, or panics, the connection breaks.
+/// ResponseCache `200` with what `make` puts out. If it fails, or panics, the connection breaks.
 pub(crate) fn answer<M, F>(
     content_type: &'static str,
     patience: Duration,
@@ -152,15 +152,15 @@ pub(crate) fn answer<M, F>(
     make: M,
 ) -> Response
 where
-    M: FnOnce(Outlet) -> F,
-    F: Future<Output = Result<Outlet, Broken>> + Send + 'static,
+    M: FnOnce(BodyWriter) -> F,
+    F: Future<Output = Result<BodyWriter, Broken>> + Send + 'static,
 {
     let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
-    let making = make(Outlet { pieces, patience, copy: None });
+    let making = make(BodyWriter { pieces, patience, copy: None });
     let context = context.clone();
     tokio::spawn(async move {
         let ended = match making.await {
-            Ok(outlet) => outlet.put(Piece::End).await,
+            Ok(body_writer) => body_writer.put(Piece::End).await,
             Err(broken) => Err(broken),
         };
         match ended {

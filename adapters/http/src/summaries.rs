@@ -2,7 +2,7 @@
 
 use hyper::header::HeaderMap;
 use serde::Serialize;
-use tallyhouse_core::{DestinationId, Reference, Summary, SummaryQuery};
+use tallyhouse_pipeline::{DestinationId, Reference, Summary, SummaryQuery};
 use warp::reply::Response;
 
 use crate::app::App;
@@ -28,7 +28,7 @@ struct Entry<'a> {
     summary: &'a Summary,
 }
 
-/// Answers the query. A destination without records has no summaries.
+/// ResponseCache the query. A destination without records has no summaries.
 pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destination: &str) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["reference", "limit", "cursor"])?;
     let limit = parameters.limit()?;
@@ -41,7 +41,7 @@ pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destinatio
         // One more than asked for shows whether there is a next page.
         limit: limit + 1,
     };
-    let mut found = app.http.repository.summaries(query).await?;
+    let mut found = app.http.reader.summaries(query).await?;
     let more = found.len() > limit;
     found.truncate(limit);
 

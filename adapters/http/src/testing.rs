@@ -1,4 +1,4 @@
-//! For tests that need the door without its sockets: whole requests, and the readers of what comes in. Compiled with
+//! For tests that need the ingress without its sockets: whole requests, and the readers of what comes in. Compiled with
 //! the feature `testing` only; the fuzz targets are made of it.
 
 use std::fmt;
@@ -12,15 +12,15 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Request, StatusCode};
-use tallyhouse_core::{DestinationId, RecordId, Reference, Timestamp};
+use tallyhouse_pipeline::{DestinationId, RecordId, Reference, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
 use crate::app::{App, HttpApp};
 use crate::cursor::Cursor;
-use crate::front::{ConnectionContext, Front, RequestIds};
 use crate::keys::Keys;
 use crate::lines::{Line, Lines};
+use crate::middleware::{ConnectionContext, Front, RequestIds};
 use crate::parameters::Parameters;
 use crate::routes;
 use crate::settings::HttpSettings;
@@ -37,7 +37,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Answers requests as a connection's would be answered.
+/// ResponseCache requests as a connection's would be answered.
 #[derive(Clone)]
 pub struct Api {
     app: Arc<App>,
@@ -56,7 +56,7 @@ impl Api {
         Self { app: Arc::new(App::new(app, settings, CancellationToken::new())) }
     }
 
-    /// Answers a request whose body comes in these pieces; `None` if the answer breaks off.
+    /// ResponseCache a request whose body comes in these pieces; `None` if the answer breaks off.
     pub async fn answer(&self, request: Request<Vec<Bytes>>) -> Option<Answer> {
         let connection = Arc::new(ConnectionContext {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),

@@ -2,7 +2,7 @@
 //! it.
 
 use hyper::header::HeaderMap;
-use tallyhouse_core::is_traceparent;
+use tallyhouse_pipeline::is_traceparent;
 
 /// Returns the trace context of a request, where it has exactly one that is valid; else it is as if there were none.
 pub(crate) fn of(headers: &HeaderMap) -> Option<String> {

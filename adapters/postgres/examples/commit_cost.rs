@@ -118,9 +118,9 @@ async fn committed(
     let mut stored = Vec::with_capacity(RECORDS);
     let mut previous = None;
     for mut batch in batches {
-        batch.settled = previous.take().into_iter().collect();
+        batch.published = previous.take().into_iter().collect();
         let committed = repository.commit(batch).await?;
-        previous = committed.owed.map(|owed| owed.id);
+        previous = committed.entry.map(|owed| owed.id);
         stored.extend(committed.outcomes.into_iter().filter_map(|outcome| match outcome {
             Outcome::Processed(stored) => Some(stored),
             Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => None,
@@ -137,8 +137,7 @@ fn batch(records: &[Record]) -> Batch {
         rules: Arc::new(RuleBook::default()),
         now: Timestamp::parse("2026-01-01T00:00:00Z").expect("this is RFC 3339"),
         owner: Some(tallyhouse_core::ports::Owner::new("measurement")),
-        settled: Vec::new(),
-        turns: tallyhouse_core::Turns::default(),
+        published: Vec::new(),
     }
 }
 

@@ -6,8 +6,8 @@ use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
-use tallyhouse_core::ports::PortError;
-use tallyhouse_core::{AuditPart, DestinationId, PartStream, RecordType, RollUp, Side, Stretch, Sum, Timestamp, Unit};
+use tallyhouse_core::ports::{AuditPart, PartStream, PortError};
+use tallyhouse_core::{DestinationId, Period, RecordType, RollUp, Side, Sum, Timestamp, Unit};
 
 use crate::error::Fault;
 use crate::pool::Pools;
@@ -48,14 +48,14 @@ struct RollUpRow {
 
 impl RollUpRow {
     fn decode(&self) -> Option<RollUp> {
-        let stretch = Stretch::of_days(self.days)?;
-        let begin = match stretch {
-            Stretch::Ever => Timestamp::MIN.as_micros(),
-            Stretch::Day | Stretch::Days32 => self.starts.checked_mul(MICROS_PER_DAY)?,
+        let period = Period::of_days(self.days)?;
+        let begin = match period {
+            Period::Ever => Timestamp::MIN.as_micros(),
+            Period::Day | Period::Days32 => self.starts.checked_mul(MICROS_PER_DAY)?,
         };
         Some(RollUp {
             destination_id: DestinationId::new(&self.destination_id).ok()?,
-            stretch,
+            period,
             begin,
             unit: Unit::new(&self.unit).ok()?,
             record_type: if self.positive { RecordType::Positive } else { RecordType::Negative },
@@ -80,7 +80,7 @@ fn read(connection: &mut PgConnection, output: &mut AuditOutput) -> Result<(), F
     let folded: i64 =
         Statement::<BigInt>::new("SELECT position FROM roll_up_position WHERE only_row").get_result(connection)?;
     if folded > 0 {
-        output.send(AuditPart::Folded(count(folded)?))?;
+        output.send(AuditPart::RolledUpTo(count(folded)?))?;
     }
     let mut summaries = open_summaries(connection)?;
     let mut records = open_records(connection)?;
@@ -190,11 +190,12 @@ fn record_part(row: StoredRow, position: Option<i64>) -> AuditPart {
 }
 
 fn send_owed(connection: &mut PgConnection, output: &AuditOutput) -> Result<(), Fault> {
-    let declaration = Statement::new("DECLARE owing NO SCROLL CURSOR FOR SELECT first, last FROM owed ORDER BY first");
+    let declaration =
+        Statement::new("DECLARE owing NO SCROLL CURSOR FOR SELECT first, last FROM outbox ORDER BY first");
     let mut owed: Cursor<(BigInt, BigInt), (i64, i64)> = Cursor::open(connection, "owing", declaration)?;
     while owed.peek(connection)?.is_some() {
         if let Some((first, last)) = owed.take() {
-            output.send(AuditPart::Owed(count(first)?, count(last)?))?;
+            output.send(AuditPart::Outbox(count(first)?, count(last)?))?;
         }
     }
     Ok(())

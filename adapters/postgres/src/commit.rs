@@ -1,9 +1,9 @@
-//! The transaction: a batch with all that it causes. Usually one statement (see [`Ahead`]); where that can't be counted
-//! on, four round trips whatever the size (BEGIN, `lock_and_read`, `write_expected`, COMMIT). The SQL is in
+//! The transaction: a batch with all that it causes. Usually one statement (see [`Optimistic`]); where that can't be counted
+//! on, four round trips whatever the size (BEGIN, `lock_and_read`, `write_optimistic`, COMMIT). The SQL is in
 //! `migrations`; there is said what is locked, and in which order.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use diesel::query_dsl::RunQueryDsl;
 use diesel::r2d2::R2D2Connection;
 use diesel::result::Error as DieselError;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
-use tallyhouse_core::ports::{Batch, Committed};
+use tallyhouse_core::ports::{Batch, CommitOrder, Committed};
 use tallyhouse_core::{Arrival, Key, Known, Outcome, Plan, Summary, plan};
 
-use crate::ahead::Ahead;
 use crate::error::Fault;
+use crate::optimistic::Optimistic;
 use crate::row::{ProcessedRow, count, summary};
 use crate::rules;
 use crate::statement::Statement;
@@ -41,62 +41,63 @@ type KnownRow = (i64, Option<Vec<Option<String>>>, Option<ProcessedRow>);
 
 /// Why it is not known whether a batch has been committed: its connection was cut.
 #[derive(Default)]
-pub(crate) struct Doubt(Mutex<Option<Fault>>);
+pub(crate) struct CommitUnknown(Mutex<Option<Fault>>);
 
-impl Doubt {
+impl CommitUnknown {
     fn cause(&self) -> MutexGuard<'_, Option<Fault>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Resolves the doubt, in a transaction that locks: where none of the records is there, nothing was committed, and
-    /// what is perhaps still under way can't be once this one is, since its ids or keys are taken then. Until then the
-    /// doubt remains.
+    /// Resolves the question in a transaction that locks: if none of the records is there, nothing was committed, and an
+    /// attempt that is still under way will fail once this one has taken its ids or keys. Until then the question
+    /// remains.
     fn resolve(&self, known: &Known) -> Result<(), Fault> {
         if known.records.is_empty() {
             return Ok(());
         }
         // The records of this very attempt, or others sent before: only the caller can repeat all of it.
-        self.cause().take().map_or(Ok(()), |cause| Err(Fault::Midway(Box::new(cause))))
+        self.cause().take().map_or(Ok(()), |cause| Err(Fault::CommitUnknown(Box::new(cause))))
     }
 }
 
-/// Commits a batch. Begins again by itself when it clashes with others. To be called again, with the same doubt, on
-/// another connection where this one was cut.
+/// Commits a batch; `None` if a predecessor is not committed yet. Begins again by itself when it clashes with others. To
+/// be called again, with the same `commit_unknown`, on another connection if this one was cut.
 ///
 /// # Errors
-/// Nothing is committed, except with [`Fault::Midway`] and [`Fault::InDoubt`], which say that nobody knows.
+/// Nothing is committed, except with [`Fault::CommitUnknown`] and [`Fault::InDoubt`], which say that nobody knows.
 pub(crate) fn commit(
     connection: &mut PgConnection,
     batch: &Batch,
-    ahead: &Ahead,
-    doubt: &Doubt,
-) -> Result<Committed, Fault> {
+    order: &Arc<dyn CommitOrder>,
+    optimistic: &Optimistic,
+    commit_unknown: &CommitUnknown,
+) -> Result<Option<Committed>, Fault> {
     if batch.arrivals.len() > RECORDS_MAX {
         return Err(Fault::Misuse(format!("a batch of {} records; {RECORDS_MAX} are allowed", batch.arrivals.len())));
     }
     let keys = sorted_keys(&batch.arrivals);
-    if doubt.cause().is_none() {
-        match ahead.commit(connection, batch, &keys) {
+    if commit_unknown.cause().is_none() {
+        match optimistic.commit(connection, batch, order, &keys) {
             Ok(None) => {}
-            Ok(Some(committed)) => return Ok(committed),
-            Err(Fault::Midway(cause)) => {
-                *doubt.cause() = Some(*cause);
+            committed @ Ok(Some(_)) => return committed,
+            Err(Fault::CommitUnknown(cause)) => {
+                *commit_unknown.cause() = Some(*cause);
                 return Err(Fault::InDoubt);
             }
             Err(fault) if fault.may_be_cut() && is_cut(connection) => {
-                *doubt.cause() = Some(fault);
+                *commit_unknown.cause() = Some(fault);
                 return Err(Fault::InDoubt);
             }
             Err(fault) => return Err(fault),
         }
     }
-    if !batch.turns.are_first() {
-        return Err(doubt.cause().take().map_or(Fault::OutOfTurn, |cause| Fault::Midway(Box::new(cause))));
+    if !order.predecessors_done() {
+        return commit_unknown.cause().take().map_or(Ok(None), |cause| Err(Fault::CommitUnknown(Box::new(cause))));
     }
-    let _locking = ahead.locking();
+    let _locking = optimistic.locking();
     let mut attempt = 1;
     loop {
-        match commit_locked(connection, batch, &keys, ahead, doubt) {
+        match commit_locked(connection, batch, &keys, optimistic, commit_unknown) {
             Err(fault) if fault.is_passing() && attempt < ATTEMPTS => {
                 // Begun again at once, it would meet the same transaction in the same place.
                 sleep(PAUSE * attempt);
@@ -104,9 +105,9 @@ pub(crate) fn commit(
             }
             done => {
                 if done.is_ok() {
-                    ahead.count_locked();
+                    optimistic.count_locked();
                 }
-                return done;
+                return done.map(Some);
             }
         }
     }
@@ -120,26 +121,26 @@ fn commit_locked(
     connection: &mut PgConnection,
     batch: &Batch,
     keys: &[Key],
-    ahead: &Ahead,
-    doubt: &Doubt,
+    optimistic: &Optimistic,
+    commit_unknown: &CommitUnknown,
 ) -> Result<Committed, Fault> {
     let mut written = false;
     let result = connection.build_transaction().read_committed().run(|connection| {
         let Found { known, texts, rules_version } = read(connection, Read::Locked, keys, Some(&batch.arrivals))?;
-        doubt.resolve(&known)?;
+        commit_unknown.resolve(&known)?;
         let rules = batch.rules.in_force(rules_version, || rules::managed(connection))?;
-        ahead.learn(keys, &known);
+        optimistic.learn(keys, &known);
         let plan = plan(&batch.arrivals, known, &rules, batch.now);
-        if plan.stored.is_empty() && batch.settled.is_empty() {
+        if plan.stored.is_empty() && batch.published.is_empty() {
             return Err(End::Nothing(plan.outcomes));
         }
         let void = texts.new_ones().filter(|key| !is_changed(&plan, key)).cloned().collect();
-        ahead.note(&plan);
+        optimistic.note(&plan);
         let expected = Expected { summaries: texts.of_changed(&plan), void, ..Expected::default() };
         match write(connection, batch, &plan, &expected)? {
-            Written::All(owed) => {
+            Written::All(entry) => {
                 written = true;
-                Ok(Committed { outcomes: plan.outcomes, owed })
+                Ok(Committed { outcomes: plan.outcomes, entry })
             }
             // Between the reading and the insert: under another key, which is not ours to lock.
             Written::IdTaken => Err(Fault::Raced.into()),
@@ -151,11 +152,11 @@ fn commit_locked(
     match result {
         Ok(committed) => Ok(committed),
         // Rolled back: so the rows that were created to lock new keys are gone, and nothing waits for the disk.
-        Err(End::Nothing(outcomes)) => Ok(Committed { outcomes, owed: None }),
+        Err(End::Nothing(outcomes)) => Ok(Committed { outcomes, entry: None }),
         Err(End::Fault(fault)) => {
-            ahead.forget(keys);
+            optimistic.forget(keys);
             // Cut while the COMMIT was under way.
-            if written && fault.is_cut() { Err(Fault::Midway(Box::new(fault))) } else { Err(fault) }
+            if written && fault.is_cut() { Err(Fault::CommitUnknown(Box::new(fault))) } else { Err(fault) }
         }
     }
 }

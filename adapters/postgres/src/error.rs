@@ -31,11 +31,8 @@ pub(crate) enum Fault {
     #[error("the connection was cut")]
     InDoubt,
     /// The connection was cut while the COMMIT, or the answer, was under way.
-    #[error("the connection was cut midway")]
-    Midway(#[source] Box<Fault>),
-    /// What comes before the batch has to be done first.
-    #[error("what comes before is not done yet")]
-    OutOfTurn,
+    #[error("the connection was cut before the answer to COMMIT")]
+    CommitUnknown(#[source] Box<Fault>),
     /// Whoever read the stream has left it.
     #[error("the stream was left")]
     Left,
@@ -61,11 +58,10 @@ impl Fault {
             | Self::Silent
             | Self::Raced
             | Self::InDoubt
-            | Self::Midway(_)
+            | Self::CommitUnknown(_)
             | Self::Left => PortErrorKind::Unavailable,
             Self::Corrupt(_) => PortErrorKind::Corrupt,
             Self::Misuse(_) => PortErrorKind::Misuse,
-            Self::OutOfTurn => PortErrorKind::OutOfTurn,
         }
     }
 
@@ -106,7 +102,7 @@ impl Fault {
     /// Says whether the connection is of no more use. Diesel does not notice when it is cut while a statement is
     /// prepared.
     pub(crate) fn spoils_connection(&self) -> bool {
-        self.is_cut() || matches!(self, Self::Midway(_))
+        self.is_cut() || matches!(self, Self::CommitUnknown(_))
     }
 
     /// Turns it into the port's error. `what` says in the words of the port what failed.

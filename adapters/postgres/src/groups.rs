@@ -6,15 +6,13 @@ use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
-use tallyhouse_core::ports::PortError;
-use tallyhouse_core::{
-    DestinationId, GroupPart, GroupQuery, Groups, ProcessedRecord, RecordType, Side, Sum, Summary, Unit,
-};
+use tallyhouse_core::ports::{GroupPart, Groups, PortError};
+use tallyhouse_core::{DestinationId, GroupQuery, ProcessedRecord, RecordType, Side, Sum, Summary, Unit};
 
 use crate::error::Fault;
 use crate::pool::Pools;
 use crate::read::limit;
-use crate::roll_ups::{Folder, Source, bounded};
+use crate::roll_ups::{RollUpWorker, Source, bounded};
 use crate::row::{PROCESSED_COLUMNS, ProcessedRow, ProcessedSql, count, timestamp};
 use crate::statement::Statement;
 use crate::stream::{Cursor, Output, ROWS_PER_FETCH, snapshot};
@@ -37,7 +35,7 @@ struct TotalRow {
 }
 
 /// Begins to read groups.
-pub(crate) async fn groups(pools: &Pools, folder: &Folder, query: GroupQuery) -> Result<Groups, PortError> {
+pub(crate) async fn groups(pools: &Pools, folder: &RollUpWorker, query: GroupQuery) -> Result<Groups, PortError> {
     let folder = folder.clone();
     let work = move |connection: &mut PgConnection, output: &mut GroupsOutput| {
         let source = Source::choose(connection, &query, &folder)?;

@@ -20,8 +20,8 @@
 //!     rules: Arc::new(RuleBook::default()),
 //!     now: Timestamp::parse("2026-01-01T00:00:01Z")?,
 //!     owner: None,
-//!     settled: Vec::new(),
-//!     turns: tallyhouse_core::Turns::default(),
+//!     published: Vec::new(),
+//!     
 //! };
 //! let committed = repository.commit(batch).await?;
 //! assert_eq!(committed.outcomes[0].name(), "processed");
@@ -37,13 +37,13 @@ mod settings;
 mod address;
 mod repository;
 mod commit;
-mod ahead;
+mod optimistic;
 mod write;
 mod read;
 mod groups;
 mod roll_ups;
 mod audit;
-mod owed;
+mod outbox;
 mod rules;
 mod migrate;
 mod filter;

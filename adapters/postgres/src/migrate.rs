@@ -6,13 +6,12 @@ use diesel::migration::MigrationSource;
 use diesel::pg::{Pg, PgConnection};
 use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::Text;
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::MigrationHarness;
+use tallyhouse_migrations::POSTGRES as MIGRATIONS;
 
 use crate::error::Fault;
 use crate::settings::PostgresSettings;
 use crate::statement::Statement;
-
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// Two instances that start at once migrate one after the other. Any number will do that nobody else takes: "tally".
 const LOCK: i64 = 0x0074_616c_6c79;

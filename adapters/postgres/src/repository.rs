@@ -5,23 +5,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tallyhouse_core::ports::{
-    Batch, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, RecordRepository, RuleRepository,
-    Whose,
+    AuditPart, Backlog, Batch, ClaimScope, CommitOrder, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
+    Owner, PartStream, PipelinedRepository, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
+    Unordered,
 };
 use tallyhouse_core::{
-    AuditPart, GroupQuery, Groups, ManagedRules, PartStream, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited,
-    StoredRecord, Summary, SummaryQuery,
+    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited, StoredRecord, Summary,
+    SummaryQuery,
 };
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::ahead::Ahead;
-use crate::commit::Doubt;
+use crate::commit::CommitUnknown;
 use crate::error::Fault;
+use crate::optimistic::Optimistic;
 use crate::pool::{Pool, Pools};
-use crate::roll_ups::Folder;
+use crate::roll_ups::RollUpWorker;
 use crate::settings::PostgresSettings;
-use crate::{audit, commit, groups, migrate, owed, read, rules};
+use crate::{audit, commit, groups, migrate, outbox, read, rules};
 
 /// Records, running summaries and the outbox in Postgres. Cheap to clone; clones share their connections.
 ///
@@ -29,8 +30,8 @@ use crate::{audit, commit, groups, migrate, owed, read, rules};
 #[derive(Debug, Clone)]
 pub struct PostgresRepository {
     pools: Pools,
-    ahead: Ahead,
-    folder: Folder,
+    optimistic: Optimistic,
+    roll_ups: RollUpWorker,
     settings: Arc<PostgresSettings>,
 }
 
@@ -50,8 +51,8 @@ impl PostgresRepository {
     #[must_use]
     pub fn new(settings: PostgresSettings) -> Self {
         let pools = Pools::new(&settings);
-        let folder = Folder::new(&pools.upkeep);
-        Self { pools, ahead: Ahead::default(), folder, settings: Arc::new(settings) }
+        let roll_ups = RollUpWorker::new(&pools.upkeep);
+        Self { pools, optimistic: Optimistic::default(), roll_ups, settings: Arc::new(settings) }
     }
 
     /// Returns how the pools of connections are used.
@@ -70,7 +71,7 @@ impl PostgresRepository {
     /// those that were tried without a lock in vain; what is done about them counts by itself.
     #[must_use]
     pub fn commits(&self) -> [(&'static str, u64); 4] {
-        self.ahead.counts()
+        self.optimistic.counts()
     }
 
     /// Brings the schema up to date, and returns the names of the migrations that were run. Several instances may do
@@ -97,8 +98,8 @@ impl PostgresRepository {
     ///
     /// # Errors
     /// The store can't do it now.
-    pub async fn fold(&self) -> Result<u64, PortError> {
-        self.folder.fold_all().await
+    pub async fn roll_up(&self) -> Result<u64, PortError> {
+        self.roll_ups.roll_up_all().await
     }
 
     async fn on_own_connection<T: Send + 'static>(
@@ -122,15 +123,34 @@ impl PostgresRepository {
 #[async_trait]
 impl RecordRepository for PostgresRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
-        let (ahead, doubt) = (self.ahead.clone(), Doubt::default());
-        let work = move |connection: &mut _| commit::commit(connection, &batch, &ahead, &doubt);
+        let waits = || PortError::new(PortErrorKind::Misuse, "committing a batch", "a batch without an order waits");
+        self.commit_in_order(batch, Arc::new(Unordered)).await?.ok_or_else(waits)
+    }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        self.pools.upkeep.run("asking the database", read::ping).await
+    }
+
+    fn pipelined(&self) -> Option<&dyn PipelinedRepository> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl PipelinedRepository for PostgresRepository {
+    async fn commit_in_order(&self, batch: Batch, order: Arc<dyn CommitOrder>) -> Result<Option<Committed>, PortError> {
+        let (optimistic, commit_unknown) = (self.optimistic.clone(), CommitUnknown::default());
+        let work = move |connection: &mut _| commit::commit(connection, &batch, &order, &optimistic, &commit_unknown);
         let committed = self.pools.writers.run("committing a batch", work).await?;
-        if let Some(owed) = &committed.owed {
-            self.folder.committed(owed.last + 1 - owed.first);
+        if let Some(entry) = committed.as_ref().and_then(|committed| committed.entry) {
+            self.roll_ups.committed(entry.last + 1 - entry.first);
         }
         Ok(committed)
     }
+}
 
+#[async_trait]
+impl RecordReader for PostgresRepository {
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
         let id = id.clone();
         self.pools.readers.run("finding a record", move |connection| read::find(connection, &id)).await
@@ -145,7 +165,7 @@ impl RecordRepository for PostgresRepository {
     }
 
     async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
-        groups::groups(&self.pools, &self.folder, query).await
+        groups::groups(&self.pools, &self.roll_ups, query).await
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
@@ -156,33 +176,32 @@ impl RecordRepository for PostgresRepository {
         self.pools.readers.run("reading the last position", read::head).await
     }
 
-    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
-        let owner = owner.clone();
-        self.pools.upkeep.run("renewing a lease", move |connection| owed::renew(connection, &owner, lease)).await
-    }
-
-    async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
-        let owner = owner.clone();
-        let work = move |connection: &mut _| owed::claim(connection, &owner, whose, batches_max);
-        self.pools.upkeep.run_once("claiming owed batches", work).await
-    }
-
-    async fn settle(&self, owner: &Owner, published: &[OwedId]) -> Result<(), PortError> {
-        let (owner, published) = (owner.clone(), published.to_vec());
-        let work = move |connection: &mut _| owed::settle(connection, &owner, &published);
-        self.pools.upkeep.run("settling owed batches", work).await
-    }
-
-    async fn owed(&self) -> Result<OwedStats, PortError> {
-        self.pools.upkeep.run("reading what is owed", owed::owed).await
-    }
-
     async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
         audit::audit(&self.pools).await
     }
+}
 
-    async fn ping(&self) -> Result<(), PortError> {
-        self.pools.upkeep.run("asking the database", read::ping).await
+#[async_trait]
+impl Outbox for PostgresRepository {
+    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
+        let owner = owner.clone();
+        self.pools.upkeep.run("renewing a lease", move |connection| outbox::renew(connection, &owner, lease)).await
+    }
+
+    async fn claim(&self, owner: &Owner, scope: ClaimScope, entries_max: usize) -> Result<Vec<OutboxEntry>, PortError> {
+        let owner = owner.clone();
+        let work = move |connection: &mut _| outbox::claim(connection, &owner, scope, entries_max);
+        self.pools.upkeep.run_once("claiming outbox entries", work).await
+    }
+
+    async fn mark_published(&self, owner: &Owner, published: &[OutboxId]) -> Result<(), PortError> {
+        let (owner, published) = (owner.clone(), published.to_vec());
+        let work = move |connection: &mut _| outbox::mark_published(connection, &owner, &published);
+        self.pools.upkeep.run("marking entries as published", work).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, PortError> {
+        self.pools.upkeep.run("reading the backlog", outbox::backlog).await
     }
 }
 

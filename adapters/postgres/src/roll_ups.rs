@@ -1,4 +1,4 @@
-//! Roll-ups: totals that are kept ready (see [`tallyhouse_core::Cover`]), folded beside the commits, and how a question
+//! Roll-ups: totals that are kept ready (see [`tallyhouse_core::RollUpPlan`]), folded beside the commits, and how a question
 //! for totals reads them.
 
 use std::fmt;
@@ -9,7 +9,8 @@ use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{BigInt, Date, SmallInt, Text};
 use tallyhouse_core::ports::{PortError, PortErrorKind};
-use tallyhouse_core::{Cover, DestinationId, FoldSchedule, GroupQuery, Stretch, Stretches};
+use tallyhouse_core::{DestinationId, GroupQuery, Period, Periods, RollUpPlan};
+use tallyhouse_pipeline::adapter::RollUpSchedule;
 use tokio::runtime::Handle;
 
 use crate::error::Fault;
@@ -22,18 +23,18 @@ const RECORDS_PER_FOLD: i64 = 16_384;
 
 /// Folds records when there are enough of them. Clones share their state.
 #[derive(Clone)]
-pub(crate) struct Folder {
-    schedule: Arc<FoldSchedule>,
+pub(crate) struct RollUpWorker {
+    schedule: Arc<RollUpSchedule>,
     upkeep: Pool,
 }
 
-impl fmt::Debug for Folder {
+impl fmt::Debug for RollUpWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Folder").finish_non_exhaustive()
+        f.debug_struct("RollUpWorker").finish_non_exhaustive()
     }
 }
 
-impl Folder {
+impl RollUpWorker {
     /// Folds on a connection of `upkeep`.
     pub(crate) fn new(upkeep: &Pool) -> Self {
         Self { schedule: Arc::default(), upkeep: upkeep.clone() }
@@ -58,7 +59,7 @@ impl Folder {
         let Ok(runtime) = Handle::try_current() else { return self.schedule.end(Instant::now()) };
         let folder = self.clone();
         runtime.spawn(async move {
-            match folder.fold_all().await {
+            match folder.roll_up_all().await {
                 Ok(records) => tracing::debug!(records, "records were folded into roll-ups"),
                 // The database is away; the service says so elsewhere, and the next occasion comes.
                 Err(error) if error.kind() == PortErrorKind::Unavailable => tracing::debug!(%error, "folding waits"),
@@ -68,13 +69,13 @@ impl Folder {
             }
             folder.schedule.end(Instant::now());
             // Those that came meanwhile, if nothing comes any more.
-            tokio::time::sleep(FoldSchedule::PAUSE).await;
+            tokio::time::sleep(RollUpSchedule::PAUSE).await;
             folder.committed(0);
         });
     }
 
     /// Folds all there is; returns how many records that were.
-    pub(crate) async fn fold_all(&self) -> Result<u64, PortError> {
+    pub(crate) async fn roll_up_all(&self) -> Result<u64, PortError> {
         let mut all = 0;
         loop {
             let folded = self.upkeep.run_once("folding records into roll-ups", fold).await?;
@@ -87,8 +88,10 @@ impl Folder {
 }
 
 fn fold(connection: &mut PgConnection) -> Result<u64, Fault> {
-    let folded: i64 =
-        Statement::<BigInt>::new("SELECT fold(").bind::<BigInt, _>(RECORDS_PER_FOLD).sql(")").get_result(connection)?;
+    let folded: i64 = Statement::<BigInt>::new("SELECT roll_up(")
+        .bind::<BigInt, _>(RECORDS_PER_FOLD)
+        .sql(")")
+        .get_result(connection)?;
     count(folded)
 }
 
@@ -99,7 +102,7 @@ pub(crate) enum Source<'a> {
     /// From roll-ups, and the records that they leave out.
     RollUps {
         query: &'a GroupQuery,
-        cover: Box<Cover>,
+        cover: Box<RollUpPlan>,
         /// The last position that is folded.
         position: i64,
     },
@@ -107,8 +110,12 @@ pub(crate) enum Source<'a> {
 
 impl<'a> Source<'a> {
     /// Chooses, in the snapshot of the question.
-    pub(crate) fn choose(connection: &mut PgConnection, query: &'a GroupQuery, folder: &Folder) -> Result<Self, Fault> {
-        let Some(cover) = Cover::of(&query.filter) else { return Ok(Self::Records(query)) };
+    pub(crate) fn choose(
+        connection: &mut PgConnection,
+        query: &'a GroupQuery,
+        folder: &RollUpWorker,
+    ) -> Result<Self, Fault> {
+        let Some(cover) = RollUpPlan::of(&query.filter) else { return Ok(Self::Records(query)) };
         let (position, head): (i64, i64) = Statement::<(BigInt, BigInt)>::new(
             "SELECT p.position, coalesce((SELECT max(b.last) FROM batches b), 0) FROM roll_up_position p WHERE p.only_row",
         )
@@ -142,7 +149,7 @@ const RECORDS: &str =
 fn push_cover<'s, ST>(
     mut statement: Statement<'s, ST>,
     query: &'s GroupQuery,
-    cover: &'s Cover,
+    cover: &'s RollUpPlan,
     position: i64,
     until: Option<&'s DestinationId>,
 ) -> Statement<'s, ST> {
@@ -169,9 +176,9 @@ fn push_cover<'s, ST>(
     bounded(statement, query, until)
 }
 
-fn push_stretches<'s, ST>(statement: Statement<'s, ST>, whole: &Stretches) -> Statement<'s, ST> {
-    let statement = statement.sql(" WHERE r.days = ").bind::<SmallInt, _>(whole.stretch.days());
-    if whole.stretch == Stretch::Ever {
+fn push_stretches<'s, ST>(statement: Statement<'s, ST>, whole: &Periods) -> Statement<'s, ST> {
+    let statement = statement.sql(" WHERE r.days = ").bind::<SmallInt, _>(whole.period.days());
+    if whole.period == Period::Ever {
         return statement.sql(" AND r.starts = '-infinity'");
     }
     statement

@@ -47,7 +47,7 @@ pub(crate) fn change(connection: &mut PgConnection, edit: &RuleEdit) -> Result<R
     });
     match result {
         // Cut while the COMMIT was under way: done again, the change might meet itself.
-        Err(fault) if written && Fault::is_cut(&fault) => Err(Fault::Midway(Box::new(fault))),
+        Err(fault) if written && Fault::is_cut(&fault) => Err(Fault::CommitUnknown(Box::new(fault))),
         result => result,
     }
 }

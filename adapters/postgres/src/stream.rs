@@ -11,8 +11,7 @@ use diesel::query_dsl::RunQueryDsl;
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::sql_types::{Bool, Integer};
 use futures::Stream;
-use tallyhouse_core::PartStream;
-use tallyhouse_core::ports::PortError;
+use tallyhouse_core::ports::{PartStream, PortError};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
@@ -111,7 +110,7 @@ fn read<O, T>(
         });
         match result {
             // What has been handed over can't be taken back and begun again.
-            Err(fault) if fault.is_cut() && output.opened.is_none() => Err(Fault::Midway(Box::new(fault))),
+            Err(fault) if fault.is_cut() && output.opened.is_none() => Err(Fault::CommitUnknown(Box::new(fault))),
             result => result,
         }
     })

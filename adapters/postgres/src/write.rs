@@ -7,7 +7,7 @@ use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
-use tallyhouse_core::ports::{Batch, OwedBatch, OwedId};
+use tallyhouse_core::ports::{Batch, OutboxEntry, OutboxId};
 use tallyhouse_core::{Key, Plan, RecordType, StoredRecord, rules_to_json};
 
 use crate::error::Fault;
@@ -29,7 +29,7 @@ pub(crate) struct Expected {
 #[derive(Debug)]
 pub(crate) enum Written {
     /// It is written; the messages of these records are owed.
-    All(Option<OwedBatch>),
+    All(Option<OutboxEntry>),
     /// Nothing is: a record id is taken.
     IdTaken,
     /// Nothing is, or may be: a key has another summary.
@@ -49,13 +49,13 @@ impl Written {
             0 => Ok(Self::All(None)),
             first => {
                 let last = first + bigint_of(plan.stored.len()) - 1;
-                Ok(Self::All(Some(OwedBatch { id: OwedId(first), first: count(first)?, last: count(last)? })))
+                Ok(Self::All(Some(OutboxEntry { id: OutboxId(first), first: count(first)?, last: count(last)? })))
             }
         }
     }
 }
 
-/// Writes a plan, if things are as expected: see `write_expected` in the migrations.
+/// Writes a plan, if things are as expected: see `write_optimistic` in the migrations.
 pub(crate) fn write(
     connection: &mut PgConnection,
     batch: &Batch,
@@ -64,7 +64,7 @@ pub(crate) fn write(
 ) -> Result<Written, Fault> {
     let (void_destinations, void_references) = key_columns(expected.void.iter());
     let statement = Columns::of(&plan.stored)
-        .bind(Statement::<BigInt>::new("SELECT write_expected("))
+        .bind(Statement::<BigInt>::new("SELECT write_optimistic("))
         .bind::<Timestamptz, _>(pg_timestamp(batch.now))
         .sql(", ");
     let statement = bind_keys(statement, plan, expected)
@@ -76,7 +76,7 @@ pub(crate) fn write(
     Written::read(first, plan)
 }
 
-/// Writes the records of a plan, and returns their slot. To be called in a transaction, and before [`write_behind`].
+/// Writes the records of a plan, and returns their slot. To be called in a transaction, and before [`write_pipelined`].
 pub(crate) fn write_records(connection: &mut PgConnection, batch: &Batch, plan: &Plan) -> Result<i64, Fault> {
     let statement = Columns::of(&plan.stored)
         .bind(Statement::<BigInt>::new("SELECT write_records("))
@@ -86,14 +86,14 @@ pub(crate) fn write_records(connection: &mut PgConnection, batch: &Batch, plan: 
 }
 
 /// Writes the rest of a plan, if things are as expected; otherwise the transaction is to be rolled back.
-pub(crate) fn write_behind(
+pub(crate) fn write_pipelined(
     connection: &mut PgConnection,
     batch: &Batch,
     plan: &Plan,
     expected: &Expected,
     slot: i64,
 ) -> Result<Written, Fault> {
-    let statement = Statement::<BigInt>::new("SELECT write_behind(")
+    let statement = Statement::<BigInt>::new("SELECT write_pipelined(")
         .bind::<BigInt, _>(slot)
         .sql(", ")
         .bind::<BigInt, _>(bigint_of(plan.stored.len()))
@@ -124,7 +124,7 @@ fn bind_keys<'a, ST>(statement: Statement<'a, ST>, plan: &'a Plan, expected: &'a
 
 /// Binds the last parameters: what is settled, by whom, and the rules.
 fn bind_end<'a, ST>(statement: Statement<'a, ST>, batch: &'a Batch, expected: &Expected) -> Statement<'a, ST> {
-    let settled: Vec<i64> = batch.settled.iter().map(|id| id.0).collect();
+    let settled: Vec<i64> = batch.published.iter().map(|id| id.0).collect();
     statement
         .bind::<Array<BigInt>, _>(settled)
         .sql(", ")
@@ -203,7 +203,7 @@ impl<'a> Columns<'a> {
         self.places.push(place);
     }
 
-    /// Binds the first parameters of `write_expected` and `write_records`.
+    /// Binds the first parameters of `write_optimistic` and `write_records`.
     fn bind<ST>(self, statement: Statement<'a, ST>) -> Statement<'a, ST> {
         statement
             .bind::<Array<Text>, _>(self.record_ids)

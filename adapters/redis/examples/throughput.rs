@@ -5,11 +5,11 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tallyhouse_core::ports::{MessageEmitter, RecordSource, Settlement, Verdict};
-use tallyhouse_core::testing::generate::stored;
-use tallyhouse_core::testing::{Generator, TestClock};
+use tallyhouse_core::ports::{Acknowledgement, Disposition, MessageEmitter, RecordSource};
 use tallyhouse_core::{Message, MessageFormat};
 use tallyhouse_redis::{RedisClient, RedisEmitter, RedisListSource, RedisSettings, RedisStreamSource};
+use tallyhouse_testing::generate::stored;
+use tallyhouse_testing::{Generator, TestClock};
 use tallyhouse_tests::redis_server::RedisServer;
 
 /// How many payloads go through each source.
@@ -56,9 +56,11 @@ async fn drain(source: &dyn RecordSource, how: &str) -> Outcome<()> {
     while count < COUNT {
         let deliveries = source.receive(BATCH).await?;
         count += deliveries.len();
-        let done =
-            |delivery: tallyhouse_core::ports::Delivery| Settlement { tag: delivery.tag, verdict: Verdict::Done };
-        source.settle(deliveries.into_iter().map(done).collect()).await?;
+        let done = |delivery: tallyhouse_core::ports::Delivery| Acknowledgement {
+            tag: delivery.tag,
+            disposition: Disposition::Ack,
+        };
+        source.ack(deliveries.into_iter().map(done).collect()).await?;
     }
     report(source.name(), how, count, begun);
     Ok(())

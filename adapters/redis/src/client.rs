@@ -1,4 +1,4 @@
-//! The adapter's door: settings that were checked, and what all parts share.
+//! The adapter's ingress: settings that were checked, and what all parts share.
 
 use std::fmt;
 use std::sync::Arc;

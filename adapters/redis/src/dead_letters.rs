@@ -6,9 +6,9 @@ use redis::{Cmd, RedisResult, Value, cmd, pipe};
 use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
 
 use crate::client::RedisClient;
+use crate::dead_letter::{Refusal, dead_letter};
 use crate::entry::{Entry, is_entry_id};
 use crate::error::port_error;
-use crate::refusal::{Refusal, dead_letter};
 
 /// The stream `<prefix>:dead-letters`.
 #[derive(Debug, Clone)]

@@ -27,7 +27,7 @@ mod script;
 mod entry;
 mod list;
 mod stream;
-mod refusal;
+mod dead_letter;
 mod dead_letters;
 mod emitter;
 

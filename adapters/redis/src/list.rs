@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use redis::{RedisResult, cmd};
-use tallyhouse_core::ports::{Clock, Delivery, PortError, RecordSource, Settlement};
+use tallyhouse_core::ports::{Acknowledgement, Clock, Delivery, PortError, RecordSource};
 use tokio::sync::{Notify, RwLock};
 use tokio::time::sleep;
 
@@ -19,12 +19,12 @@ use crate::error::{is_out_of_memory, port_error};
 use crate::link::Link;
 use crate::script::Script;
 use heartbeat::Heartbeat;
-use held::{Held, Standing};
+use in_flight::{InFlight, Membership};
 
-mod adopt;
+mod orphans;
 mod heartbeat;
-mod held;
-mod settle;
+mod in_flight;
+mod ack;
 
 /// How the source is called in logs and dead letters.
 const NAME: &str = "list";
@@ -49,8 +49,8 @@ pub struct RedisListSource {
 struct Consumer {
     client: RedisClient,
     clock: Arc<dyn Clock>,
-    held: Mutex<Held>,
-    /// Held by each settling for reading, and for writing while our list is compared with what we know of.
+    in_flight: Mutex<InFlight>,
+    /// InFlight by each settling for reading, and for writing while our list is compared with what we know of.
     settling: RwLock<()>,
     /// Told whenever we join the consumers: the server may have forgotten others as it did not know us.
     joined: Notify,
@@ -73,7 +73,7 @@ impl RedisListSource {
         let consumer = Consumer {
             client: client.clone(),
             clock,
-            held: Mutex::new(Held::new()),
+            in_flight: Mutex::new(InFlight::new()),
             settling: RwLock::default(),
             joined: Notify::new(),
         };
@@ -85,7 +85,7 @@ impl RedisListSource {
             Some(link) => (link, false),
             None => (self.consumer.connect().await?, true),
         };
-        if is_new || !self.consumer.held().is_well() {
+        if is_new || !self.consumer.in_flight().is_well() {
             self.consumer.enter(&mut link).await?;
             self.heartbeat.get_or_init(|| Heartbeat::start(Arc::clone(&self.consumer)));
         }
@@ -117,8 +117,8 @@ impl RecordSource for RedisListSource {
         result.map_err(|error| port_error("receiving from the list of records", error))
     }
 
-    async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), PortError> {
-        let result = self.consumer.settle(settlements).await;
+    async fn ack(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), PortError> {
+        let result = self.consumer.ack(acknowledgements).await;
         result.map_err(|error| port_error("settling elements of the list of records", error))
     }
 
@@ -134,8 +134,8 @@ impl fmt::Debug for RedisListSource {
 }
 
 impl Consumer {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self) -> RedisResult<Link> {
@@ -146,26 +146,26 @@ impl Consumer {
 
     /// Makes sure that we are one of the consumers, and that our list holds nothing that we do not know of.
     async fn enter(&self, link: &mut Link) -> RedisResult<()> {
-        if self.held().standing == Standing::Joined {
+        if self.in_flight().membership == Membership::Joined {
             self.beat(link).await?;
         }
-        if self.held().standing == Standing::Joined {
+        if self.in_flight().membership == Membership::Joined {
             return self.sweep(link).await;
         }
         let (name, former) = {
-            let mut held = self.held();
-            held.rename();
-            (Arc::clone(&held.name), held.former.clone())
+            let mut in_flight = self.in_flight();
+            in_flight.rename();
+            (Arc::clone(&in_flight.name), in_flight.former.clone())
         };
         let lease_ms = self.lease_ms();
         JOIN.run::<()>(link, &[&self.client.keys().consumers], |args| {
             args.arg(&*name).arg(lease_ms).arg(former.as_deref().unwrap_or_default());
         })
         .await?;
-        let mut held = self.held();
-        held.former = None;
-        held.standing = Standing::Joined;
-        drop(held);
+        let mut in_flight = self.in_flight();
+        in_flight.former = None;
+        in_flight.membership = Membership::Joined;
+        drop(in_flight);
         self.joined.notify_one();
         Ok(())
     }
@@ -174,12 +174,12 @@ impl Consumer {
     async fn sweep(&self, link: &mut Link) -> RedisResult<()> {
         let _nothing_is_settled = self.settling.write().await;
         let key = {
-            let mut held = self.held();
-            held.suspect = false;
-            self.client.keys().processing(&held.name)
+            let mut in_flight = self.in_flight();
+            in_flight.suspect = false;
+            self.client.keys().processing(&in_flight.name)
         };
         let list: Vec<Vec<u8>> = cmd("LRANGE").arg(&key).arg(0).arg(-1).query_async(link).await?;
-        let strays = self.held().strays(list);
+        let strays = self.in_flight().strays(list);
         if !strays.is_empty() {
             tracing::info!(elements = strays.len(), "giving back elements whose move or removal is in doubt");
             self.give_back(link, &key, &strays).await?;
@@ -191,7 +191,7 @@ impl Consumer {
         let keys = self.client.keys();
         let block = self.client.settings().block;
         let mut wake = cmd("BLMOVE");
-        wake.arg(&keys.records).arg(keys.processing(&self.held().name)).arg("RIGHT").arg("LEFT");
+        wake.arg(&keys.records).arg(keys.processing(&self.in_flight().name)).arg("RIGHT").arg("LEFT");
         wake.arg(block.as_secs_f64());
         match wake.query_async::<Option<Vec<u8>>>(link).await {
             Ok(None) => Ok(Vec::new()),
@@ -212,8 +212,8 @@ impl Consumer {
     async fn take(&self, link: &mut Link, max: usize, mut payloads: Vec<Vec<u8>>) -> RedisResult<Vec<Delivery>> {
         let keys = self.client.keys();
         let (name, expected) = {
-            let held = self.held();
-            (Arc::clone(&held.name), held.len() + payloads.len())
+            let in_flight = self.in_flight();
+            (Arc::clone(&in_flight.name), in_flight.len() + payloads.len())
         };
         let wanted = max - payloads.len();
         let script_keys = [&*keys.records, &keys.processing(&name), &keys.consumers];
@@ -222,15 +222,15 @@ impl Consumer {
                 args.arg(&*name).arg(wanted).arg(MOVE_BYTES_MAX);
             })
             .await?;
-        let mut held = self.held();
+        let mut in_flight = self.in_flight();
         let Ok(length) = usize::try_from(length) else {
             // What was taken before lies in a list that is not ours any more; whoever sweeps it, gives it back.
-            held.standing = Standing::Lapsed;
+            in_flight.membership = Membership::Lapsed;
             return Ok(Vec::new());
         };
-        held.suspect |= length > expected + moved.len();
+        in_flight.suspect |= length > expected + moved.len();
         payloads.extend(moved);
-        Ok(payloads.into_iter().map(|payload| held.take(payload)).collect())
+        Ok(payloads.into_iter().map(|payload| in_flight.take(payload)).collect())
     }
 
     fn lease_ms(&self) -> u64 {

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd, from_redis_value};
-use tallyhouse_core::ports::{Clock, Delivery, PortError, RecordSource, Settlement};
+use tallyhouse_core::ports::{Acknowledgement, Clock, Delivery, PortError, RecordSource};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -20,11 +20,11 @@ use crate::error::{is_group_missing, port_error};
 use crate::link::Link;
 use crate::script::Script;
 use heartbeat::{BEATS_PER_LEASE, Heartbeat};
-use held::Held;
+use in_flight::InFlight;
 
 mod heartbeat;
-mod held;
-mod settle;
+mod in_flight;
+mod ack;
 
 /// The name of the consumer group.
 pub(crate) const GROUP: &str = "tallyhouse";
@@ -55,7 +55,7 @@ struct Consumer {
     clock: Arc<dyn Clock>,
     /// Different at every start.
     name: String,
-    held: Held,
+    in_flight: InFlight,
     /// Whether an entry was given back, and can be claimed at once.
     claimable: AtomicBool,
 }
@@ -85,7 +85,7 @@ impl RedisStreamSource {
             client: client.clone(),
             clock,
             name: Uuid::new_v4().simple().to_string(),
-            held: Held::default(),
+            in_flight: InFlight::default(),
             claimable: AtomicBool::new(false),
         };
         let reader = Reader {
@@ -139,8 +139,8 @@ impl RecordSource for RedisStreamSource {
         result.map_err(|error| port_error("receiving from the stream of records", error))
     }
 
-    async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), PortError> {
-        let result = self.consumer.settle(settlements).await;
+    async fn ack(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), PortError> {
+        let result = self.consumer.ack(acknowledgements).await;
         result.map_err(|error| port_error("settling entries of the stream of records", error))
     }
 
@@ -248,7 +248,7 @@ impl Consumer {
         if !ids.is_empty() {
             self.remove(link, &ids).await?;
         }
-        Ok(self.held.take(entries))
+        Ok(self.in_flight.take(entries))
     }
 }
 

@@ -8,12 +8,12 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tallyhouse_core::ports::{Batch, Clock, GroupPart, Owner, RecordReader as _, RecordRepository};
+use tallyhouse_core::{Draft, Filter, GroupQuery, Record, RuleBook, Timestamp};
 
 use async_trait::async_trait;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use tallyhouse_core::ports::{Batch, Clock, Owner, RecordRepository};
-use tallyhouse_core::{Draft, Filter, GroupPart, GroupQuery, Record, RuleBook, Timestamp};
 use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
 
 type Failed = Box<dyn std::error::Error>;
@@ -169,15 +169,14 @@ async fn commit_all(repository: &SqliteRepository, all: &[Record], batch: usize)
             rules: Arc::clone(&rules),
             now: Timestamp::MAX,
             owner: Some(Owner::new("me")),
-            settled: Vec::new(),
-            turns: tallyhouse_core::Turns::default(),
+            published: Vec::new(),
         })
         .collect();
     let begun = Instant::now();
     let mut owed = None;
     for mut batch in batches {
-        batch.settled.extend(owed);
-        owed = repository.commit(batch).await?.owed.map(|owed| owed.id);
+        batch.published.extend(owed);
+        owed = repository.commit(batch).await?.entry.map(|owed| owed.id);
     }
     Ok(begun.elapsed())
 }

@@ -3,13 +3,14 @@
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use tallyhouse_core::{AuditPart, DestinationId, RecordType, RollUp, Side, Stretch, Sum, Timestamp, Unit};
+use tallyhouse_core::ports::AuditPart;
+use tallyhouse_core::{DestinationId, Period, RecordType, RollUp, Side, Sum, Timestamp, Unit};
 
 use crate::error::Unreadable;
-use crate::owed::read_owed;
+use crate::outbox::read_entry;
 use crate::parts::{Parts, Stop};
 use crate::rows::{ProcessedRow, StoredRow, read_key, read_summary};
-use crate::schema::{owed, roll_up_position};
+use crate::schema::{outbox, roll_up_position};
 use crate::statement::Statement;
 
 /// Running summaries and records merged by key, each summary in front of its records, and behind all of a destination
@@ -43,7 +44,7 @@ pub(crate) fn audit(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Resu
     db.transaction(|db| {
         let folded: i64 = roll_up_position::table.select(roll_up_position::position).first(db)?;
         if let Some(folded) = u64::try_from(folded).ok().filter(|folded| *folded > 0) {
-            parts.send(AuditPart::Folded(folded))?;
+            parts.send(AuditPart::RolledUpTo(folded))?;
         }
         keys(db, parts)?;
         debts(db, parts)
@@ -95,10 +96,10 @@ fn keys(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop>
 
 /// Reads a roll-up out of the columns that it borrows.
 fn read_roll_up(days: i64, starts: i64, sum: &str, row: &ProcessedRow) -> Option<RollUp> {
-    let stretch = Stretch::of_days(i16::try_from(days).ok()?)?;
+    let period = Period::of_days(i16::try_from(days).ok()?)?;
     Some(RollUp {
         destination_id: DestinationId::new(&row.destination_id).ok()?,
-        stretch,
+        period,
         begin: starts,
         unit: Unit::new(&row.unit).ok()?,
         record_type: RecordType::named(&row.record_type)?,
@@ -109,9 +110,9 @@ fn read_roll_up(days: i64, starts: i64, sum: &str, row: &ProcessedRow) -> Option
 }
 
 fn debts(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop> {
-    let rows = owed::table.select((owed::first, owed::last)).order(owed::first);
+    let rows = outbox::table.select((outbox::first, outbox::last)).order(outbox::first);
     for row in rows.load_iter::<(i64, i64), DefaultLoadingMode>(db)? {
-        parts.send(read_owed(row?).map_or_else(unreadable, |owed| AuditPart::Owed(owed.first, owed.last)))?;
+        parts.send(read_entry(row?).map_or_else(unreadable, |owed| AuditPart::Outbox(owed.first, owed.last)))?;
     }
     Ok(())
 }

@@ -10,15 +10,15 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, HasSqlType, Nullable, Text};
 use diesel::sqlite::Sqlite;
-use tallyhouse_core::ports::{Batch, Committed, OwedBatch};
+use tallyhouse_core::ports::{Batch, CommitOrder, Committed, OutboxEntry};
 use tallyhouse_core::{Arrival, Key, Known, Outcome, Plan, ProcessedRecord, RecordId, StoredRecord, Summary, plan};
 
-use crate::ahead::{Planned, Recall, RecordTexts, Texts};
 use crate::error::{Failure, Unreadable};
-use crate::owed::{forget, read_owed};
+use crate::outbox::{mark_published, read_entry};
+use crate::pipelined::{CommitCache, Planned, RecordTexts, Texts};
 use crate::rows::{ProcessedRow, read_key, read_summary};
 use crate::rules;
-use crate::schema::{owed, records};
+use crate::schema::{outbox, records};
 use crate::statement::Statement;
 use crate::writer::{Session, transaction};
 
@@ -36,34 +36,48 @@ const WRITE_SUMMARY: &str = "INSERT INTO summaries (destination_id, reference, s
 
 type ProcessedSql = (BigInt, Text, BigInt, Text, Text, Text, Text, Text, Text, BigInt, BigInt);
 
-/// Commits a batch that was perhaps planned before; returns what it has stored, too, in order. The write lock, had from
-/// the beginning, is the lock on all its keys. Whoever has `order` is planned next: it is given up as soon as the batch
-/// is planned.
+/// Commits a batch that may have been planned before; also returns the stored records, in order. `None` if a predecessor
+/// is not committed yet. The write lock, taken at the beginning, is the lock on all keys. `planning` is dropped as soon
+/// as the batch is planned, and the next one may be planned.
 pub(crate) fn commit(
     session: &mut Session,
     batch: &Batch,
+    order: &Arc<dyn CommitOrder>,
     planned: Option<Planned>,
-    order: impl Sized,
+    planning: impl Sized,
+) -> Result<Option<Done>, Failure> {
+    match commit_or_wait(session, batch, order, planned, planning) {
+        Err(Failure::OutOfOrder) => Ok(None),
+        done => done.map(Some),
+    }
+}
+
+fn commit_or_wait(
+    session: &mut Session,
+    batch: &Batch,
+    order: &Arc<dyn CommitOrder>,
+    planned: Option<Planned>,
+    planning: impl Sized,
 ) -> Result<Done, Failure> {
-    let mut order = Some(order);
+    let mut planning = Some(planning);
     if let Some(planned) = planned {
-        order = None;
+        planning = None;
         match commit_planned(session, batch, planned) {
             Ok(Some(done)) => return Ok(done),
             Ok(None) => {}
-            Err(failure) if is_id_taken(&failure) => session.recall.memory().unseen.learn(false),
+            Err(failure) if is_id_taken(&failure) => session.cache.memory().unseen.learn(false),
             Err(failure) => return Err(failure),
         }
     }
-    if session.recall.memory().unseen.is_given() {
-        match commit_once(session, batch, Ids::New, &mut order) {
+    if session.cache.memory().unseen.is_open() {
+        match commit_once(session, batch, order, Ids::New, &mut planning) {
             Ok(Some(done)) => return Ok(done),
             Ok(None) => {}
-            Err(failure) if is_id_taken(&failure) => session.recall.memory().unseen.learn(false),
+            Err(failure) if is_id_taken(&failure) => session.cache.memory().unseen.learn(false),
             Err(failure) => return Err(failure),
         }
     }
-    let done = commit_once(session, batch, Ids::LookedUp, &mut order)?;
+    let done = commit_once(session, batch, order, Ids::LookedUp, &mut planning)?;
     Ok(done.expect("a batch whose ids were looked up is always done"))
 }
 
@@ -79,20 +93,20 @@ enum Ids {
 
 /// Writes a batch that was planned before; `None`, with nothing done, if something is not as it was expected.
 fn commit_planned(session: &mut Session, batch: &Batch, planned: Planned) -> Result<Option<Done>, Failure> {
-    let Planned { plan, texts, rules_version, expected } = planned;
-    let Session { db, recall, data_version } = session;
+    let Planned { plan, texts, rules_version, pending } = planned;
+    let Session { db, cache, data_version } = session;
     transaction(db, |db| {
-        make_current(db, recall, data_version)?;
-        if !expected.holds() || rules::version(db)? != rules_version {
+        make_current(db, cache, data_version)?;
+        if !pending.holds() || rules::version(db)? != rules_version {
             return Ok(None);
         }
-        let owed = write(db, batch, &plan, &texts)?;
-        forget_settled(db, batch)?;
-        Ok(Some((Committed { outcomes: plan.outcomes, owed }, plan.stored)))
+        let entry = write(db, batch, &plan, &texts)?;
+        remove_published(db, batch)?;
+        Ok(Some((Committed { outcomes: plan.outcomes, entry }, plan.stored)))
     })
     .inspect(|done| {
         if done.is_some() {
-            expected.committed();
+            pending.committed();
         }
     })
 }
@@ -101,43 +115,44 @@ fn commit_planned(session: &mut Session, batch: &Batch, planned: Planned) -> Res
 fn commit_once<O>(
     session: &mut Session,
     batch: &Batch,
+    order: &Arc<dyn CommitOrder>,
     ids: Ids,
-    order: &mut Option<O>,
+    planning: &mut Option<O>,
 ) -> Result<Option<Done>, Failure> {
-    let Session { db, recall, data_version } = session;
-    let mut expected = None;
+    let Session { db, cache, data_version } = session;
+    let mut pending = None;
     let done = transaction(db, |db| {
-        make_current(db, recall, data_version)?;
-        if !batch.turns.have_come() {
-            return Err(Failure::OutOfTurn);
+        make_current(db, cache, data_version)?;
+        if !order.may_start() {
+            return Err(Failure::OutOfOrder);
         }
-        let mut known = Known { summaries: known_summaries(db, batch, recall)?, ..Known::default() };
+        let mut known = Known { summaries: known_summaries(db, batch, cache)?, ..Known::default() };
         if ids == Ids::LookedUp {
             known.records = known_records(db, &batch.arrivals)?;
-            recall.memory().unseen.learn(known.records.is_empty());
+            cache.memory().unseen.learn(known.records.is_empty());
         }
         let rules = batch.rules.in_force(rules::version(db)?, || rules::managed(db))?;
         let plan = plan(&batch.arrivals, known, &rules, batch.now);
         if ids == Ids::New && plan.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Rejected(_))) {
             return Ok(None);
         }
-        expected = Some(recall.note(&plan, &batch.turns));
-        order.take();
-        let owed = write(db, batch, &plan, &Texts::of(&plan))?;
-        forget_settled(db, batch)?;
-        Ok(Some((Committed { outcomes: plan.outcomes, owed }, plan.stored)))
+        pending = Some(cache.note(&plan, order));
+        planning.take();
+        let entry = write(db, batch, &plan, &Texts::of(&plan))?;
+        remove_published(db, batch)?;
+        Ok(Some((Committed { outcomes: plan.outcomes, entry }, plan.stored)))
     })?;
-    if let Some(expected) = expected {
-        expected.committed();
+    if let Some(pending) = pending {
+        pending.committed();
     }
     Ok(done)
 }
 
 /// Forgets what another connection may have changed. To be called in a transaction that has the write lock.
-fn make_current(db: &mut SqliteConnection, recall: &Recall, data_version: &mut Option<i64>) -> Result<(), Failure> {
+fn make_current(db: &mut SqliteConnection, cache: &CommitCache, data_version: &mut Option<i64>) -> Result<(), Failure> {
     let now: i64 = Statement::<BigInt, 0>::new("PRAGMA data_version", []).get_result(db)?;
     if data_version.replace(now) != Some(now) {
-        recall.memory().forget();
+        cache.memory().forget();
     }
     Ok(())
 }
@@ -165,11 +180,11 @@ fn known_records(
 fn known_summaries(
     db: &mut SqliteConnection,
     batch: &Batch,
-    recall: &Recall,
+    cache: &CommitCache,
 ) -> Result<HashMap<Key, Summary>, Failure> {
     let mut known = HashMap::new();
     let mut others = HashSet::new();
-    let memory = recall.memory();
+    let memory = cache.memory();
     for key in batch.arrivals.iter().map(|arrival| arrival.record.key()) {
         if known.contains_key(&key) || others.contains(&key) {
             continue;
@@ -197,7 +212,7 @@ fn known_summaries(
     Ok(known)
 }
 
-fn write(db: &mut SqliteConnection, batch: &Batch, plan: &Plan, texts: &Texts) -> Result<Option<OwedBatch>, Failure> {
+fn write(db: &mut SqliteConnection, batch: &Batch, plan: &Plan, texts: &Texts) -> Result<Option<OutboxEntry>, Failure> {
     if plan.stored.is_empty() {
         return Ok(None);
     }
@@ -211,7 +226,7 @@ fn write(db: &mut SqliteConnection, batch: &Batch, plan: &Plan, texts: &Texts) -
         let texts = [key.destination_id.as_str(), key.reference.as_str(), summary];
         Statement::<(), 3>::new(WRITE_SUMMARY, texts).execute(db)?;
     }
-    owe(db, batch, before + 1, last).map(Some)
+    add_entry(db, batch, before + 1, last).map(Some)
 }
 
 /// The statement that inserts one record. What Diesel builds for fourteen columns is walked through three times for
@@ -293,21 +308,21 @@ impl QueryId for InsertRecord<'_> {
 
 impl RunQueryDsl<SqliteConnection> for InsertRecord<'_> {}
 
-fn owe(db: &mut SqliteConnection, batch: &Batch, first: i64, last: i64) -> Result<OwedBatch, Failure> {
-    diesel::insert_into(owed::table)
+fn add_entry(db: &mut SqliteConnection, batch: &Batch, first: i64, last: i64) -> Result<OutboxEntry, Failure> {
+    diesel::insert_into(outbox::table)
         .values((
-            owed::first.eq(first),
-            owed::last.eq(last),
-            owed::processed_at.eq(batch.now.as_micros()),
-            owed::owner.eq(batch.owner.as_ref().map(|owner| owner.as_str())),
+            outbox::first.eq(first),
+            outbox::last.eq(last),
+            outbox::processed_at.eq(batch.now.as_micros()),
+            outbox::owner.eq(batch.owner.as_ref().map(|owner| owner.as_str())),
         ))
         .execute(db)?;
-    Ok(read_owed((first, last))?)
+    Ok(read_entry((first, last))?)
 }
 
-fn forget_settled(db: &mut SqliteConnection, batch: &Batch) -> Result<(), Failure> {
+fn remove_published(db: &mut SqliteConnection, batch: &Batch) -> Result<(), Failure> {
     match &batch.owner {
-        Some(owner) => forget(db, owner, &batch.settled),
+        Some(owner) => mark_published(db, owner, &batch.published),
         None => Ok(()),
     }
 }

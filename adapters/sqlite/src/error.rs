@@ -108,9 +108,9 @@ pub(crate) enum Failure {
     /// The pool gave no connection in time.
     #[error(transparent)]
     Pool(#[from] r2d2::Error),
-    /// What comes before the batch has to be done first.
-    #[error("what comes before is not done yet")]
-    OutOfTurn,
+    /// A predecessor of the batch has to be committed first. Only within [`crate::commit`].
+    #[error("a predecessor is not committed yet")]
+    OutOfOrder,
     /// Every connection is busy.
     #[error("every connection is busy")]
     Busy,
@@ -130,7 +130,7 @@ impl Failure {
                 _ => PortErrorKind::Unavailable,
             },
             Self::Pool(_) | Self::Busy => PortErrorKind::Unavailable,
-            Self::OutOfTurn => PortErrorKind::OutOfTurn,
+            Self::OutOfOrder => PortErrorKind::Misuse,
             // A panic is a bug; a runtime that ends is not.
             Self::BrokenOff(error) if error.is_panic() => PortErrorKind::Misuse,
             Self::BrokenOff(_) => PortErrorKind::Unavailable,

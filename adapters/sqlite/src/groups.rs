@@ -2,12 +2,13 @@
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
-use tallyhouse_core::{Cover, DestinationId, Filter, GroupPart, GroupQuery, ProcessedRecord, Summary, Unit, Value};
+use tallyhouse_core::ports::GroupPart;
+use tallyhouse_core::{DestinationId, Filter, GroupQuery, ProcessedRecord, RollUpPlan, Summary, Unit, Value};
 
 use crate::error::Unreadable;
 use crate::filter::{Filtered, TimeBy, filtered};
 use crate::parts::{Parts, Stop};
-use crate::roll_ups::{self, Folder};
+use crate::roll_ups::{self, RollUpWorker};
 use crate::rows::{At, ProcessedRow};
 use crate::schema::records;
 
@@ -29,10 +30,10 @@ type TotalsRow = (i64, String, i64, String, String, String);
 pub(crate) fn groups(
     db: &mut SqliteConnection,
     query: &GroupQuery,
-    folder: &Folder,
+    folder: &RollUpWorker,
     parts: &Parts<Item>,
 ) -> Result<(), Stop> {
-    let cover = if query.records || query.limit == Some(0) { None } else { Cover::of(&query.filter) };
+    let cover = if query.records || query.limit == Some(0) { None } else { RollUpPlan::of(&query.filter) };
     db.transaction(|db| {
         if let Some(cover) = &cover {
             return roll_ups::totals(db, query, cover, folder, parts);

@@ -30,9 +30,9 @@ mod writer;
 mod readers;
 mod parts;
 // The repository, question by question.
-mod ahead;
+mod pipelined;
 mod commit;
-mod owed;
+mod outbox;
 mod rules;
 mod reads;
 mod groups;

@@ -7,12 +7,11 @@ use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::MigrationHarness;
+use tallyhouse_migrations::SQLITE as MIGRATIONS;
 
 use crate::error::{SqliteError, SqliteProblem};
 use crate::statement::Statement;
-
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 const HAS_VERSIONS: &str =
     "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '__diesel_schema_migrations'";

@@ -2,8 +2,7 @@
 
 use diesel::result::Error as DieselError;
 use futures::stream;
-use tallyhouse_core::PartStream;
-use tallyhouse_core::ports::{PortError, PortErrorKind};
+use tallyhouse_core::ports::{PartStream, PortError, PortErrorKind};
 use tokio::sync::mpsc;
 
 use crate::error::{Failure, Unreadable};

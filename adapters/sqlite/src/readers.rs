@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 use futures::future::{Either, select};
-use tallyhouse_core::PartStream;
-use tallyhouse_core::ports::{Clock, PortError, PortErrorKind};
+use tallyhouse_core::ports::{Clock, PartStream, PortError, PortErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connection::open_reader;

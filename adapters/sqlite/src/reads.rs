@@ -10,7 +10,7 @@ use tallyhouse_core::{Filter, RecordId, RecordQuery, Reference, StoredRecord, Su
 
 use crate::error::{Failure, Unreadable};
 use crate::filter::{After, Filtered, TimeBy, filtered};
-use crate::owed::limit;
+use crate::outbox::limit;
 use crate::rows::{StoredRow, read_key, read_summary};
 use crate::schema::{records, summaries};
 

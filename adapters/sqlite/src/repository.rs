@@ -8,24 +8,25 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use futures::StreamExt as _;
 use tallyhouse_core::ports::{
-    Batch, Clock, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, PortErrorKind,
-    RecordRepository, RuleRepository, Whose,
+    AuditPart, Backlog, Batch, ClaimScope, Clock, CommitOrder, Committed, Groups, HistoryQuery, Outbox, OutboxEntry,
+    OutboxId, Owner, PartStream, PipelinedRepository, PortError, PortErrorKind, RecordReader, RecordRepository,
+    RuleRepository, Unordered,
 };
 use tallyhouse_core::{
-    AuditPart, GroupQuery, Groups, ManagedRules, PartStream, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited,
-    StoredRecord, Summary, SummaryQuery,
+    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited, StoredRecord, Summary,
+    SummaryQuery,
 };
 use tokio::sync::Mutex;
 
-use crate::ahead::Planned;
 use crate::connection::{check_writable, open_reader, open_writer};
 use crate::error::{Failure, SqliteError, SqliteProblem};
 use crate::groups::Item;
+use crate::pipelined::Planned;
 use crate::readers::Readers;
-use crate::roll_ups::Folder;
+use crate::roll_ups::RollUpWorker;
 use crate::settings::SqliteSettings;
 use crate::writer::{Session, Writer, transaction};
-use crate::{audit, commit, groups, migrate, owed, reads, rules};
+use crate::{audit, commit, groups, migrate, outbox, reads, rules};
 
 /// Keeps records, running summaries and the outbox in an SQLite file.
 ///
@@ -35,10 +36,10 @@ pub struct SqliteRepository {
     settings: Arc<SqliteSettings>,
     clock: Arc<dyn Clock>,
     writer: Writer,
-    /// Had by the batch that is to be planned next.
-    order: Arc<Mutex<()>>,
+    /// Held by the batch that is planned next.
+    planning: Arc<Mutex<()>>,
     readers: Readers,
-    folder: Folder,
+    pub(crate) roll_ups: RollUpWorker,
 }
 
 impl SqliteRepository {
@@ -57,8 +58,8 @@ impl SqliteRepository {
         });
         let writer = Writer::new(Arc::clone(&settings), connection.await?);
         let readers = Readers::new(Arc::clone(&settings), Arc::clone(&clock));
-        let folder = Folder::new(&writer, &readers);
-        Ok(Self { settings, clock, writer, order: Arc::default(), readers, folder })
+        let roll_ups = RollUpWorker::new(&writer, &readers);
+        Ok(Self { settings, clock, writer, planning: Arc::default(), readers, roll_ups })
     }
 
     /// Applies the migrations that are missing, all or none, and returns their versions, oldest first. Any number of
@@ -76,19 +77,14 @@ impl SqliteRepository {
     ///
     /// # Errors
     /// The store can't do it now.
-    pub async fn fold(&self) -> Result<u64, PortError> {
-        self.folder.fold_all().await
+    pub async fn roll_up(&self) -> Result<u64, PortError> {
+        self.roll_ups.roll_up_all().await
     }
 
     /// Plans a batch beside the one that is being written, if that can be done.
-    async fn plan(&self, batch: &Batch) -> Result<Option<Planned>, Failure> {
-        let (recall, batch) = (self.writer.recall().clone(), batch.clone());
-        tokio::task::spawn_blocking(move || recall.plan(&batch)).await.map_err(Failure::BrokenOff)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn folder(&self) -> &Folder {
-        &self.folder
+    async fn plan(&self, batch: &Batch, order: &Arc<dyn CommitOrder>) -> Result<Option<Planned>, Failure> {
+        let (cache, batch, order) = (self.writer.cache().clone(), batch.clone(), Arc::clone(order));
+        tokio::task::spawn_blocking(move || cache.plan(&batch, &order)).await.map_err(Failure::BrokenOff)
     }
 
     /// Checks that the tables are those of this version, and changes nothing. Cheap: two short reads.
@@ -118,26 +114,50 @@ async fn on_blocking_thread<T: Send + 'static>(
 #[async_trait]
 impl RecordRepository for SqliteRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
+        let waits = || PortError::new(PortErrorKind::Misuse, "committing a batch", "a batch without an order waits");
+        self.commit_in_order(batch, Arc::new(Unordered)).await?.ok_or_else(waits)
+    }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        // Reads the file, unlike a bare SELECT 1.
+        self.readers.run_upkeep("answering", |db| reads::head(db).map(drop)).await
+    }
+
+    fn pipelined(&self) -> Option<&dyn PipelinedRepository> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl PipelinedRepository for SqliteRepository {
+    async fn commit_in_order(&self, batch: Batch, order: Arc<dyn CommitOrder>) -> Result<Option<Committed>, PortError> {
         let what = "committing a batch";
-        let folder = self.folder.clone();
-        let order = Arc::clone(&self.order).lock_owned().await;
-        // Where nobody writes, there is no time to be won.
-        let planned =
-            if self.writer.is_free() { None } else { self.plan(&batch).await.map_err(|f| f.into_port(what))? };
+        let roll_ups = self.roll_ups.clone();
+        let planning = Arc::clone(&self.planning).lock_owned().await;
+        // While nobody writes, planning ahead gains nothing.
+        let planned = match self.writer.is_free() {
+            true => None,
+            false => self.plan(&batch, &order).await.map_err(|failure| failure.into_port(what))?,
+        };
         let work = move |session: &mut Session| {
-            let (committed, stored) = commit::commit(session, &batch, planned, order)?;
-            if let Some(owed) = &committed.owed {
-                folder.count(&mut session.db, owed.first, &stored);
+            let Some((committed, stored)) = commit::commit(session, &batch, &order, planned, planning)? else {
+                return Ok(None);
+            };
+            if let Some(entry) = &committed.entry {
+                roll_ups.count(&mut session.db, entry.first, &stored);
             }
-            Ok(committed)
+            Ok(Some(committed))
         };
         let committed = self.writer.run_in_session(what, work).await?;
-        if let Some(owed) = &committed.owed {
-            self.folder.committed(owed.last + 1 - owed.first);
+        if let Some(entry) = committed.as_ref().and_then(|committed| committed.entry) {
+            self.roll_ups.committed(entry.last + 1 - entry.first);
         }
         Ok(committed)
     }
+}
 
+#[async_trait]
+impl RecordReader for SqliteRepository {
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
         let id = id.clone();
         self.readers.run("finding a record", move |db| reads::find(db, &id)).await
@@ -153,8 +173,8 @@ impl RecordRepository for SqliteRepository {
 
     async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
         let what = "reading groups";
-        let folder = self.folder.clone();
-        let work = move |db: &mut _, parts: &_| groups::groups(db, &query, &folder, parts);
+        let roll_ups = self.roll_ups.clone();
+        let work = move |db: &mut _, parts: &_| groups::groups(db, &query, &roll_ups, parts);
         let mut items = self.readers.stream(what, work).await?;
         let misplaced = || PortError::new(PortErrorKind::Misuse, what, "the parts of an answer came in a wrong order");
         let Item::Next(next) = items.next().await.ok_or_else(misplaced)?? else { return Err(misplaced()) };
@@ -173,45 +193,44 @@ impl RecordRepository for SqliteRepository {
         self.readers.run("reading the head", reads::head).await
     }
 
+    async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
+        self.readers.stream("reading for an audit", audit::audit).await
+    }
+}
+
+#[async_trait]
+impl Outbox for SqliteRepository {
     async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
         let (owner, clock) = (owner.clone(), Arc::clone(&self.clock));
         // The lease runs from when it is written, not from when it began to wait for its turn.
-        self.writer.run("renewing a lease", move |db| owed::renew(db, &owner, clock.now(), lease)).await
+        self.writer.run("renewing a lease", move |db| outbox::renew(db, &owner, clock.now(), lease)).await
     }
 
-    async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
-        let what = "claiming owed batches";
+    async fn claim(&self, owner: &Owner, scope: ClaimScope, entries_max: usize) -> Result<Vec<OutboxEntry>, PortError> {
+        let what = "claiming outbox entries";
         let (ours, now) = (owner.clone(), self.clock.now());
         let found =
-            self.readers.run_upkeep(what, move |db| owed::candidates(db, &ours, whose, now, batches_max)).await?;
+            self.readers.run_upkeep(what, move |db| outbox::candidates(db, &ours, scope, now, entries_max)).await?;
         // Mostly nothing is abandoned, and the writer need not be asked.
-        if whose == Whose::Own || found.is_empty() {
+        if scope == ClaimScope::Own || found.is_empty() {
             return Ok(found);
         }
         let (ours, clock) = (owner.clone(), Arc::clone(&self.clock));
-        self.writer.run(what, move |db| owed::take_over(db, &ours, clock.now(), batches_max)).await
+        self.writer.run(what, move |db| outbox::take_over(db, &ours, clock.now(), entries_max)).await
     }
 
-    async fn settle(&self, owner: &Owner, published: &[OwedId]) -> Result<(), PortError> {
+    async fn mark_published(&self, owner: &Owner, published: &[OutboxId]) -> Result<(), PortError> {
         if published.is_empty() {
             return Ok(());
         }
         let (owner, published) = (owner.clone(), published.to_vec());
-        let work = move |db: &mut SqliteConnection| transaction(db, |db| owed::forget(db, &owner, &published));
-        self.writer.run("settling owed batches", work).await
+        let work =
+            move |db: &mut SqliteConnection| transaction(db, |db| outbox::mark_published(db, &owner, &published));
+        self.writer.run("marking entries as published", work).await
     }
 
-    async fn owed(&self) -> Result<OwedStats, PortError> {
-        self.readers.run_upkeep("counting what is owed", owed::stats).await
-    }
-
-    async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
-        self.readers.stream("reading for an audit", audit::audit).await
-    }
-
-    async fn ping(&self) -> Result<(), PortError> {
-        // Reads the file, unlike a bare SELECT 1.
-        self.readers.run_upkeep("answering", |db| reads::head(db).map(drop)).await
+    async fn backlog(&self) -> Result<Backlog, PortError> {
+        self.readers.run_upkeep("reading the backlog", outbox::backlog).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Roll-ups: totals that are kept ready (see [`tallyhouse_core::Cover`]), folded beside the commits, and how a question
+//! Roll-ups: totals that are kept ready (see [`tallyhouse_core::RollUpPlan`]), folded beside the commits, and how a question
 //! for totals reads them.
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,11 +8,12 @@ use std::time::Instant;
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use tallyhouse_core::ports::{PortError, PortErrorKind};
+use tallyhouse_core::ports::{GroupPart, PortError, PortErrorKind};
 use tallyhouse_core::{
-    Cover, DestinationId, Filter, FoldSchedule, GroupPart, GroupQuery, RecordType, Side, StoredRecord, Stretch, Sum,
-    Summary, Timestamp, Unit, Value,
+    DestinationId, Filter, GroupQuery, Period, RecordType, RollUpPlan, Side, StoredRecord, Sum, Summary, Timestamp,
+    Unit, Value,
 };
+use tallyhouse_pipeline::adapter::RollUpSchedule;
 use tokio::runtime::Handle;
 
 use crate::error::{Failure, Unreadable};
@@ -49,7 +50,7 @@ pub(crate) fn register(db: &mut SqliteConnection) -> QueryResult<()> {
 
 /// Folds records when there are enough of them. Clones share their state.
 #[derive(Clone)]
-pub(crate) struct Folder {
+pub(crate) struct RollUpWorker {
     state: Arc<State>,
     writer: Writer,
     readers: Readers,
@@ -57,7 +58,7 @@ pub(crate) struct Folder {
 
 #[derive(Default)]
 struct State {
-    schedule: FoldSchedule,
+    schedule: RollUpSchedule,
     /// What this process has counted of its own records, as it committed them: nobody need read them again. None before
     /// it is known where to begin.
     counted: Mutex<Option<Folding>>,
@@ -74,7 +75,7 @@ impl State {
     }
 }
 
-impl Folder {
+impl RollUpWorker {
     pub(crate) fn new(writer: &Writer, readers: &Readers) -> Self {
         Self { state: Arc::default(), writer: writer.clone(), readers: readers.clone() }
     }
@@ -118,7 +119,7 @@ impl Folder {
         let Ok(runtime) = Handle::try_current() else { return self.state.schedule.end(Instant::now()) };
         let folder = self.clone();
         runtime.spawn(async move {
-            match folder.fold_all().await {
+            match folder.roll_up_all().await {
                 Ok(records) => tracing::debug!(records, "records were folded into roll-ups"),
                 // The next occasion comes, and the service says elsewhere that the database is away.
                 Err(error) if error.kind() == PortErrorKind::Unavailable => tracing::debug!(%error, "folding waits"),
@@ -128,13 +129,13 @@ impl Folder {
             }
             folder.state.schedule.end(Instant::now());
             // Those that came meanwhile, if nothing comes any more.
-            tokio::time::sleep(FoldSchedule::PAUSE).await;
+            tokio::time::sleep(RollUpSchedule::PAUSE).await;
             folder.committed(0);
         });
     }
 
     /// Folds all there is; returns how many records that were.
-    pub(crate) async fn fold_all(&self) -> Result<u64, PortError> {
+    pub(crate) async fn roll_up_all(&self) -> Result<u64, PortError> {
         let what = "folding records into roll-ups";
         let state = Arc::clone(&self.state);
         let counted = self.writer.run(what, move |db| fold_counted(db, &state)).await?;
@@ -214,7 +215,7 @@ impl Total {
     }
 }
 
-/// The place of a roll-up: the length of its stretch in days, its beginning, destination, unit, type.
+/// The place of a roll-up: the length of its period in days, its beginning, destination, unit, type.
 type Place<'a> = (i16, i64, &'a str, &'a str, &'static str);
 
 /// What a roll-up needs of a record: position, destination, time, type, value, unit.
@@ -282,7 +283,7 @@ impl Folding {
         });
         let days = &mut of_destination[place].days;
         let before = days.len();
-        let begin = Stretch::Day.begin(time);
+        let begin = Period::Day.begin(time);
         let total = days.entry(begin).or_insert(Total { side: Side::default(), first: time, last: time });
         total.side.count += 1;
         total.side.sum.add(value);
@@ -292,15 +293,15 @@ impl Folding {
         self.records += 1;
     }
 
-    /// The totals of all stretches, in the order in which they are kept.
+    /// The totals of all periods, in the order in which they are kept.
     fn rows(&self) -> BTreeMap<Place<'_>, Total> {
         let mut rows: BTreeMap<Place<'_>, Total> = BTreeMap::new();
         for (destination_id, of_destination) in &self.days {
             for OfUnit { unit, record_type, days } in of_destination {
                 for total in days.values() {
-                    for stretch in Stretch::ALL {
-                        let begin = stretch.begin(total.first);
-                        let place = (stretch.days(), begin, destination_id.as_str(), unit.as_str(), record_type.name());
+                    for period in Period::ALL {
+                        let begin = period.begin(total.first);
+                        let place = (period.days(), begin, destination_id.as_str(), unit.as_str(), record_type.name());
                         rows.entry(place).and_modify(|sum| sum.merge(*total)).or_insert(*total);
                     }
                 }
@@ -348,8 +349,8 @@ type TotalRow = (String, String, String, i64, String, i64, i64);
 pub(crate) fn totals(
     db: &mut SqliteConnection,
     query: &GroupQuery,
-    cover: &Cover,
-    folder: &Folder,
+    cover: &RollUpPlan,
+    folder: &RollUpWorker,
     parts: &Parts<Item>,
 ) -> Result<(), Stop> {
     let position = position(db)?;
@@ -426,15 +427,15 @@ impl Page<'_> {
     }
 }
 
-/// The totals of whole stretches, the records in the edges, and the records that are not folded yet. Which index finds
+/// The totals of whole periods, the records in the edges, and the records that are not folded yet. Which index finds
 /// the records is said: else SQLite might walk through all of them in the order of the answer.
-fn composed<'a>(query: &'a GroupQuery, cover: &'a Cover, position: i64) -> Composed<'a, TotalSql> {
+fn composed<'a>(query: &'a GroupQuery, cover: &'a RollUpPlan, position: i64) -> Composed<'a, TotalSql> {
     const RECORDS: &str = "SELECT destination_id, unit, type, 1, value, time, time FROM records ";
     let mut statement = Composed::new("");
     for whole in &cover.whole {
         statement = statement
             .sql("SELECT destination_id, unit, type, count, sum, first, last FROM roll_ups WHERE days = ")
-            .bind_int(whole.stretch.days().into())
+            .bind_int(whole.period.days().into())
             .sql(" AND starts >= ")
             .bind_int(whole.from)
             .sql(" AND starts < ")

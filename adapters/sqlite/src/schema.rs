@@ -29,7 +29,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    owed (first) {
+    outbox (first) {
         first -> BigInt,
         last -> BigInt,
         processed_at -> BigInt,

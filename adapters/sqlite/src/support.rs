@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tallyhouse_core::ports::{Batch, Owner, RecordRepository};
+use tallyhouse_core::{Arrival, Record, Rule, RuleBook, RuleDraft, RuleSet, Timestamp};
+use tallyhouse_testing::TestClock;
+use tallyhouse_testing::generate::{Generator, record};
 
 use diesel::connection::SimpleConnection;
 use diesel::debug_query;
 use diesel::prelude::*;
 use diesel::query_builder::QueryFragment;
 use diesel::sqlite::Sqlite;
-use tallyhouse_core::ports::{Batch, Owner, RecordRepository};
-use tallyhouse_core::testing::TestClock;
-use tallyhouse_core::testing::generate::{Generator, record};
-use tallyhouse_core::{Arrival, Record, Rule, RuleBook, RuleDraft, RuleSet, Timestamp};
 use tempfile::TempDir;
 
 use crate::connection::open_writer;
@@ -74,8 +74,7 @@ pub(crate) fn batch(records: impl IntoIterator<Item = Record>) -> Batch {
         rules: Arc::default(),
         now: now(),
         owner: Some(Owner::new("me")),
-        settled: Vec::new(),
-        turns: tallyhouse_core::Turns::default(),
+        published: Vec::new(),
     }
 }
 

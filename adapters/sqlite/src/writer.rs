@@ -8,9 +8,9 @@ use diesel::result::Error as DieselError;
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 use tokio::sync::Mutex;
 
-use crate::ahead::Recall;
 use crate::connection::{open_writer, reopen};
 use crate::error::Failure;
+use crate::pipelined::CommitCache;
 use crate::settings::SqliteSettings;
 
 /// The one connection that writes: SQLite lets one transaction write at a time, so that more of them would only wait,
@@ -20,33 +20,33 @@ pub(crate) struct Writer {
     settings: Arc<SqliteSettings>,
     /// None after a failure: the next one to write opens it anew, in case the cause lay with it.
     session: Arc<Mutex<Option<Session>>>,
-    recall: Recall,
+    cache: CommitCache,
 }
 
 /// The connection, with what is remembered of the database.
 pub(crate) struct Session {
     pub(crate) db: SqliteConnection,
-    pub(crate) recall: Recall,
+    pub(crate) cache: CommitCache,
     /// Changes when another connection has written; none before it is known.
     pub(crate) data_version: Option<i64>,
 }
 
 impl Session {
-    pub(crate) fn new(db: SqliteConnection, recall: Recall) -> Self {
-        Self { db, recall, data_version: None }
+    pub(crate) fn new(db: SqliteConnection, cache: CommitCache) -> Self {
+        Self { db, cache, data_version: None }
     }
 }
 
 impl Writer {
     pub(crate) fn new(settings: Arc<SqliteSettings>, connection: SqliteConnection) -> Self {
-        let recall = Recall::default();
-        let session = Session::new(connection, recall.clone());
-        Self { settings, session: Arc::new(Mutex::new(Some(session))), recall }
+        let cache = CommitCache::default();
+        let session = Session::new(connection, cache.clone());
+        Self { settings, session: Arc::new(Mutex::new(Some(session))), cache }
     }
 
     /// What is remembered of the database.
-    pub(crate) fn recall(&self) -> &Recall {
-        &self.recall
+    pub(crate) fn cache(&self) -> &CommitCache {
+        &self.cache
     }
 
     /// Says whether nobody writes now, nor waits to.
@@ -70,17 +70,16 @@ impl Writer {
         what: &'static str,
         work: impl FnOnce(&mut Session) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, PortError> {
-        let (settings, recall) = (Arc::clone(&self.settings), self.recall.clone());
+        let (settings, cache) = (Arc::clone(&self.settings), self.cache.clone());
         let mut place = Arc::clone(&self.session).lock_owned().await;
         let task = tokio::task::spawn_blocking(move || {
             // Taken out, so that a panic leaves none behind.
             let mut session = match place.take() {
                 Some(session) => session,
-                None => Session::new(reopen(&settings, open_writer)?, recall),
+                None => Session::new(reopen(&settings, open_writer)?, cache),
             };
             let result = work(&mut session);
-            let is_fine =
-                |failure: &Failure| matches!(failure.kind(), PortErrorKind::Refused | PortErrorKind::OutOfTurn);
+            let is_fine = |failure: &Failure| failure.kind() == PortErrorKind::Refused;
             if result.as_ref().err().is_none_or(is_fine) && is_idle(&mut session.db) {
                 *place = Some(session);
             }

@@ -56,7 +56,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Returns the fields in the order of [`tallyhouse_core::RECORD_COLUMNS`].
+    /// Returns the fields in the order of [`tallyhouse_pipeline::RECORD_COLUMNS`].
     pub(super) fn into_fields(self) -> [String; 10] {
         [
             self.record_id,

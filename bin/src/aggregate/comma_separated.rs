@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::View;
-use tallyhouse_core::{RECORD_COLUMNS, TOTAL_COLUMNS, write_row};
+use tallyhouse_pipeline::{RECORD_COLUMNS, TOTAL_COLUMNS, write_row};
 
 use super::answer::{Group, Record};
 use crate::output::Output;

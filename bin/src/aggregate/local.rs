@@ -3,20 +3,21 @@
 use anyhow::Context as _;
 use futures::StreamExt as _;
 use serde::Serialize;
-use tallyhouse_core::{DestinationId, GroupPart, GroupQuery, PartStream, Summary};
+use tallyhouse_pipeline::ports::{GroupPart, PartStream};
+use tallyhouse_pipeline::{DestinationId, GroupQuery, Summary};
 
 use super::View;
 use super::answer::Group;
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::store::{Schema, Store};
+use crate::store::{OpenStore, Schema};
 
 /// Shows the answer part by part.
 ///
 /// # Errors
 /// The database can't answer.
 pub(super) async fn read_groups(settings: &Settings, query: GroupQuery, view: &mut dyn View) -> anyhow::Result<()> {
-    let store = Store::open(settings, Schema::Check).await?;
+    let store = OpenStore::open(settings, Schema::Check).await?;
     let mut parts = parts(&store, query).await?;
     while let Some(part) = parts.next().await {
         match part.context(READING)? {
@@ -39,7 +40,7 @@ pub(super) async fn read_groups(settings: &Settings, query: GroupQuery, view: &m
 /// # Errors
 /// The database can't answer.
 pub(super) async fn write_json(settings: &Settings, query: GroupQuery, out: &mut Output) -> anyhow::Result<()> {
-    let store = Store::open(settings, Schema::Check).await?;
+    let store = OpenStore::open(settings, Schema::Check).await?;
     let mut document = Document { out, records: query.records, groups: 0, records_total: 0, in_group: None };
     let mut parts = parts(&store, query).await?;
     document.out.write("{\"groups\":[")?;
@@ -56,8 +57,8 @@ pub(super) async fn write_json(settings: &Settings, query: GroupQuery, out: &mut
 
 const READING: &str = "the database could not be read to the end";
 
-async fn parts(store: &Store, query: GroupQuery) -> anyhow::Result<PartStream<GroupPart>> {
-    Ok(store.repository.groups(query).await.context(READING)?.parts)
+async fn parts(store: &OpenStore, query: GroupQuery) -> anyhow::Result<PartStream<GroupPart>> {
+    Ok(store.store.groups(query).await.context(READING)?.parts)
 }
 
 /// A document on its way.

@@ -6,7 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table as Drawing};
 
 use super::View;
-use tallyhouse_core::RECORD_COLUMNS;
+use tallyhouse_pipeline::RECORD_COLUMNS;
 
 use super::answer::{Group, Record, Summary};
 use crate::output::Output;

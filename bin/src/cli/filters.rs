@@ -1,7 +1,7 @@
 //! The filters of a query, as flags: the same as those of the HTTP API.
 
 use clap::Args;
-use tallyhouse_core::{DestinationId, Filter, RecordType, Reference, SourceId, Timestamp, Unit};
+use tallyhouse_pipeline::{DestinationId, Filter, RecordType, Reference, SourceId, Timestamp, Unit};
 
 /// Which records: every condition that is given must hold.
 #[derive(Debug, Args)]

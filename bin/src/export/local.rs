@@ -1,16 +1,14 @@
 //! An export from the configured database.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
 use futures::StreamExt as _;
-use tallyhouse_core::{Filter, RECORD_COLUMNS, export, write_record_row, write_row};
+use tallyhouse_pipeline::{Filter, RECORD_COLUMNS, export, write_record_row, write_row};
 
 use super::progress::Progress;
 use super::sink::Sink;
 use crate::cli::ExportFormat;
 use crate::settings::Settings;
-use crate::store::{Schema, Store};
+use crate::store::{OpenStore, Schema};
 
 const READING: &str = "the database could not be read to the end";
 
@@ -25,8 +23,8 @@ pub(super) async fn write(
     sink: &mut Sink,
     progress: &Progress,
 ) -> anyhow::Result<u64> {
-    let store = Store::open(settings, Schema::Check).await?;
-    let mut export = export(Arc::clone(&store.repository), filter).await.context(READING)?;
+    let store = OpenStore::open(settings, Schema::Check).await?;
+    let mut export = export(store.store.clone(), filter).await.context(READING)?;
     progress.expect(export.head);
     let (mut records, mut piece) = (0, Vec::new());
     if format == ExportFormat::Csv {

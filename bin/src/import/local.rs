@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
-use tallyhouse_core::{
-    Arrival, Door, OrderedDoor, Outcome, Pipeline, PipelineParts, PipelineSettings, Rejection, SubmitError,
+use tallyhouse_pipeline::{
+    Arrival, Ingress, OrderedIngress, Outcome, Pipeline, PipelineParts, PipelineSettings, Rejection, SubmitError,
 };
 use tokio::task::JoinSet;
 
@@ -16,37 +16,37 @@ use super::{Chunks, Tally};
 use crate::clock::SystemClock;
 use crate::input::Chunk;
 use crate::settings::Settings;
-use crate::store::{Schema, Store};
+use crate::store::{OpenStore, Schema};
 
 /// Chunks that are on their way to the database at once: those under way, and the next, which must not wait.
-const CHUNKS_SUBMITTED: usize = OrderedDoor::UNDER_WAY_MAX + 1;
+const CHUNKS_SUBMITTED: usize = OrderedIngress::UNDER_WAY_MAX + 1;
 
 /// Stores everything that is read.
 ///
 /// # Errors
 /// The database can't be used, or not any more.
 pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
-    let store = Store::open(settings, Schema::Migrate).await?;
+    let store = OpenStore::open(settings, Schema::Migrate).await?;
     let (pipeline, driver) = Pipeline::new(PipelineParts {
-        repository: Arc::clone(&store.repository),
+        repository: store.store.clone(),
         clock: Arc::new(SystemClock::start()),
         rules: settings.rules.clone(),
-        emitter: None,
-        settings: PipelineSettings { writers: OrderedDoor::UNDER_WAY_MAX, ..settings.pipeline },
+        publisher: None,
+        settings: PipelineSettings { writers: OrderedIngress::UNDER_WAY_MAX, ..settings.pipeline },
     });
     let mut work = JoinSet::new();
     driver.into_tasks().into_iter().for_each(|task| {
         work.spawn(task);
     });
-    let stored = submit_all(&pipeline.door(), chunks, tally).await;
+    let stored = submit_all(&pipeline.ingress(), chunks, tally).await;
     pipeline.close();
     while work.join_next().await.is_some() {}
     stored
 }
 
 /// Submits everything in the order of the files: the sequence of the records of a key is theirs.
-async fn submit_all(door: &Door, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut ordered = door.ordered();
+async fn submit_all(ingress: &Ingress, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
+    let mut ordered = ingress.ordered();
     let mut submitted = FuturesOrdered::new();
     let mut more = true;
     while more || !submitted.is_empty() {
@@ -80,7 +80,7 @@ struct Place {
     rejection: Option<Rejection>,
 }
 
-fn submit(ordered: &mut OrderedDoor, chunk: Chunk) -> impl Future<Output = Done> + use<> {
+fn submit(ordered: &mut OrderedIngress, chunk: Chunk) -> impl Future<Output = Done> + use<> {
     let mut arrivals = Vec::with_capacity(chunk.items.len());
     let mut items = Vec::with_capacity(chunk.items.len());
     for item in chunk.items {

@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tallyhouse_core::{Field, FieldError, Outcome, OutcomeCounts, RecordId, Rejection, RejectionCode};
+use tallyhouse_pipeline::{Field, FieldError, Outcome, OutcomeCounts, RecordId, Rejection, RejectionCode};
 
 use super::{Chunks, Tally};
 use crate::input::{Chunk, Item};

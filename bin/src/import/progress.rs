@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tallyhouse_core::OutcomeCounts;
+use tallyhouse_pipeline::OutcomeCounts;
 
 /// The bar, and what it shows.
 pub(super) struct Progress {

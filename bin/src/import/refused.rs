@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use tallyhouse_core::{Field, FieldError, Outcome};
+use tallyhouse_pipeline::{Field, FieldError, Outcome};
 
 use super::progress::Progress;
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
-use tallyhouse_core::{Field, PAYLOAD_BYTES_MAX, Rejection};
+use tallyhouse_pipeline::{Field, PAYLOAD_BYTES_MAX, Rejection};
 
 use super::Ended;
 

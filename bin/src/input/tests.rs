@@ -142,6 +142,6 @@ fn reading_stops_when_nobody_takes_any_more() {
         chunks += 1;
         false
     });
-    assert!(matches!(ended, Err(ReadError::GivenUp)));
+    assert!(matches!(ended, Err(ReadError::CommitFailure)));
     assert_eq!(chunks, 1);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tallyhouse_core::ports::PortError;
+use tallyhouse_pipeline::ports::PortError;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 

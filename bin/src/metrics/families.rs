@@ -1,9 +1,9 @@
 //! The families of metrics: their names, what they mean, and where their samples come from. docs/METRICS.md is the same
 //! for readers, and a test compares the two.
 
-use tallyhouse_core::ports::OwedStats;
-use tallyhouse_core::{Breaker, BreakerState, DoorReading, Readings, Timestamp};
 use tallyhouse_http::ServerReadings;
+use tallyhouse_pipeline::ports::Backlog;
+use tallyhouse_pipeline::{Breaker, BreakerState, IngressReading, Readings, Timestamp};
 use tallyhouse_postgres::PoolUsage;
 use tallyhouse_redis::QueueFigures;
 
@@ -21,7 +21,7 @@ pub(super) fn build(page: &mut Page, database: &str) {
 
 /// What the pipeline has counted.
 pub(super) fn pipeline(page: &mut Page, readings: &Readings) {
-    doors(page, &readings.doors);
+    ingresses(page, &readings.ingresses);
     page.histogram("tallyhouse_batch_records", "Records that were committed together.")
         .reading(&[], &readings.batch_records, 1.0)
         .end();
@@ -51,49 +51,49 @@ pub(super) fn pipeline(page: &mut Page, readings: &Readings) {
         .end();
 }
 
-fn doors(page: &mut Page, doors: &[DoorReading]) {
+fn ingresses(page: &mut Page, ingresses: &[IngressReading]) {
     let mut records =
-        page.counter("tallyhouse_records_total", "Records by the door they came by and what became of them.");
-    for door in doors {
-        let outcomes = &door.outcomes;
+        page.counter("tallyhouse_records_total", "Records by the ingress they came by and what became of them.");
+    for ingress in ingresses {
+        let outcomes = &ingress.outcomes;
         for (outcome, count) in [
             ("processed", outcomes.processed),
             ("duplicate", outcomes.duplicates),
             ("conflict", outcomes.conflicts),
             ("rejected", outcomes.rejected),
         ] {
-            records = records.count(&[("door", door.name), ("outcome", outcome)], count);
+            records = records.count(&[("ingress", ingress.name), ("outcome", outcome)], count);
         }
     }
     records.end();
     let help = "Records that were sent back without an outcome, to be sent again.";
     let mut unanswered = page.counter("tallyhouse_records_unanswered_total", help);
-    for door in doors {
+    for ingress in ingresses {
         for (reason, count) in
-            [("overloaded", door.overloaded), ("unavailable", door.unavailable), ("stopped", door.stopped)]
+            [("overloaded", ingress.overloaded), ("unavailable", ingress.unavailable), ("stopped", ingress.stopped)]
         {
-            unanswered = unanswered.count(&[("door", door.name), ("reason", reason)], count);
+            unanswered = unanswered.count(&[("ingress", ingress.name), ("reason", reason)], count);
         }
     }
     unanswered.end();
     for (name, help, of) in GAUGES_OF_DOORS {
         let mut gauge = page.gauge(name, help);
-        for door in doors {
-            gauge = gauge.count(&[("door", door.name)], of(door));
+        for ingress in ingresses {
+            gauge = gauge.count(&[("ingress", ingress.name)], of(ingress));
         }
         gauge.end();
     }
 }
 
-/// A look at a door.
-type Look = fn(&DoorReading) -> u64;
+/// A look at a ingress.
+type Look = fn(&IngressReading) -> u64;
 
-/// What there is to see of a door at one moment.
+/// What there is to see of a ingress at one moment.
 const GAUGES_OF_DOORS: [(&str, &str, Look); 4] = [
-    ("tallyhouse_intake_records", "Records that wait or are being committed.", |door| door.waiting_records),
-    ("tallyhouse_intake_records_max", "Records for which there is room.", |door| door.room_records),
-    ("tallyhouse_intake_bytes", "Bytes of records that wait or are being committed.", |door| door.waiting_bytes),
-    ("tallyhouse_intake_bytes_max", "Bytes of records for which there is room.", |door| door.room_bytes),
+    ("tallyhouse_intake_records", "Records that wait or are being committed.", |ingress| ingress.waiting_records),
+    ("tallyhouse_intake_records_max", "Records for which there is room.", |ingress| ingress.room_records),
+    ("tallyhouse_intake_bytes", "Bytes of records that wait or are being committed.", |ingress| ingress.waiting_bytes),
+    ("tallyhouse_intake_bytes_max", "Bytes of records for which there is room.", |ingress| ingress.room_bytes),
 ];
 
 /// The states of the circuit breakers.
@@ -111,7 +111,7 @@ pub(super) fn breakers(page: &mut Page, breakers: &[Breaker]) {
 }
 
 /// What all instances owe together.
-pub(super) fn outbox(page: &mut Page, owed: &OwedStats, now: Timestamp) {
+pub(super) fn outbox(page: &mut Page, owed: &Backlog, now: Timestamp) {
     page.gauge("tallyhouse_outbox_batches", "Batches whose messages are owed, of all instances.")
         .count(&[], owed.batches)
         .end();

@@ -2,7 +2,7 @@
 
 use prometheus::TextEncoder;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
-use tallyhouse_core::HistogramReading;
+use tallyhouse_pipeline::HistogramReading;
 
 /// A label: its name and its value.
 pub(super) type Label<'a> = (&'static str, &'a str);

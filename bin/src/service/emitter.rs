@@ -1,8 +1,8 @@
 //! The emitter of a service without Redis.
 
 use async_trait::async_trait;
-use tallyhouse_core::Message;
-use tallyhouse_core::ports::{MessageEmitter, PortError};
+use tallyhouse_pipeline::Message;
+use tallyhouse_pipeline::ports::{MessageEmitter, PortError};
 
 /// Publishes within the process only: whoever follows over HTTP reads the store, and is woken by the commit itself. So
 /// nothing is left to do, and what is owed is settled.

@@ -1,10 +1,10 @@
 //! Redis in the service: the queues that records come from, the channels that messages go to, the dead letters.
 
 use std::sync::Arc;
+use tallyhouse_pipeline::ports::{Clock, DeadLetters, MessageEmitter, RecordSource, Store};
+use tallyhouse_pipeline::{Consumer, MessageFormat, Pipeline};
 
 use async_trait::async_trait;
-use tallyhouse_core::ports::{Clock, DeadLetters, MessageEmitter, RecordRepository, RecordSource};
-use tallyhouse_core::{Consumer, MessageFormat, Pipeline};
 use tallyhouse_http::{HealthProbe, ProbeState};
 use tallyhouse_redis::{
     RedisClient, RedisDeadLetters, RedisEmitter, RedisListSource, RedisSettings, RedisStreamSource,
@@ -61,25 +61,25 @@ impl Queues {
         &self,
         settings: &Settings,
         pipeline: &Pipeline,
-        repository: &Arc<dyn RecordRepository>,
+        repository: &Arc<dyn Store>,
         traces: Option<&Traces>,
     ) -> Consumers {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
         // Each queue has room of its own in the intake, so that neither holds up the other.
-        let doors = [pipeline.named_door("list"), pipeline.named_door("stream")];
+        let ingresses = [pipeline.named_ingress("list"), pipeline.named_ingress("stream")];
         for _ in 0..settings.redis_consumers {
             let sources: [Arc<dyn RecordSource>; 2] = [
                 Arc::new(RedisListSource::new(&self.client, Arc::clone(&self.clock))),
                 Arc::new(RedisStreamSource::new(&self.client, Arc::clone(&self.clock))),
             ];
             let traced = |source| traces.map_or(Arc::clone(&source), |traces| traces.source(source));
-            for (source, door) in sources.map(traced).into_iter().zip(&doors) {
+            for (source, ingress) in sources.map(traced).into_iter().zip(&ingresses) {
                 let consumer = Consumer {
                     breaker: pipeline.breakers().named(&format!("queue-{}", source.name())),
                     source,
-                    door: door.clone(),
-                    repository: Arc::clone(repository),
+                    ingress: ingress.clone(),
+                    repository: repository.clone(),
                     clock: Arc::clone(&self.clock),
                     retry: settings.pipeline.retry,
                 };

@@ -1,7 +1,7 @@
 //! The alert rules: the one of the setting, and those of the file.
 
 use config::{Value, ValueKind};
-use tallyhouse_core::{Rule, RuleDraft, RuleSet};
+use tallyhouse_pipeline::{Rule, RuleDraft, RuleSet};
 
 use super::SettingsError;
 use super::resolved::Resolved;

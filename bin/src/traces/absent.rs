@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use tallyhouse_pipeline::ports::{MessageEmitter, RecordRepository, RecordSource};
 
 use anyhow::bail;
-use tallyhouse_core::ports::{MessageEmitter, RecordRepository, RecordSource};
 use tallyhouse_http::RequestTracer;
 
 use crate::settings::OtlpSettings;

@@ -5,7 +5,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState}
 /// How many traces of one batch get spans of it: a batch of a thousand records with a trace each would bring as many.
 pub(super) const CONTEXTS_MAX: usize = 64;
 
-/// Reads a `traceparent` that a door has found to be valid.
+/// Reads a `traceparent` that a ingress has found to be valid.
 pub(super) fn parse(traceparent: &str) -> Option<SpanContext> {
     let mut parts = traceparent.split('-').skip(1);
     let trace = TraceId::from_hex(parts.next()?).ok()?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tallyhouse_pipeline::ports::{MessageEmitter, RecordRepository, RecordSource};
 
 use anyhow::Context as _;
 use opentelemetry::trace::{
@@ -11,7 +12,6 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
-use tallyhouse_core::ports::{MessageEmitter, RecordRepository, RecordSource};
 use tallyhouse_http::RequestTracer;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanKind, Status};
 use opentelemetry_sdk::trace::Span;
-use tallyhouse_core::Message;
-use tallyhouse_core::ports::{Delivery, MessageEmitter, PortError, RecordSource, Settlement, Verdict};
+use tallyhouse_pipeline::Message;
+use tallyhouse_pipeline::ports::{Acknowledgement, Delivery, Disposition, MessageEmitter, PortError, RecordSource};
 
 use super::contexts::{CONTEXTS_MAX, parse};
 use super::otlp::{Traces, number};
@@ -103,13 +103,15 @@ impl RecordSource for TracedSource {
         Ok(deliveries)
     }
 
-    async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), PortError> {
+    async fn ack(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), PortError> {
         let ended: Vec<(Held, Status)> = {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            let end = |settlement: &Settlement| Some((held.remove(&settlement.tag)?, status(&settlement.verdict)));
-            settlements.iter().filter_map(end).collect()
+            let end = |acknowledgement: &Acknowledgement| {
+                Some((held.remove(&acknowledgement.tag)?, status(&acknowledgement.disposition)))
+            };
+            acknowledgements.iter().filter_map(end).collect()
         };
-        let result = self.source.settle(settlements).await;
+        let result = self.source.ack(acknowledgements).await;
         for (mut held, status) in ended {
             held.span.set_status(status);
         }
@@ -121,10 +123,10 @@ impl RecordSource for TracedSource {
     }
 }
 
-fn status(verdict: &Verdict) -> Status {
+fn status(verdict: &Disposition) -> Status {
     match verdict {
-        Verdict::Done => Status::Unset,
-        Verdict::Refused { reason, .. } => Status::error(format!("refused: {}", reason.name())),
-        Verdict::Return => Status::error("given back"),
+        Disposition::Ack => Status::Unset,
+        Disposition::DeadLetter { reason, .. } => Status::error(format!("refused: {}", reason.name())),
+        Disposition::Nack => Status::error("given back"),
     }
 }

@@ -2,19 +2,13 @@
 //! for traces while rows are locked.
 
 use std::sync::Arc;
-use std::time::Duration;
+use tallyhouse_pipeline::OutcomeCounts;
+use tallyhouse_pipeline::ports::{Batch, CommitOrder, Committed, PipelinedRepository, PortError, RecordRepository};
 
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
-use tallyhouse_core::ports::{
-    Batch, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, RecordRepository, Whose,
-};
-use tallyhouse_core::{
-    AuditPart, GroupQuery, Groups, OutcomeCounts, PartStream, RecordId, RecordQuery, Reference, StoredRecord, Summary,
-    SummaryQuery,
-};
 
-use super::otlp::{Traces, number};
+use super::otlp::{BatchSpans, Traces, number};
 
 /// A repository whose commits are traced.
 pub(super) struct TracedRepository {
@@ -25,15 +19,54 @@ pub(super) struct TracedRepository {
 #[async_trait]
 impl RecordRepository for TracedRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
-        let spans = self.traces.commit(batch.arrivals.iter().map(|arrival| arrival.traceparent.as_deref()));
-        if spans.is_empty() {
-            return self.repository.commit(batch).await;
-        }
-        let records = number("tallyhouse.batch.records", batch.arrivals.len());
+        let spans = self.spans(&batch);
+        let records = batch.arrivals.len();
         let result = self.repository.commit(batch).await;
+        self.end(spans, records, result.as_ref());
+        result
+    }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        self.repository.ping().await
+    }
+
+    fn pipelined(&self) -> Option<&dyn PipelinedRepository> {
+        self.repository.pipelined().map(|_| self as _)
+    }
+}
+
+#[async_trait]
+impl PipelinedRepository for TracedRepository {
+    async fn commit_in_order(&self, batch: Batch, order: Arc<dyn CommitOrder>) -> Result<Option<Committed>, PortError> {
+        let Some(repository) = self.repository.pipelined() else {
+            return self.commit(batch).await.map(Some);
+        };
+        let spans = self.spans(&batch);
+        let records = batch.arrivals.len();
+        let result = repository.commit_in_order(batch, order).await;
         match &result {
+            Ok(Some(committed)) => self.end(spans, records, Ok(committed)),
+            // Nothing was committed: the commit that follows has spans of its own.
+            Ok(None) => drop(spans),
+            Err(error) => self.end(spans, records, Err(error)),
+        }
+        result
+    }
+}
+
+impl TracedRepository {
+    fn spans(&self, batch: &Batch) -> BatchSpans {
+        self.traces.commit(batch.arrivals.iter().map(|arrival| arrival.traceparent.as_deref()))
+    }
+
+    fn end(&self, spans: BatchSpans, records: usize, result: Result<&Committed, &PortError>) {
+        if spans.is_empty() {
+            return;
+        }
+        let records = number("tallyhouse.batch.records", records);
+        match result {
             Ok(committed) => {
-                if committed.owed.is_some() {
+                if committed.entry.is_some() {
                     self.traces.committed(&spans);
                 }
                 let [processed, duplicates, refused] = counted(committed);
@@ -42,55 +75,6 @@ impl RecordRepository for TracedRepository {
             // Its causes are for the log.
             Err(error) => spans.end(&[records], Some(error.to_string())),
         }
-        result
-    }
-
-    async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
-        self.repository.find(id).await
-    }
-
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
-        self.repository.records(query).await
-    }
-
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
-        self.repository.summaries(query).await
-    }
-
-    async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
-        self.repository.groups(query).await
-    }
-
-    async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
-        self.repository.history(query).await
-    }
-
-    async fn head(&self) -> Result<u64, PortError> {
-        self.repository.head().await
-    }
-
-    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
-        self.repository.renew(owner, lease).await
-    }
-
-    async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
-        self.repository.claim(owner, whose, batches_max).await
-    }
-
-    async fn settle(&self, owner: &Owner, published: &[OwedId]) -> Result<(), PortError> {
-        self.repository.settle(owner, published).await
-    }
-
-    async fn owed(&self) -> Result<OwedStats, PortError> {
-        self.repository.owed().await
-    }
-
-    async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
-        self.repository.audit().await
-    }
-
-    async fn ping(&self) -> Result<(), PortError> {
-        self.repository.ping().await
     }
 }
 

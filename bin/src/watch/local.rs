@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use tallyhouse_core::ports::{PortError, PortErrorKind};
-use tallyhouse_core::{Feed, Position, Topic};
+use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
+use tallyhouse_pipeline::{Feed, Position, Topic};
 use tokio::sync::watch;
 
 use super::print;
 use crate::clock::SystemClock;
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::store::{Schema, Store};
+use crate::store::{OpenStore, Schema};
 
 /// How long to wait before the database is asked again after it failed.
 const WAIT: Duration = Duration::from_secs(1);
@@ -22,10 +22,10 @@ const WAIT: Duration = Duration::from_secs(1);
 /// # Errors
 /// The database can't be opened, or holds what can't be read. That it is away is waited for.
 pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Position>) -> anyhow::Result<()> {
-    let store = Store::open(settings, Schema::Check).await?;
+    let store = OpenStore::open(settings, Schema::Check).await?;
     // This process commits nothing: looking now and then is all that there is.
     let (_never, commits) = watch::channel(0);
-    let feed = Feed::new(Arc::clone(&store.repository), Arc::new(SystemClock::start()), commits, settings.look_every);
+    let feed = Feed::new(store.store.clone(), Arc::new(SystemClock::start()), commits, settings.poll_interval);
     let mut out = Output::standard();
     let mut after = match after {
         Some(after) => after,

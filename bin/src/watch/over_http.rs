@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use reqwest::Response;
 use reqwest::header::ACCEPT;
-use tallyhouse_core::Topic;
+use tallyhouse_pipeline::Topic;
 
 use super::events::{Event, Events};
 use super::print;

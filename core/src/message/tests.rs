@@ -1,11 +1,11 @@
 //! The messages to the letter, and positions there and back.
 
 use super::*;
-use crate::draft::Draft;
 use crate::plan::{Arrival, Known, plan};
 use crate::record::Record;
+use crate::record::draft::Draft;
+use crate::record::time::Timestamp;
 use crate::rule::{RuleDraft, RuleSet};
-use crate::time::Timestamp;
 use proptest::prelude::*;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

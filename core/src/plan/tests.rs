@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::any::record;
 use crate::rule::{Rule, RuleDraft};
-use crate::testing::generate::record;
 
 /// A store as simple as can be, that reads under lock no more than a batch's own ids and keys.
 #[derive(Debug, Default)]

@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
+use crate::record::draft::Draft;
+use crate::record::text::{DestinationId, RecordId, Reference, SourceId, Unit};
+use crate::record::time::Timestamp;
+use crate::record::value::Value;
 use crate::record::{Record, RecordType};
-use crate::text::{DestinationId, RecordId, Reference, SourceId, Unit};
-use crate::time::Timestamp;
-use crate::value::Value;
 
 /// Any instant; half of them whole seconds, which are written in another form.
 pub(crate) fn any_timestamp() -> impl Strategy<Value = Timestamp> {
@@ -65,4 +66,19 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
             reference: Reference::new(&reference).unwrap(),
         },
     )
+}
+
+/// A positive record of 2026-01-01 from the source `source`.
+pub(crate) fn record(id: &str, destination_id: &str, reference: &str, value: &str, unit: &str) -> Record {
+    let draft = Draft {
+        record_id: id,
+        time: "2026-01-01T00:00:00Z",
+        source_id: "source",
+        destination_id,
+        record_type: "positive",
+        value,
+        unit,
+        reference,
+    };
+    draft.check().unwrap()
 }

@@ -1,7 +1,7 @@
 //! What makes two records differ, how a record is written, and the names of its parts.
 
 use super::*;
-use crate::draft::Draft;
+use crate::record::draft::Draft;
 
 const DRAFT: Draft<'static> = Draft {
     record_id: "2013-01-01-UA1545-EWR-IAH",

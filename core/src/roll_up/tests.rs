@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::record::any::{any_record, any_timestamp};
-use crate::text::{Reference, SourceId};
+use crate::record::text::{Reference, SourceId};
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse_bound(text).unwrap()
@@ -14,37 +14,34 @@ fn range(start: Option<&str>, end: Option<&str>) -> Filter {
     Filter { start: start.map(at), end: end.map(at), ..Filter::default() }
 }
 
-/// How often an instant is counted: by whole stretches, and in the edges.
-fn counted(cover: &Cover, time: Timestamp) -> (usize, usize) {
-    let whole = cover.whole.iter().filter(|s| (s.from..s.until).contains(&s.stretch.begin(time)));
+/// How often an instant is counted: by whole periods, and in the edges.
+fn counted(cover: &RollUpPlan, time: Timestamp) -> (usize, usize) {
+    let whole = cover.whole.iter().filter(|s| (s.from..s.until).contains(&s.period.begin(time)));
     let within = |filter: &&Filter| filter.start.is_none_or(|s| time >= s) && filter.end.is_none_or(|e| time < e);
     (whole.count(), cover.edges.iter().filter(within).count())
 }
 
 #[test]
 fn all_of_time_is_one_stretch() {
-    let cover = Cover::of(&Filter::default()).unwrap();
-    assert_eq!(cover.whole.iter().map(|s| s.stretch).collect::<Vec<_>>(), [Stretch::Ever]);
+    let cover = RollUpPlan::of(&Filter::default()).unwrap();
+    assert_eq!(cover.whole.iter().map(|s| s.period).collect::<Vec<_>>(), [Period::Ever]);
     assert_eq!((cover.within, cover.edges), (Filter::default(), vec![]));
-    assert_eq!(Stretch::Ever.begin(Timestamp::MAX), Timestamp::MIN.as_micros());
+    assert_eq!(Period::Ever.begin(Timestamp::MAX), Timestamp::MIN.as_micros());
 }
 
 #[test]
 fn a_year_is_mostly_long_stretches() {
-    let cover = Cover::of(&range(Some("2013-01-01T00:00:00Z"), Some("2014-01-01T00:00:00Z"))).unwrap();
-    assert_eq!(
-        cover.whole.iter().map(|s| s.stretch).collect::<Vec<_>>(),
-        [Stretch::Day, Stretch::Days32, Stretch::Day]
-    );
+    let cover = RollUpPlan::of(&range(Some("2013-01-01T00:00:00Z"), Some("2014-01-01T00:00:00Z"))).unwrap();
+    assert_eq!(cover.whole.iter().map(|s| s.period).collect::<Vec<_>>(), [Period::Day, Period::Days32, Period::Day]);
     assert!(cover.edges.is_empty());
-    let days = |s: &Stretches| (s.until - s.from) / MICROS_PER_DAY;
+    let days = |s: &Periods| (s.until - s.from) / MICROS_PER_DAY;
     assert_eq!(cover.whole.iter().map(days).sum::<i64>(), 365);
-    assert!(cover.whole.iter().filter(|s| s.stretch == Stretch::Day).all(|s| days(s) < 32));
+    assert!(cover.whole.iter().filter(|s| s.period == Period::Day).all(|s| days(s) < 32));
 }
 
 #[test]
 fn what_sticks_out_is_read_record_by_record() {
-    let cover = Cover::of(&range(Some("2013-01-01T10:00:00Z"), Some("2013-01-04T00:00:00.000001Z"))).unwrap();
+    let cover = RollUpPlan::of(&range(Some("2013-01-01T10:00:00Z"), Some("2013-01-04T00:00:00.000001Z"))).unwrap();
     let edges = [
         range(Some("2013-01-01T10:00:00Z"), Some("2013-01-02T00:00:00Z")),
         range(Some("2013-01-04T00:00:00Z"), Some("2013-01-04T00:00:00.000001Z")),
@@ -65,17 +62,18 @@ fn what_roll_ups_do_not_know_is_left_to_the_records() {
         Filter { reference: Some(Reference::new("").unwrap()), ..Filter::default() },
     ];
     for filter in none {
-        assert_eq!(Cover::of(&filter), None, "{filter:?}");
+        assert_eq!(RollUpPlan::of(&filter), None, "{filter:?}");
     }
 }
 
 #[test]
 fn the_first_and_the_last_day_there_is_are_days_like_others() {
-    let first = Cover::of(&range(None, Some("0001-01-02T00:00:00Z"))).unwrap();
+    let first = RollUpPlan::of(&range(None, Some("0001-01-02T00:00:00Z"))).unwrap();
     assert_eq!(counted(&first, Timestamp::MIN), (1, 0));
-    let last = Cover::of(&range(Some("9999-12-31T00:00:00Z"), None)).unwrap();
+    let last = RollUpPlan::of(&range(Some("9999-12-31T00:00:00Z"), None)).unwrap();
     assert_eq!(counted(&last, Timestamp::MAX), (1, 0));
-    let to_the_end = Cover::of(&range(Some("9999-12-30T01:00:00Z"), Some("9999-12-31T23:59:59.9999991Z"))).unwrap();
+    let to_the_end =
+        RollUpPlan::of(&range(Some("9999-12-30T01:00:00Z"), Some("9999-12-31T23:59:59.9999991Z"))).unwrap();
     assert_eq!(counted(&to_the_end, Timestamp::MAX), (1, 0));
     assert_eq!(to_the_end.within.end, None);
 }
@@ -91,7 +89,7 @@ proptest! {
         let close = Timestamp::from_micros(record.time.as_micros().saturating_add(near * 100_000));
         for (start, end) in [bounds, (close, bounds.1), (bounds.0, close)] {
             let filter = Filter { start, end, ..Filter::default() };
-            if let Some(cover) = Cover::of(&filter) {
+            if let Some(cover) = RollUpPlan::of(&filter) {
                 let (whole, edges) = counted(&cover, record.time);
                 prop_assert_eq!(whole + edges, usize::from(filter.matches(&record)), "{:?}", filter);
                 prop_assert_eq!(whole, usize::from(cover.within.matches(&record)), "{:?}", filter);

@@ -1,9 +1,9 @@
 //! Rows, to the letter.
 
 use super::*;
-use crate::draft::Draft;
 use crate::record::Record;
-use crate::time::Timestamp;
+use crate::record::draft::Draft;
+use crate::record::time::Timestamp;
 
 fn record(destination_id: &str, record_type: &str, value: &str, unit: &str) -> Record {
     let draft = Draft {

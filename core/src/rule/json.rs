@@ -9,8 +9,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Fault, FieldError, Rule, RuleDraft};
-use crate::json::well_formed;
-use crate::reject::{Rejection, RejectionCode};
+use crate::record::json::well_formed;
+use crate::record::rejection::{Rejection, RejectionCode};
 
 /// The members that a rule may have.
 const MEMBERS: [&str; 8] = ["name", "threshold", "on", "unit", "type", "destinationId", "sourceId", "reference"];

@@ -1,7 +1,7 @@
 //! The grammars of single fields, without JSON around them.
 
 use bigdecimal::BigDecimal;
-use tallyhouse_core::{DestinationId, Position, RecordId, Reference, Sum, Timestamp, Unit, Value};
+use tallyhouse_pipeline::{DestinationId, Position, RecordId, Reference, Sum, Timestamp, Unit, Value};
 
 use crate::oracle::{self, field, instant, written};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tallyhouse_core::{Record, Rejection, records_from_json_array};
+use tallyhouse_pipeline::{Record, Rejection, records_from_json_array};
 
 use crate::cli::InputFormat;
 use crate::oracle;

@@ -19,10 +19,10 @@ mod service;
 #[expect(dead_code, reason = "part of another package")]
 mod queues {
     pub(super) mod entry;
-    pub(super) mod refusal;
+    pub(super) mod dead_letter;
 }
 // As they find each other in their own package.
-use queues::{entry, refusal};
+use queues::{dead_letter, entry};
 #[path = "../../../bin/src"]
 #[expect(dead_code, reason = "part of another package")]
 mod program {

@@ -1,12 +1,13 @@
 //! How records are cut into batches makes no difference.
 
 use std::sync::Arc;
+use tallyhouse_pipeline::ports::{Batch, RecordReader as _, RecordRepository as _};
+use tallyhouse_pipeline::{
+    Arrival, Draft, Filter, Outcome, RecordQuery, RuleBook, StoredRecord, SummaryQuery, Timestamp,
+};
+use tallyhouse_testing::MemoryRepository;
 
 use futures::executor::block_on;
-use tallyhouse_core::ports::{Batch, RecordRepository as _};
-use tallyhouse_core::{
-    Arrival, Draft, Filter, MemoryRepository, Outcome, RecordQuery, RuleBook, StoredRecord, SummaryQuery, Timestamp,
-};
 
 use crate::service::{StillClock, rules};
 use crate::tail::Tail;
@@ -63,14 +64,7 @@ fn stored(arrivals: &[Arrival], batch: usize) -> Stored {
     let (rules, now): (Arc<RuleBook>, _) = (Arc::new(rules().into()), Timestamp::MIN);
     let mut outcomes = Vec::new();
     for part in arrivals.chunks(batch) {
-        let batch = Batch {
-            arrivals: part.into(),
-            rules: Arc::clone(&rules),
-            now,
-            owner: None,
-            settled: Vec::new(),
-            turns: tallyhouse_core::Turns::default(),
-        };
+        let batch = Batch { arrivals: part.into(), rules: Arc::clone(&rules), now, owner: None, published: Vec::new() };
         outcomes.extend(block_on(store.commit(batch)).expect("memory takes them").outcomes);
     }
     let query = RecordQuery { filter: Filter::default(), after: None, limit: usize::MAX };

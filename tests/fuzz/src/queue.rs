@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use redis::Value as RedisValue;
-use tallyhouse_core::ports::{
-    DeadLetter, DeadLetters, Delivery, PortError, RecordSource, RefusalReason, Settlement, Verdict,
-};
-use tallyhouse_core::{Consumer, Record, RejectionCode, RetryPolicy, Timestamp};
 use tallyhouse_http::HttpSettings;
+use tallyhouse_pipeline::ports::{
+    Acknowledgement, DeadLetter, DeadLetterReason, DeadLetters, Delivery, Disposition, PortError, RecordSource,
+};
+use tallyhouse_pipeline::{Consumer, Record, RejectionCode, RetryPolicy, Timestamp};
 use tokio::sync::watch;
 
+use crate::dead_letter::{Refusal, dead_letter};
 use crate::entry::{Entry, is_entry_id};
 use crate::oracle;
-use crate::refusal::{Refusal, dead_letter};
 use crate::service::{self, Service};
 
 /// The id of every dead letter here.
@@ -43,7 +43,7 @@ async fn consume(payloads: Vec<&[u8]>) {
         Arc::new(Once { payloads: payloads.iter().map(|p| p.to_vec()).collect(), stop, settled: Mutex::default() });
     let consumer = Consumer {
         source: Arc::clone(&source) as _,
-        door: service.pipeline.door(),
+        ingress: service.pipeline.ingress(),
         repository: service.repository.clone(),
         breaker: service.pipeline.breakers().named("queue-once"),
         clock: Arc::clone(&service.clock),
@@ -54,33 +54,33 @@ async fn consume(payloads: Vec<&[u8]>) {
     assert_eq!(settled.len(), payloads.len());
     let mut firsts: Vec<Record> = Vec::new();
     let mut letters = Vec::new();
-    for (place, (payload, Settlement { tag, verdict })) in payloads.iter().zip(settled).enumerate() {
+    for (place, (payload, Acknowledgement { tag, disposition })) in payloads.iter().zip(settled).enumerate() {
         assert_eq!(tag, place.to_string());
         let expected = reason(payload, &mut firsts);
-        match verdict {
-            Verdict::Done => assert_eq!(expected, None),
-            Verdict::Refused { reason, detail } => {
+        match disposition {
+            Disposition::Ack => assert_eq!(expected, None),
+            Disposition::DeadLetter { reason, detail } => {
                 assert_eq!(Some(reason), expected);
                 letters.push(through_redis(payload, reason, detail));
             }
-            Verdict::Return => panic!("storage is there: nothing is given back"),
+            Disposition::Nack => panic!("storage is there: nothing is given back"),
         }
     }
     through_http(&service, letters).await;
 }
 
 /// Says why a payload is to be refused, after those before it.
-fn reason(payload: &[u8], firsts: &mut Vec<Record>) -> Option<RefusalReason> {
+fn reason(payload: &[u8], firsts: &mut Vec<Record>) -> Option<DeadLetterReason> {
     let verdict = oracle::read(payload);
     if verdict.record().is_none() {
         let not_json = verdict == oracle::Verdict::NotJson;
         let code = if not_json { RejectionCode::NotJson } else { RejectionCode::Rejected };
-        return Some(RefusalReason::Rejection(code));
+        return Some(DeadLetterReason::Rejection(code));
     }
     let record = Record::from_json(payload).expect("the oracle says so");
     match firsts.iter().find(|first| first.record_id == record.record_id) {
         Some(first) if *first == record => None,
-        Some(_) => Some(RefusalReason::Conflict),
+        Some(_) => Some(DeadLetterReason::Conflict),
         None => {
             firsts.push(record);
             None
@@ -89,7 +89,7 @@ fn reason(payload: &[u8], firsts: &mut Vec<Record>) -> Option<RefusalReason> {
 }
 
 /// Writes a dead letter as Redis keeps it, and reads it as Redis answers.
-fn through_redis(payload: &[u8], reason: RefusalReason, detail: String) -> DeadLetter {
+fn through_redis(payload: &[u8], reason: DeadLetterReason, detail: String) -> DeadLetter {
     let at = Timestamp::parse("2026-01-01T00:00:00.000001Z").expect("this is RFC 3339");
     let refusal = Refusal { payload: payload.to_vec(), reason, detail: detail.clone(), origin: "list", at };
     let bulk = |bytes: &[u8]| RedisValue::BulkString(bytes.to_vec());
@@ -131,7 +131,7 @@ async fn through_http(service: &Service, letters: Vec<DeadLetter>) {
 struct Once {
     payloads: Vec<Vec<u8>>,
     stop: watch::Sender<bool>,
-    settled: Mutex<Vec<Settlement>>,
+    settled: Mutex<Vec<Acknowledgement>>,
 }
 
 #[async_trait]
@@ -149,8 +149,8 @@ impl RecordSource for Once {
         Ok(self.payloads.iter().enumerate().map(delivery).collect())
     }
 
-    async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), PortError> {
-        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = settlements;
+    async fn ack(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), PortError> {
+        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = acknowledgements;
         self.stop.send_replace(true);
         Ok(())
     }

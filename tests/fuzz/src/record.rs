@@ -1,7 +1,7 @@
 //! JSON becomes a record exactly where the contract says so, and what is refused is refused for every reason.
 
 use bigdecimal::BigDecimal;
-use tallyhouse_core::{Draft, NESTING_MAX, Record, Rejection, RejectionCode, records_from_json_array, well_formed};
+use tallyhouse_pipeline::{Draft, NESTING_MAX, Record, Rejection, RejectionCode, records_from_json_array, well_formed};
 
 use crate::oracle::{self, Verdict};
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue, LINK};
 use hyper::{Method, Request, StatusCode, Uri};
 use serde_json::Value;
-use tallyhouse_core::Record;
 use tallyhouse_http::HttpSettings;
 use tallyhouse_http::testing::{Answer, Api, cursor, next_page, places, traceparent};
+use tallyhouse_pipeline::Record;
 
 use crate::service::{self, Service};
 use parameters::{Expected, expected};
@@ -96,7 +96,7 @@ fn query(uri: &Uri) {
 async fn answer(request: Request<Vec<Bytes>>) {
     let service = Service::start();
     let records = STORED.map(|json| Record::from_json(json.as_bytes()).expect("these are records").into());
-    service.pipeline.door().submit(records.into()).await.expect("a store in memory takes them");
+    service.pipeline.ingress().submit(records.into()).await.expect("a store in memory takes them");
     let api = service.http(HttpSettings { record_bytes_max: 1_024, ..HttpSettings::default() }, None);
 
     let (method, uri) = (request.method().clone(), request.uri().clone());

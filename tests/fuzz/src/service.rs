@@ -3,15 +3,15 @@
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
+use tallyhouse_pipeline::ports::{Clock, DeadLetters, Store};
+use tallyhouse_pipeline::{
+    Feed, MessageFormat, Pipeline, PipelineParts, PipelineSettings, Rule, RuleDraft, RuleSet, Timestamp,
+};
+use tallyhouse_testing::MemoryRepository;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::Request;
-use tallyhouse_core::ports::{Clock, DeadLetters, RecordRepository};
-use tallyhouse_core::{
-    Feed, MemoryRepository, MessageFormat, Pipeline, PipelineParts, PipelineSettings, Rule, RuleDraft, RuleSet,
-    Timestamp,
-};
 use tallyhouse_http::testing::{Answer, Api};
 use tallyhouse_http::{AlertRules, HttpApp, HttpSettings};
 
@@ -37,24 +37,35 @@ impl Service {
             repository: repository.clone(),
             clock: Arc::clone(&clock),
             rules: rules(),
-            emitter: None,
+            publisher: None,
             settings: PipelineSettings::default(),
         });
         tokio::spawn(driver.run());
         Self { repository, clock, pipeline }
     }
 
-    /// Returns its HTTP door.
+    /// Returns its HTTP ingress.
     pub(crate) fn http(&self, settings: HttpSettings, dead_letters: Option<Arc<dyn DeadLetters>>) -> Api {
         let wait = Duration::from_secs(1);
-        let repository: Arc<dyn RecordRepository> = self.repository.clone();
-        let feed = Feed::new(Arc::clone(&repository), Arc::clone(&self.clock), self.pipeline.commits(), wait);
-        let door = self.pipeline.door();
+        let repository: Arc<dyn Store> = self.repository.clone();
+        let feed = Feed::new(repository.clone(), Arc::clone(&self.clock), self.pipeline.commits(), wait);
+        let ingress = self.pipeline.ingress();
         let (format, breakers) = (MessageFormat::default(), self.pipeline.breakers());
         let clock = Arc::clone(&self.clock);
         let alert_rules = Some(AlertRules { own: rules(), repository: self.repository.clone(), clock });
         let (probes, keys) = (Vec::new(), None);
-        let app = HttpApp { door, repository, feed, format, dead_letters, alert_rules, breakers, probes, keys };
+        let app = HttpApp {
+            ingress,
+            reader: repository.clone(),
+            repository,
+            feed,
+            format,
+            dead_letters,
+            alert_rules,
+            breakers,
+            probes,
+            keys,
+        };
         Api::new(app, settings)
     }
 }

@@ -1,7 +1,7 @@
 //! Sums are those of a library for decimals of any size, in whatever order they are added.
 
 use bigdecimal::{BigDecimal, Zero as _};
-use tallyhouse_core::{Sum, Value};
+use tallyhouse_pipeline::{Sum, Value};
 
 use crate::tail::Tail;
 

@@ -9,10 +9,10 @@ use tallyhouse_tests::bench::lane::{Lane, Queue};
 use tallyhouse_tests::bench::processes::{State, state_of};
 use tallyhouse_tests::bench::world::World;
 
-use crate::doors::Sent;
+use crate::ingresses::Sent;
 
 /// The tables whose sizes are shown.
-const TABLES: [&str; 5] = ["records", "summaries", "batches", "owed", "leases"];
+const TABLES: [&str; 5] = ["records", "summaries", "batches", "outbox", "leases"];
 
 /// A moment, and what happened in the time before.
 pub(crate) struct Moment {
@@ -38,7 +38,7 @@ impl Moment {
             at,
             process: state_of(lane.service.pid()),
             tables_mib: TABLES.into_iter().map(size).collect::<Result<_>>()?,
-            owed: number("SELECT count(*) FROM owed")?,
+            owed: number("SELECT count(*) FROM outbox")?,
             queues: [lane.waiting(Queue::List, &mut redis)?, lane.waiting(Queue::Stream, &mut redis)?, dead],
             sent,
             heard,
@@ -65,7 +65,7 @@ pub(crate) fn table(moments: &[Moment]) -> Table {
         "list",
         "stream",
         "dead",
-        "owed",
+        "outbox",
     ];
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     table.set_header(head.map(str::to_owned).into_iter().chain(TABLES.map(|name| format!("{name} MiB"))));

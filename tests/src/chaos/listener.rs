@@ -13,7 +13,7 @@ use redis::RedisResult;
 
 use crate::chaos::content::number_of;
 use crate::chaos::ledger::{Ledger, lock};
-use crate::chaos::queue_door::connect;
+use crate::chaos::queue_ingress::connect;
 
 /// How long one read waits, so that an end is seen.
 const TURN_MS: u64 = 200;

@@ -1,4 +1,4 @@
-//! Producers: each sends at a steady rate by one door, and repeats whatever was not answered until it is.
+//! Producers: each sends at a steady rate by one ingress, and repeats whatever was not answered until it is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::chaos::content::Item;
 use crate::chaos::ledger::Ledger;
-use crate::chaos::{http_door::HttpDoor, queue_door::QueueDoor};
+use crate::chaos::{http_ingress::HttpDoor, queue_ingress::QueueDoor};
 use crate::seed::Seed;
 
 /// A way in.
-pub(crate) trait Door {
+pub(crate) trait Ingress {
     /// Sends items, notes in the ledger what was answered, and returns those that were not.
     fn send(&mut self, items: Vec<Item>) -> Vec<Item>;
 }
@@ -45,18 +45,18 @@ pub(crate) fn start(yard: &Yard, rate: u32, seed: &mut Seed) -> Vec<(&'static st
         let (yard, seed) = (yard.clone(), Seed::again(seed.bits()));
         let interval = Duration::from_secs(1) * at_once * 100 / (share * rate).max(1);
         let work = move || {
-            let mut door: Box<dyn Door> = match name {
+            let mut ingress: Box<dyn Ingress> = match name {
                 "list" | "stream" => Box::new(QueueDoor::new(&yard, name)),
                 _ => Box::new(HttpDoor::new(&yard, name, turn)),
             };
-            produce(&mut *door, &yard, interval, at_once as usize, seed);
+            produce(&mut *ingress, &yard, interval, at_once as usize, seed);
         };
         (name, std::thread::spawn(work))
     };
     DOORS.into_iter().enumerate().map(start).collect()
 }
 
-fn produce(door: &mut dyn Door, yard: &Yard, interval: Duration, at_once: usize, mut seed: Seed) {
+fn produce(ingress: &mut dyn Ingress, yard: &Yard, interval: Duration, at_once: usize, mut seed: Seed) {
     let mut items: Vec<Item> = Vec::new();
     let mut next = Instant::now();
     loop {
@@ -67,11 +67,11 @@ fn produce(door: &mut dyn Door, yard: &Yard, interval: Duration, at_once: usize,
         } else if items.is_empty() {
             return;
         }
-        items = door.send(items);
+        items = ingress.send(items);
         if !items.is_empty() {
             yard.ledger.unanswered.fetch_add(1, Ordering::Relaxed);
         }
-        // What was missed while the door was shut is not made up for.
+        // What was missed while the ingress was shut is not made up for.
         next = (next + interval).max(Instant::now());
         sleep(next.saturating_duration_since(Instant::now()).max(interval / 10));
     }

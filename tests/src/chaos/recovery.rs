@@ -1,4 +1,4 @@
-//! Recovery: how long it takes after the last fault has been taken back until every door of every instance works, and
+//! Recovery: how long it takes after the last fault has been taken back until every ingress of every instance works, and
 //! what comes in is published.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::chaos::content::Item;
 use crate::chaos::ledger::Ledger;
 use crate::chaos::listener::Listeners;
-use crate::chaos::queue_door::connect;
+use crate::chaos::queue_ingress::connect;
 use crate::chaos::world::World;
 use crate::fleet::{LIST, STREAM};
 use crate::http::{Client, try_send};

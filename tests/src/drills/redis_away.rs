@@ -46,7 +46,7 @@ pub fn redis_away(settled: Duration, away: Duration) -> String {
     fleet.redis.kill().expect("Redis can be killed");
     let stopped = Instant::now();
     sleep(away);
-    let owed = fleet.psql("SELECT count(*) FROM owed");
+    let owed = fleet.psql("SELECT count(*) FROM outbox");
     let ready = fleet.clients()[0].get("/readyz").expect_status(200).text().to_owned();
     fleet.redis.restart().expect("Redis starts");
     let back = Instant::now();
@@ -56,7 +56,7 @@ pub fn redis_away(settled: Duration, away: Duration) -> String {
     fleet.await_drained();
     let drained = back.elapsed();
     // Under load, what was just committed is always owed: up to a batch for each record of the last moments.
-    let is_behind = || fleet.psql(&format!("SELECT count(*) > {BY_HTTP} FROM owed")) == "t";
+    let is_behind = || fleet.psql(&format!("SELECT count(*) > {BY_HTTP} FROM outbox")) == "t";
     wait::within(PATIENCE, || (!is_behind()).then_some(())).expect("the messages go out");
     let caught_up = back.elapsed();
     sleep(settled);

@@ -21,11 +21,11 @@ const BY_HTTP: usize = 400;
 /// Records a second by each of the two queues.
 const BY_QUEUE: usize = 100;
 
-/// How much the memory of an instance may grow while storage is away, in MiB: what fills the intake of its doors at
+/// How much the memory of an instance may grow while storage is away, in MiB: what fills the intake of its ingresses at
 /// this load, and what the allocator keeps.
 const GROWTH_MIB_MAX: u64 = 64;
 
-/// Stops Postgres for as long as `away` under a steady load at every door of two instances, and returns what was seen.
+/// Stops Postgres for as long as `away` under a steady load at every ingress of two instances, and returns what was seen.
 ///
 /// # Panics
 /// An acknowledged record is missing or doubled; something else than `503` with `Retry-After` was answered; a record

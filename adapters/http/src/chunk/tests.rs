@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::{any, proptest};
-use tallyhouse_core::{RecordId, Timestamp};
+use tallyhouse_pipeline::{RecordId, Timestamp};
 
 use super::*;
 

@@ -1,12 +1,10 @@
 //! Whoever has an answer already is told that it still holds.
 
 use std::sync::Arc;
-
-use tallyhouse_core::MemoryRepository;
-use tallyhouse_core::ports::Batch;
-use tallyhouse_core::testing::TestClock;
-use tallyhouse_core::testing::generate::record;
-use tallyhouse_core::{Arrival, Timestamp};
+use tallyhouse_pipeline::ports::{Batch, RecordRepository as _};
+use tallyhouse_pipeline::{Arrival, Timestamp};
+use tallyhouse_testing::generate::record;
+use tallyhouse_testing::{MemoryRepository, TestClock};
 
 use super::*;
 
@@ -48,8 +46,7 @@ async fn store(repository: &MemoryRepository, id: &str, at: &str) {
         rules: Arc::default(),
         now: Timestamp::parse(at).unwrap(),
         owner: None,
-        settled: Vec::new(),
-        turns: tallyhouse_core::Turns::default(),
+        published: Vec::new(),
     };
     repository.commit(batch).await.unwrap();
 }
@@ -60,21 +57,21 @@ async fn a_version_is_that_of_a_question_a_form_and_all_records() {
     let repository = new();
     let ask =
         async |repository: &MemoryRepository, question: &str, form| version(repository, question, form).await.unwrap();
-    let empty = ask(&repository, "q", Form::Json).await;
-    assert_eq!(ask(&repository, "q", Form::Json).await, empty);
-    assert_ne!(ask(&repository, "r", Form::Json).await, empty);
-    assert_ne!(ask(&repository, "q", Form::Csv).await, empty);
+    let empty = ask(&repository, "q", Format::Json).await;
+    assert_eq!(ask(&repository, "q", Format::Json).await, empty);
+    assert_ne!(ask(&repository, "r", Format::Json).await, empty);
+    assert_ne!(ask(&repository, "q", Format::Csv).await, empty);
 
     store(&repository, "1", "2026-01-01T00:00:00Z").await;
-    let one = ask(&repository, "q", Form::Json).await;
+    let one = ask(&repository, "q", Format::Json).await;
     assert_ne!(one, empty);
     store(&repository, "1", "2026-01-01T00:00:01Z").await;
-    assert_eq!(ask(&repository, "q", Form::Json).await, one, "a repetition changes nothing");
+    assert_eq!(ask(&repository, "q", Format::Json).await, one, "a repetition changes nothing");
 
     // Another database that has come as far.
     for (id, at) in [("2", "2026-01-01T00:00:00Z"), ("1", "2026-01-01T00:00:00.000001Z")] {
         let other = new();
         store(&other, id, at).await;
-        assert_ne!(ask(&other, "q", Form::Json).await, one);
+        assert_ne!(ask(&other, "q", Format::Json).await, one);
     }
 }

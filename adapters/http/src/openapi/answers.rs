@@ -1,4 +1,4 @@
-//! Answers: what they say, in which forms, and with which headers.
+//! ResponseCache: what they say, in which forms, and with which headers.
 
 use super::model::{Answer, Header, Media, NamedExample, Ordered, Reference, Schema, example};
 

@@ -1,7 +1,7 @@
 //! The schemas of messages, of the alert rules that they bear, and of dead letters.
 
 use serde::Serialize;
-use tallyhouse_core::DryRunReport;
+use tallyhouse_pipeline::DryRunReport;
 
 use super::model::{Ordered, SCHEMAS, Schema};
 use super::schemas::{

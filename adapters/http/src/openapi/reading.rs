@@ -1,7 +1,7 @@
 //! The calls that read records, totals, messages and dead letters.
 
 use hyper::Method;
-use tallyhouse_core::{RECORD_COLUMNS, TOTAL_COLUMNS, Topic};
+use tallyhouse_pipeline::{RECORD_COLUMNS, TOTAL_COLUMNS, Topic};
 
 use crate::aggregates::LIMIT_MAX;
 

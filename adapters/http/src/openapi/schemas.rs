@@ -1,6 +1,6 @@
 //! The schemas of what goes in and comes out. Their limits are those that the code goes by.
 
-use tallyhouse_core::{DestinationId, Field, RecordId, Reference, SourceId, Summary, Unit, Value};
+use tallyhouse_pipeline::{DestinationId, Field, RecordId, Reference, SourceId, Summary, Unit, Value};
 
 use super::model::{Ordered, Schema};
 use super::{messages, problems};

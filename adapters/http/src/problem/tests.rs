@@ -1,6 +1,6 @@
 //! Problem documents: their members, their status, and what they never show.
 
-use tallyhouse_core::ports::{PortError, PortErrorKind};
+use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
 
 use super::*;
 

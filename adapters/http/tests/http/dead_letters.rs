@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
+use tallyhouse_pipeline::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
 
 use crate::service::{Answer, Plan, Service, record};
 

@@ -38,7 +38,7 @@ async fn requests_under_way_are_finished_and_idle_connections_closed() {
 async fn requests_that_do_not_finish_in_time_are_cut() {
     let settings = HttpSettings { drain_timeout: Duration::from_millis(100), ..HttpSettings::default() };
     let mut plan = Plan::http(settings);
-    plan.pipeline.commit_patience = Duration::from_secs(60);
+    plan.pipeline.commit_retry_timeout = Duration::from_secs(60);
     let service = plan.start().await;
     service.store.shut_gate();
     let mut busy = Raw::connect(service.addr).await;

@@ -1,4 +1,4 @@
-//! The HTTP door, over real sockets, before a repository in memory that can be made to fail.
+//! The HTTP ingress, over real sockets, before a repository in memory that can be made to fail.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by panicking")]
 

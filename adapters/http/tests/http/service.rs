@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
-use tallyhouse_core::ports::{Clock, DeadLetters};
-use tallyhouse_core::{
+use tallyhouse_http::{AlertRules, HealthProbe, HttpApp, HttpServer, HttpSettings, KeyRing, TlsIdentity};
+use tallyhouse_pipeline::ports::{Clock, DeadLetters};
+use tallyhouse_pipeline::{
     Feed, MessageFormat, Pipeline, PipelineParts, PipelineSettings, RetryPolicy, Rule, RuleDraft, RuleSet,
 };
-use tallyhouse_http::{AlertRules, HealthProbe, HttpApp, HttpServer, HttpSettings, KeyRing, TlsIdentity};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{RunningClock, Store};
+use crate::store::{FaultyStore, RunningClock};
 
 /// A service on a free port. Its tasks end with the runtime of the test.
 pub(crate) struct Service {
     pub(crate) addr: SocketAddr,
     base: String,
-    pub(crate) store: Arc<Store>,
+    pub(crate) store: Arc<FaultyStore>,
     pub(crate) pipeline: Pipeline,
     pub(crate) stop: CancellationToken,
     pub(crate) served: JoinHandle<()>,
@@ -41,7 +41,7 @@ impl Default for Plan {
     fn default() -> Self {
         let retry = RetryPolicy { wait_min: Duration::from_millis(5), wait_max: Duration::from_millis(20) };
         let pipeline =
-            PipelineSettings { commit_patience: Duration::from_millis(100), retry, ..PipelineSettings::default() };
+            PipelineSettings { commit_retry_timeout: Duration::from_millis(100), retry, ..PipelineSettings::default() };
         Self { http: HttpSettings::default(), pipeline, dead_letters: None, probes: Vec::new(), keys: None, tls: None }
     }
 }
@@ -53,20 +53,21 @@ impl Plan {
 
     pub(crate) async fn start(self) -> Service {
         let clock: Arc<dyn Clock> = Arc::new(RunningClock::new());
-        let store = Arc::new(Store::new(Arc::clone(&clock)));
+        let store = Arc::new(FaultyStore::new(Arc::clone(&clock)));
         let large = RuleDraft { name: "large".to_owned(), threshold: "1000".to_owned(), ..RuleDraft::default() };
         let own = RuleSet::new([Rule::new(large).unwrap()]).unwrap();
         let (pipeline, driver) = Pipeline::new(PipelineParts {
             repository: store.clone(),
             clock: Arc::clone(&clock),
             rules: own.clone(),
-            emitter: None,
+            publisher: None,
             settings: self.pipeline,
         });
         tokio::spawn(driver.run());
         let feed = Feed::new(store.clone(), Arc::clone(&clock), pipeline.commits(), Duration::from_millis(50));
         let app = HttpApp {
-            door: pipeline.door(),
+            ingress: pipeline.ingress(),
+            reader: store.clone(),
             repository: store.clone(),
             feed,
             format: MessageFormat::default(),
@@ -120,7 +121,7 @@ impl Service {
         panic!("the service never recovers");
     }
 
-    /// Stores records through the batch door.
+    /// Stores records through the batch ingress.
     pub(crate) async fn store_all(&self, records: &[Value]) {
         for records in records.chunks(10_000) {
             let answer = self.post("/v1/records/batch", "application/json", json!(records).to_string()).await;

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tallyhouse_pipeline::ports::{
+    AuditPart, Backlog, Batch, ClaimScope, Clock, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
+    Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
+};
+use tallyhouse_pipeline::{
+    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited, StoredRecord, Summary,
+    SummaryQuery, Timestamp,
+};
+use tallyhouse_testing::MemoryRepository;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use tallyhouse_core::ports::{
-    Batch, Clock, Committed, HistoryQuery, OwedBatch, OwedId, OwedStats, Owner, PortError, PortErrorKind,
-    RecordRepository, RuleRepository, Whose,
-};
-use tallyhouse_core::{
-    AuditPart, GroupQuery, Groups, ManagedRules, MemoryRepository, PartStream, RecordId, RecordQuery, Reference,
-    RuleEdit, RuleEdited, StoredRecord, Summary, SummaryQuery, Timestamp,
-};
 use tokio::sync::Semaphore;
 
 /// The time since the test began, on a fixed day.
@@ -42,7 +43,7 @@ impl Clock for RunningClock {
 }
 
 /// Does what a repository in memory does, until it is told to fail.
-pub(crate) struct Store {
+pub(crate) struct FaultyStore {
     memory: MemoryRepository,
     /// Every call fails.
     pub(crate) away: AtomicBool,
@@ -63,7 +64,7 @@ pub(crate) struct Store {
 /// More than any test needs.
 const MANY: usize = 1 << 20;
 
-impl Store {
+impl FaultyStore {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             memory: MemoryRepository::new(clock),
@@ -97,7 +98,7 @@ fn away(what: &'static str) -> PortError {
 }
 
 #[async_trait]
-impl RecordRepository for Store {
+impl RecordRepository for FaultyStore {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
         self.gate.acquire().await.unwrap().forget();
         let left = self.commits_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
@@ -107,6 +108,13 @@ impl RecordRepository for Store {
         self.answers("committing")?.commit(batch).await
     }
 
+    async fn ping(&self) -> Result<(), PortError> {
+        self.answers("pinging")?.ping().await
+    }
+}
+
+#[async_trait]
+impl RecordReader for FaultyStore {
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
         assert!(!self.panics.load(Ordering::SeqCst), "this look-up panics");
         self.answers("finding")?.find(id).await
@@ -146,33 +154,32 @@ impl RecordRepository for Store {
         self.answers("reading")?.head().await
     }
 
-    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
-        self.answers("renewing")?.renew(owner, lease).await
-    }
-
-    async fn claim(&self, owner: &Owner, whose: Whose, batches_max: usize) -> Result<Vec<OwedBatch>, PortError> {
-        self.answers("claiming")?.claim(owner, whose, batches_max).await
-    }
-
-    async fn settle(&self, owner: &Owner, published: &[OwedId]) -> Result<(), PortError> {
-        self.answers("settling")?.settle(owner, published).await
-    }
-
-    async fn owed(&self) -> Result<OwedStats, PortError> {
-        self.answers("counting")?.owed().await
-    }
-
     async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
         self.answers("auditing")?.audit().await
-    }
-
-    async fn ping(&self) -> Result<(), PortError> {
-        self.answers("pinging")?.ping().await
     }
 }
 
 #[async_trait]
-impl RuleRepository for Store {
+impl Outbox for FaultyStore {
+    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
+        self.answers("renewing")?.renew(owner, lease).await
+    }
+
+    async fn claim(&self, owner: &Owner, scope: ClaimScope, batches_max: usize) -> Result<Vec<OutboxEntry>, PortError> {
+        self.answers("claiming")?.claim(owner, scope, batches_max).await
+    }
+
+    async fn mark_published(&self, owner: &Owner, published: &[OutboxId]) -> Result<(), PortError> {
+        self.answers("settling")?.mark_published(owner, published).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, PortError> {
+        self.answers("counting")?.backlog().await
+    }
+}
+
+#[async_trait]
+impl RuleRepository for FaultyStore {
     async fn managed_rules(&self) -> Result<ManagedRules, PortError> {
         self.answers("reading rules")?.managed_rules().await
     }

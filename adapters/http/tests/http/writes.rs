@@ -161,7 +161,7 @@ async fn storage_that_is_away_is_unavailable_and_nothing_is_shown_of_it() {
 async fn a_full_intake_is_overload() {
     let mut plan = Plan::default();
     plan.pipeline.intake_records_max = 1;
-    plan.pipeline.commit_patience = std::time::Duration::from_secs(30);
+    plan.pipeline.commit_retry_timeout = std::time::Duration::from_secs(30);
     let service = plan.start().await;
     service.store.shut_gate();
     let first = service.client.post(service.url("/v1/records")).body(record("a").to_string()).send();

@@ -1,11 +1,11 @@
 //! The transaction: its round trips, its locks, its races.
 
 use std::time::Duration;
+use tallyhouse_core::ports::{ClaimScope, Outbox as _, Owner, RecordReader as _, RecordRepository};
+use tallyhouse_core::{DestinationId, Outcome, RecordId, SummaryQuery};
+use tallyhouse_testing::generate;
 
 use diesel::connection::SimpleConnection;
-use tallyhouse_core::ports::{Owner, RecordRepository, Whose};
-use tallyhouse_core::testing::generate;
-use tallyhouse_core::{DestinationId, Outcome, RecordId, SummaryQuery};
 use tallyhouse_tests::postgres::PostgresServer;
 
 use crate::proxy::Proxy;
@@ -29,7 +29,7 @@ async fn a_batch_of_any_size_takes_one_round_trip_and_four_beside_other_instance
 
     for (name, count, keys) in [("one", 1, 1), ("some", 100, 40), ("many", 1_500, 700)] {
         let (first, committed) = trips(records(name, count, keys)).await;
-        assert!(committed.owed.is_some());
+        assert!(committed.entry.is_some());
         assert_eq!(first, 2, "for {count} records of new keys, which are read first");
         // Of the same keys, which `records` draws by these numbers.
         let (again, _) = trips(records(&format!("{name}-more"), count, keys)).await;
@@ -126,7 +126,7 @@ async fn an_id_that_another_transaction_takes_meanwhile_is_judged_again() {
     assert_eq!(committed.outcomes[0].name(), "processed");
     let Outcome::Conflict { differs, .. } = &committed.outcomes[1] else { panic!("{:?}", committed.outcomes[1]) };
     assert_eq!(differs.iter().map(|field| field.name()).collect::<Vec<_>>(), ["destinationId"]);
-    assert_eq!(committed.owed.map(|owed| (owed.first, owed.last)), Some((1, 1)));
+    assert_eq!(committed.entry.map(|owed| (owed.first, owed.last)), Some((1, 1)));
     assert_eq!(repository.head().await.unwrap(), 1, "the attempt that was undone has no positions");
 }
 
@@ -137,14 +137,14 @@ async fn refusals_leave_no_row_behind() {
     let owner = Owner::new("owner");
     let mut first = batch([record("r", "d", "")]);
     first.owner = Some(owner.clone());
-    let owed = repository.commit(first).await.unwrap().owed.unwrap();
+    let owed = repository.commit(first).await.unwrap().entry.unwrap();
 
-    // Once alone, which is rolled back; once with a settlement, once with a good record, which both commit.
+    // Once alone, which is rolled back; once with a acknowledgement, once with a good record, which both commit.
     let conflict = || generate::record("r", "other", "", "1", "EUR");
     let alone = repository.commit(batch([conflict()])).await.unwrap();
     let mut settling = batch([conflict()]);
     settling.owner = Some(owner.clone());
-    settling.settled = vec![owed.id];
+    settling.published = vec![owed.id];
     let settled = repository.commit(settling).await.unwrap();
     let mixed = repository.commit(batch([conflict(), record("s", "good", "")])).await.unwrap();
 
@@ -157,7 +157,7 @@ async fn refusals_leave_no_row_behind() {
     let rows =
         PostgresServer::shared().psql(url.rsplit('/').next().unwrap(), "SELECT count(*) FROM summaries").unwrap();
     assert_eq!(rows, "2");
-    assert!(repository.claim(&owner, Whose::Own, 10).await.unwrap().is_empty(), "it was settled");
+    assert!(repository.claim(&owner, ClaimScope::Own, 10).await.unwrap().is_empty(), "it was settled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

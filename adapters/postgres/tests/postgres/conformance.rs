@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tallyhouse_core::ports::{RecordRepository, RuleRepository};
-use tallyhouse_core::testing::RepositoryFixture;
+use tallyhouse_core::ports::{RuleRepository, Store};
+use tallyhouse_testing::RepositoryFixture;
 
 use crate::support::{database, repository};
 
@@ -18,7 +18,7 @@ impl RepositoryFixture for Fixture {
         Self(database().await)
     }
 
-    async fn handle(&self) -> Arc<dyn RecordRepository> {
+    async fn handle(&self) -> Arc<dyn Store> {
         Arc::new(repository(&self.0))
     }
 
@@ -32,8 +32,8 @@ impl RepositoryFixture for Fixture {
     }
 
     async fn tidy_up(&self) {
-        repository(&self.0).fold().await.expect("records are folded");
+        repository(&self.0).roll_up().await.expect("records are folded");
     }
 }
 
-tallyhouse_core::repository_conformance!(Fixture);
+tallyhouse_testing::repository_conformance!(Fixture);

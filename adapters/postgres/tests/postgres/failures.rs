@@ -2,13 +2,16 @@
 
 use std::error::Error;
 use std::time::{Duration, Instant};
+use tallyhouse_core::ports::{
+    AuditPart, ClaimScope, HistoryQuery, Outbox as _, Owner, PortError, PortErrorKind, RecordReader as _,
+    RecordRepository,
+};
+use tallyhouse_core::{Filter, GroupQuery, Outcome, RecordId, RecordQuery};
+use tallyhouse_testing::generate;
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use futures::StreamExt;
-use tallyhouse_core::ports::{HistoryQuery, Owner, PortError, PortErrorKind, RecordRepository, Whose};
-use tallyhouse_core::testing::generate;
-use tallyhouse_core::{AuditPart, Filter, GroupQuery, Outcome, RecordId, RecordQuery};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_tests::postgres::{PostgresOptions, PostgresServer};
 
@@ -62,9 +65,9 @@ async fn a_server_that_is_away_makes_every_call_unavailable_and_none_remembers_i
         repository.history(history).await.map(drop),
         repository.head().await.map(drop),
         repository.renew(&owner, quick).await,
-        repository.claim(&owner, Whose::Own, 1).await.map(drop),
-        repository.settle(&owner, &[]).await,
-        repository.owed().await.map(drop),
+        repository.claim(&owner, ClaimScope::Own, 1).await.map(drop),
+        repository.mark_published(&owner, &[]).await,
+        repository.backlog().await.map(drop),
         repository.audit().await.map(drop),
         repository.ping().await,
         repository.migrate().await.map(drop),
@@ -179,7 +182,10 @@ async fn a_commit_whose_answer_is_lost_is_unavailable_and_may_be_repeated() {
     commit(&repository, [record("before", "d", "")]).await;
     proxy.lose_the_next_answer();
     let error = repository.commit(batch([record("r", "d", "")])).await.unwrap_err();
-    assert_eq!((error.kind(), told(&error).as_str()), (PortErrorKind::Unavailable, "the connection was cut midway"));
+    assert_eq!(
+        (error.kind(), told(&error).as_str()),
+        (PortErrorKind::Unavailable, "the connection was cut before the answer to COMMIT")
+    );
     let Outcome::Duplicate { sequence, .. } = commit(&repository, [record("r", "d", "")]).await.outcomes[0] else {
         panic!("it was not done")
     };
@@ -323,10 +329,10 @@ async fn an_audit_names_what_can_not_be_read_and_goes_on() {
             AuditPart::Key(key, kept) => format!("key {} {}", key.destination_id, kept.is_some()),
             AuditPart::Record(position, stored) => format!("{position} {}", stored.processed.record.record_id),
             AuditPart::Unreadable(what) => what.clone(),
-            AuditPart::Owed(first, last) => format!("owed {first}-{last}"),
-            AuditPart::Folded(position) => format!("folded up to {position}"),
+            AuditPart::Outbox(first, last) => format!("owed {first}-{last}"),
+            AuditPart::RolledUpTo(position) => format!("folded up to {position}"),
             AuditPart::RollUp(kept) => {
-                format!("roll-up of {} {:?}: {}", kept.destination_id, kept.stretch, kept.side.count)
+                format!("roll-up of {} {:?}: {}", kept.destination_id, kept.period, kept.side.count)
             }
         })
         .collect();

@@ -1,10 +1,10 @@
 //! A database that grows from nothing under the same connections keeps its plans.
 
 use std::time::{Duration, Instant};
-
-use tallyhouse_core::ports::{HistoryQuery, RecordRepository};
-use tallyhouse_core::testing::Generator;
+use tallyhouse_core::ports::{HistoryQuery, RecordReader as _, RecordRepository};
 use tallyhouse_core::{DestinationId, Filter, RecordQuery, SummaryQuery, Timestamp};
+use tallyhouse_testing::Generator;
+
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_tests::postgres::PostgresServer;
 

@@ -6,7 +6,7 @@ mod support;
 mod proxy;
 mod conformance;
 mod commits;
-mod ahead;
+mod optimistic;
 mod growth;
 mod positions;
 mod values;

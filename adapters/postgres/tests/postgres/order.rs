@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use tallyhouse_core::ports::Clock;
-use tallyhouse_core::{
-    Arrival, Door, OrderedDoor, Outcome, Pipeline, PipelineParts, PipelineSettings, RuleSet, SubmitError, Timestamp,
-};
+use tallyhouse_core::{Arrival, Outcome, RuleSet, Timestamp};
+use tallyhouse_pipeline::{Ingress, OrderedIngress, Pipeline, PipelineParts, PipelineSettings, SubmitError};
 use tallyhouse_postgres::PostgresRepository;
 use tallyhouse_tests::postgres::PostgresServer;
 use tokio::task::JoinHandle;
@@ -42,7 +41,7 @@ fn start(repository: &PostgresRepository) -> (Pipeline, JoinHandle<()>) {
         repository: Arc::new(repository.clone()),
         clock: Arc::new(RunningClock(Instant::now())),
         rules: RuleSet::default(),
-        emitter: None,
+        publisher: None,
         settings: PipelineSettings { writers: 4, ..PipelineSettings::default() },
     });
     (pipeline, tokio::spawn(driver.run()))
@@ -55,13 +54,13 @@ fn chunk(sender: &str, number: usize) -> Vec<Arrival> {
 
 /// Sends all chunks in order, again from the first one without an answer; returns the sequences of the records in the
 /// order in which they were sent.
-async fn send_all(door: Door, sender: &'static str) -> Vec<u64> {
+async fn send_all(ingress: Ingress, sender: &'static str) -> Vec<u64> {
     let mut sequences = Vec::new();
     while sequences.len() < CHUNKS * RECORDS {
-        let (mut ordered, mut under_way) = (door.ordered(), FuturesOrdered::new());
+        let (mut ordered, mut under_way) = (ingress.ordered(), FuturesOrdered::new());
         let mut next = sequences.len() / RECORDS;
         loop {
-            while under_way.len() < OrderedDoor::UNDER_WAY_MAX && next < CHUNKS {
+            while under_way.len() < OrderedIngress::UNDER_WAY_MAX && next < CHUNKS {
                 under_way.push_back(ordered.submit(chunk(sender, next)));
                 next += 1;
             }
@@ -105,13 +104,13 @@ fn check_order(sender: &str, sequences: &[u64]) {
 async fn one_sender_is_committed_side_by_side_and_in_order() {
     let repository = repository(&database().await);
     let (pipeline, work) = start(&repository);
-    let sequences = send_all(pipeline.door(), "one").await;
+    let sequences = send_all(pipeline.ingress(), "one").await;
     let in_order = (0..CHUNKS * RECORDS).map(|n| u64::try_from(n / KEYS + 1).unwrap());
     assert_eq!(sequences, in_order.collect::<Vec<_>>());
     pipeline.close();
     work.await.unwrap();
     let ways = HashMap::from(repository.commits());
-    assert!(ways["behind"] > 5, "{ways:?}");
+    assert!(ways["pipelined"] > 5, "{ways:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +130,8 @@ async fn senders_to_several_instances_keep_their_orders_while_connections_are_cu
         }
         cut
     });
-    let (one, other) = tokio::join!(send_all(instances[0].0.door(), "one"), send_all(instances[1].0.door(), "other"));
+    let (one, other) =
+        tokio::join!(send_all(instances[0].0.ingress(), "one"), send_all(instances[1].0.ingress(), "other"));
     check_order("one", &one);
     check_order("other", &other);
     let mut all = [one, other].concat();

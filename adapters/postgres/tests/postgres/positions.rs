@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use tallyhouse_core::ports::{HistoryQuery, RecordReader as _, RecordRepository};
+use tallyhouse_core::{Rule, RuleBook, RuleDraft, RuleSet};
 
 use diesel::connection::SimpleConnection;
-use tallyhouse_core::ports::{HistoryQuery, RecordRepository};
-use tallyhouse_core::{Rule, RuleBook, RuleDraft, RuleSet};
 use tallyhouse_postgres::PostgresRepository;
 
 use crate::support::{batch, commit, connect, database, fresh, record, records, repository};
@@ -33,7 +33,7 @@ async fn what_commits_late_is_never_skipped() {
     let seen = ids_after(&repository, 0).await;
     assert_eq!(seen, [(1, "first".to_owned()), (2, "second".to_owned()), (3, "third".to_owned())]);
 
-    // The same as in write_end.
+    // The same as in finish_commit.
     late.batch_execute(
         "SELECT pg_advisory_xact_lock('batches'::regclass::oid::int, 0); \
          INSERT INTO batches SELECT 1 + max(last), 1 + max(last), (SELECT slot FROM records WHERE record_id = 'late'), \
@@ -60,7 +60,7 @@ async fn positions_follow_the_order_of_the_batch_and_have_no_gap_after_an_undone
             "BEGIN; SELECT nextval('slots'), pg_advisory_xact_lock('batches'::regclass::oid::int, 0); ROLLBACK",
         )
         .unwrap();
-    let owed = commit(&repository, [record("b", "d", ""), record("d", "d", "")]).await.owed.unwrap();
+    let owed = commit(&repository, [record("b", "d", ""), record("d", "d", "")]).await.entry.unwrap();
     assert_eq!((owed.first, owed.last), (4, 4));
     let ids: Vec<String> = ids_after(&repository, 0).await.into_iter().map(|(_, id)| id).collect();
     assert_eq!(ids, ["b", "a", "c", "d"]);

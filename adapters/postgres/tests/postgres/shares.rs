@@ -1,11 +1,11 @@
 //! Who waits for whom: reads never keep commits waiting, nor what the service itself asks.
 
 use std::time::{Duration, Instant};
+use tallyhouse_core::ports::{ClaimScope, Outbox as _, Owner, PortErrorKind, RecordReader as _, RecordRepository};
+use tallyhouse_core::{GroupQuery, RecordId};
 
 use diesel::connection::SimpleConnection;
 use futures::StreamExt;
-use tallyhouse_core::ports::{Owner, PortErrorKind, RecordRepository, Whose};
-use tallyhouse_core::{GroupQuery, RecordId};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 
 use crate::support::{commit, connect, database, record, records, settings};
@@ -60,8 +60,8 @@ async fn reads_that_are_stuck_keep_no_question_of_the_service_itself_waiting() {
     let (owner, began) = (Owner::new("me"), Instant::now());
     repository.ping().await.unwrap();
     repository.renew(&owner, Duration::from_secs(10)).await.unwrap();
-    assert_eq!(repository.claim(&owner, Whose::Own, 10).await.unwrap(), []);
-    repository.owed().await.unwrap();
+    assert_eq!(repository.claim(&owner, ClaimScope::Own, 10).await.unwrap(), []);
+    repository.backlog().await.unwrap();
     assert!(began.elapsed() < UNHINDERED, "{:?}", began.elapsed());
     other.batch_execute("ROLLBACK").unwrap();
     let mut found = 0;

@@ -1,11 +1,11 @@
 //! Streamed answers: one snapshot, nothing left behind by whoever leaves, and never a short answer that looks whole.
 
 use std::time::{Duration, Instant};
+use tallyhouse_core::ports::{GroupPart, PortErrorKind, RecordReader as _};
+use tallyhouse_core::{GroupQuery, RecordId};
 
 use diesel::connection::SimpleConnection;
 use futures::StreamExt;
-use tallyhouse_core::ports::{PortErrorKind, RecordRepository};
-use tallyhouse_core::{GroupPart, GroupQuery, RecordId};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_tests::postgres::PostgresServer;
 

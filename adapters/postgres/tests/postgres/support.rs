@@ -7,10 +7,9 @@ use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use tallyhouse_core::ports::{Batch, Committed, RecordRepository};
-use tallyhouse_core::testing::Generator;
-use tallyhouse_core::testing::generate;
 use tallyhouse_core::{Arrival, Record, RuleBook, Timestamp};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
+use tallyhouse_testing::{Generator, generate};
 use tallyhouse_tests::postgres::PostgresServer;
 use tokio::sync::OnceCell;
 
@@ -62,8 +61,7 @@ pub(crate) fn batch(records: impl IntoIterator<Item = Record>) -> Batch {
         rules: Arc::new(RuleBook::default()),
         now: now(),
         owner: None,
-        settled: Vec::new(),
-        turns: tallyhouse_core::Turns::default(),
+        published: Vec::new(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Values, sums and times come back as they were, to the last digit.
 
 use futures::StreamExt;
-use tallyhouse_core::ports::RecordRepository;
-use tallyhouse_core::testing::Generator;
-use tallyhouse_core::{Draft, Filter, GroupPart, GroupQuery, RecordId, RecordQuery, Summary, Timestamp};
+use tallyhouse_core::ports::{GroupPart, RecordReader as _};
+use tallyhouse_core::{Draft, Filter, GroupQuery, RecordId, RecordQuery, Summary, Timestamp};
+use tallyhouse_testing::Generator;
 
 use crate::support::{commit, fresh};
 

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::Consumer;
-use super::held::Standing;
+use super::in_flight::Membership;
 use crate::script::Script;
 
 /// Beats in one lease: two may be lost.
@@ -61,11 +61,11 @@ struct Watch {
 
 impl Watch {
     async fn beat(&mut self, consumer: &Consumer) -> RedisResult<()> {
-        let (standing, expected, taken) = {
-            let held = consumer.held();
-            (held.standing, held.len(), held.taken())
+        let (membership, expected, taken) = {
+            let in_flight = consumer.in_flight();
+            (in_flight.membership, in_flight.len(), in_flight.taken())
         };
-        if standing != Standing::Joined {
+        if membership != Membership::Joined {
             return Ok(());
         }
         let mut link = consumer.client.shared();
@@ -73,7 +73,7 @@ impl Watch {
         // Our list may be longer for a moment, while the answer to a move is on its way; not from one beat to the next.
         let excess_at = (length > expected).then_some(taken);
         if excess_at.is_some() && excess_at == self.excess_at {
-            consumer.held().suspect = true;
+            consumer.in_flight().suspect = true;
         }
         self.excess_at = excess_at;
         for name in silent {
@@ -86,7 +86,7 @@ impl Watch {
 impl Consumer {
     /// Renews the lease, or notes that it has lapsed. Returns the length of our list, and who has become silent.
     pub(super) async fn beat(&self, link: &mut (impl ConnectionLike + Send)) -> RedisResult<(usize, Vec<String>)> {
-        let name = Arc::clone(&self.held().name);
+        let name = Arc::clone(&self.in_flight().name);
         let keys = self.client.keys();
         let lease_ms = self.lease_ms();
         let (alive, length, silent): (bool, usize, Vec<String>) = BEAT
@@ -94,10 +94,10 @@ impl Consumer {
                 args.arg(&*name).arg(lease_ms);
             })
             .await?;
-        let mut held = self.held();
-        if !alive && held.name == name {
+        let mut in_flight = self.in_flight();
+        if !alive && in_flight.name == name {
             tracing::warn!("this consumer was silent for too long; what it held is received again");
-            held.standing = Standing::Lapsed;
+            in_flight.membership = Membership::Lapsed;
         }
         Ok((length, silent))
     }
@@ -111,7 +111,7 @@ impl Consumer {
             })
             .await?;
         if moved > 0 {
-            tracing::info!(elements = moved, consumer = name, "gave back what a silent list consumer held");
+            tracing::info!(elements = moved, consumer = name, "gave back what a silent list consumer in_flight");
         }
         Ok(())
     }

@@ -55,14 +55,14 @@ impl Drop for Heartbeat {
 
 impl Consumer {
     async fn freshen(&self) -> RedisResult<()> {
-        for ids in self.held.ids().chunks(COMMAND_IDS_MAX) {
+        for ids in self.in_flight.ids().chunks(COMMAND_IDS_MAX) {
             let mut command = cmd("XCLAIM");
             // To claim what is ours already sets its idle time to zero.
             command.arg(&self.client.keys().stream).arg(GROUP).arg(&self.name).arg(0).arg(ids).arg("JUSTID");
             let pending: HashSet<String> = command.query_async(&mut self.client.shared()).await?;
             for id in ids.iter().filter(|id| !pending.contains(*id)) {
                 // Settled by somebody else, or deleted, or the group is a new one: no longer ours to keep.
-                self.held.release(id);
+                self.in_flight.release(id);
             }
         }
         Ok(())

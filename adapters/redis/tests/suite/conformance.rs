@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tallyhouse_core::ports::{DeadLetter, DeadLetters, MessageEmitter, RecordSource};
-use tallyhouse_core::testing::{EmitterFixture, SourceFixture};
 use tallyhouse_core::{MessageFormat, Topic};
 use tallyhouse_redis::{RedisClient, RedisDeadLetters, RedisEmitter};
+use tallyhouse_testing::{EmitterFixture, SourceFixture};
 
 use crate::{list_source, open, quick, shared_server, stream_source, until_so};
 
 mod list {
-    tallyhouse_core::source_conformance!(super::ListFixture);
+    tallyhouse_testing::source_conformance!(super::ListFixture);
 }
 mod stream {
-    tallyhouse_core::source_conformance!(super::StreamFixture);
+    tallyhouse_testing::source_conformance!(super::StreamFixture);
 }
 mod plain_emitter {
-    tallyhouse_core::emitter_conformance!(super::PlainFixture);
+    tallyhouse_testing::emitter_conformance!(super::PlainFixture);
 }
 mod durable_emitter {
-    tallyhouse_core::emitter_conformance!(super::DurableFixture);
+    tallyhouse_testing::emitter_conformance!(super::DurableFixture);
 }
 
 struct Queue {

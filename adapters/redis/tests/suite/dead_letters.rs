@@ -1,6 +1,8 @@
 //! The dead letters.
 
-use tallyhouse_core::ports::{DeadLetters, PortErrorKind, RecordSource, RefusalReason, Settlement, Verdict};
+use tallyhouse_core::ports::{
+    Acknowledgement, DeadLetterReason, DeadLetters, Disposition, PortErrorKind, RecordSource,
+};
 use tallyhouse_redis::{RedisClient, RedisDeadLetters};
 
 use crate::{list_source, open, quick, receive, shared_server};
@@ -13,12 +15,12 @@ async fn refuse(count: usize) -> (RedisClient, RedisDeadLetters) {
     redis::cmd("LPUSH").arg(format!("{}:records", settings.prefix)).arg(&payloads).exec(&mut link).unwrap();
     let client = open(settings);
     let source = list_source(&client);
-    let settlement = |(n, tag): (usize, &String)| {
-        let verdict = Verdict::Refused { reason: RefusalReason::Conflict, detail: format!("detail {n}") };
-        Settlement { tag: tag.clone(), verdict }
+    let acknowledgement = |(n, tag): (usize, &String)| {
+        let disposition = Disposition::DeadLetter { reason: DeadLetterReason::Conflict, detail: format!("detail {n}") };
+        Acknowledgement { tag: tag.clone(), disposition }
     };
     let tags: Vec<String> = receive(&source, count).await.into_iter().map(|delivery| delivery.tag).collect();
-    source.settle(tags.iter().enumerate().map(settlement).collect()).await.unwrap();
+    source.ack(tags.iter().enumerate().map(acknowledgement).collect()).await.unwrap();
     let letters = RedisDeadLetters::new(&client);
     (client, letters)
 }

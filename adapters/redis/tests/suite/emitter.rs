@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use redis::cmd;
 use tallyhouse_core::ports::{MessageEmitter, PortErrorKind};
-use tallyhouse_core::testing::Generator;
-use tallyhouse_core::testing::generate::stored;
 use tallyhouse_core::{Message, MessageFormat};
 use tallyhouse_redis::{RedisEmitter, RedisSettings};
+use tallyhouse_testing::Generator;
+use tallyhouse_testing::generate::stored;
 use tallyhouse_tests::redis_server::RedisServer;
 
 use crate::{open, quick, until};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Connection, cmd};
-use tallyhouse_core::ports::{RecordSource, Verdict};
+use tallyhouse_core::ports::{Disposition, RecordSource};
 use tallyhouse_redis::{RedisClient, RedisSettings};
 use tallyhouse_tests::redis_server::RedisServer;
 
-use crate::{list_source, open, payloads, quick, receive, settle, shared_server, until};
+use crate::{ack, list_source, open, payloads, quick, receive, shared_server, until};
 
 /// A list under a prefix of its own.
 struct List {
@@ -61,13 +61,13 @@ async fn equal_payloads_are_settled_one_by_one() {
     let source = list_source(&list.client);
     let deliveries = receive(&source, 30).await;
     assert_eq!(list.kept().await, (20, 30));
-    settle(&source, &deliveries[..10], &Verdict::Done).await;
+    ack(&source, &deliveries[..10], &Disposition::Ack).await;
     assert_eq!(list.kept().await, (20, 20));
-    settle(&source, &deliveries[10..15], &Verdict::Return).await;
+    ack(&source, &deliveries[10..15], &Disposition::Nack).await;
     assert_eq!(list.kept().await, (25, 15));
-    settle(&source, &deliveries, &Verdict::Done).await;
+    ack(&source, &deliveries, &Disposition::Ack).await;
     assert_eq!(list.kept().await, (25, 0));
-    settle(&source, &receive(&source, 25).await, &Verdict::Done).await;
+    ack(&source, &receive(&source, 25).await, &Disposition::Ack).await;
     assert_eq!(list.kept().await, (0, 0));
 }
 
@@ -77,7 +77,7 @@ async fn what_is_given_back_and_what_is_taken_over_comes_next_in_its_order() {
     list.push(&numbered(9));
     let (dying, heir) = (list_source(&list.client), list_source(&list.client));
     let deliveries = receive(&dying, 6).await;
-    settle(&dying, &deliveries[3..], &Verdict::Return).await;
+    ack(&dying, &deliveries[3..], &Disposition::Nack).await;
     let again = receive(&dying, 3).await;
     assert_eq!(payloads(&again), ["p-3", "p-4", "p-5"]);
     drop(dying);
@@ -100,7 +100,7 @@ async fn a_slow_consumer_keeps_what_it_holds() {
     for _ in 0..30 {
         assert_eq!(other.receive(10).await.unwrap(), []);
     }
-    settle(&slow, &deliveries, &Verdict::Done).await;
+    ack(&slow, &deliveries, &Disposition::Ack).await;
     assert_eq!(list.kept().await, (0, 0));
 }
 
@@ -120,13 +120,13 @@ async fn a_consumer_that_was_silent_for_too_long_does_no_harm_when_it_goes_on() 
     cmd("ZADD").arg(list.consumers_key()).arg(-1).arg(&name).exec(&mut list.link).unwrap();
     let taken = receive(&other, 4).await;
     assert_eq!(payloads(&taken), numbered(4));
-    settle(&silent, &stale, &Verdict::Done).await;
+    ack(&silent, &stale, &Disposition::Ack).await;
     assert_eq!(list.kept().await, (0, 4), "the others' elements stay");
     // A blocking move of the silent one, under way all the time, still puts something into the old list.
     cmd("LPUSH").arg(&processing).arg("late").exec(&mut list.link).unwrap();
-    let late = tokio::join!(receive(&silent, 1), async { settle(&other, &taken, &Verdict::Done).await }).0;
+    let late = tokio::join!(receive(&silent, 1), async { ack(&other, &taken, &Disposition::Ack).await }).0;
     assert_eq!(payloads(&late), ["late"]);
-    settle(&silent, &late, &Verdict::Done).await;
+    ack(&silent, &late, &Disposition::Ack).await;
     assert_eq!(list.kept().await, (0, 0));
     assert!(list.consumers().iter().filter(|other| **other != name).count() >= 2, "it has a new name");
 }
@@ -142,7 +142,7 @@ async fn what_was_moved_without_an_answer_is_received_soon() {
     let stray = receive(&source, 1).await;
     assert_eq!(payloads(&stray), ["stray"]);
     assert_eq!(list.kept().await, (0, 2), "what is held stays where it is");
-    settle(&source, &[first, stray].concat(), &Verdict::Done).await;
+    ack(&source, &[first, stray].concat(), &Disposition::Ack).await;
     assert_eq!(list.kept().await, (0, 0));
 }
 
@@ -165,7 +165,7 @@ async fn what_lies_in_the_list_of_a_consumer_that_nobody_knows_is_received() {
     let mut found = receive(&source, 3).await;
     found.sort_by(|a, b| a.payload.cmp(&b.payload));
     assert_eq!(payloads(&found), numbered(3));
-    settle(&source, &found, &Verdict::Done).await;
+    ack(&source, &found, &Disposition::Ack).await;
     assert_eq!(list.kept().await, (0, 0));
     assert!(!list.consumers().contains(&"text".to_owned()), "what is no list is nobody's");
 }
@@ -181,7 +181,7 @@ async fn a_server_that_forgets_who_the_consumers_are_loses_nothing() {
     cmd("DEL").arg(list.consumers_key()).exec(&mut list.link).unwrap();
     // The living one finds out, over the connection that it has. What it held itself comes again, too, unless it was
     // settled by then.
-    settle(&living, &held, &Verdict::Done).await;
+    ack(&living, &held, &Disposition::Ack).await;
     let mut found = BTreeSet::new();
     while found.len() < 2 {
         found.extend(payloads(&receive(&living, 1).await));
@@ -212,7 +212,7 @@ async fn ten_thousand_elements_take_few_round_trips() {
     let mut received = Vec::new();
     while received.len() < 10_000 {
         let deliveries = source.receive(1000).await.unwrap();
-        settle(&source, &deliveries, &Verdict::Done).await;
+        ack(&source, &deliveries, &Disposition::Ack).await;
         received.extend(payloads(&deliveries));
     }
     assert_eq!(received, numbered(10_000));

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tallyhouse_core::ports::{Delivery, RecordSource, Settlement, Verdict};
-use tallyhouse_core::testing::TestClock;
+use tallyhouse_core::ports::{Acknowledgement, Delivery, Disposition, RecordSource};
 use tallyhouse_redis::{RedisClient, RedisListSource, RedisSettings, RedisStreamSource};
+use tallyhouse_testing::TestClock;
 use tallyhouse_tests::redis_server::RedisServer;
 
 mod conformance;
@@ -68,12 +68,15 @@ async fn receive(source: &dyn RecordSource, count: usize) -> Vec<Delivery> {
     deliveries
 }
 
-async fn settle(source: &dyn RecordSource, deliveries: &[Delivery], verdict: &Verdict) {
-    source.settle(settlements(deliveries, verdict)).await.expect("settlements are done");
+async fn ack(source: &dyn RecordSource, deliveries: &[Delivery], disposition: &Disposition) {
+    source.ack(acknowledgements(deliveries, disposition)).await.expect("acknowledgements are done");
 }
 
-fn settlements(deliveries: &[Delivery], verdict: &Verdict) -> Vec<Settlement> {
-    deliveries.iter().map(|delivery| Settlement { tag: delivery.tag.clone(), verdict: verdict.clone() }).collect()
+fn acknowledgements(deliveries: &[Delivery], disposition: &Disposition) -> Vec<Acknowledgement> {
+    deliveries
+        .iter()
+        .map(|delivery| Acknowledgement { tag: delivery.tag.clone(), disposition: disposition.clone() })
+        .collect()
 }
 
 fn payloads(deliveries: &[Delivery]) -> Vec<String> {

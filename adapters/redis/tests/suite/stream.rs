@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use redis::{Connection, cmd};
 use tallyhouse_core::RejectionCode;
-use tallyhouse_core::ports::{DeadLetters, RecordSource, RefusalReason, Verdict};
+use tallyhouse_core::ports::{DeadLetterReason, DeadLetters, Disposition, RecordSource};
 use tallyhouse_redis::{RedisClient, RedisDeadLetters, RedisSettings};
 use tallyhouse_tests::redis_server::RedisServer;
 
-use crate::{open, payloads, quick, receive, settle, shared_server, stream_source, until};
+use crate::{ack, open, payloads, quick, receive, shared_server, stream_source, until};
 
 /// A stream under a prefix of its own.
 struct Stream {
@@ -62,10 +62,10 @@ async fn a_group_that_is_destroyed_is_made_again_and_nothing_is_lost() {
     let first = receive(&source, 1).await;
     let key = stream.key.clone();
     stream.run("XGROUP", &["DESTROY", &key, "tallyhouse"]);
-    settle(&source, &first, &Verdict::Done).await;
+    ack(&source, &first, &Disposition::Ack).await;
     let rest = receive(&source, 2).await;
     assert_eq!(payloads(&rest), ["p-1", "p-2"]);
-    settle(&source, &rest, &Verdict::Done).await;
+    ack(&source, &rest, &Disposition::Ack).await;
     assert_eq!(stream.kept().await, (0, 0));
 }
 
@@ -77,10 +77,10 @@ async fn what_is_refused_after_the_group_was_lost_comes_again_and_is_refused_onc
     let first = receive(&source, 1).await;
     let key = stream.key.clone();
     stream.run("XGROUP", &["DESTROY", &key, "tallyhouse"]);
-    let refused = Verdict::Refused { reason: RefusalReason::Conflict, detail: "value".into() };
-    settle(&source, &first, &refused).await;
+    let refused = Disposition::DeadLetter { reason: DeadLetterReason::Conflict, detail: "value".into() };
+    ack(&source, &first, &refused).await;
     let again = receive(&source, 1).await;
-    settle(&source, &again, &refused).await;
+    ack(&source, &again, &refused).await;
     assert_eq!(stream.kept().await, (0, 0));
     assert_eq!(RedisDeadLetters::new(&stream.client).list(None, 10).await.unwrap().len(), 1);
 }
@@ -133,9 +133,9 @@ async fn an_entry_without_a_record_is_delivered_without_a_payload_and_can_be_ref
     let traceparent = deliveries[1].traceparent.as_deref();
     assert_eq!(traceparent, Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
     assert_eq!(deliveries[2].traceparent, None, "what is no traceparent is not handed on");
-    let reason = RefusalReason::Rejection(RejectionCode::NotJson);
-    settle(&source, &deliveries[..1], &Verdict::Refused { reason, detail: "has no field \"record\"".into() }).await;
-    settle(&source, &deliveries[1..], &Verdict::Done).await;
+    let reason = DeadLetterReason::Rejection(RejectionCode::NotJson);
+    ack(&source, &deliveries[..1], &Disposition::DeadLetter { reason, detail: "has no field \"record\"".into() }).await;
+    ack(&source, &deliveries[1..], &Disposition::Ack).await;
     let letters = RedisDeadLetters::new(&stream.client).list(None, 10).await.unwrap();
     assert_eq!((letters.len(), letters[0].reason.as_str()), (1, "not-json"));
     let kept = "{\"Record\":\"{\\\"a\\\":1}\",\"more\":\"z\"}";
@@ -166,7 +166,7 @@ async fn a_slow_consumer_is_not_doubled() {
     for _ in 0..30 {
         assert_eq!(other.receive(10).await.unwrap(), []);
     }
-    settle(&slow, &deliveries, &Verdict::Done).await;
+    ack(&slow, &deliveries, &Disposition::Ack).await;
     assert_eq!(stream.kept().await, (0, 0));
 }
 
@@ -182,7 +182,7 @@ async fn entries_that_are_deleted_while_they_are_pending_are_skipped_and_cleared
     let source = stream_source(&stream.client);
     let claimed = receive(&source, 1).await;
     assert_eq!(payloads(&claimed), ["p-1"]);
-    settle(&source, &claimed, &Verdict::Done).await;
+    ack(&source, &claimed, &Disposition::Ack).await;
     until("nothing is pending", async || {
         assert_eq!(source.receive(10).await.unwrap(), []);
         stream.kept().await == (0, 0)
@@ -209,7 +209,7 @@ async fn the_names_of_consumers_that_are_gone_are_forgotten_but_not_what_they_ho
     until("only the one that holds something is left", async || stream.consumers().len() == 1).await;
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(stream.consumers().len(), 1, "it is not forgotten, however long it takes");
-    settle(&source, &held, &Verdict::Done).await;
+    ack(&source, &held, &Disposition::Ack).await;
     stream.add_many(1);
     assert_eq!(payloads(&receive(&source, 1).await), ["p-0"]);
 }
@@ -228,7 +228,7 @@ async fn ten_thousand_entries_take_few_round_trips() {
     let mut received = Vec::new();
     while received.len() < 10_000 {
         let deliveries = source.receive(1000).await.unwrap();
-        settle(&source, &deliveries, &Verdict::Done).await;
+        ack(&source, &deliveries, &Disposition::Ack).await;
         received.extend(payloads(&deliveries));
     }
     assert!(received.iter().enumerate().all(|(n, payload)| *payload == format!("p-{n}")));

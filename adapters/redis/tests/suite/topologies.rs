@@ -4,16 +4,16 @@ use redis::Commands;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use tallyhouse_core::ports::{DeadLetters, MessageEmitter, PortErrorKind, RecordSource, RefusalReason, Verdict};
-use tallyhouse_core::testing::Generator;
-use tallyhouse_core::testing::generate::stored;
+use tallyhouse_core::ports::{DeadLetterReason, DeadLetters, Disposition, MessageEmitter, PortErrorKind, RecordSource};
 use tallyhouse_core::{Message, MessageFormat};
 use tallyhouse_redis::{RedisClient, RedisDeadLetters, RedisEmitter, RedisSettings};
+use tallyhouse_testing::Generator;
+use tallyhouse_testing::generate::stored;
 use tallyhouse_tests::redis_server::{RedisCluster, RedisOptions, RedisSentinel, RedisServer};
 
-use crate::{list_source, open, payloads, quick, receive, settle, settlements, stream_source, until};
+use crate::{ack, acknowledgements, list_source, open, payloads, quick, receive, stream_source, until};
 
-/// Takes records through both doors, in each of the ways in which a delivery can end, and publishes messages.
+/// Takes records through both ingresses, in each of the ways in which a delivery can end, and publishes messages.
 async fn main_path(client: &RedisClient, prefix: &str, cli: impl Fn(&[&str]) -> String) {
     client.ping().await.unwrap();
     let (list, stream) = (format!("{prefix}:records"), format!("{prefix}:records:stream"));
@@ -21,18 +21,18 @@ async fn main_path(client: &RedisClient, prefix: &str, cli: impl Fn(&[&str]) -> 
         cli(&["LPUSH", &list, &format!("l-{n}")]);
         cli(&["XADD", &stream, "*", "record", &format!("s-{n}")]);
     }
-    let refused = Verdict::Refused { reason: RefusalReason::Conflict, detail: "value".into() };
+    let refused = Disposition::DeadLetter { reason: DeadLetterReason::Conflict, detail: "value".into() };
     let (list, stream) = (list_source(client), stream_source(client));
     let sources: [&dyn RecordSource; 2] = [&list, &stream];
     for source in sources {
         let first = receive(source, 6).await;
-        settle(source, &first[..2], &Verdict::Done).await;
-        settle(source, &first[2..4], &Verdict::Return).await;
-        settle(source, &first[4..], &refused).await;
+        ack(source, &first[..2], &Disposition::Ack).await;
+        ack(source, &first[2..4], &Disposition::Nack).await;
+        ack(source, &first[4..], &refused).await;
         let rest = receive(source, 6).await;
         let all: BTreeSet<String> = payloads(&[first, rest.clone()].concat()).into_iter().collect();
         assert_eq!(all.len(), 10);
-        settle(source, &rest, &Verdict::Done).await;
+        ack(source, &rest, &Disposition::Ack).await;
     }
     let letters = RedisDeadLetters::new(client);
     let page = letters.list(None, 10).await.unwrap();
@@ -155,7 +155,7 @@ async fn a_slot_that_moves_to_another_node_is_followed() {
     until("what was received is settled or comes again", async || {
         let again = source.receive(10).await.unwrap_or_default();
         let all = [&before[..], &after, &again].concat();
-        source.settle(settlements(&all, &Verdict::Done)).await.is_ok()
+        source.ack(acknowledgements(&all, &Disposition::Ack)).await.is_ok()
             && client.queues().await.is_ok_and(|figures| figures.list + figures.processing == 0)
     })
     .await;

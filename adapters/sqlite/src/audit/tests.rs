@@ -1,7 +1,7 @@
 //! The audit of files that are whole, and of damaged ones.
 
 use futures::TryStreamExt;
-use tallyhouse_core::ports::RecordRepository;
+use tallyhouse_core::ports::RecordReader as _;
 
 use super::*;
 use crate::support::{Database, commit, fill, simple};
@@ -24,10 +24,10 @@ fn describe(part: &AuditPart) -> String {
         }
         AuditPart::Record(position, stored) => format!("record {} at {position}", stored.processed.record.record_id),
         AuditPart::Unreadable(what) => format!("unreadable {what}"),
-        AuditPart::Owed(first, last) => format!("owed {first} to {last}"),
-        AuditPart::Folded(position) => format!("folded up to {position}"),
+        AuditPart::Outbox(first, last) => format!("owed {first} to {last}"),
+        AuditPart::RolledUpTo(position) => format!("folded up to {position}"),
         AuditPart::RollUp(kept) => {
-            format!("roll-up of {} {:?}: {}", kept.destination_id, kept.stretch, kept.side.count)
+            format!("roll-up of {} {:?}: {}", kept.destination_id, kept.period, kept.side.count)
         }
     }
 }
@@ -87,20 +87,20 @@ async fn rows_that_can_not_be_read_are_named_and_the_others_are_read() {
 async fn keys_without_a_summary_or_without_records_are_shown() {
     check("DELETE FROM summaries", &["key D/R None", "record a at 1", "record b at 2", "record c at 3", "owed 1 to 3"])
         .await;
-    check("DELETE FROM records; DELETE FROM owed", &["key D/R Some(3)"]).await;
+    check("DELETE FROM records; DELETE FROM outbox", &["key D/R Some(3)"]).await;
     check(
         "UPDATE records SET reference = 'S' WHERE position > 1",
         &["key D/R Some(3)", "record a at 1", "key D/S None", "record b at 2", "record c at 3", "owed 1 to 3"],
     )
     .await;
     check(
-        "UPDATE owed SET first = -1",
+        "UPDATE outbox SET first = -1",
         &[
             "key D/R Some(3)",
             "record a at 1",
             "record b at 2",
             "record c at 3",
-            "unreadable table owed, first -1: position -1 must be 1 or more",
+            "unreadable table outbox, first -1: position -1 must be 1 or more",
         ],
     )
     .await;
@@ -111,9 +111,9 @@ async fn a_store_that_was_only_committed_to_has_no_findings() {
     let database = Database::new();
     let repository = database.repository().await;
     fill(&repository, 5_000).await;
-    let report = tallyhouse_core::audit(&repository).await.unwrap();
+    let report = tallyhouse_pipeline::audit(&repository).await.unwrap();
     assert_eq!((report.records, report.findings), (5_000, Vec::new()));
     database.spoil("UPDATE records SET value = '0.1' || value WHERE position = 77");
-    let report = tallyhouse_core::audit(&repository).await.unwrap();
+    let report = tallyhouse_pipeline::audit(&repository).await.unwrap();
     assert!(report.findings_count > 0);
 }

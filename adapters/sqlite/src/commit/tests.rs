@@ -2,12 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use tallyhouse_core::ports::Unordered;
+use tallyhouse_testing::generate::Generator;
 
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
-use tallyhouse_core::testing::generate::Generator;
 
 use super::*;
 use crate::support::{Database, a_rule, batch, fill, plan, simple};
+
+fn unordered() -> Arc<dyn CommitOrder> {
+    Arc::new(Unordered)
+}
+
+/// Commits a batch without an order, which never waits.
+fn commit_alone(
+    session: &mut Session,
+    batch: &Batch,
+    planned: Option<Planned>,
+    planning: impl Sized,
+) -> Result<Done, Failure> {
+    commit(session, batch, &unordered(), planned, planning).map(Option::unwrap)
+}
 
 /// The statements that a connection is asked for, and those that it prepares and keeps.
 #[derive(Clone, Default)]
@@ -41,13 +56,13 @@ impl Log {
 }
 
 fn names(session: &mut Session, ids: &[&str]) -> Vec<&'static str> {
-    let (committed, _) = commit(session, &batch(ids.iter().map(|id| simple(id))), None, ()).unwrap();
+    let (committed, _) = commit_alone(session, &batch(ids.iter().map(|id| simple(id))), None, ()).unwrap();
     committed.outcomes.iter().map(Outcome::name).collect()
 }
 
 /// Commits one record, and returns its sequence.
 fn sequence(session: &mut Session, id: &str) -> u64 {
-    let (_, stored) = commit(session, &batch([simple(id)]), None, ()).unwrap();
+    let (_, stored) = commit_alone(session, &batch([simple(id)]), None, ()).unwrap();
     assert_eq!(stored[0].previous.count() + 1, stored[0].processed.sequence);
     stored[0].processed.sequence
 }
@@ -55,16 +70,17 @@ fn sequence(session: &mut Session, id: &str) -> u64 {
 #[test]
 fn every_statement_of_a_commit_is_prepared_once() {
     let database = Database::new();
-    let mut session = Session::new(database.connection(), Recall::default());
+    let mut session = Session::new(database.connection(), CommitCache::default());
     let log = Log::of(&mut session.db);
     let mut generator = Generator::new(1);
-    let mut settled = Vec::new();
+    let mut published = Vec::new();
     for round in 0..4 {
         let mut records = generator.records(&format!("{round}"), 50);
         // Some that exist already.
         records.extend(generator.clone().records("0", 5));
-        let batch = Batch { settled, rules: a_rule(), ..batch(records) };
-        settled = commit(&mut session, &batch, None, ()).unwrap().0.owed.map(|owed| owed.id).into_iter().collect();
+        let batch = Batch { published, rules: a_rule(), ..batch(records) };
+        published =
+            commit_alone(&mut session, &batch, None, ()).unwrap().0.entry.map(|entry| entry.id).into_iter().collect();
     }
     let run = log.run.lock().unwrap();
     let of_transactions = ["BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"];
@@ -79,7 +95,7 @@ fn every_statement_of_a_commit_is_prepared_once() {
 #[test]
 fn nothing_is_looked_up_that_can_be_counted_on() {
     let database = Database::new();
-    let mut session = Session::new(database.connection(), Recall::default());
+    let mut session = Session::new(database.connection(), CommitCache::default());
     let log = Log::of(&mut session.db);
     assert_eq!(sequence(&mut session, "1"), 1);
     assert_eq!(log.look_ups(), ["summaries"]);
@@ -98,7 +114,7 @@ fn nothing_is_looked_up_that_can_be_counted_on() {
 #[test]
 fn what_another_connection_has_written_is_read() {
     let database = Database::new();
-    let [mut one, mut other] = [(); 2].map(|()| Session::new(database.connection(), Recall::default()));
+    let [mut one, mut other] = [(); 2].map(|()| Session::new(database.connection(), CommitCache::default()));
     for n in 0..10 {
         assert_eq!(sequence(&mut one, &format!("one-{n}")), 2 * n + 1);
         assert_eq!(sequence(&mut other, &format!("other-{n}")), 2 * n + 2);
@@ -109,28 +125,28 @@ fn what_another_connection_has_written_is_read() {
 #[test]
 fn what_a_commit_that_failed_would_have_written_is_not_counted_on() {
     let database = Database::new();
-    let mut session = Session::new(database.connection(), Recall::default());
+    let mut session = Session::new(database.connection(), CommitCache::default());
     assert_eq!(sequence(&mut session, "1"), 1);
-    let refuse = "CREATE TEMP TRIGGER refused BEFORE INSERT ON owed BEGIN SELECT RAISE(ABORT, 'no'); END";
+    let refuse = "CREATE TEMP TRIGGER refused BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'no'); END";
     session.db.batch_execute(refuse).unwrap();
-    commit(&mut session, &batch([simple("2")]), None, ()).unwrap_err();
+    commit_alone(&mut session, &batch([simple("2")]), None, ()).unwrap_err();
     session.db.batch_execute("DROP TRIGGER refused").unwrap();
     assert_eq!(sequence(&mut session, "2"), 2);
 }
 
 /// Plans a batch beside another one that is being written.
 fn planned(session: &Session, id: &str) -> Option<Planned> {
-    session.recall.plan(&batch([simple(id)]))
+    session.cache.plan(&batch([simple(id)]), &unordered())
 }
 
 #[test]
 fn what_was_planned_ahead_is_written_if_it_still_holds_and_else_planned_again() {
     let database = Database::new();
-    let [mut session, mut other] = [(); 2].map(|()| Session::new(database.connection(), Recall::default()));
+    let [mut session, mut other] = [(); 2].map(|()| Session::new(database.connection(), CommitCache::default()));
     assert!(planned(&session, "1").is_none(), "nothing is remembered");
     assert_eq!(sequence(&mut session, "1"), 1);
     let commit_planned = |session: &mut Session, id: &str, planned: Planned| {
-        let (_, stored) = commit(session, &batch([simple(id)]), Some(planned), ()).unwrap();
+        let (_, stored) = commit_alone(session, &batch([simple(id)]), Some(planned), ()).unwrap();
         stored[0].processed.sequence
     };
     // Two are planned, one upon the other, and written in their order.
@@ -149,7 +165,7 @@ fn what_was_planned_ahead_is_written_if_it_still_holds_and_else_planned_again() 
     assert_eq!(commit_planned(&mut session, "7", planned_before), 6);
     // Another process has it already.
     let again = planned(&session, "1").unwrap();
-    let (committed, _) = commit(&mut session, &batch([simple("1")]), Some(again), ()).unwrap();
+    let (committed, _) = commit_alone(&mut session, &batch([simple("1")]), Some(again), ()).unwrap();
     assert_eq!(committed.outcomes[0].name(), "duplicate");
     assert_eq!(sequence(&mut session, "8"), 7);
 }
@@ -157,13 +173,13 @@ fn what_was_planned_ahead_is_written_if_it_still_holds_and_else_planned_again() 
 #[test]
 fn a_row_that_makes_no_sense_fails_the_commit_that_meets_it() {
     let database = Database::new();
-    let mut session = Session::new(database.connection(), Recall::default());
+    let mut session = Session::new(database.connection(), CommitCache::default());
     let mut generator = Generator::new(2).over(1, 1);
     let records = generator.records("r", 3);
-    commit(&mut session, &batch(records.clone()), None, ()).unwrap();
+    commit_alone(&mut session, &batch(records.clone()), None, ()).unwrap();
     for spoil in ["UPDATE summaries SET summary = '[1,2]'", "UPDATE records SET value = '1e999' WHERE position = 2"] {
         database.spoil(&format!("SAVEPOINT before; {spoil}; RELEASE before"));
-        let error = commit(&mut session, &batch(records.clone()), None, ()).unwrap_err();
+        let error = commit_alone(&mut session, &batch(records.clone()), None, ()).unwrap_err();
         assert_eq!(error.kind(), tallyhouse_core::ports::PortErrorKind::Corrupt, "{error}");
     }
 }

@@ -1,9 +1,9 @@
 //! Groups: exact sums, pages, and rows that make no sense.
 
 use futures::TryStreamExt;
-use tallyhouse_core::ports::{PortErrorKind, RecordRepository};
-use tallyhouse_core::testing::generate::record;
+use tallyhouse_core::ports::{PortErrorKind, RecordReader as _};
 use tallyhouse_core::{Filter, Timestamp};
+use tallyhouse_testing::generate::record;
 
 use super::*;
 use crate::repository::SqliteRepository;

@@ -1,10 +1,10 @@
 //! Readers take turns, and heal.
 
 use std::time::Duration;
+use tallyhouse_core::GroupQuery;
+use tallyhouse_core::ports::{RecordReader as _, RecordRepository};
 
 use futures::StreamExt;
-use tallyhouse_core::GroupQuery;
-use tallyhouse_core::ports::RecordRepository;
 
 use super::*;
 use crate::support::{Database, batch, commit, fill, simple};
@@ -48,8 +48,8 @@ async fn streams_that_stall_are_in_nobodys_way() {
         let mut records = 0;
         while let Some(part) = groups.parts.next().await {
             match part.unwrap() {
-                tallyhouse_core::GroupPart::Group(_, summary) => records += summary.count(),
-                tallyhouse_core::GroupPart::Records(_) => {}
+                tallyhouse_core::ports::GroupPart::Group(_, summary) => records += summary.count(),
+                tallyhouse_core::ports::GroupPart::Records(_) => {}
             }
         }
         assert_eq!(records, 20_000);

@@ -1,7 +1,7 @@
 //! Queries: their indexes, their pages, and rows that make no sense.
 
 use diesel::connection::SimpleConnection;
-use tallyhouse_core::ports::{PortErrorKind, RecordRepository};
+use tallyhouse_core::ports::{PortErrorKind, RecordReader as _};
 use tallyhouse_core::{DestinationId, Timestamp, Unit};
 
 use super::*;

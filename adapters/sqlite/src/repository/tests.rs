@@ -3,18 +3,21 @@
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tallyhouse_core::ports::{
+    ClaimScope, Clock, Outbox as _, Owner, PortErrorKind, RecordReader as _, RecordRepository, RuleRepository, Store,
+};
+use tallyhouse_core::{Outcome, RuleSet, Timestamp};
+use tallyhouse_pipeline::{Pipeline, PipelineParts, PipelineSettings};
+use tallyhouse_testing::RepositoryFixture;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
-use tallyhouse_core::ports::{Clock, Owner, PortErrorKind, RecordRepository, RuleRepository, Whose};
-use tallyhouse_core::testing::RepositoryFixture;
-use tallyhouse_core::{Outcome, Pipeline, PipelineParts, PipelineSettings, RuleSet, Timestamp};
 
 use crate::support::{Database, batch, simple};
 
 mod conformance {
-    tallyhouse_core::repository_conformance!(super::Database);
+    tallyhouse_testing::repository_conformance!(super::Database);
 }
 
 #[async_trait]
@@ -23,7 +26,7 @@ impl RepositoryFixture for Database {
         Self::new()
     }
 
-    async fn handle(&self) -> Arc<dyn RecordRepository> {
+    async fn handle(&self) -> Arc<dyn Store> {
         Arc::new(self.repository().await)
     }
 
@@ -36,7 +39,7 @@ impl RepositoryFixture for Database {
     }
 
     async fn tidy_up(&self) {
-        self.repository().await.fold().await.unwrap();
+        self.repository().await.roll_up().await.unwrap();
     }
 }
 
@@ -48,7 +51,7 @@ async fn what_is_committed_is_there_after_a_reopening() {
     drop(repository);
     let repository = database.repository().await;
     assert_eq!(repository.head().await.unwrap(), 2);
-    assert_eq!(repository.claim(&Owner::new("me"), Whose::Own, 9).await.unwrap(), [committed.owed.unwrap()]);
+    assert_eq!(repository.claim(&Owner::new("me"), ClaimScope::Own, 9).await.unwrap(), [committed.entry.unwrap()]);
     let again = repository.commit(batch([simple("b")])).await.unwrap();
     assert_eq!(again.outcomes[0].name(), "duplicate");
 }
@@ -86,8 +89,8 @@ async fn a_full_disk_refuses_a_commit_and_all_is_well_when_there_is_room_again()
     assert_eq!(error.kind(), PortErrorKind::Unavailable);
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("full"), "{error:?}");
     assert_eq!(repository.head().await.unwrap(), 1);
-    assert_eq!(repository.commit(batch(records)).await.unwrap().owed.unwrap().last, 2_001);
-    let report = tallyhouse_core::audit(&repository).await.unwrap();
+    assert_eq!(repository.commit(batch(records)).await.unwrap().entry.unwrap().last, 2_001);
+    let report = tallyhouse_pipeline::audit(&repository).await.unwrap();
     assert_eq!((report.records, report.findings), (2_001, Vec::new()));
 }
 
@@ -117,11 +120,11 @@ async fn a_sender_keeps_its_order_where_commits_fail_for_a_while() {
         repository: Arc::clone(&repository) as _,
         clock: Arc::new(RunningClock(Instant::now())),
         rules: RuleSet::default(),
-        emitter: None,
+        publisher: None,
         settings: PipelineSettings { writers: 2, ..PipelineSettings::default() },
     });
     let work = tokio::spawn(driver.run());
-    let (mut ordered, mut under_way) = (pipeline.door().ordered(), FuturesOrdered::new());
+    let (mut ordered, mut under_way) = (pipeline.ingress().ordered(), FuturesOrdered::new());
     for n in 0..CHUNKS {
         under_way.push_back(ordered.submit((0..300).map(|i| simple(&format!("{n}-{i}")).into()).collect()));
     }
@@ -147,6 +150,6 @@ async fn a_sender_keeps_its_order_where_commits_fail_for_a_while() {
     }
     pipeline.close();
     work.await.unwrap();
-    let report = tallyhouse_core::audit(&*repository).await.unwrap();
+    let report = tallyhouse_pipeline::audit(&*repository).await.unwrap();
     assert_eq!((report.records, report.findings), (300 * CHUNKS as u64, Vec::new()));
 }

@@ -1,9 +1,9 @@
 //! When records are folded, and what is done about roll-ups that make no sense.
 
 use std::time::{Duration, Instant};
+use tallyhouse_core::ports::RecordReader as _;
 
 use futures::TryStreamExt as _;
-use tallyhouse_core::ports::RecordRepository as _;
 
 use super::*;
 use crate::repository::SqliteRepository;
@@ -29,21 +29,21 @@ async fn enough_records_are_folded_without_being_asked() {
     fill(&repository, 1_000).await;
     assert_eq!(position(&mut database.connection()).unwrap(), 0, "too few to be worth it");
     let before = totals(&repository, Filter::default()).await.unwrap();
-    assert_eq!(repository.fold().await.unwrap(), 1_000);
+    assert_eq!(repository.roll_up().await.unwrap(), 1_000);
     assert_eq!(totals(&repository, Filter::default()).await.unwrap(), before);
-    let many: Vec<_> = (0..FoldSchedule::ENOUGH).map(|n| simple(&format!("more-{n}"))).collect();
+    let many: Vec<_> = (0..RollUpSchedule::ENOUGH).map(|n| simple(&format!("more-{n}"))).collect();
     commit(&repository, many).await;
-    until_folded(&database, 1_000 + i64::try_from(FoldSchedule::ENOUGH).unwrap()).await;
+    until_folded(&database, 1_000 + i64::try_from(RollUpSchedule::ENOUGH).unwrap()).await;
 }
 
 #[tokio::test]
 async fn what_another_process_has_left_is_folded_when_a_question_meets_it() {
     let database = Database::new();
-    let records = i64::try_from(FoldSchedule::ENOUGH).unwrap();
+    let records = i64::try_from(RollUpSchedule::ENOUGH).unwrap();
     {
         let one = database.repository().await;
         for half in 0..2 {
-            commit(&one, (0..FoldSchedule::ENOUGH / 2).map(|n| simple(&format!("{half}-{n}")))).await;
+            commit(&one, (0..RollUpSchedule::ENOUGH / 2).map(|n| simple(&format!("{half}-{n}")))).await;
         }
         until_folded(&database, records).await;
     }
@@ -59,7 +59,7 @@ async fn processes_that_fold_at_once_fold_each_record_once() {
     let (one, other) = (database.repository().await, database.repository().await);
     fill(&one, 3_000).await;
     let before = totals(&one, Filter::default()).await.unwrap();
-    tokio::try_join!(one.fold(), other.fold(), one.fold(), other.fold()).unwrap();
+    tokio::try_join!(one.roll_up(), other.roll_up(), one.roll_up(), other.roll_up()).unwrap();
     assert_eq!(position(&mut database.connection()).unwrap(), 3_000);
     assert_eq!(totals(&other, Filter::default()).await.unwrap(), before);
 }
@@ -69,11 +69,11 @@ async fn a_roll_up_that_makes_no_sense_is_neither_added_to_nor_answered_with() {
     let database = Database::new();
     let repository = database.repository().await;
     commit(&repository, [simple("a")]).await;
-    repository.fold().await.unwrap();
+    repository.roll_up().await.unwrap();
     database.spoil("UPDATE roll_ups SET sum = 'many'");
     assert_eq!(totals(&repository, Filter::default()).await.unwrap_err().kind(), PortErrorKind::Corrupt);
     commit(&repository, [simple("b")]).await;
-    assert_eq!(repository.fold().await.unwrap_err().kind(), PortErrorKind::Refused);
+    assert_eq!(repository.roll_up().await.unwrap_err().kind(), PortErrorKind::Refused);
     assert_eq!(position(&mut database.connection()).unwrap(), 1, "nothing was folded");
 }
 
@@ -86,7 +86,7 @@ async fn totals_seek_what_they_need() {
     let of_one = Filter { destination_id: DestinationId::new("D").ok(), ..range.clone() };
     for (filter, edges) in [(range, "records_by_time"), (of_one, "records_by_destination")] {
         let query = GroupQuery { filter, ..GroupQuery::default() };
-        let cover = Cover::of(&query.filter).unwrap();
+        let cover = RollUpPlan::of(&query.filter).unwrap();
         let plan = plan(&mut db, &composed(&query, &cover, 7));
         assert!(!plan.contains("SCAN"), "{plan}");
         assert_eq!(plan.matches(edges).count(), 2, "{plan}");
@@ -97,7 +97,7 @@ async fn totals_seek_what_they_need() {
 
 /// Takes what a process has counted by itself and not folded yet.
 fn counted(repository: &SqliteRepository) -> Option<u64> {
-    repository.folder().state.counted().as_ref().map(|folding| folding.records)
+    repository.roll_ups.state.counted().as_ref().map(|folding| folding.records)
 }
 
 #[tokio::test]
@@ -105,19 +105,19 @@ async fn a_process_counts_its_own_records_and_reads_only_those_of_others() {
     let database = Database::new();
     let (one, other) = (database.repository().await, database.repository().await);
     commit(&one, [simple("a")]).await;
-    assert_eq!((counted(&one), one.fold().await.unwrap()), (Some(1), 1));
+    assert_eq!((counted(&one), one.roll_up().await.unwrap()), (Some(1), 1));
     commit(&one, [simple("b"), simple("c")]).await;
-    assert_eq!((counted(&one), one.fold().await.unwrap(), counted(&one)), (Some(2), 2, Some(0)));
+    assert_eq!((counted(&one), one.roll_up().await.unwrap(), counted(&one)), (Some(2), 2, Some(0)));
     // What is folded by one is not folded by the other once more.
     commit(&one, [simple("d")]).await;
-    assert_eq!((other.fold().await.unwrap(), one.fold().await.unwrap()), (1, 0));
+    assert_eq!((other.roll_up().await.unwrap(), one.roll_up().await.unwrap()), (1, 0));
     // Between its own records lie others.
     commit(&one, [simple("e")]).await;
     commit(&other, [simple("f")]).await;
     commit(&one, [simple("g")]).await;
-    assert_eq!((counted(&one), one.fold().await.unwrap()), (None, 3));
+    assert_eq!((counted(&one), one.roll_up().await.unwrap()), (None, 3));
     assert_eq!(position(&mut database.connection()).unwrap(), 7);
-    let report = tallyhouse_core::audit(&one).await.unwrap();
+    let report = tallyhouse_pipeline::audit(&one).await.unwrap();
     assert_eq!((report.findings, report.records), (Vec::new(), 7));
 }
 

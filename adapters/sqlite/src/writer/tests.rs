@@ -1,9 +1,9 @@
 //! The writer: after failures, after panics, beside other processes.
 
 use std::time::Duration;
+use tallyhouse_core::ports::{RecordReader as _, RecordRepository};
 
 use diesel::connection::SimpleConnection;
-use tallyhouse_core::ports::RecordRepository;
 
 use super::*;
 use crate::support::{Database, batch, commit, simple};
@@ -11,7 +11,7 @@ use crate::support::{Database, batch, commit, simple};
 /// Makes commits fail after the records have been written, in the way that is named: ABORT leaves the transaction open,
 /// ROLLBACK ends it behind Diesel's back.
 fn break_commits(database: &Database, how: &str) {
-    let trigger = "CREATE TRIGGER broken BEFORE INSERT ON owed BEGIN SELECT";
+    let trigger = "CREATE TRIGGER broken BEFORE INSERT ON outbox BEGIN SELECT";
     database.spoil(&format!("{trigger} RAISE({how}, 'out of order'); END"));
 }
 
@@ -70,6 +70,6 @@ async fn a_commit_waits_for_another_process_but_not_for_ever() {
 fn everything(database: &Database) -> Vec<String> {
     let sql = "SELECT json_array(position, record_id, sequence) FROM records UNION ALL \
                SELECT json_array(destination_id, reference, summary) FROM summaries UNION ALL \
-               SELECT json_array(first, last, owner) FROM owed";
+               SELECT json_array(first, last, owner) FROM outbox";
     crate::statement::Statement::<diesel::sql_types::Text, 0>::new(sql, []).load(&mut database.connection()).unwrap()
 }

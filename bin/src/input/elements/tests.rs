@@ -21,7 +21,7 @@ fn read(text: &str, bytes_max: usize, buffer: usize) -> Read {
             }
             Ok(None) => return (read, None),
             Err(Ended::At(line, fault)) => return (read, Some((line, fault))),
-            Err(Ended::GivenUp) => unreachable!("nobody gives up here"),
+            Err(Ended::CommitFailure) => unreachable!("nobody gives up here"),
         }
     }
 }

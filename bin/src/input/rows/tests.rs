@@ -14,7 +14,7 @@ fn read(text: &[u8]) -> Read {
     let mut read = Vec::new();
     let ended = |error| match error {
         Ended::At(line, fault) => Some((line, fault)),
-        Ended::GivenUp => unreachable!("nobody gives up here"),
+        Ended::CommitFailure => unreachable!("nobody gives up here"),
     };
     let mut rows = match Rows::begin(Box::new(Cursor::new(text.to_vec())), 1) {
         Ok(Some(rows)) => rows,

@@ -3,7 +3,7 @@
 use std::future::{pending, ready};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tallyhouse_core::ports::PortErrorKind;
+use tallyhouse_pipeline::ports::PortErrorKind;
 use tokio::time::sleep;
 
 use super::*;

@@ -1,8 +1,8 @@
 //! Which queries are good: an oracle.
 
 use hyper::Uri;
-use tallyhouse_core::Position;
 use tallyhouse_http::testing::{Place, places};
+use tallyhouse_pipeline::Position;
 
 use crate::oracle::{field, instant};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tallyhouse_core::Record;
+use tallyhouse_pipeline::Record;
 
 use super::*;
 

@@ -1,1 +1,0 @@
-DROP TABLE alert_rules_version, alert_rules;

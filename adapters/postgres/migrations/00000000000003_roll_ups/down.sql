@@ -1,3 +1,0 @@
-DROP FUNCTION fold;
-DROP TABLE roll_up_position;
-DROP TABLE roll_ups;

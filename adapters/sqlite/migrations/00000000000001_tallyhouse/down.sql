@@ -1,4 +1,0 @@
-DROP TABLE leases;
-DROP TABLE owed;
-DROP TABLE summaries;
-DROP TABLE records;

@@ -1,2 +1,0 @@
-DROP TABLE alert_rules_version;
-DROP TABLE alert_rules;

@@ -1,2 +1,0 @@
-DROP TABLE roll_up_position;
-DROP TABLE roll_ups;

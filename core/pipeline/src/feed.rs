@@ -1,0 +1,169 @@
+//! The feed: follows the messages of all instances, from any position on, without a gap.
+//!
+//! It reads the store by position, and is woken by the commits of this instance; those of others it sees at the next
+//! look. Followers at the same place share one reading of the store.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use futures::{Stream, stream};
+use tallyhouse_core::ports::{Clock, HistoryQuery, PortError, RecordReader};
+use tallyhouse_core::{Message, Position, Topic};
+use tokio::sync::{Mutex, watch};
+
+/// How many records a follower reads at a time.
+const PAGE_RECORDS: usize = 100;
+
+/// A part of a topic.
+type Page = Arc<[(Position, Message)]>;
+
+/// The messages of both topics. Clones are the same feed.
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+struct Inner {
+    reader: Arc<dyn RecordReader>,
+    clock: Arc<dyn Clock>,
+    commits: watch::Receiver<u64>,
+    poll_interval: Duration,
+    last_read: [Mutex<Option<LastRead>>; 2],
+}
+
+/// What was read last of a topic.
+struct LastRead {
+    after: Position,
+    page: Page,
+    /// When, and after how many commits of this instance: an empty page is true only for a while.
+    at: Duration,
+    commits: u64,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("poll_interval", &self.0.poll_interval).finish_non_exhaustive()
+    }
+}
+
+impl Feed {
+    /// Builds a feed of a store. It looks for new messages whenever `commits` changes (see
+    /// [`crate::Pipeline::commits`]) and every `poll_interval`, as long as somebody follows.
+    #[must_use]
+    pub fn new(
+        reader: Arc<dyn RecordReader>,
+        clock: Arc<dyn Clock>,
+        commits: watch::Receiver<u64>,
+        poll_interval: Duration,
+    ) -> Self {
+        Self(Arc::new(Inner { reader, clock, commits, poll_interval, last_read: [Mutex::new(None), Mutex::new(None)] }))
+    }
+
+    /// Returns the place after the last message that there is now.
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    pub async fn head(&self) -> Result<Position, PortError> {
+        self.0.reader.head().await.map(Position::after_record)
+    }
+
+    /// Returns up to `limit` messages after a position.
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    pub async fn page(
+        &self,
+        topic: Topic,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<(Position, Message)>, PortError> {
+        let alerting_only = topic == Topic::Alerts;
+        // The record at `after` may have met further rules.
+        let whole_records = if alerting_only && after.part < u32::MAX { 1 } else { 0 };
+        let query = HistoryQuery {
+            after: after.record.saturating_sub(whole_records),
+            alerting_only,
+            limit: limit.saturating_add(usize::from(alerting_only)),
+        };
+        let records = self.0.reader.history(query).await?;
+        let messages = records.iter().flat_map(|(record, stored)| {
+            let place = move |(part, message)| (Position { record: *record, part }, message);
+            (0..).zip(Message::of(stored, topic)).map(place)
+        });
+        Ok(messages.filter(|(position, _)| *position > after).take(limit).collect())
+    }
+
+    /// Follows a topic from a position on, or from now on: each message with its position, in order, without a gap, for
+    /// ever. "Now" is when this call returns.
+    ///
+    /// # Errors
+    /// The store can't answer now; also in the stream, which ends with it and can be resumed at the last position.
+    pub async fn follow(
+        &self,
+        topic: Topic,
+        after: Option<Position>,
+    ) -> Result<impl Stream<Item = Result<(Position, Message), PortError>> + Send + use<>, PortError> {
+        let after = match after {
+            Some(after) => after,
+            None => self.head().await?,
+        };
+        let follower = Follower { feed: self.clone(), topic, after, read: VecDeque::new() };
+        Ok(stream::try_unfold(follower, |mut follower| async move {
+            let next = follower.next().await?;
+            Ok(Some((next, follower)))
+        }))
+    }
+
+    /// Reads what comes after a position, or takes it from whoever read it last.
+    async fn read(&self, topic: Topic, after: Position) -> Result<Page, PortError> {
+        let slot = match topic {
+            Topic::Notifications => &self.0.last_read[0],
+            Topic::Alerts => &self.0.last_read[1],
+        };
+        let mut last = slot.lock().await;
+        let (now, commits) = (self.0.clock.elapsed(), *self.0.commits.borrow());
+        if let Some(last) = last.as_ref().filter(|last| last.after == after) {
+            // What follows a position never changes, except that more may follow.
+            let fresh = commits == last.commits && now < last.at + self.0.poll_interval;
+            if fresh || !last.page.is_empty() {
+                return Ok(Arc::clone(&last.page));
+            }
+        }
+        let page: Page = self.page(topic, after, PAGE_RECORDS).await?.into();
+        *last = Some(LastRead { after, page: Arc::clone(&page), at: now, commits });
+        Ok(page)
+    }
+}
+
+struct Follower {
+    feed: Feed,
+    topic: Topic,
+    after: Position,
+    read: VecDeque<(Position, Message)>,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<(Position, Message), PortError> {
+        let mut commits = self.feed.0.commits.clone();
+        loop {
+            if let Some(next) = self.read.pop_front() {
+                self.after = next.0;
+                return Ok(next);
+            }
+            commits.mark_unchanged();
+            let page = self.feed.read(self.topic, self.after).await?;
+            if page.is_empty() {
+                let look = self.feed.0.clock.sleep(self.feed.0.poll_interval);
+                if let Either::Left((Err(_closed), look)) = select(pin!(commits.changed()), pin!(look)).await {
+                    // No commit of this instance will come; those of others may.
+                    look.await;
+                }
+            }
+            self.read.extend(page.iter().cloned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! What a pipeline counts of its own work: plain atomics, which a host reads as [`Readings`] and shows in whatever form
+//! it likes. The core knows no library for that.
+//!
+//! Counting takes no lock. What can be counted by batch or by submission is not counted by record.
+
+mod histogram;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::intake::SubmitError;
+use crate::writer::RecordResult;
+pub use histogram::{Histogram, HistogramReading};
+use tallyhouse_core::{Message, Outcome, OutcomeCounts, Topic};
+
+/// All that has been counted since the pipeline was built, and what waits at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readings {
+    /// By ingress, in the order in which the ingresses were first opened. Ingresses of one name are counted as one.
+    pub ingresses: Vec<IngressReading>,
+    /// How many records were committed together.
+    pub batch_records: HistogramReading,
+    /// How long commits took that were done, each by itself. In microseconds.
+    pub commit_micros: HistogramReading,
+    /// How many tries to commit failed.
+    pub commits_failed: u64,
+    /// How long it took each record from the intake to its outcome. In microseconds.
+    pub accept_to_commit_micros: HistogramReading,
+    /// How long it took each record from its commit until its messages were published; where that was done by way of
+    /// the store, from when it was processed. In microseconds.
+    pub commit_to_publish_micros: HistogramReading,
+    /// How many messages were published, by topic. Repeats count again.
+    pub published: [(Topic, u64); 2],
+    /// How many tries to publish failed.
+    pub publishing_failed: u64,
+}
+
+/// What was counted at one ingress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngressReading {
+    /// Its name.
+    pub name: &'static str,
+    /// What became of records: also those that were refused before they entered.
+    pub outcomes: OutcomeCounts,
+    /// How many records had no outcome since there was no room for them.
+    pub overloaded: u64,
+    /// How many records had no outcome since storage was away.
+    pub unavailable: u64,
+    /// How many records had no outcome since the pipeline was closed.
+    pub stopped: u64,
+    /// How many records wait, or are being committed.
+    pub waiting_records: u64,
+    /// How many bytes of records wait, or are being committed.
+    pub waiting_bytes: u64,
+    /// For how many records there is room.
+    pub room_records: u64,
+    /// For how many bytes of records there is room.
+    pub room_bytes: u64,
+}
+
+/// The counts of a pipeline.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    ingresses: Mutex<Vec<Arc<IngressMeter>>>,
+    batch_records: Histogram,
+    commit: Histogram,
+    commits_failed: AtomicU64,
+    accept_to_commit: Histogram,
+    commit_to_publish: Histogram,
+    notifications: AtomicU64,
+    alerts: AtomicU64,
+    publishing_failed: AtomicU64,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        Self {
+            ingresses: Mutex::default(),
+            batch_records: Histogram::of_records(),
+            commit: Histogram::of_times(),
+            commits_failed: AtomicU64::new(0),
+            accept_to_commit: Histogram::of_times(),
+            commit_to_publish: Histogram::of_times(),
+            notifications: AtomicU64::new(0),
+            alerts: AtomicU64::new(0),
+            publishing_failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Begins to count what comes by a ingress.
+    pub(crate) fn open(&self, name: &'static str, records: Room, bytes: Room) -> Arc<IngressMeter> {
+        let ingress = Arc::new(IngressMeter {
+            name,
+            outcomes: Default::default(),
+            unanswered: Default::default(),
+            records,
+            bytes,
+        });
+        self.ingresses.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&ingress));
+        ingress
+    }
+
+    pub(crate) fn committed(&self, records: usize, took: Duration) {
+        self.batch_records.observe(number(records), 1);
+        self.commit.observe_time(took, 1);
+    }
+
+    pub(crate) fn commit_failed(&self) {
+        add(&self.commits_failed, 1);
+    }
+
+    /// Counts the answer to one submission that had waited for so long.
+    pub(crate) fn answered(&self, ingress: &IngressMeter, results: &[RecordResult], waited: Duration) {
+        let with_outcome = ingress.count(results);
+        self.accept_to_commit.observe_time(waited, with_outcome);
+    }
+
+    /// Counts messages that were published.
+    pub(crate) fn published(&self, messages: &[Message]) {
+        let alerts = messages.iter().filter(|message| message.topic() == Topic::Alerts).count();
+        add(&self.alerts, number(alerts));
+        add(&self.notifications, number(messages.len() - alerts));
+    }
+
+    /// Counts records whose messages were published so long after their commit.
+    pub(crate) fn published_after(&self, waited: Duration, records: usize) {
+        self.commit_to_publish.observe_time(waited, number(records));
+    }
+
+    pub(crate) fn publishing_failed(&self) {
+        add(&self.publishing_failed, 1);
+    }
+
+    pub(crate) fn read(&self) -> Readings {
+        let mut ingresses: Vec<IngressReading> = Vec::new();
+        for ingress in &*self.ingresses.lock().unwrap_or_else(PoisonError::into_inner) {
+            let reading = ingress.read();
+            match ingresses.iter_mut().find(|known| known.name == reading.name) {
+                Some(known) => known.add(&reading),
+                None => ingresses.push(reading),
+            }
+        }
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Readings {
+            ingresses,
+            batch_records: self.batch_records.read(),
+            commit_micros: self.commit.read(),
+            commits_failed: load(&self.commits_failed),
+            accept_to_commit_micros: self.accept_to_commit.read(),
+            commit_to_publish_micros: self.commit_to_publish.read(),
+            published: [(Topic::Notifications, load(&self.notifications)), (Topic::Alerts, load(&self.alerts))],
+            publishing_failed: load(&self.publishing_failed),
+        }
+    }
+}
+
+/// Room at a ingress: the semaphore that hands it out, and how much there is of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    pub(crate) free: Arc<Semaphore>,
+    pub(crate) size: usize,
+}
+
+impl Room {
+    fn taken(&self) -> u64 {
+        number(self.size.saturating_sub(self.free.available_permits()))
+    }
+}
+
+/// The counts of a ingress.
+#[derive(Debug)]
+pub(crate) struct IngressMeter {
+    name: &'static str,
+    /// In the order of the members of [`OutcomeCounts`].
+    outcomes: [AtomicU64; 4],
+    /// Overloaded, unavailable, stopped.
+    unanswered: [AtomicU64; 3],
+    records: Room,
+    bytes: Room,
+}
+
+impl IngressMeter {
+    /// Counts records that were refused before they could enter.
+    pub(crate) fn refused(&self, records: usize) {
+        add(&self.outcomes[3], number(records));
+    }
+
+    /// Counts records that have no outcome.
+    pub(crate) fn unanswered(&self, records: usize, error: SubmitError) {
+        let place = match error {
+            SubmitError::Overloaded => 0,
+            SubmitError::Unavailable => 1,
+            SubmitError::Stopped => 2,
+        };
+        add(&self.unanswered[place], number(records));
+    }
+
+    /// Counts what became of records, and returns how many have an outcome.
+    fn count(&self, results: &[RecordResult]) -> u64 {
+        let mut counts = [0; 4];
+        for result in results {
+            match result {
+                Ok(Outcome::Processed(_)) => counts[0] += 1,
+                Ok(Outcome::Duplicate { .. }) => counts[1] += 1,
+                Ok(Outcome::Conflict { .. }) => counts[2] += 1,
+                Ok(Outcome::Rejected(_)) => counts[3] += 1,
+                Err(error) => self.unanswered(1, *error),
+            }
+        }
+        self.outcomes.iter().zip(counts).for_each(|(total, count)| add(total, count));
+        counts.iter().sum()
+    }
+
+    fn read(&self) -> IngressReading {
+        let [processed, duplicates, conflicts, rejected] = self.outcomes.each_ref().map(|n| n.load(Ordering::Relaxed));
+        let [overloaded, unavailable, stopped] = self.unanswered.each_ref().map(|n| n.load(Ordering::Relaxed));
+        IngressReading {
+            name: self.name,
+            outcomes: OutcomeCounts { processed, duplicates, conflicts, rejected },
+            overloaded,
+            unavailable,
+            stopped,
+            waiting_records: self.records.taken(),
+            waiting_bytes: self.bytes.taken(),
+            room_records: number(self.records.size),
+            room_bytes: number(self.bytes.size),
+        }
+    }
+}
+
+impl IngressReading {
+    fn add(&mut self, other: &Self) {
+        self.outcomes.processed += other.outcomes.processed;
+        self.outcomes.duplicates += other.outcomes.duplicates;
+        self.outcomes.conflicts += other.outcomes.conflicts;
+        self.outcomes.rejected += other.outcomes.rejected;
+        self.overloaded += other.overloaded;
+        self.unavailable += other.unavailable;
+        self.stopped += other.stopped;
+        self.waiting_records += other.waiting_records;
+        self.waiting_bytes += other.waiting_bytes;
+        self.room_records += other.room_records;
+        self.room_bytes += other.room_bytes;
+    }
+}
+
+/// Counts are read one by one: nothing depends on their order, and none of them guards anything.
+fn add(count: &AtomicU64, more: u64) {
+    if more > 0 {
+        count.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! The pipeline: from a record that is submitted to its outcome, with the messages that it owes on their way.
+//!
+//! A host builds it from its ports, spawns the futures of the [`Driver`] on its runtime, and submits records through a
+//! [`Ingress`]. The whole life of a record is in `writer.rs`; that of its messages in `relay.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bisect::PoisonTracker;
+use crate::breaker::{Breaker, BreakerSettings, BreakerState, Breakers, probe_storage};
+use crate::handoff::Handoff;
+use crate::intake::{Ingress, Intake, SubmitError};
+use crate::meter::{Meter, Readings};
+use crate::relay::Relay;
+use crate::retry::RetryPolicy;
+use crate::writer::Writer;
+use futures::future::{BoxFuture, FutureExt as _, join_all};
+use tallyhouse_core::ports::{Clock, MessageEmitter, Outbox, Owner, RecordReader, RecordRepository};
+use tallyhouse_core::{Arrival, Outcome, RuleBook, RuleSet};
+use tokio::sync::{mpsc, watch};
+
+/// The name of ingresses that have none of their own.
+const LIBRARY: &str = "library";
+
+/// How the pipeline batches, waits and bounds. The defaults serve a host that changes none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PipelineSettings {
+    /// How many batches are under way at once. With two, a store with one writer may prepare the next one meanwhile.
+    /// Default 1.
+    pub writers: usize,
+    /// How many records are committed together at most. Default 1,000: from there on batches gain little.
+    pub batch_records_max: usize,
+    /// How many records must wait for a further batch to be begun while others are being committed; without them it
+    /// begins 50 ms after the last one. Default 250: below, one batch of all that waits costs less than two of half.
+    pub join_records_min: usize,
+    /// How many records wait at each ingress at most. Default 20,000.
+    pub intake_records_max: usize,
+    /// How many bytes of records wait at each ingress at most. Default 32 MiB.
+    pub intake_bytes_max: usize,
+    /// For how long a commit is tried again before its records are answered with [`SubmitError::Unavailable`]. Default
+    /// 5 s.
+    pub commit_retry_timeout: Duration,
+    /// The waits between these tries, those to publish and those to ask a dependency that is away.
+    pub retry: RetryPolicy,
+    /// For how long publishing, or a queue, fails before its circuit breaker opens; storage's opens after
+    /// `commit_retry_timeout`. Default 5 s.
+    pub open_after: Duration,
+    /// How long a commit may take before storage is pinged. Default 2 s.
+    pub ping_after: Duration,
+    /// How long any dependency may take to answer a ping before it counts as unavailable. Default 2 s.
+    pub ping_timeout: Duration,
+    /// For how long this instance's owed messages are its own after it was last heard of. Default 10 s.
+    pub lease: Duration,
+    /// How long published batches wait to be settled together with the next commit. Default 200 ms.
+    pub mark_published_delay: Duration,
+    /// How many committed batches wait in memory to be published; those beyond are read again from the store. Default
+    /// 64.
+    pub relay_batches_max: usize,
+}
+
+impl Default for PipelineSettings {
+    fn default() -> Self {
+        Self {
+            writers: 1,
+            batch_records_max: 1_000,
+            join_records_min: 250,
+            intake_records_max: 20_000,
+            intake_bytes_max: 32 * 1024 * 1024,
+            commit_retry_timeout: Duration::from_secs(5),
+            retry: RetryPolicy::default(),
+            open_after: Duration::from_secs(5),
+            ping_after: Duration::from_secs(2),
+            ping_timeout: Duration::from_secs(2),
+            lease: Duration::from_secs(10),
+            mark_published_delay: Duration::from_millis(200),
+            relay_batches_max: 64,
+        }
+    }
+}
+
+/// What a pipeline is built of.
+#[derive(Clone)]
+pub struct PipelineParts {
+    /// Where batches are committed.
+    pub repository: Arc<dyn RecordRepository>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The host's own alert rules. Those that are managed in the store are in force as well, in place of own ones of
+    /// the same name.
+    pub rules: RuleSet,
+    /// How this instance publishes; `None` leaves the messages to another instance.
+    pub publisher: Option<Publisher>,
+    /// How to batch, wait and bound.
+    pub settings: PipelineSettings,
+}
+
+impl std::fmt::Debug for PipelineParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PipelineParts").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// How an instance publishes the messages of what it commits, and of what dead instances have committed.
+#[derive(Clone)]
+pub struct Publisher {
+    /// The name under which its outbox entries are kept.
+    pub owner: Owner,
+    /// Where messages go.
+    pub emitter: Arc<dyn MessageEmitter>,
+    /// Where the outbox entries are kept.
+    pub outbox: Arc<dyn Outbox>,
+    /// Where the records of outbox entries are read again.
+    pub reader: Arc<dyn RecordReader>,
+}
+
+impl Publisher {
+    /// Makes a publisher for a store that has both the outbox and the records.
+    pub fn new(
+        owner: Owner,
+        emitter: Arc<dyn MessageEmitter>,
+        store: Arc<impl Outbox + RecordReader + 'static>,
+    ) -> Self {
+        Self { owner, emitter, outbox: Arc::clone(&store) as _, reader: store }
+    }
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+/// The way into the service. Clones are the same pipeline.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    intake: Arc<Intake>,
+    breaker: Breaker,
+    breakers: Breakers,
+    meter: Arc<Meter>,
+    /// The ingress of [`Pipeline::process`].
+    library: Ingress,
+    settings: PipelineSettings,
+    commits: watch::Receiver<u64>,
+}
+
+/// The work of a pipeline: futures that the host spawns, and that end when the pipeline is closed and all that was
+/// accepted is done.
+#[must_use = "a pipeline does nothing until its futures run"]
+pub struct Driver {
+    tasks: Vec<BoxFuture<'static, ()>>,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("tasks", &self.tasks.len()).finish()
+    }
+}
+
+impl Pipeline {
+    /// Builds a pipeline. Nothing runs before its [`Driver`] does.
+    pub fn new(parts: PipelineParts) -> (Self, Driver) {
+        let PipelineParts { repository, clock, rules, publisher, settings } = parts;
+        let intake = Arc::new(Intake::new(Arc::clone(&clock), &settings));
+        let meter = Arc::new(Meter::new());
+        let (committed, commits) = watch::channel(0);
+        let (fresh_tx, fresh_rx) = mpsc::channel(settings.relay_batches_max.max(1));
+        let handoff = publisher.as_ref().map(|publisher| Handoff::new(publisher, &meter, fresh_tx));
+
+        let poison = Arc::new(PoisonTracker::default());
+        let PipelineSettings { open_after, ping_timeout, retry, commit_retry_timeout, .. } = settings;
+        let usual = BreakerSettings { open_after, ping_timeout, retry };
+        let breakers = Breakers::new(Arc::clone(&clock), usual);
+        let breaker = breakers.named_with("storage", BreakerSettings { open_after: commit_retry_timeout, ..usual });
+        let probe = probe_storage(breaker.clone(), Arc::clone(&repository), Arc::clone(&intake));
+        let mut tasks = vec![probe.boxed()];
+        let rules = Arc::new(RuleBook::new(rules));
+        for _ in 0..settings.writers.max(1) {
+            let writer = Writer {
+                intake: Arc::clone(&intake),
+                repository: Arc::clone(&repository),
+                clock: Arc::clone(&clock),
+                rules: Arc::clone(&rules),
+                handoff: handoff.clone(),
+                committed: committed.clone(),
+                breaker: breaker.clone(),
+                poison: Arc::clone(&poison),
+                meter: Arc::clone(&meter),
+                settings,
+            };
+            tasks.push(writer.run().boxed());
+        }
+        if let (Some(handoff), Some(publisher)) = (handoff, publisher) {
+            let ours = [breaker.clone(), breakers.named("publishing")];
+            let relay = Relay::new(publisher, clock, &handoff, Arc::clone(&intake), settings, ours);
+            tasks.push(relay.run(fresh_rx).boxed());
+        }
+
+        let library = Ingress::new(LIBRARY, &intake, &breaker, &meter, &settings);
+        (Self { intake, breaker, breakers, meter, library, settings, commits }, Driver { tasks })
+    }
+
+    /// Processes one record exactly once: waits for room in the intake and for the commit.
+    ///
+    /// # Errors
+    /// The record has no outcome, and processing it again is safe.
+    pub async fn process(&self, arrival: impl Into<Arrival>) -> Result<Outcome, SubmitError> {
+        let outcomes = self.library.submit(vec![arrival.into()]).await?;
+        // One record, one outcome: see `Committed`.
+        outcomes.into_iter().next().ok_or(SubmitError::Unavailable)
+    }
+
+    /// Opens a ingress with room of its own in the intake. Ingresses are for the life of the pipeline: open one for each way
+    /// in. What comes by it is counted under the name `library`.
+    #[must_use]
+    pub fn ingress(&self) -> Ingress {
+        self.named_ingress(LIBRARY)
+    }
+
+    /// Opens a ingress as [`Pipeline::ingress`] does, which is counted under a name of its own: see [`Pipeline::readings`].
+    #[must_use]
+    pub fn named_ingress(&self, name: &'static str) -> Ingress {
+        Ingress::new(name, &self.intake, &self.breaker, &self.meter, &self.settings)
+    }
+
+    /// Reads what has been counted, and what waits now. Cheap: some hundred numbers.
+    #[must_use]
+    pub fn readings(&self) -> Readings {
+        self.meter.read()
+    }
+
+    /// Returns a watch whose value changes after every commit that stored something.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
+    /// Returns a watch on the circuit breaker in front of storage.
+    #[must_use]
+    pub fn breaker(&self) -> watch::Receiver<BreakerState> {
+        self.breaker.watch()
+    }
+
+    /// Returns the circuit breakers of all dependencies: `storage`, `publishing` where there is an emitter, and those
+    /// that hosts name for their queues.
+    #[must_use]
+    pub fn breakers(&self) -> Breakers {
+        self.breakers.clone()
+    }
+
+    /// Returns how many records wait in the intake.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.intake.depth()
+    }
+
+    /// Takes no more records. Those that wait are still committed, and their messages published; then the futures of
+    /// the [`Driver`] end.
+    pub fn close(&self) {
+        self.intake.close();
+    }
+}
+
+impl Driver {
+    /// Returns the futures, each to be spawned by itself.
+    #[must_use]
+    pub fn into_tasks(self) -> Vec<BoxFuture<'static, ()>> {
+        self.tasks
+    }
+
+    /// Runs all of them in one future.
+    pub async fn run(self) {
+        join_all(self.tasks).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

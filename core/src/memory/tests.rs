@@ -1,3 +1,0 @@
-//! The repository in memory passes the suite that every repository passes.
-
-crate::repository_conformance!(crate::testing::MemoryFixture);

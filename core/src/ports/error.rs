@@ -1,0 +1,56 @@
+//! How a port fails: what the caller can do about it, and why it happened.
+
+use std::error::Error;
+use std::fmt;
+
+/// What a caller can do about a failed port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PortErrorKind {
+    /// The other side can't do it now: try again later.
+    Unavailable,
+    /// The other side refuses what it was given: trying the same again does not help.
+    Refused,
+    /// Stored data can't be read: stop and look.
+    Corrupt,
+    /// The caller or the adapter is wrong: a bug of ours.
+    Misuse,
+}
+
+/// A port failed. `Display` says which operation; [`Error::source`] says why.
+#[derive(Debug)]
+pub struct PortError {
+    kind: PortErrorKind,
+    what: &'static str,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl PortError {
+    /// Says which operation failed (in the words of the port, e.g. "committing a batch") and why.
+    pub fn new(kind: PortErrorKind, what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind, what, source: Some(source.into()) }
+    }
+
+    /// Returns what can be done about it.
+    #[must_use]
+    pub fn kind(&self) -> PortErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.kind {
+            PortErrorKind::Unavailable => "is unavailable",
+            PortErrorKind::Refused => "refused its input",
+            PortErrorKind::Corrupt => "found corrupt data",
+            PortErrorKind::Misuse => "was misused",
+        };
+        write!(f, "{}: the port {state}", self.what)
+    }
+}
+
+impl Error for PortError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,99 @@
+//! The outbox port: which committed batches still have to be published, and by whom.
+//!
+//! A commit writes one [`OutboxEntry`] for its whole batch; the messages themselves are rebuilt from the stored
+//! records. An entry belongs to the [`Owner`] that committed it for as long as that owner's lease lasts; afterwards any
+//! other instance may claim it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::ports::error::PortError;
+use crate::record::time::Timestamp;
+
+/// Keeps the entries of committed batches until their messages are published.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Makes the owner's lease last `lease` from now, by a clock that all owners share (the store's, where it has one).
+    /// A lease of zero ends it.
+    ///
+    /// # Errors
+    /// The store can't do it now.
+    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError>;
+
+    /// Returns up to `entries_max` entries in `scope`, oldest first. Those of [`ClaimScope::Abandoned`] become this
+    /// owner's.
+    ///
+    /// An adapter MUST hand an abandoned entry to one caller only, and MUST NOT keep a transaction open.
+    ///
+    /// # Errors
+    /// The store can't do it now. Abandoned entries may have become this owner's all the same.
+    async fn claim(&self, owner: &Owner, scope: ClaimScope, entries_max: usize) -> Result<Vec<OutboxEntry>, PortError>;
+
+    /// Removes entries whose messages have been published. An adapter MUST leave alone those that are not this owner's
+    /// any more.
+    ///
+    /// # Errors
+    /// The store can't do it now.
+    async fn mark_published(&self, owner: &Owner, published: &[OutboxId]) -> Result<(), PortError>;
+
+    /// Returns how much is still to be published, by all owners.
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    async fn backlog(&self) -> Result<Backlog, PortError>;
+}
+
+/// An instance that publishes. The name is that of one run of one instance: it differs at every start.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner(Arc<str>);
+
+impl Owner {
+    /// Takes a name that no other instance has, e.g. a random UUID.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The identity of an outbox entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutboxId(pub i64);
+
+/// A committed batch whose messages are not known to be published: those of the records at positions `first` to `last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutboxEntry {
+    /// The identity.
+    pub id: OutboxId,
+    /// The first position.
+    pub first: u64,
+    /// The last position.
+    pub last: u64,
+}
+
+/// How much is still to be published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Number of entries, that is of batches.
+    pub batches: u64,
+    /// Number of records in them.
+    pub records: u64,
+    /// When the oldest of them was processed.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Which outbox entries are claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimScope {
+    /// The caller's own.
+    Own,
+    /// Those without an owner, and those of an owner whose lease has lapsed.
+    Abandoned,
+}

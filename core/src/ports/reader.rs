@@ -1,0 +1,121 @@
+//! The reader port: queries over what is stored.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_core::Stream;
+
+use crate::outcome::{ProcessedRecord, StoredRecord};
+use crate::ports::error::PortError;
+use crate::query::{GroupQuery, RecordQuery, SummaryQuery};
+use crate::record::text::{DestinationId, Key, RecordId, Reference};
+use crate::roll_up::RollUp;
+use crate::summary::Summary;
+
+/// Answers queries over the stored records.
+#[async_trait]
+pub trait RecordReader: Send + Sync {
+    /// Returns the stored record with this id.
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError>;
+
+    /// Returns a page of records, ordered by `time`, then `recordId` (bytes).
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError>;
+
+    /// Returns a page of the running summaries of one destination, ordered by reference (bytes).
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError>;
+
+    /// Returns the matching records grouped by destination (bytes), from one snapshot.
+    ///
+    /// An adapter MUST stream in bounded memory, however many groups and records there are, and MUST stop reading soon
+    /// after the stream is dropped. A group's summary MUST be exactly that of its matching records.
+    ///
+    /// # Errors
+    /// The store can't answer now; also in the stream, where the error ends the answer.
+    async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError>;
+
+    /// Returns stored records with their positions, in the order of positions: for catch-up, resumption and publishing.
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError>;
+
+    /// Returns the last position, 0 if there is none.
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    async fn head(&self) -> Result<u64, PortError>;
+
+    /// Reads everything, in one snapshot, for an audit: key by key (sorted by bytes), each with its records by
+    /// sequence, and last the outbox. A row that can't be read MUST be reported as [`AuditPart::Unreadable`], not
+    /// skipped.
+    ///
+    /// # Errors
+    /// The store can't answer now; also in the stream, where the error ends the audit.
+    async fn audit(&self) -> Result<PartStream<AuditPart>, PortError>;
+}
+
+/// A page of the stored records by position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Only positions above this.
+    pub after: u64,
+    /// Only records that met a rule.
+    pub alerting_only: bool,
+    /// The most records to return.
+    pub limit: usize,
+}
+
+/// A stream of the parts of an answer, read in a snapshot of its own.
+pub type PartStream<T> = Pin<Box<dyn Stream<Item = Result<T, PortError>> + Send>>;
+
+/// The answer to a [`GroupQuery`]: one snapshot, in parts.
+pub struct Groups {
+    /// The parts. Dropping the stream early stops the read behind it.
+    pub parts: PartStream<GroupPart>,
+    /// The last group of this answer, where there are more groups than the limit.
+    pub next: Option<DestinationId>,
+}
+
+impl fmt::Debug for Groups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Groups").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+/// A part of the answer to a [`GroupQuery`]. Groups are ordered by destination. Each is followed by its records, if they
+/// were asked for, in any number of parts, ordered by `time`, then `recordId`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupPart {
+    /// A group begins: its destination, and the exact summary of its matching records.
+    Group(DestinationId, Summary),
+    /// Some of its records.
+    Records(Vec<ProcessedRecord>),
+}
+
+/// A part of a full read for an audit, ordered by key, then `sequence`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditPart {
+    /// A key and its running summary; `None` where the summary is missing. Every key begins with this.
+    Key(Key, Option<Summary>),
+    /// One of the key's records, with its position.
+    Record(u64, Box<StoredRecord>),
+    /// A row that can't be read: where it is, and why.
+    Unreadable(String),
+    /// An outbox entry: its first and last position.
+    Outbox(u64, u64),
+    /// The position up to which records are rolled up. Before all other parts; absent if nothing is rolled up.
+    RolledUpTo(u64),
+    /// A roll-up. After all records of its destination, and before those of the next.
+    RollUp(Box<RollUp>),
+}

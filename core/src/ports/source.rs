@@ -1,0 +1,101 @@
+//! The source port: a queue that records come from.
+
+use async_trait::async_trait;
+
+use crate::ports::error::PortError;
+use crate::record::rejection::RejectionCode;
+
+/// Reads records from a queue.
+#[async_trait]
+pub trait RecordSource: Send + Sync {
+    /// Returns the name of the source in logs and dead letters, e.g. `list`.
+    fn name(&self) -> &'static str;
+
+    /// Waits for payloads and returns up to `max` of them; may return none after some time.
+    ///
+    /// A payload MUST stay in the queue until it is acknowledged, also when this consumer dies, and MUST then be handed
+    /// to another one. Cancelling the call MUST lose nothing. An adapter SHOULD wait by blocking, not by polling.
+    ///
+    /// # Errors
+    /// The queue can't answer now; the caller tries again later.
+    async fn receive(&self, max: usize) -> Result<Vec<Delivery>, PortError>;
+
+    /// Ends deliveries, each as its [`Disposition`] says. Acknowledging twice MUST do no harm.
+    ///
+    /// # Errors
+    /// The queue can't do it now; what was not acknowledged is received again later.
+    async fn ack(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), PortError>;
+
+    /// Checks that the queue answers, before it is tried again after a failure. MUST change nothing and SHOULD be
+    /// cheap. By default it answers at once, and the next attempt decides.
+    ///
+    /// # Errors
+    /// The queue does not answer.
+    async fn ping(&self) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+/// One payload from a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The source's own identifier of the delivery.
+    pub tag: String,
+    /// The bytes; `None` for an entry that has none.
+    pub payload: Option<Vec<u8>>,
+    /// The W3C trace context that came with it.
+    pub traceparent: Option<String>,
+}
+
+/// The end of one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// The delivery's tag.
+    pub tag: String,
+    /// How it ends.
+    pub disposition: Disposition,
+}
+
+impl Acknowledgement {
+    /// Says whether the delivery becomes a dead letter.
+    #[must_use]
+    pub fn is_dead_letter(&self) -> bool {
+        matches!(self.disposition, Disposition::DeadLetter { .. })
+    }
+}
+
+/// The ways in which a delivery ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disposition {
+    /// It was processed, now or before: remove it.
+    Ack,
+    /// It is refused for its own fault: write it to the dead letters, then remove it.
+    DeadLetter {
+        /// The reason's code.
+        reason: DeadLetterReason,
+        /// The reason in words.
+        detail: String,
+    },
+    /// It was not processed, through no fault of its own: put it back into the queue.
+    Nack,
+}
+
+/// Why a payload is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeadLetterReason {
+    /// It is not a record.
+    Rejection(RejectionCode),
+    /// Its id was seen before with other content.
+    Conflict,
+}
+
+impl DeadLetterReason {
+    /// Returns the code that a dead letter bears as its `reason`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rejection(code) => code.name(),
+            Self::Conflict => "conflict",
+        }
+    }
+}

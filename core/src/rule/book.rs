@@ -1,0 +1,191 @@
+//! The rules in force: the host's own, and those that are managed in the store, which win over own ones of the same
+//! name.
+//!
+//! Nobody looks whether the managed rules have changed: each commit reads their version in its own transaction, or
+//! makes sure of it there, and reads the rules themselves where it is another one than before. So a change is in force
+//! for every record that is sent after it was answered, on every instance, and an idle service asks for nothing.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::record::time::Timestamp;
+use crate::rule::{Rule, RuleSet};
+
+/// The host's own rules, and the managed ones as they were when they were last read.
+#[derive(Debug, Default)]
+pub struct RuleBook {
+    own: RuleSet,
+    /// The rules in force, and of which version of the managed ones.
+    latest: Mutex<(u64, Arc<RuleSet>)>,
+}
+
+/// A rule that is kept in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagedRule {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// The version of all of them that its latest change has led to.
+    pub version: u64,
+    /// When it was changed.
+    pub changed_at: Timestamp,
+}
+
+/// All managed rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ManagedRules {
+    /// Changes with every change of one of them, and never comes again. 0 before the first.
+    pub version: u64,
+    /// The rules, sorted by name.
+    pub rules: Vec<ManagedRule>,
+}
+
+/// A change of one managed rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleEdit {
+    /// Its name.
+    pub name: String,
+    /// The rule, which has this name; `None` to delete it.
+    pub rule: Option<Arc<Rule>>,
+    /// On what condition.
+    pub only_if: OnlyIf,
+    /// When it is changed.
+    pub now: Timestamp,
+}
+
+/// On what condition a managed rule is changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum OnlyIf {
+    /// On none.
+    #[default]
+    Any,
+    /// If there is no managed rule of this name.
+    Absent,
+    /// If there is one.
+    Present,
+    /// If there is one, of one of these versions.
+    Version(Vec<u64>),
+}
+
+/// What a change came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuleEdited {
+    /// There was none of this name.
+    Created(ManagedRule),
+    /// There was another one.
+    Replaced(ManagedRule),
+    /// The same one was there already: nothing was written.
+    Unchanged(ManagedRule),
+    /// It is gone; all of them have this version now.
+    Deleted(u64),
+    /// There was none to delete.
+    Missing,
+    /// The condition does not hold.
+    Otherwise,
+    /// There are [`ManagedRules::RULES_MAX`] of them already.
+    Full,
+}
+
+impl RuleBook {
+    /// Begins with the host's own rules.
+    #[must_use]
+    pub fn new(own: RuleSet) -> Self {
+        let unmanaged = Arc::new(own.clone());
+        Self { own, latest: Mutex::new((0, unmanaged)) }
+    }
+
+    /// Returns the rules in force while the managed rules have this version; `read` reads those, and is called only if
+    /// they are not the ones that were read last. To be called within a commit, with the version that its transaction
+    /// sees.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn in_force<E>(&self, version: u64, read: impl FnOnce() -> Result<ManagedRules, E>) -> Result<Arc<RuleSet>, E> {
+        let (known, rules) = self.latest();
+        if known == version {
+            return Ok(rules);
+        }
+        // Not under the lock: other writers may go on with what they have.
+        let managed = read()?;
+        let rules = Arc::new(self.own.overlaid(managed.rules.iter().map(|managed| &managed.rule)));
+        *self.lock() = (managed.version, Arc::clone(&rules));
+        Ok(rules)
+    }
+
+    /// Returns the rules as they were last in force, with the version of the managed ones: for a commit that writes
+    /// nothing unless they still have it.
+    #[must_use]
+    pub fn latest(&self) -> (u64, Arc<RuleSet>) {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (u64, Arc<RuleSet>)> {
+        // A panic elsewhere can't have left it half-written.
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<RuleSet> for RuleBook {
+    fn from(own: RuleSet) -> Self {
+        Self::new(own)
+    }
+}
+
+impl ManagedRules {
+    /// Most managed rules. Every record is compared with each of them, and may owe an alert for each.
+    pub const RULES_MAX: usize = 500;
+
+    /// Returns the rule of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&ManagedRule> {
+        self.rules.iter().find(|managed| managed.rule.name() == name)
+    }
+}
+
+impl OnlyIf {
+    fn holds(&self, found: Option<&ManagedRule>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Absent => found.is_none(),
+            Self::Present => found.is_some(),
+            Self::Version(versions) => found.is_some_and(|managed| versions.contains(&managed.version)),
+        }
+    }
+}
+
+impl RuleEdited {
+    /// Returns the new version of the managed rules, if the store is to be changed.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        match self {
+            Self::Created(managed) | Self::Replaced(managed) => Some(managed.version),
+            Self::Deleted(version) => Some(*version),
+            Self::Unchanged(_) | Self::Missing | Self::Otherwise | Self::Full => None,
+        }
+    }
+}
+
+/// Decides what a change comes to, given what the store has. A pure function.
+///
+/// The store MUST NOT change under `managed` until the change is written or dropped.
+#[must_use]
+pub fn amend(managed: &ManagedRules, edit: &RuleEdit) -> RuleEdited {
+    let found = managed.find(&edit.name);
+    if !edit.only_if.holds(found) {
+        return RuleEdited::Otherwise;
+    }
+    // Of the time as well, so that none comes again after a database was restored from an earlier copy.
+    let version = (managed.version + 1).max(u64::try_from(edit.now.as_micros()).unwrap_or(0));
+    let Some(rule) = &edit.rule else {
+        return if found.is_some() { RuleEdited::Deleted(version) } else { RuleEdited::Missing };
+    };
+    let changed = ManagedRule { rule: Arc::clone(rule), version, changed_at: edit.now };
+    match found {
+        // `==` takes 1.0 for 1.00, and messages tell them apart.
+        Some(found) if found.rule.to_stored() == rule.to_stored() => RuleEdited::Unchanged(found.clone()),
+        Some(_) => RuleEdited::Replaced(changed),
+        None if managed.rules.len() >= ManagedRules::RULES_MAX => RuleEdited::Full,
+        None => RuleEdited::Created(changed),
+    }
+}
+
+#[cfg(test)]
+mod tests;

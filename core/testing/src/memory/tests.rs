@@ -1,0 +1,3 @@
+//! The repository in memory passes the suite that every repository passes.
+
+crate::repository_conformance!(crate::MemoryFixture);

@@ -1,0 +1,111 @@
+//! A whole deployment in one process, driven by a seed: several instances of the pipeline with their queue consumers
+//! and feeds, over one store, one queue and one emitter in memory, which fail in every way that ports are allowed to.
+//!
+//! The seed alone decides what is sent, what fails, who crashes or freezes when, and which of the ready tasks runs next
+//! (`executor.rs`). After a while everything heals, and within a bounded time everything must be done; then all that
+//! was promised is held against what happened (`verdict.rs`). A seed that fails prints itself with the trace of its
+//! events, and `TALLYHOUSE_SEED=<seed> cargo test -p tallyhouse-testing simulation` runs it again, to the letter.
+//! `TALLYHOUSE_SEEDS=<first>..<end>` runs others than those of every test run.
+
+mod executor;
+mod world;
+mod workload;
+mod ledger;
+mod ports;
+mod cluster;
+mod clients;
+mod chaos;
+mod verdict;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::simulation::cluster::Cluster;
+use crate::simulation::workload::Workload;
+use crate::simulation::world::{CLIENTS, World};
+use futures::FutureExt as _;
+use tallyhouse_core::ports::{Backlog, Clock as _, Outbox as _};
+
+/// For how long things may go wrong at most.
+const RAGE_MAX: Duration = Duration::from_secs(20);
+/// Within which everything must be done once nothing goes wrong any more.
+const QUIET_WITHIN: Duration = Duration::from_secs(120);
+
+/// What one world came to.
+#[derive(Debug, PartialEq, Eq)]
+struct End {
+    wrong: Vec<String>,
+    trace: String,
+    polls: u64,
+}
+
+/// Runs one world from its beginning to its end.
+fn run(seed: u64, is_traced: bool) -> End {
+    let world = World::new(seed, is_traced);
+    let wrong = match catch_unwind(AssertUnwindSafe(|| live(&world))) {
+        Ok(wrong) => wrong,
+        Err(panic) => vec![format!("a panic: {:?}", panic.downcast_ref::<String>())],
+    };
+    let end = End { wrong, trace: world.take_trace(), polls: world.executor.polls() };
+    world.executor.clear();
+    end
+}
+
+/// Returns what is wrong at the end.
+fn live(world: &Arc<World>) -> Vec<String> {
+    let Workload { producers, queue } = world.draw(|rng| Workload::draw(rng, &mut world.ledger.lock().unwrap()));
+    let cluster = Cluster::start(world);
+    let producing = clients::start(&cluster, producers, queue);
+    let is_fed = || producing.load(Ordering::SeqCst) == 0 && cluster.queue.kept() == 0;
+
+    let until = world.below(RAGE_MAX);
+    world.executor.spawn(CLIENTS, chaos::rage(Arc::clone(&cluster), until));
+    world.executor.run_until(until, || false);
+    world.heal();
+    cluster.start_missing();
+
+    let (fed, pulsed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    world.executor.spawn(CLIENTS, keep_pulsing(Arc::clone(&cluster), Arc::clone(&fed), Arc::clone(&pulsed)));
+    if !world.executor.run_until(until + QUIET_WITHIN, is_fed) {
+        let (producing, kept) = (producing.load(Ordering::SeqCst), cluster.queue.kept());
+        return vec![format!("stuck: {producing} producers are not done, {kept} payloads are in the queue")];
+    }
+    fed.store(true, Ordering::SeqCst);
+    let is_done = || pulsed.load(Ordering::SeqCst) && is_quiet(&cluster);
+    if !world.executor.run_until(world.now() + QUIET_WITHIN, is_done) {
+        let (owed, is_well) = (owed(world), cluster.is_well());
+        return vec![format!("stuck: {owed:?}; all well: {is_well}; read: {}", verdict::all_is_read(world))];
+    }
+    cluster.stop_all();
+    if !world.executor.run_until(world.now() + QUIET_WITHIN, || cluster.tasks_left() == 0) {
+        return vec![format!("stuck: {} tasks did not end", cluster.tasks_left())];
+    }
+    verdict::judge(world, &cluster.queue.dead_letters())
+}
+
+/// Sends a record more to every instance now and then, until all others are done.
+async fn keep_pulsing(cluster: Arc<Cluster>, fed: Arc<AtomicBool>, pulsed: Arc<AtomicBool>) {
+    for number in 0.. {
+        if fed.load(Ordering::SeqCst) {
+            break;
+        }
+        clients::pulse(&cluster, number).await;
+        cluster.world.clock().sleep(Duration::from_millis(500)).await;
+    }
+    pulsed.store(true, Ordering::SeqCst);
+}
+
+fn owed(world: &World) -> Backlog {
+    world.store.backlog().now_or_never().unwrap().unwrap()
+}
+
+/// Says whether nothing is left to do.
+fn is_quiet(cluster: &Cluster) -> bool {
+    let world = &cluster.world;
+    owed(world).batches == 0 && cluster.is_well() && verdict::all_is_read(world)
+}
+
+#[cfg(test)]
+mod tests;

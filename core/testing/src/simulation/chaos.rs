@@ -1,0 +1,43 @@
+//! What happens to the instances and their servers, at random moments.
+
+use crate::simulation::cluster::Cluster;
+use crate::simulation::world::{Outage, Port};
+use std::sync::Arc;
+use std::time::Duration;
+use tallyhouse_core::ports::Clock as _;
+
+/// Lets things happen until this moment.
+pub(super) async fn rage(cluster: Arc<Cluster>, until: Duration) {
+    let world = Arc::clone(&cluster.world);
+    let mut disk_may_fill = true;
+    while world.now() < until {
+        world.clock().sleep(world.below(Duration::from_secs(2))).await;
+        let (weather, slot) = (world.weather(), cluster.any_slot());
+        match world.draw(|rng| rng.below(7)) {
+            0 | 1 if weather.crashes => cluster.crash(slot),
+            2 if weather.stops => cluster.stop(slot),
+            3 if weather.freezes => cluster.freeze(slot),
+            4 if weather.outages => {
+                let port = world.draw(|rng| *rng.pick(&[Port::Storage, Port::Emitter, Port::Queue]));
+                let until = world.now() + world.below(Duration::from_secs(8));
+                let outage = Outage { until, is_silent: world.chance(300) };
+                world.note(|| format!("{port:?} is away: {outage:?}"));
+                world.take_away(port, outage);
+            }
+            5 if weather.full_disk && disk_may_fill => {
+                // Once: a record that is refused alone in two such times, and others stored in between, is blamed.
+                disk_may_fill = false;
+                let until = world.now() + world.below(Duration::from_secs(5));
+                world.note(|| format!("storage is full until {until:?}"));
+                world.fill_disk(until);
+            }
+            6 if weather.queue.is_partial > 0 => {
+                if let Some(instance) = cluster.at(slot) {
+                    let source = world.draw(|rng| Arc::clone(rng.pick(&instance.sources)));
+                    source.reconnect();
+                }
+            }
+            _ => {}
+        }
+    }
+}

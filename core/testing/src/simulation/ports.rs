@@ -1,0 +1,337 @@
+//! The ports of one instance, with the faults that are drawn for each call.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::ScriptedSource;
+use crate::gated::{Call, Gate};
+use crate::simulation::workload::is_poisonous;
+use crate::simulation::world::{Faults, Port, SERVERS, World, unavailable};
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use futures::{StreamExt as _, stream};
+use tallyhouse_core::ports::{
+    Acknowledgement, Clock as _, Delivery, Disposition, MessageEmitter, PartStream, PortError, PortErrorKind,
+    RecordSource,
+};
+use tallyhouse_core::{Message, MessageFormat};
+use tokio::sync::oneshot;
+
+/// What becomes of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CallResult {
+    Fine,
+    FailsBefore,
+    FailsAfter,
+    DoneLate,
+}
+
+/// The way to a server, and what happens on it.
+#[derive(Clone)]
+struct Way {
+    world: Arc<World>,
+    port: Port,
+    /// Whose calls these are, for the trace.
+    owner: Arc<str>,
+}
+
+impl Way {
+    fn faults(&self) -> Faults {
+        let weather = self.world.weather();
+        match self.port {
+            Port::Storage => weather.storage,
+            Port::Emitter => weather.emitter,
+            Port::Queue => weather.queue,
+        }
+    }
+
+    fn result(&self) -> CallResult {
+        let faults = self.faults();
+        if self.world.outage(self.port).is_some() || self.world.chance(faults.fails_before) {
+            CallResult::FailsBefore
+        } else if self.world.chance(faults.fails_after) {
+            CallResult::FailsAfter
+        } else if self.world.chance(faults.done_late) {
+            CallResult::DoneLate
+        } else {
+            CallResult::Fine
+        }
+    }
+
+    /// Takes its time: mostly none.
+    async fn travel(&self) {
+        let faults = self.faults();
+        let wait = if self.world.chance(faults.is_slow) {
+            self.world.below(faults.slow_max)
+        } else if self.world.chance(300) {
+            self.world.below(Duration::from_millis(5))
+        } else {
+            return;
+        };
+        self.world.clock().sleep(wait).await;
+    }
+
+    /// Waits while nothing is answered.
+    async fn knock(&self) {
+        self.travel().await;
+        if let Some(outage) = self.world.outage(self.port).filter(|outage| outage.is_silent) {
+            let clock = self.world.clock();
+            // Longer than the outage: its end closes no connection.
+            let rest = self.world.below(Duration::from_secs(5));
+            clock.sleep(outage.until.saturating_sub(clock.elapsed()) + rest).await;
+        }
+    }
+
+    /// Asks whether the server is there.
+    async fn ping(&self) -> Result<(), PortError> {
+        self.knock().await;
+        match self.result() {
+            CallResult::Fine => Ok(()),
+            CallResult::FailsBefore | CallResult::FailsAfter | CallResult::DoneLate => Err(unavailable("ping")),
+        }
+    }
+
+    /// Has the work done on the server's side, where it goes on when the caller is dropped.
+    async fn send<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: BoxFuture<'static, Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        self.knock().await;
+        let result = self.result();
+        if result != CallResult::Fine {
+            self.world.note(|| format!("{}: {what}: {result:?}", self.owner));
+        }
+        if result == CallResult::FailsBefore {
+            return Err(unavailable(what));
+        }
+        let (reply, answer) = oneshot::channel();
+        let way = self.clone();
+        self.world.executor.spawn(SERVERS, async move {
+            if result == CallResult::DoneLate {
+                let late = way.world.below(Duration::from_secs(2));
+                way.world.clock().sleep(late).await;
+            }
+            let done = work.await;
+            way.world.note(|| format!("{}: {what}: {}", way.owner, if done.is_ok() { "done" } else { "refused" }));
+            // Where the caller is gone, nobody hears of it.
+            drop(reply.send(done));
+        });
+        if result == CallResult::DoneLate {
+            return Err(unavailable(what));
+        }
+        let done = answer.await.map_err(|_| unavailable(what))?;
+        self.travel().await;
+        if result == CallResult::FailsAfter { Err(unavailable(what)) } else { done }
+    }
+}
+
+/// The gate before the store.
+pub(super) struct StorageGate(Way);
+
+impl StorageGate {
+    pub(super) fn new(world: &Arc<World>, owner: &Arc<str>) -> Self {
+        Self(Way { world: Arc::clone(world), port: Port::Storage, owner: Arc::clone(owner) })
+    }
+
+    /// What storage says to what it is asked to commit.
+    fn judge(way: &Way, call: &Call) -> Result<(), PortError> {
+        let world = &way.world;
+        let refused = match call {
+            Call::Commit(batch) => {
+                world.is_full() || batch.arrivals.iter().any(|arrival| is_poisonous(&arrival.record))
+            }
+            Call::Write(_) | Call::Read(_) | Call::Ping => false,
+        };
+        if refused {
+            world.note(|| format!("{}: storage refuses {}", way.owner, describe(call)));
+            return Err(PortError::new(PortErrorKind::Refused, "committing a batch", "so drawn"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Gate for StorageGate {
+    async fn pass<T: Send + 'static>(
+        &self,
+        call: Call,
+        work: BoxFuture<'static, Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let world = &self.0.world;
+        if matches!(call, Call::Ping) && world.chance(world.weather().ping_lies) {
+            let is_away = world.outage(Port::Storage).is_some();
+            return if is_away { work.await } else { Err(unavailable("asking the store")) };
+        }
+        let what = match &call {
+            Call::Commit(_) => "commit",
+            Call::Write(what) | Call::Read(what) => what,
+            Call::Ping => "ping",
+        };
+        world.note(|| format!("{}: {}", self.0.owner, describe(&call)));
+        let way = self.0.clone();
+        let judged = async move {
+            Self::judge(&way, &call)?;
+            work.await
+        };
+        self.0.send(what, Box::pin(judged)).await
+    }
+
+    fn shorten<T: Send>(&self, mut page: Vec<T>) -> Vec<T> {
+        if self.0.world.chance(self.0.faults().is_partial) {
+            // Never to nothing: that would say that nothing is there.
+            let length = 1 + self.0.world.draw(|rng| rng.below(page.len().max(1) as u64));
+            page.truncate(usize::try_from(length).unwrap());
+        }
+        page
+    }
+
+    fn cut<T: Send + 'static>(&self, parts: PartStream<T>) -> PartStream<T> {
+        if !self.0.world.chance(self.0.faults().is_partial) {
+            return parts;
+        }
+        let length = usize::try_from(self.0.world.draw(|rng| rng.below(20))).unwrap();
+        let end = stream::once(async { Err(unavailable("reading on")) });
+        Box::pin(parts.take(length).chain(end))
+    }
+}
+
+fn describe(call: &Call) -> String {
+    match call {
+        Call::Commit(batch) => {
+            let ids: Vec<&str> = batch.arrivals.iter().map(|arrival| arrival.record.record_id.as_str()).collect();
+            let settled: Vec<i64> = batch.published.iter().map(|id| id.0).collect();
+            format!("commit {} settling {settled:?}", ids.join(" "))
+        }
+        Call::Write(what) | Call::Read(what) => (*what).to_owned(),
+        Call::Ping => "ping".to_owned(),
+    }
+}
+
+/// An emitter whose other side keeps all that reached it in the ledger.
+pub(super) struct SeededEmitter(Way);
+
+impl SeededEmitter {
+    pub(super) fn new(world: &Arc<World>, owner: &Arc<str>) -> Self {
+        Self(Way { world: Arc::clone(world), port: Port::Emitter, owner: Arc::clone(owner) })
+    }
+}
+
+#[async_trait]
+impl MessageEmitter for SeededEmitter {
+    async fn emit(&self, messages: &[Message]) -> Result<(), PortError> {
+        let world = Arc::clone(&self.0.world);
+        let mut reached = messages.len();
+        let is_partial = world.chance(self.0.faults().is_partial);
+        if is_partial {
+            reached = usize::try_from(world.draw(|rng| rng.below(messages.len().max(1) as u64))).unwrap();
+        }
+        world.note(|| {
+            let ids: Vec<String> = messages.iter().map(Message::id).collect();
+            format!("{}: emit {} ({reached} of them)", self.0.owner, ids.join(" "))
+        });
+        let lines = messages[..reached].iter().map(|message| (message.id(), MessageFormat::default().to_json(message)));
+        let lines: Vec<(String, String)> = lines.collect();
+        let work = async move {
+            world.ledger.lock().unwrap().published.extend(lines);
+            Ok(())
+        };
+        self.0.send("emit", Box::pin(work)).await?;
+        if is_partial { Err(unavailable("publishing")) } else { Ok(()) }
+    }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        self.0.ping().await
+    }
+}
+
+/// A consumer's connection to the queue that all instances share. A lost connection gives back what it held, while
+/// whoever received it goes on: the same payload is then in two hands.
+pub(super) struct SeededSource {
+    way: Way,
+    connection: Mutex<Arc<ScriptedSource>>,
+}
+
+impl SeededSource {
+    pub(super) fn new(world: &Arc<World>, owner: &Arc<str>, queue: &ScriptedSource) -> Self {
+        let way = Way { world: Arc::clone(world), port: Port::Queue, owner: Arc::clone(owner) };
+        Self { way, connection: Mutex::new(Arc::new(queue.another())) }
+    }
+
+    fn connection(&self) -> Arc<ScriptedSource> {
+        Arc::clone(&self.connection.lock().unwrap())
+    }
+
+    /// Loses the connection.
+    pub(super) fn reconnect(&self) {
+        self.way.world.note(|| format!("{}: the connection to the queue is lost", self.way.owner));
+        let another = Arc::new(self.connection().another());
+        let lost = std::mem::replace(&mut *self.connection.lock().unwrap(), another);
+        // A call that is under way keeps it for that long.
+        drop(lost);
+    }
+}
+
+#[async_trait]
+impl RecordSource for SeededSource {
+    fn name(&self) -> &'static str {
+        "seeded"
+    }
+
+    async fn receive(&self, max: usize) -> Result<Vec<Delivery>, PortError> {
+        self.way.knock().await;
+        let result = self.way.result();
+        if result == CallResult::FailsBefore {
+            return Err(unavailable("receiving"));
+        }
+        let mut deliveries = self.connection().receive(max).await?;
+        self.way.world.draw(|rng| rng.shuffle(&mut deliveries));
+        let world = &self.way.world;
+        world.note(|| format!("{}: receives {} payloads: {result:?}", self.way.owner, deliveries.len()));
+        self.way.travel().await;
+        if result != CallResult::Fine {
+            self.reconnect();
+            return Err(unavailable("receiving"));
+        }
+        if world.chance(self.way.faults().is_partial) {
+            self.reconnect();
+        }
+        Ok(deliveries)
+    }
+
+    async fn ack(&self, mut acknowledgements: Vec<Acknowledgement>) -> Result<(), PortError> {
+        let (world, connection) = (Arc::clone(&self.way.world), self.connection());
+        let is_partial = world.chance(self.way.faults().is_partial);
+        if is_partial {
+            let kept = world.draw(|rng| {
+                rng.shuffle(&mut acknowledgements);
+                rng.below(acknowledgements.len() as u64 + 1)
+            });
+            acknowledgements.truncate(usize::try_from(kept).unwrap());
+        }
+        world.note(|| {
+            let verdicts: Vec<&str> =
+                acknowledgements.iter().map(|acknowledgement| name(&acknowledgement.disposition)).collect();
+            format!("{}: settles {}", self.way.owner, verdicts.join(" "))
+        });
+        let work = async move { connection.ack(acknowledgements).await };
+        let done = self.way.send("settle deliveries", Box::pin(work)).await;
+        if is_partial || done.is_err() {
+            self.reconnect();
+            return Err(unavailable("settling"));
+        }
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        self.way.ping().await
+    }
+}
+
+fn name(disposition: &Disposition) -> &'static str {
+    match disposition {
+        Disposition::Ack => "done",
+        Disposition::DeadLetter { reason, .. } => reason.name(),
+        Disposition::Nack => "return",
+    }
+}

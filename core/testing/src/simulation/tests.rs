@@ -1,0 +1,71 @@
+//! Thousands of worlds, and that each repeats itself.
+
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+
+use super::*;
+
+/// The seeds of every test run: as many as take less than a minute on two slow cores.
+const SEEDS: Range<u64> = 0..4_000;
+
+fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "which seeds to run is no setting of the service")]
+    std::env::var(name).ok()
+}
+
+fn seeds() -> Range<u64> {
+    let number = |text: &str| text.parse().expect("a seed is a number");
+    if let Some(seed) = variable("TALLYHOUSE_SEED") {
+        let seed: u64 = number(&seed);
+        return seed..seed + 1;
+    }
+    let Some(range) = variable("TALLYHOUSE_SEEDS") else { return SEEDS };
+    let (first, end) = range.split_once("..").expect("seeds are <first>..<end>");
+    number(first)..number(end)
+}
+
+/// Runs every seed, on all cores; stops at the first that fails, and reorder how it ended.
+fn first_failure(seeds: Range<u64>) -> Option<(u64, Vec<String>)> {
+    let (next, polls, failure) = (AtomicU64::new(seeds.start), AtomicU64::new(0), std::sync::Mutex::new(None));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed >= seeds.end || failure.lock().unwrap().is_some() {
+                return;
+            }
+            let end = run(seed, false);
+            polls.fetch_add(end.polls, Ordering::SeqCst);
+            if !end.wrong.is_empty() {
+                failure.lock().unwrap().get_or_insert((seed, end.wrong));
+            }
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+    println!("{} polls", polls.load(Ordering::SeqCst));
+    failure.into_inner().unwrap()
+}
+
+#[test]
+fn whatever_fails_in_thousands_of_worlds_every_promise_holds() {
+    let seeds = seeds();
+    if let Some((seed, wrong)) = first_failure(seeds) {
+        // Once more, to write down what happens.
+        let End { trace, .. } = run(seed, true);
+        panic!(
+            "{trace}\nThe seed {seed} fails:\n{}\nAgain: TALLYHOUSE_SEED={seed} cargo test -p tallyhouse-testing simulation",
+            wrong.join("\n")
+        );
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_events_to_the_letter() {
+    for seed in 0..20 {
+        let (once, again) = (run(seed, true), run(seed, true));
+        assert!(once.trace.lines().count() > 50, "hardly anything happens: {}", once.trace);
+        assert!(once == again, "seed {seed} gives different events");
+    }
+    assert_ne!(run(0, true).trace, run(1, true).trace);
+}

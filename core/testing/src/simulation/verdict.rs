@@ -1,0 +1,216 @@
+//! The verdict on one world at its end: everything that was promised, held against the ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::simulation::ledger::{Ledger, Seen};
+use crate::simulation::workload::is_poisonous;
+use crate::simulation::world::World;
+use futures::FutureExt as _;
+use tallyhouse_core::ports::{DeadLetter, GroupPart, HistoryQuery, RecordReader as _};
+use tallyhouse_core::{
+    Filter, GroupQuery, Message, MessageFormat, Outcome, Position, Record, RecordType, StoredRecord, Topic,
+};
+use tallyhouse_pipeline::audit;
+
+/// All that is stored, by id.
+type Stored = BTreeMap<String, Arc<StoredRecord>>;
+
+/// Reorder what is wrong.
+pub(super) fn judge(world: &World, dead_letters: &[DeadLetter]) -> Vec<String> {
+    let ledger = world.ledger.lock().unwrap();
+    let mut wrong = ledger.wrong.clone();
+    let history = history(world);
+    let stored: Stored =
+        history.iter().map(|(_, stored)| (stored.processed.record.record_id.to_string(), Arc::clone(stored))).collect();
+    if stored.len() != history.len() {
+        wrong.push(format!("{} records are stored under {} ids", history.len(), stored.len()));
+    }
+    wrong.extend(judge_store(world, &stored));
+    wrong.extend(judge_stored(&ledger, &stored));
+    wrong.extend(judge_acknowledged(&ledger, &stored));
+    wrong.extend(judge_published(&ledger, &stored, world.weather().once));
+    wrong.extend(judge_dead_letters(&ledger, &stored, dead_letters));
+    for (number, seen) in ledger.readers.iter().enumerate() {
+        wrong.extend(judge_reader(seen, &history).map(|what| format!("reader {number}: {what}")));
+    }
+    wrong
+}
+
+/// Says whether every reader has seen the last message there is.
+pub(super) fn all_is_read(world: &World) -> bool {
+    let history = history(world);
+    let last = |topic: Topic| {
+        let last = history.iter().rev().find(|(_, stored)| Message::of(stored, topic).next().is_some());
+        last.map(|(record, stored)| {
+            let part = u32::try_from(Message::of(stored, topic).count() - 1).unwrap();
+            Position { record: *record, part }
+        })
+    };
+    world.ledger.lock().unwrap().readers.iter().all(|seen| match seen.messages.last() {
+        Some((position, _)) => Some(*position) == last(seen.topic),
+        // One that began late may have seen nothing.
+        None => !seen.from_start || last(seen.topic).is_none(),
+    })
+}
+
+fn history(world: &World) -> Vec<(u64, Arc<StoredRecord>)> {
+    let all = HistoryQuery { after: 0, alerting_only: false, limit: usize::MAX };
+    world.store.history(all).now_or_never().unwrap().unwrap()
+}
+
+/// Sequences, previous summaries, sums and positions, by the audit; and sums once more, by other means.
+fn judge_store(world: &World, stored: &Stored) -> Vec<String> {
+    let report = audit(&*world.store).now_or_never().unwrap().unwrap();
+    let mut wrong = report.findings;
+    if report.owed_records > 0 {
+        wrong.push(format!("the messages of {} records are still owed", report.owed_records));
+    }
+    let mut groups = world.store.groups(GroupQuery::default()).now_or_never().unwrap().unwrap();
+    while let Some(part) = futures::StreamExt::next(&mut groups.parts).now_or_never().unwrap() {
+        let GroupPart::Group(destination_id, summary) = part.unwrap() else { continue };
+        let filter = Filter { destination_id: Some(destination_id), ..Filter::default() };
+        let records: Vec<&Record> =
+            stored.values().map(|stored| &stored.processed.record).filter(|record| filter.matches(record)).collect();
+        for total in summary.totals() {
+            for (record_type, side) in [(RecordType::Positive, total.positive), (RecordType::Negative, total.negative)]
+            {
+                let of_side = records.iter().filter(|r| r.unit == total.unit && r.record_type == record_type);
+                let cents: i64 = of_side.map(|record| cents(&record.value.to_string())).sum();
+                if cents != self::cents(&side.sum.to_string()) {
+                    wrong.push(format!("a sum is {}, its records give {cents} cents", side.sum));
+                }
+            }
+        }
+    }
+    wrong
+}
+
+fn cents(decimal: &str) -> i64 {
+    let (whole, places) = decimal.split_once('.').unwrap_or((decimal, ""));
+    format!("{whole}{places:0<2}").parse().unwrap()
+}
+
+fn judge_stored(ledger: &Ledger, stored: &Stored) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (id, stored) in stored {
+        let record = &stored.processed.record;
+        if !ledger.sent.get(id).is_some_and(|sent| sent.contains(record)) {
+            wrong.push(format!("{id} is stored with a content that was never sent"));
+        }
+        if is_poisonous(record) {
+            wrong.push(format!("{id} is stored, which storage refuses"));
+        }
+    }
+    for id in ledger.sent.keys().filter(|id| id.starts_with('r')) {
+        if !stored.contains_key(id) {
+            wrong.push(format!("{id} was sent until it was acknowledged, and is not stored"));
+        }
+    }
+    wrong
+}
+
+fn judge_acknowledged(ledger: &Ledger, stored: &Stored) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut processed = BTreeSet::new();
+    for (record, outcome) in &ledger.acknowledged {
+        let id = record.record_id.as_str();
+        let kept = stored.get(id);
+        let is_right = match outcome {
+            Outcome::Processed(told) => {
+                let first = processed.insert(id);
+                first && kept.is_some_and(|kept| kept == told && kept.processed.record == *record)
+            }
+            Outcome::Duplicate { sequence, processed_at, .. } => kept.is_some_and(|kept| {
+                let same = kept.processed.record.differs(record).is_empty();
+                same && kept.processed.sequence == *sequence && kept.processed.processed_at == *processed_at
+            }),
+            Outcome::Conflict { differs, .. } => {
+                kept.is_some_and(|kept| !differs.is_empty() && kept.processed.record.differs(record) == *differs)
+            }
+            Outcome::Rejected(_) => is_poisonous(record),
+        };
+        if !is_right {
+            wrong.push(format!("{id} was answered with {outcome:?}, which does not fit what is stored: {kept:?}"));
+        }
+    }
+    wrong
+}
+
+fn judge_published(ledger: &Ledger, stored: &Stored, once: bool) -> Vec<String> {
+    let format = MessageFormat::default();
+    let messages = stored.values().flat_map(Message::all_of);
+    let mut owed: BTreeMap<String, (String, usize)> =
+        messages.map(|message| (message.id(), (format.to_json(&message), 0))).collect();
+    let mut wrong = Vec::new();
+    for (id, json) in &ledger.published {
+        match owed.get_mut(id) {
+            Some((expected, times)) if expected == json => *times += 1,
+            Some((expected, _)) => wrong.push(format!("published was {json}, which is {expected}")),
+            None => wrong.push(format!("the message {id} was published, which nothing owes")),
+        }
+    }
+    for (id, (_, times)) in owed {
+        if times == 0 || (once && times > 1) {
+            wrong.push(format!("the message {id} was published {times} times"));
+        }
+    }
+    wrong
+}
+
+fn judge_dead_letters(ledger: &Ledger, stored: &Stored, dead_letters: &[DeadLetter]) -> Vec<String> {
+    let letters: BTreeSet<(&[u8], &str)> =
+        dead_letters.iter().map(|letter| (letter.payload.as_slice(), letter.reason.as_str())).collect();
+    let mut wrong = Vec::new();
+    let mut allowed: BTreeSet<(&[u8], &str)> = BTreeSet::new();
+    for (payload, reason) in &ledger.rubbish {
+        allowed.insert((payload, reason));
+        if !letters.contains(&(payload.as_slice(), *reason)) {
+            wrong.push(format!("no dead letter with the reason {reason} for {:?}", String::from_utf8_lossy(payload)));
+        }
+    }
+    for record in &ledger.queued {
+        let kept = stored.get(record.record_id.as_str());
+        let is_conflict = kept.is_some_and(|kept| !kept.processed.record.differs(record).is_empty());
+        let reason = if is_conflict { "conflict" } else { "rejected" };
+        let is_refused = is_conflict || is_poisonous(record);
+        let letter = letters.iter().find(|(payload, _)| Record::from_json(payload).is_ok_and(|found| found == *record));
+        match letter {
+            Some((payload, found)) if is_refused && *found == reason => {
+                allowed.insert((payload, reason));
+            }
+            None if !is_refused => {}
+            Some(_) | None => wrong.push(format!("{} is {letter:?} among the dead letters", record.record_id)),
+        }
+    }
+    // One payload may be written in several ways.
+    let is_known = |payload: &[u8]| Record::from_json(payload).is_ok_and(|found| ledger.queued.contains(&found));
+    for (payload, reason) in letters.iter().filter(|letter| !allowed.contains(*letter) && !is_known(letter.0)) {
+        wrong.push(format!("a dead letter too many, {reason}: {:?}", String::from_utf8_lossy(payload)));
+    }
+    wrong
+}
+
+fn judge_reader(seen: &Seen, history: &[(u64, Arc<StoredRecord>)]) -> Option<String> {
+    let format = MessageFormat::default();
+    let messages = history.iter().flat_map(|(record, stored)| {
+        let record = *record;
+        (0..).zip(Message::of(stored, seen.topic)).map(move |(part, message)| (Position { record, part }, message))
+    });
+    let all: Vec<(Position, String)> =
+        messages.map(|(position, message)| (position, format.to_json(&message))).collect();
+    // One that began late goes on from wherever it began, and may have begun only when all was done (see
+    // `all_is_read`).
+    let began = seen.messages.first().and_then(|first| all.iter().position(|message| message == first));
+    let expected = match began.filter(|_| !seen.from_start) {
+        Some(began) => &all[began..all.len().min(began + seen.messages.len())],
+        None if seen.from_start => &all[..],
+        None => &[],
+    };
+    if seen.messages == expected {
+        return None;
+    }
+    let place = seen.messages.iter().zip(expected).take_while(|(a, b)| a == b).count();
+    let (got, due) = (seen.messages.get(place), expected.get(place));
+    Some(format!("of {} messages of {:?}, number {place} was {got:?}, not {due:?}", expected.len(), seen.topic))
+}

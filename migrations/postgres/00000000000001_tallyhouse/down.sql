@@ -1,0 +1,13 @@
+DROP FUNCTION write_pipelined;
+DROP FUNCTION write_optimistic;
+DROP FUNCTION finish_commit;
+DROP FUNCTION write_summaries;
+DROP FUNCTION write_records;
+DROP FUNCTION read_known;
+DROP FUNCTION roll_up;
+DROP TABLE roll_up_position;
+DROP TABLE roll_ups;
+DROP TABLE alert_rules_version, alert_rules;
+DROP FUNCTION lock_and_read;
+DROP TABLE leases, outbox, batches, summaries, records;
+DROP SEQUENCE slots;
