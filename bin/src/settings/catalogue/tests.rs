@@ -39,14 +39,14 @@ fn a_name_with_one_letter_missing_finds_its_setting() {
 }
 
 #[test]
-fn the_operating_guide_lists_every_setting_as_it_is() {
-    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPERATING.md");
-    let guide = std::fs::read_to_string(guide).unwrap();
+fn the_page_on_settings_lists_every_setting_as_it_is() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/SETTINGS.md");
+    let page = std::fs::read_to_string(page).unwrap();
     // Rules are tables of their own, and shown by an example.
     for Setting { key, default, doc, .. } in CATALOGUE.iter().filter(|setting| setting.kind != Kind::Rules) {
         let default = default.map_or("none".to_owned(), |default| format!("`{default}`"));
         let row = format!("| `{key}` | {default} | {doc} |");
-        let rows: Vec<&str> = guide.lines().filter(|line| line.starts_with(&format!("| `{key}` |"))).collect();
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with(&format!("| `{key}` |"))).collect();
         assert_eq!(rows, [row]);
     }
 }
