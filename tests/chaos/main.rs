@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Further: `--seed N` for the choices of an earlier run, `--instances N`, `--rate N` (records a second). What it shows
-//! is described in docs/GUARANTEES.md. It ends with 1 if anything is wrong, and says where the logs are.
+//! is described in docs/TESTING.md. It ends with 1 if anything is wrong, and says where the logs are.
 
 use std::process::ExitCode;
 use std::time::Duration;
