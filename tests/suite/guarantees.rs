@@ -1,5 +1,5 @@
-//! Nothing is promised that no test shows: each promise of `docs/GUARANTEES.md` names its test, and what that page and
-//! `docs/SECURITY.md` name is there.
+//! No promise without a test: each promise of `docs/GUARANTEES.md` names its tests and what it stands on, and every test
+//! that this page and `docs/SECURITY.md` name exists.
 
 use std::path::Path;
 
@@ -39,14 +39,54 @@ fn rows(page: &str) -> Vec<&str> {
     rows.map(|(_, line)| *line).collect()
 }
 
+/// The promises of the page: the items of its lists, each with its indented lines, before the page says what they stand
+/// on.
+fn promises(page: &str) -> Vec<String> {
+    let (promises, _) = page.split_once("\n## What the promises stand on\n").expect("the page says what they stand on");
+    let mut items: Vec<String> = Vec::new();
+    let mut in_item = false;
+    for line in promises.lines() {
+        assert!(!line.starts_with('|') && !line.starts_with('*'), "promises are items of a list: {line}");
+        let continues = in_item && line.starts_with("  ");
+        if line.starts_with("- ") {
+            items.push(line.to_owned());
+        } else if let Some(item) = items.last_mut().filter(|_| continues) {
+            item.push('\n');
+            item.push_str(line);
+        }
+        in_item = continues || line.starts_with("- ");
+    }
+    items
+}
+
+/// The marks of a promise: `Stands on: T, D.`
+fn marks(promise: &str) -> Vec<&str> {
+    let marks = promise.split_once(" Stands on: ").and_then(|(_, rest)| rest.split_once('.'));
+    marks.map(|(marks, _)| marks.split(", ").collect()).unwrap_or_default()
+}
+
 #[test]
 fn every_promise_names_a_test_that_exists() {
+    let promises = promises(&page());
+    assert!(promises.len() >= 50, "the page promises only {} things", promises.len());
+    for promise in promises {
+        assert!(promise.starts_with("- **"), "a promise begins with its short form: {promise}");
+        assert!(!tests_in(&promise).is_empty(), "a promise without a test: {promise}");
+        check_tests_exist(&promise);
+    }
+}
+
+#[test]
+fn every_promise_says_what_it_stands_on() {
     let page = page();
-    let rows = rows(&page);
-    assert!(rows.len() >= 10, "the page promises next to nothing");
-    for row in rows {
-        assert!(!tests_in(row).is_empty(), "a promise without a test: {row}");
-        check_tests_exist(row);
+    let explained: Vec<&str> =
+        rows(&page).iter().filter_map(|row| row.strip_prefix("| ")?.split(" |").next()).collect();
+    for promise in promises(&page) {
+        let marks = marks(&promise);
+        assert!(!marks.is_empty(), "it does not say what it stands on: {promise}");
+        for mark in marks {
+            assert!(explained.contains(&mark), "{mark} is not explained: {promise}");
+        }
     }
 }
 
@@ -65,11 +105,9 @@ fn every_test_that_the_page_on_security_names_exists() {
 
 #[test]
 fn every_invariant_is_on_the_page() {
-    let page = page();
-    let rows = rows(&page);
+    let promises = promises(&page());
     for number in 1..=10 {
-        let name = format!("I{number}");
-        let named = |row: &&str| row.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == name);
-        assert!(rows.iter().any(named), "{name} is missing");
+        let name = format!("- **I{number}. ");
+        assert!(promises.iter().any(|promise| promise.starts_with(&name)), "I{number} is missing");
     }
 }
