@@ -173,6 +173,25 @@ fn links_in_documents_lead_somewhere() {
     none(&dead, "links that lead nowhere");
 }
 
+#[test]
+fn files_that_documents_name_exist() {
+    let folders = ["adapters/", "bin/", "core/", "deploy/", "docs/", "examples/", "migrations/", "tests/"];
+    let mut dead = Vec::new();
+    for (path, text) in with_extension("md") {
+        let beside = path.parent().expect("a file has a folder");
+        for name in text.split('`').skip(1).step_by(2) {
+            let place = name.split("::").next().expect("a text has a first part");
+            let is_path =
+                folders.iter().any(|folder| place.starts_with(folder)) && !place.contains([' ', '*', '{', '…']);
+            let is_there = [Path::new(place), &beside.join(place)].iter().any(|path| workspace().join(path).exists());
+            if is_path && !is_there {
+                dead.push(format!("{}: {place}", path.display()));
+            }
+        }
+    }
+    none(&dead, "documents name files that are not there");
+}
+
 /// The anchors of a page's headings, as hosts of repositories make them.
 fn anchors(page: &str) -> BTreeSet<String> {
     let heading = |line: &str| {
