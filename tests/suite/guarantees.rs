@@ -39,8 +39,8 @@ fn rows(page: &str) -> Vec<&str> {
     rows.map(|(_, line)| *line).collect()
 }
 
-/// The promises of the page: the items of its lists, each with its indented lines, before the page says what they stand
-/// on.
+/// The promises of the page: the items of its lists, each joined with its indented lines, up to the section on what they
+/// stand on.
 fn promises(page: &str) -> Vec<String> {
     let (promises, _) = page.split_once("\n## What the promises stand on\n").expect("the page says what they stand on");
     let mut items: Vec<String> = Vec::new();
@@ -51,8 +51,8 @@ fn promises(page: &str) -> Vec<String> {
         if line.starts_with("- ") {
             items.push(line.to_owned());
         } else if let Some(item) = items.last_mut().filter(|_| continues) {
-            item.push('\n');
-            item.push_str(line);
+            item.push(' ');
+            item.push_str(line.trim_start());
         }
         in_item = continues || line.starts_with("- ");
     }
