@@ -19,6 +19,7 @@ mod error_chain;
 mod retry;
 mod breaker;
 mod meter;
+mod chunks;
 mod consumer;
 mod feed;
 mod export;
@@ -32,6 +33,7 @@ mod harness;
 
 pub use audit::{AuditReport, audit};
 pub use breaker::{Breaker, BreakerState, Breakers};
+pub use chunks::{OrderedChunks, Submission};
 pub use consumer::{Consumer, PAYLOAD_BYTES_MAX};
 pub use dry_run::{DryRun, DryRunReport};
 pub use export::{Export, ExportPage, export};
