@@ -5,9 +5,9 @@
 //! commit began after the first refusal was known, and was known to be done before the second try began. Otherwise an
 //! answer that comes late would count for a time that it says nothing of.
 
-use crate::intake::SubmitError;
 use crate::order::BatchOrder;
-use crate::writer::{CommitFailure, RecordResult, Writer};
+use crate::submit_error::{RecordResult, SubmitError};
+use crate::writer::{CommitFailure, Writer};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -76,7 +76,7 @@ impl PoisonTracker {
 /// The first record is kept back, to be stored between the two trials of the others. Should it be at fault itself, it
 /// is blamed when it comes again after anything else was stored; until then it has no outcome.
 pub(crate) async fn bisect(writer: &Writer, arrivals: &Arc<[Arrival]>) -> Vec<RecordResult> {
-    let mut search = Search { writer, arrivals, results: vec![Err(SubmitError::Unavailable); arrivals.len()] };
+    let mut search = Search { writer, arrivals, results: vec![Err(SubmitError::Unavailable(None)); arrivals.len()] };
     let Ok(suspects) = search.narrow_down(1..arrivals.len()).await else { return search.results };
     for index in std::iter::once(0).chain(suspects) {
         if search.commit(index..index + 1).await == Err(PortErrorKind::Unavailable) {
@@ -125,7 +125,9 @@ impl Search<'_> {
                 }
                 Ok(())
             }
-            Err(CommitFailure { kind, last_attempt }) => {
+            Err(CommitFailure { error, last_attempt }) => {
+                let kind = error.kind();
+                self.results[piece.clone()].fill(Err(SubmitError::Unavailable(Some(error))));
                 // Corrupt data in the store is nobody's fault who sends a record.
                 if piece.len() == 1 && matches!(kind, PortErrorKind::Refused | PortErrorKind::Misuse) {
                     self.suspect(piece.start, last_attempt);

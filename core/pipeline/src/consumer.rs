@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::breaker::Breaker;
 use crate::chunks::{OrderedChunks, Submission};
-use crate::intake::{Ingress, SubmitError};
+use crate::intake::Ingress;
 use crate::retry::RetryPolicy;
+use crate::submit_error::SubmitError;
 use backon::ExponentialBackoff;
 use futures::future::{BoxFuture, Either, FutureExt as _, select};
 use tallyhouse_core::ports::{
@@ -112,13 +113,16 @@ impl Consumer {
     async fn judge(&self, sorted: Sorted, outcomes: Submission) -> Result<Finished, Finished> {
         // Where there is no good record, only a question tells whether storage is there.
         let outcomes = if sorted.places.is_empty() {
-            self.storage_answers().await.map(|()| Vec::new()).map_err(|_| SubmitError::Unavailable)
+            self.storage_answers()
+                .await
+                .map(|()| Vec::new())
+                .map_err(|error| SubmitError::Unavailable(Some(Arc::new(error))))
         } else {
             outcomes.await
         };
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
-            Err(SubmitError::Unavailable | SubmitError::Overloaded | SubmitError::Stopped) => {
+            Err(SubmitError::Unavailable(_) | SubmitError::Overloaded | SubmitError::Stopped) => {
                 return Err(sorted.given_back());
             }
         };

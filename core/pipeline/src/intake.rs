@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,31 +17,14 @@ use crate::breaker::{Breaker, BreakerState};
 use crate::meter::{self, IngressMeter, Meter};
 use crate::order::{OrderedIngress, Place};
 use crate::pipeline::PipelineSettings;
+use crate::submit_error::{Answer, SubmitError};
 use futures::future::select;
+use tallyhouse_core::Arrival;
 use tallyhouse_core::ports::Clock;
-use tallyhouse_core::{Arrival, Outcome};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// How long records wait at most for a commit that is under way. It may be waiting itself, for another instance's.
 const JOIN_WAIT: Duration = Duration::from_millis(50);
-
-/// Why a record that was submitted has no outcome. Nothing is known to have been stored, and submitting it again is
-/// always safe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum SubmitError {
-    /// The ingress's room in the intake is taken.
-    #[error("too many records are waiting; submit again later")]
-    Overloaded,
-    /// The store can't do it now.
-    #[error("storage is unavailable; submit again later")]
-    Unavailable,
-    /// The pipeline has been closed.
-    #[error("the service is stopping; submit again when it is back")]
-    Stopped,
-}
-
-/// What the records of one submission come back as.
-pub(crate) type Answer = Result<Vec<Outcome>, SubmitError>;
 
 /// A submission that waits.
 #[derive(Debug)]
@@ -81,6 +65,8 @@ impl fmt::Debug for Intake {
 #[derive(Debug, Default)]
 struct Lanes {
     lanes: Vec<VecDeque<Waiting>>,
+    /// The room of every ingress: what waits for it ends when the intake is stopped.
+    rooms: Vec<Arc<Semaphore>>,
     /// The lane to look into first, next time.
     turn: usize,
     /// How many records wait.
@@ -90,6 +76,8 @@ struct Lanes {
     /// When the last of them took, by the clock.
     last_taken: Duration,
     closed: bool,
+    /// Set once no writer may be left to take anything.
+    stopped: bool,
 }
 
 /// What a writer takes: it is busy until it drops `busy`.
@@ -128,8 +116,10 @@ impl Intake {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn open_lane(&self) -> usize {
+    /// Opens a lane for an ingress with this room.
+    pub(crate) fn open_lane(&self, room: [&Arc<Semaphore>; 2]) -> usize {
         let mut lanes = self.lanes();
+        lanes.rooms.extend(room.map(Arc::clone));
         lanes.lanes.push(VecDeque::new());
         lanes.lanes.len() - 1
     }
@@ -191,6 +181,25 @@ impl Intake {
         self.closed.notify_waiters();
     }
 
+    /// Ends every submission that no writer has taken, and refuses all further ones: no writer may be left.
+    pub(crate) fn stop(&self) {
+        let (waiting, rooms) = {
+            let mut lanes = self.lanes();
+            (lanes.closed, lanes.stopped, lanes.records) = (true, true, 0);
+            let waiting: Vec<Waiting> = lanes.lanes.iter_mut().flat_map(std::mem::take).collect();
+            (waiting, std::mem::take(&mut lanes.rooms))
+        };
+        rooms.iter().for_each(|room| room.close());
+        // Submissions without a reply are answered with `Stopped`.
+        drop(waiting);
+        self.close();
+    }
+
+    /// Returns why a submission fails without an attempt to commit it.
+    pub(crate) fn failure(&self) -> SubmitError {
+        if self.lanes().stopped { SubmitError::Stopped } else { SubmitError::Unavailable(None) }
+    }
+
     /// Waits until the intake is closed.
     pub(crate) async fn closed(&self) {
         let closed = self.closed.notified();
@@ -249,10 +258,29 @@ impl Lanes {
     }
 }
 
+/// The intake as the pipeline and its ingresses hold it. Dropping the last one closes the intake: nothing can be submitted
+/// any more.
+#[derive(Debug)]
+pub(crate) struct IntakeHandle(pub(crate) Arc<Intake>);
+
+impl Deref for IntakeHandle {
+    type Target = Intake;
+
+    fn deref(&self) -> &Intake {
+        &self.0
+    }
+}
+
+impl Drop for IntakeHandle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// A way into the pipeline, with room of its own in the intake. Clones share the room.
 #[derive(Debug, Clone)]
 pub struct Ingress {
-    intake: Arc<Intake>,
+    intake: Arc<IntakeHandle>,
     breaker: Breaker,
     meter: Arc<IngressMeter>,
     lane: usize,
@@ -266,7 +294,7 @@ pub struct Ingress {
 impl Ingress {
     pub(crate) fn new(
         name: &'static str,
-        intake: &Arc<Intake>,
+        intake: &Arc<IntakeHandle>,
         breaker: &Breaker,
         meter: &Meter,
         settings: &PipelineSettings,
@@ -280,7 +308,7 @@ impl Ingress {
                 room(&records, settings.intake_records_max),
                 room(&bytes, settings.intake_bytes_max),
             ),
-            lane: intake.open_lane(),
+            lane: intake.open_lane([&records, &bytes]),
             intake: Arc::clone(intake),
             breaker: breaker.clone(),
             records,
@@ -336,6 +364,11 @@ impl Ingress {
         self.meter.refused(records);
     }
 
+    /// Counts records whose predecessors failed.
+    pub(crate) fn reject_successor(&self, records: usize) -> SubmitError {
+        self.reject(records, self.intake.failure())
+    }
+
     /// The breaker of storage.
     pub(crate) fn storage(&self) -> &Breaker {
         &self.breaker
@@ -345,7 +378,7 @@ impl Ingress {
     async fn room(&self, arrivals: &[Arrival]) -> Result<Room, SubmitError> {
         self.check_breaker()?;
         let (records, bytes) = self.permits(arrivals);
-        // The semaphores are never closed.
+        // The semaphores are closed when the intake is stopped.
         let records = Arc::clone(&self.records).acquire_many_owned(records).await.map_err(|_| SubmitError::Stopped)?;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| SubmitError::Stopped)?;
         Ok(Room { _records: records, _bytes: bytes })
@@ -363,14 +396,14 @@ impl Ingress {
 
     /// Counts records that don't enter.
     pub(crate) fn reject(&self, records: usize, error: SubmitError) -> SubmitError {
-        self.meter.unanswered(records, error);
+        self.meter.unanswered(records, &error);
         error
     }
 
     /// Nobody is made to wait for a storage that is known to be away.
     fn check_breaker(&self) -> Result<(), SubmitError> {
         match self.breaker.state() {
-            BreakerState::Open => Err(SubmitError::Unavailable),
+            BreakerState::Open => Err(self.intake.failure()),
             BreakerState::Closed | BreakerState::HalfOpen => Ok(()),
         }
     }
@@ -383,8 +416,8 @@ impl Ingress {
         let (records, meter, since) = (arrivals.len(), Arc::clone(&self.meter), self.intake.now());
         let waiting = Waiting { arrivals, reply, room, meter, since, place };
         self.intake.push(self.lane, waiting).map_err(|error| self.reject(records, error))?;
-        // The sender is dropped unanswered only if the writer was: then the host is going down.
-        answer.await.unwrap_or(Err(SubmitError::Stopped))
+        // The sender is dropped unanswered only if a task of the driver was, or has panicked.
+        answer.await.unwrap_or_else(|_| Err(self.reject(records, SubmitError::Stopped)))
     }
 
     /// A submission larger than all the room takes all of it, so that it passes once it is alone.

@@ -8,6 +8,7 @@ pub use tallyhouse_core::*;
 
 // The way of a record, in the order in which to read it.
 mod pipeline;
+mod submit_error;
 mod intake;
 mod order;
 mod writer;
@@ -38,11 +39,12 @@ pub use consumer::{Consumer, PAYLOAD_BYTES_MAX};
 pub use dry_run::{DryRun, DryRunReport};
 pub use export::{Export, ExportPage, export};
 pub use feed::Feed;
-pub use intake::{Ingress, SubmitError};
+pub use intake::Ingress;
 pub use meter::{Histogram, HistogramReading, IngressReading, Readings};
 pub use order::OrderedIngress;
 pub use pipeline::{Driver, Pipeline, PipelineParts, PipelineSettings, Publisher};
 pub use retry::RetryPolicy;
+pub use submit_error::SubmitError;
 
 /// For adapters: what a repository caches, and when it rolls up.
 pub mod adapter {

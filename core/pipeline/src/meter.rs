@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::intake::SubmitError;
-use crate::writer::RecordResult;
+use crate::submit_error::{RecordResult, SubmitError};
 pub use histogram::{Histogram, HistogramReading};
 use tallyhouse_core::{Message, Outcome, OutcomeCounts, Topic};
 
@@ -189,10 +188,10 @@ impl IngressMeter {
     }
 
     /// Counts records that have no outcome.
-    pub(crate) fn unanswered(&self, records: usize, error: SubmitError) {
+    pub(crate) fn unanswered(&self, records: usize, error: &SubmitError) {
         let place = match error {
             SubmitError::Overloaded => 0,
-            SubmitError::Unavailable => 1,
+            SubmitError::Unavailable(_) => 1,
             SubmitError::Stopped => 2,
         };
         add(&self.unanswered[place], number(records));
@@ -207,7 +206,7 @@ impl IngressMeter {
                 Ok(Outcome::Duplicate { .. }) => counts[1] += 1,
                 Ok(Outcome::Conflict { .. }) => counts[2] += 1,
                 Ok(Outcome::Rejected(_)) => counts[3] += 1,
-                Err(error) => self.unanswered(1, *error),
+                Err(error) => self.unanswered(1, error),
             }
         }
         self.outcomes.iter().zip(counts).for_each(|(total, count)| add(total, count));

@@ -12,7 +12,8 @@ use tallyhouse_core::Arrival;
 use tallyhouse_core::ports::CommitOrder;
 use tokio::sync::watch;
 
-use crate::intake::{Answer, Ingress, SubmitError};
+use crate::intake::Ingress;
+use crate::submit_error::Answer;
 
 /// The progress of one submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +165,7 @@ impl OrderedIngress {
             let Some(place) = place else { return Ok(Vec::new()) };
             reach(last_but_one.as_mut(), |stage| stage.has_ended()).await;
             match reach(place.0.predecessor.clone().as_mut(), |stage| *stage != Stage::Waiting).await {
-                Stage::Failed => Err(ingress.reject(arrivals.len(), SubmitError::Unavailable)),
+                Stage::Failed => Err(ingress.reject_successor(arrivals.len())),
                 Stage::Waiting | Stage::Started | Stage::Done => ingress.submit_at(arrivals, Some(place)).await,
             }
         }

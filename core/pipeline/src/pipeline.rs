@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::bisect::PoisonTracker;
 use crate::breaker::{Breaker, BreakerSettings, BreakerState, Breakers, probe_storage};
 use crate::handoff::Handoff;
-use crate::intake::{Ingress, Intake, SubmitError};
+use crate::intake::{Ingress, Intake, IntakeHandle};
 use crate::meter::{Meter, Readings};
 use crate::relay::Relay;
 use crate::retry::RetryPolicy;
+use crate::submit_error::SubmitError;
 use crate::writer::Writer;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use tallyhouse_core::ports::{Clock, MessageEmitter, Outbox, Owner, RecordReader, RecordRepository};
@@ -130,10 +131,11 @@ impl std::fmt::Debug for Publisher {
     }
 }
 
-/// The way into the service. Clones are the same pipeline.
+/// The way into the service. Clones are the same pipeline. It is closed by [`Pipeline::close`], or when the last clone and
+/// every [`Ingress`] are dropped.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
-    intake: Arc<Intake>,
+    intake: Arc<IntakeHandle>,
     breaker: Breaker,
     breakers: Breakers,
     meter: Arc<Meter>,
@@ -143,8 +145,11 @@ pub struct Pipeline {
     commits: watch::Receiver<u64>,
 }
 
-/// The work of a pipeline: futures that the host spawns, and that end when the pipeline is closed and all that was
+/// The work of a pipeline: futures that the host spawns, and that end when the pipeline is closed and everything that it
 /// accepted is done.
+///
+/// If one of them panics, or is dropped before it has ended, the pipeline stops: submissions that wait, and all further
+/// ones, fail with [`SubmitError::Stopped`].
 #[must_use = "a pipeline does nothing until its futures run"]
 pub struct Driver {
     tasks: Vec<BoxFuture<'static, ()>>,
@@ -195,6 +200,8 @@ impl Pipeline {
             tasks.push(relay.run(fresh_rx).boxed());
         }
 
+        let tasks = tasks.into_iter().map(|task| stopping(Arc::clone(&intake), task)).collect();
+        let intake = Arc::new(IntakeHandle(intake));
         let library = Ingress::new(LIBRARY, &intake, &breaker, &meter, &settings);
         (Self { intake, breaker, breakers, meter, library, settings, commits }, Driver { tasks })
     }
@@ -206,7 +213,7 @@ impl Pipeline {
     pub async fn process(&self, arrival: impl Into<Arrival>) -> Result<Outcome, SubmitError> {
         let outcomes = self.library.submit(vec![arrival.into()]).await?;
         // One record, one outcome: see `Committed`.
-        outcomes.into_iter().next().ok_or(SubmitError::Unavailable)
+        outcomes.into_iter().next().ok_or(SubmitError::Unavailable(None))
     }
 
     /// Opens a ingress with room of its own in the intake. Ingresses are for the life of the pipeline: open one for each way
@@ -273,5 +280,34 @@ impl Driver {
     }
 }
 
+/// Wraps a task of a driver: if the task panics, or is dropped before it has ended, the pipeline stops. Without one of
+/// its tasks it would keep every submission waiting for ever.
+fn stopping(intake: Arc<Intake>, task: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+    let guard = StopOnDrop(Some(intake));
+    async move {
+        task.await;
+        guard.disarm();
+    }
+    .boxed()
+}
+
+struct StopOnDrop(Option<Arc<Intake>>);
+
+impl StopOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        if let Some(intake) = &self.0 {
+            intake.stop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod stop_tests;
 #[cfg(test)]
 mod tests;

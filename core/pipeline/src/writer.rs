@@ -16,10 +16,11 @@ use crate::bisect::{Attempt, PoisonTracker, bisect};
 use crate::breaker::{Breaker, retry_timeout};
 use crate::error_chain::ErrorChain;
 use crate::handoff::Handoff;
-use crate::intake::{Answer, Intake, SubmitError, Taken, Waiting};
+use crate::intake::{Intake, Taken, Waiting};
 use crate::meter::Meter;
 use crate::order::{BatchOrder, Place};
 use crate::pipeline::PipelineSettings;
+use crate::submit_error::{Answer, RecordResult, SubmitError};
 
 pub(crate) struct Writer {
     pub(crate) intake: Arc<Intake>,
@@ -36,13 +37,10 @@ pub(crate) struct Writer {
     pub(crate) settings: PipelineSettings,
 }
 
-/// The result of one record: its outcome, or the reason why it has none.
-pub(crate) type RecordResult = Result<Outcome, SubmitError>;
-
 /// A commit that failed for good.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct CommitFailure {
-    pub(crate) kind: PortErrorKind,
+    pub(crate) error: Arc<PortError>,
     pub(crate) last_attempt: Attempt,
 }
 
@@ -76,8 +74,8 @@ impl Writer {
         }
         match self.commit_with_retry(arrivals, order).await {
             Ok(committed) => Some(committed?.outcomes.into_iter().map(Ok).collect()),
-            Err(failure) => match failure.kind {
-                PortErrorKind::Unavailable => Some(vec![Err(SubmitError::Unavailable); arrivals.len()]),
+            Err(CommitFailure { error, .. }) => match error.kind() {
+                PortErrorKind::Unavailable => Some(vec![Err(SubmitError::Unavailable(Some(error))); arrivals.len()]),
                 // The pieces of a bisected batch have no order.
                 _ if !order.predecessors_done() => None,
                 PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
@@ -146,7 +144,7 @@ impl Writer {
             if !self.may_retry(&error, is_late) {
                 tracing::debug!(error = %ErrorChain(&error), records = arrivals.len(), "a commit was given up");
                 self.give_back(batch.published);
-                return Err(CommitFailure { kind: error.kind(), last_attempt: attempt });
+                return Err(CommitFailure { error: Arc::new(error), last_attempt: attempt });
             }
             self.clock.sleep(wait).await;
         }
@@ -247,7 +245,7 @@ impl Writer {
 
     /// Answers that nothing was stored.
     fn reject(&self, group: Group) {
-        let results = vec![Err(SubmitError::Unavailable); group.arrivals.len()];
+        let results = vec![Err(self.intake.failure()); group.arrivals.len()];
         self.answer(group, results);
     }
 

@@ -2,8 +2,8 @@
 
 use crate::bisect::PoisonTracker;
 use crate::harness::{Instance, arrivals};
-use crate::intake::SubmitError;
 use crate::pipeline::PipelineSettings;
+use crate::submit_error::SubmitError;
 use std::sync::Arc;
 use tallyhouse_core::ports::{Batch, PortErrorKind};
 use tallyhouse_core::{Outcome, RecordId};
@@ -53,7 +53,7 @@ async fn what_fails_for_all_blames_nobody() {
     instance.repository.fail_commits(|_| Some(PortErrorKind::Refused));
     let ingress = instance.pipeline.ingress();
     for _ in 0..3 {
-        assert_eq!(ingress.submit(arrivals("r", 10)).await, Err(SubmitError::Unavailable));
+        assert_eq!(ingress.submit(arrivals("r", 10)).await, Err(SubmitError::Unavailable(None)));
     }
     instance.repository.fail_commits(|_| None);
     assert!(ingress.submit(arrivals("r", 10)).await.unwrap().iter().all(|outcome| outcome.name() == "processed"));
@@ -64,8 +64,8 @@ async fn a_lone_poisonous_record_is_blamed_once_others_were_stored_in_between() 
     let instance = Instance::start(PipelineSettings::default());
     instance.repository.fail_commits(poison(&[0], PortErrorKind::Refused));
     let ingress = instance.pipeline.ingress();
-    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
-    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
+    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
     ingress.submit(arrivals("other", 1)).await.unwrap();
     let outcomes = ingress.submit(arrivals("r", 1)).await.unwrap();
     assert!(matches!(&outcomes[0], Outcome::Rejected(rejection) if rejection.record_id.is_some()), "{outcomes:?}");
@@ -77,7 +77,7 @@ async fn the_first_of_a_batch_is_blamed_when_it_comes_again() {
     instance.repository.fail_commits(poison(&[0], PortErrorKind::Refused));
     let ingress = instance.pipeline.ingress();
     let answers = futures::future::join_all(arrivals("r", 3).into_iter().map(|a| ingress.submit(vec![a]))).await;
-    assert_eq!(answers[0], Err(SubmitError::Unavailable));
+    assert_eq!(answers[0], Err(SubmitError::Unavailable(None)));
     assert!(answers[1..].iter().all(|answer| answer.as_ref().unwrap()[0].name() == "processed"));
     ingress.submit(arrivals("other", 1)).await.unwrap();
     assert_eq!(ingress.submit(arrivals("r", 1)).await.unwrap()[0].name(), "rejected");
@@ -90,7 +90,7 @@ async fn corrupt_data_in_the_store_blames_nobody_and_holds_up_nobody_else() {
     let ingress = Arc::new(instance.pipeline.ingress());
     let answers = futures::future::join_all(arrivals("r", 3).into_iter().map(|a| ingress.submit(vec![a]))).await;
     assert_eq!(answers[0].as_ref().unwrap()[0].name(), "processed");
-    assert_eq!(answers[1], Err(SubmitError::Unavailable));
+    assert_eq!(answers[1], Err(SubmitError::Unavailable(None)));
     assert_eq!(answers[2].as_ref().unwrap()[0].name(), "processed");
 }
 

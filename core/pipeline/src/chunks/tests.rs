@@ -9,8 +9,8 @@ use tallyhouse_testing::generate;
 
 use super::*;
 use crate::harness::Instance;
-use crate::intake::SubmitError;
 use crate::pipeline::PipelineSettings;
+use crate::submit_error::SubmitError;
 
 fn instance() -> Instance {
     let instance = Instance::start(PipelineSettings { writers: 4, join_records_min: 1, ..PipelineSettings::default() });
@@ -95,8 +95,8 @@ async fn chunks_after_a_failed_one_fail_with_it() {
     let mut chunks = OrderedChunks::new(&instance.pipeline.ingress());
     (0..3).for_each(|number| push(&mut chunks, number));
     assert!(chunks.next().await.unwrap().1.is_ok());
-    assert_eq!(chunks.next().await.unwrap().1, Err(SubmitError::Unavailable));
-    assert_eq!(chunks.next().await.unwrap().1, Err(SubmitError::Unavailable));
+    assert_eq!(chunks.next().await.unwrap().1, Err(SubmitError::Unavailable(None)));
+    assert_eq!(chunks.next().await.unwrap().1, Err(SubmitError::Unavailable(None)));
     assert_eq!(instance.repository.head().await.unwrap(), 2);
 }
 

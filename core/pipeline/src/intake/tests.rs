@@ -7,7 +7,8 @@ use crate::harness::{PausedClock, arrivals};
 fn intake() -> Arc<Intake> {
     let settings = PipelineSettings { join_records_min: 10, ..PipelineSettings::default() };
     let intake = Arc::new(Intake::new(PausedClock::start(), &settings));
-    intake.open_lane();
+    let room = Arc::new(Semaphore::new(0));
+    intake.open_lane([&room, &room]);
     intake
 }
 

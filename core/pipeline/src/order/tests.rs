@@ -11,6 +11,7 @@ use futures::stream::{FuturesOrdered, StreamExt as _};
 use super::*;
 use crate::harness::{Instance, arrivals, eventually};
 use crate::pipeline::PipelineSettings;
+use crate::submit_error::SubmitError;
 
 /// A store that lets the next batch begin before the last one is committed, with writers enough for both.
 fn instance() -> Instance {
@@ -40,7 +41,7 @@ async fn submit_chunks(instance: &Instance, chunks: usize) -> usize {
     while let Some(answer) = under_way.next().await {
         match answer {
             Ok(_) => done += 1,
-            Err(error) => assert_eq!(error, SubmitError::Unavailable),
+            Err(error) => assert_eq!(error, SubmitError::Unavailable(None)),
         }
     }
     done
@@ -139,8 +140,8 @@ async fn who_comes_without_order_does_not_wait_for_those_who_have_one() {
     let beside = ingress.submit(arrivals("beside", 5)).await.unwrap();
     assert!(beside.iter().all(|outcome| matches!(outcome, Outcome::Processed(_))));
     assert!(began.elapsed() < Duration::from_secs(1) && !first.is_finished() && !second.is_finished());
-    assert_eq!(first.await.unwrap(), Err(SubmitError::Unavailable));
-    assert_eq!(second.await.unwrap(), Err(SubmitError::Unavailable));
+    assert_eq!(first.await.unwrap(), Err(SubmitError::Unavailable(None)));
+    assert_eq!(second.await.unwrap(), Err(SubmitError::Unavailable(None)));
     assert_eq!(instance.repository.head().await.unwrap(), 5);
 }
 
@@ -152,7 +153,7 @@ async fn a_submission_that_is_cancelled_before_it_has_entered_fails_those_behind
     drop(ordered.submit(chunk(1)));
     let third = ordered.submit(chunk(2));
     assert_eq!(first.await.unwrap().len(), 3);
-    assert_eq!(third.await, Err(SubmitError::Unavailable));
+    assert_eq!(third.await, Err(SubmitError::Unavailable(None)));
     assert_eq!(ordered.submit(Vec::new()).await, Ok(Vec::new()), "nothing to keep in order");
     check_stored(&instance, 1).await;
 }
