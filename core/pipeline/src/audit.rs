@@ -13,6 +13,7 @@ const FINDINGS_MAX: usize = 100;
 
 /// What an audit found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AuditReport {
     /// How many records were read.
     pub records: u64,
@@ -26,6 +27,27 @@ pub struct AuditReport {
     pub findings_count: u64,
 }
 
+/// Checks every invariant of a store.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// # pipeline.process(generate::record("r-1", "shop-9", "", "12.50", "EUR")).await?;
+/// let report = tallyhouse_pipeline::audit(&*repository).await?;
+/// assert_eq!((report.records, report.findings.len()), (1, 0));
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// Reads everything in one snapshot and checks every invariant. Memory: O(1) in the number of records; a summary for
 /// each day of one destination.
 ///

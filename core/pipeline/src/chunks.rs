@@ -22,6 +22,36 @@ pub type Submission = BoxFuture<'static, Answer>;
 /// pushed, and their results are yielded in the same order.
 ///
 /// Dropping it cancels all work. Chunks that are in the intake already may be committed all the same.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// use tallyhouse_pipeline::OrderedChunks;
+///
+/// let mut lines = (1..=10).map(|n| generate::record(&format!("r-{n}"), "shop-9", "", "12.50", "EUR").into()).peekable();
+/// let mut chunks = OrderedChunks::new(&pipeline.ingress());
+/// let mut processed = 0;
+/// loop {
+///     while chunks.has_room() && lines.peek().is_some() {
+///         chunks.push(lines.by_ref().take(3).collect(), |submission| submission);
+///     }
+///     let Some(outcomes) = chunks.next().await else { break };
+///     processed += outcomes?.len();
+/// }
+/// assert_eq!(processed, 10);
+/// # drop(chunks);
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct OrderedChunks<T> {
     ingress: OrderedIngress,
     under_way: FuturesOrdered<BoxFuture<'static, T>>,

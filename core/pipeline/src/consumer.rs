@@ -24,6 +24,42 @@ use tokio::sync::watch;
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What a queue is consumed with.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, ScriptedSource};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// use tallyhouse_pipeline::{Consumer, RetryPolicy, watch};
+///
+/// let queue = ScriptedSource::new(clock.clone());
+/// queue.push(b"{}");
+/// let (stop, stopped) = watch::channel(false);
+/// let consumer = Consumer {
+///     source: Arc::new(queue.another()),
+///     ingress: pipeline.named_ingress("queue"),
+///     repository,
+///     breaker: pipeline.breakers().named("queue"),
+///     clock,
+///     retry: RetryPolicy::default(),
+/// };
+/// let consuming = tokio::spawn(consumer.run(stopped));
+/// // What is no record becomes a dead letter.
+/// while queue.dead_letters().is_empty() {
+///     tokio::task::yield_now().await;
+/// }
+/// stop.send(true)?;
+/// consuming.await?;
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Consumer {
     /// The queue.

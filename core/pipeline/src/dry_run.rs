@@ -28,6 +28,7 @@ pub struct DryRun {
 
 /// What a rule would have raised. Every number is exact for the records that were looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DryRunReport {
     /// Whether all records were looked at; else only the newest.
     pub complete: bool,

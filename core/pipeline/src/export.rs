@@ -14,6 +14,7 @@ use tallyhouse_core::{Filter, StoredRecord};
 pub(crate) const PAGE_RECORDS: u64 = 500;
 
 /// All records of one moment, in pages.
+#[non_exhaustive]
 pub struct Export {
     /// The last position that there was when the export began: 0 where there was no record.
     pub head: u64,
@@ -29,6 +30,7 @@ impl std::fmt::Debug for Export {
 
 /// A part of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExportPage {
     /// How far the export is, between 1 and [`Export::head`].
     pub position: u64,
@@ -36,6 +38,32 @@ pub struct ExportPage {
     pub records: Vec<Arc<StoredRecord>>,
 }
 
+/// Exports a store.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// # pipeline.process(generate::record("r-1", "shop-9", "", "12.50", "EUR")).await?;
+/// use futures::TryStreamExt as _;
+/// use tallyhouse_pipeline::Filter;
+///
+/// let mut export = tallyhouse_pipeline::export(repository, Filter::default()).await?;
+/// while let Some(page) = export.pages.try_next().await? {
+///     assert_eq!((page.position, page.records.len()), (export.head, 1));
+/// }
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// Reads all records that match and are stored now, in the order in which they were processed: processed again in that
 /// order, whole keys get the same sequences. Memory: a page. Time: O(all records), whatever the filter.
 ///

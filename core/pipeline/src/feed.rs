@@ -21,6 +21,33 @@ const PAGE_RECORDS: usize = 100;
 type Page = Arc<[(Position, Message)]>;
 
 /// The messages of both topics. Clones are the same feed.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// # pipeline.process(generate::record("r-1", "shop-9", "", "12.50", "EUR")).await?;
+/// use std::pin::pin;
+/// use std::time::Duration;
+///
+/// use futures::StreamExt as _;
+/// use tallyhouse_pipeline::{Feed, Position, Topic};
+///
+/// let feed = Feed::new(repository, clock, pipeline.commits(), Duration::from_secs(1));
+/// let messages = feed.follow(Topic::Notifications, Some(Position::after_record(0))).await?;
+/// let (position, message) = pin!(messages).next().await.expect("a feed has no end")?;
+/// assert_eq!((position.record, message.topic()), (1, Topic::Notifications));
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Feed(Arc<Inner>);
 

@@ -278,6 +278,27 @@ impl Drop for IntakeHandle {
 }
 
 /// A way into the pipeline, with room of its own in the intake. Clones share the room.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// let ingress = pipeline.ingress();
+/// let records = ["r-1", "r-2"].map(|id| generate::record(id, "shop-9", "", "12.50", "EUR").into());
+/// let outcomes = ingress.submit(records.to_vec()).await?;
+/// assert_eq!(outcomes.iter().map(|outcome| outcome.name()).collect::<Vec<_>>(), ["processed", "processed"]);
+/// # drop(ingress);
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Ingress {
     intake: Arc<IntakeHandle>,

@@ -20,6 +20,8 @@ mod error_chain;
 mod retry;
 mod breaker;
 mod meter;
+#[cfg(feature = "tokio-clock")]
+mod tokio_clock;
 mod chunks;
 mod consumer;
 mod feed;
@@ -45,6 +47,13 @@ pub use order::OrderedIngress;
 pub use pipeline::{Driver, Pipeline, PipelineParts, PipelineSettings, Publisher};
 pub use retry::RetryPolicy;
 pub use submit_error::SubmitError;
+
+#[cfg(feature = "tokio-clock")]
+pub use tokio_clock::TokioClock;
+// Types of other crates that stand in signatures, and the macro that implements a port.
+pub use async_trait::async_trait;
+pub use futures::future::BoxFuture;
+pub use tokio::sync::watch;
 
 /// For adapters: what a repository caches, and when it rolls up.
 pub mod adapter {

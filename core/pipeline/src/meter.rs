@@ -17,6 +17,7 @@ use tallyhouse_core::{Message, Outcome, OutcomeCounts, Topic};
 
 /// All that has been counted since the pipeline was built, and what waits at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Readings {
     /// By ingress, in the order in which the ingresses were first opened. Ingresses of one name are counted as one.
     pub ingresses: Vec<IngressReading>,
@@ -39,6 +40,7 @@ pub struct Readings {
 
 /// What was counted at one ingress.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IngressReading {
     /// Its name.
     pub name: &'static str,

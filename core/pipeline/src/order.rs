@@ -131,7 +131,29 @@ impl CommitOrder for BatchOrder {
 }
 
 /// An ingress for submissions that are processed in the order in which they are made, while more than one of them is
-/// under way.
+/// under way. [`OrderedChunks`](crate::OrderedChunks) also keeps the submissions that are under way.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// let mut ordered = pipeline.ingress().ordered();
+/// let record = |id| generate::record(id, "shop-9", "", "12.50", "EUR").into();
+/// let (first, second) = (ordered.submit(vec![record("r-1")]), ordered.submit(vec![record("r-2")]));
+/// let (first, second) = futures::join!(first, second);
+/// assert_eq!((first?.len(), second?.len()), (1, 1));
+/// # drop(ordered);
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OrderedIngress {
     ingress: Ingress,

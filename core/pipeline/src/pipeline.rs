@@ -95,6 +95,13 @@ pub struct PipelineParts {
     pub settings: PipelineSettings,
 }
 
+impl PipelineParts {
+    /// Takes the parts that every pipeline needs: no rules of the host's own, no publisher, default settings.
+    pub fn new(repository: Arc<dyn RecordRepository>, clock: Arc<dyn Clock>) -> Self {
+        Self { repository, clock, rules: RuleSet::default(), publisher: None, settings: PipelineSettings::default() }
+    }
+}
+
 impl std::fmt::Debug for PipelineParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PipelineParts").field("settings", &self.settings).finish_non_exhaustive()
@@ -133,6 +140,28 @@ impl std::fmt::Debug for Publisher {
 
 /// The way into the service. Clones are the same pipeline. It is closed by [`Pipeline::close`], or when the last clone and
 /// every [`Ingress`] are dropped.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tallyhouse_pipeline::{Outcome, Pipeline, PipelineParts, TokioClock};
+/// use tallyhouse_testing::{MemoryRepository, generate};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let clock = Arc::new(TokioClock::start());
+/// let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository, clock));
+/// let work = tokio::spawn(driver.run());
+///
+/// let record = generate::record("r-1", "shop-9", "", "12.50", "EUR");
+/// assert!(matches!(pipeline.process(record.clone()).await?, Outcome::Processed(_)));
+/// assert!(matches!(pipeline.process(record).await?, Outcome::Duplicate { .. }));
+///
+/// pipeline.close();
+/// work.await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     intake: Arc<IntakeHandle>,
