@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::breaker::Breaker;
-use crate::chunks::{OrderedChunks, Submission};
-use crate::intake::Ingress;
-use crate::retry::RetryPolicy;
+use crate::commit::intake::Ingress;
+use crate::dependency::breaker::Breaker;
+use crate::dependency::retry::RetryPolicy;
+use crate::ingress::chunks::{OrderedChunks, Submission};
 use crate::submit_error::SubmitError;
 use backon::ExponentialBackoff;
 use futures::future::{BoxFuture, Either, FutureExt as _, select};

@@ -6,57 +6,39 @@
 
 pub use tallyhouse_core::*;
 
-// The way of a record, in the order in which to read it.
+// A record's way, in the order in which to read it.
 mod pipeline;
 mod submit_error;
-mod intake;
-mod order;
-mod writer;
-mod bisect;
-mod handoff;
-mod relay;
+mod ingress;
+mod commit;
+mod publish;
 // Around it.
-mod error_chain;
-mod retry;
-mod breaker;
+mod consumer;
+mod read;
+mod dependency;
 mod meter;
 #[cfg(feature = "tokio-clock")]
 mod tokio_clock;
-mod chunks;
-mod consumer;
-mod feed;
-mod export;
-mod dry_run;
-mod audit;
-// For adapters.
-mod summary_cache;
-mod roll_up_schedule;
+pub mod adapter;
 #[cfg(test)]
 mod harness;
 
-pub use audit::{AuditReport, audit};
-pub use breaker::{Breaker, BreakerState, Breakers};
-pub use chunks::{OrderedChunks, Submission};
+pub use commit::intake::Ingress;
+pub use commit::order::OrderedIngress;
 pub use consumer::{Consumer, PAYLOAD_BYTES_MAX};
-pub use dry_run::{DryRun, DryRunReport};
-pub use export::{Export, ExportPage, export};
-pub use feed::Feed;
-pub use intake::Ingress;
+pub use dependency::breaker::{Breaker, BreakerState, Breakers};
+pub use dependency::retry::RetryPolicy;
+pub use ingress::chunks::{OrderedChunks, Submission};
 pub use meter::{Histogram, HistogramReading, IngressReading, Readings};
-pub use order::OrderedIngress;
 pub use pipeline::{Driver, Pipeline, PipelineParts, PipelineSettings, Publisher};
-pub use retry::RetryPolicy;
+pub use read::audit::{AuditReport, audit};
+pub use read::dry_run::{DryRun, DryRunReport};
+pub use read::export::{Export, ExportPage, export};
+pub use read::feed::Feed;
 pub use submit_error::SubmitError;
-
 #[cfg(feature = "tokio-clock")]
 pub use tokio_clock::TokioClock;
 // Types of other crates that stand in signatures, and the macro that implements a port.
 pub use async_trait::async_trait;
 pub use futures::future::BoxFuture;
 pub use tokio::sync::watch;
-
-/// For adapters: what a repository caches, and when it rolls up.
-pub mod adapter {
-    pub use crate::roll_up_schedule::RollUpSchedule;
-    pub use crate::summary_cache::{SpeculationGate, SummaryCache};
-}

@@ -6,15 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bisect::PoisonTracker;
-use crate::breaker::{Breaker, BreakerSettings, BreakerState, Breakers, probe_storage};
-use crate::handoff::Handoff;
-use crate::intake::{Ingress, Intake, IntakeHandle};
+use crate::commit::bisect::PoisonTracker;
+use crate::commit::intake::{Ingress, Intake, IntakeHandle};
+use crate::commit::writer::Writer;
+use crate::dependency::breaker::{Breaker, BreakerSettings, BreakerState, Breakers, probe_storage};
+use crate::dependency::retry::RetryPolicy;
 use crate::meter::{Meter, Readings};
-use crate::relay::Relay;
-use crate::retry::RetryPolicy;
+use crate::publish::handoff::Handoff;
+use crate::publish::relay::Relay;
 use crate::submit_error::SubmitError;
-use crate::writer::Writer;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use tallyhouse_core::ports::{Clock, MessageEmitter, Outbox, Owner, RecordReader, RecordRepository};
 use tallyhouse_core::{Arrival, Outcome, RuleBook, RuleSet};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::*;
-use crate::audit::audit;
 use crate::harness::{Instance, arrivals, eventually};
+use crate::read::audit::audit;
 use tallyhouse_core::ports::{Batch, PortErrorKind};
 
 fn slow_commits() -> Instance {

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use tallyhouse_core::ports::PortErrorKind;
 
 use super::*;
-use crate::error_chain::ErrorChain;
+use crate::dependency::error_chain::ErrorChain;
 
 #[test]
 fn an_unavailable_store_is_the_source_of_the_error() {

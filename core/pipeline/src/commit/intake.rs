@@ -13,9 +13,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::breaker::{Breaker, BreakerState};
+use crate::commit::order::{OrderedIngress, Place};
+use crate::dependency::breaker::{Breaker, BreakerState};
 use crate::meter::{self, IngressMeter, Meter};
-use crate::order::{OrderedIngress, Place};
 use crate::pipeline::PipelineSettings;
 use crate::submit_error::{Answer, SubmitError};
 use futures::future::select;

@@ -10,11 +10,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::{Breaker, BreakerState};
-use crate::error_chain::ErrorChain;
-use crate::handoff::{CommittedBatch, Handoff, HandoffState};
-use crate::intake::Intake;
+use crate::commit::intake::Intake;
+use crate::dependency::breaker::{Breaker, BreakerState};
+use crate::dependency::error_chain::ErrorChain;
 use crate::pipeline::{PipelineSettings, Publisher};
+use crate::publish::handoff::{CommittedBatch, Handoff, HandoffState};
 use futures::future::{Either, select};
 use tallyhouse_core::ports::{
     ClaimScope, Clock, HistoryQuery, Outbox, OutboxEntry, OutboxId, Owner, PortError, PortErrorKind,

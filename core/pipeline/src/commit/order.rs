@@ -12,7 +12,7 @@ use tallyhouse_core::Arrival;
 use tallyhouse_core::ports::CommitOrder;
 use tokio::sync::watch;
 
-use crate::intake::Ingress;
+use crate::commit::intake::Ingress;
 use crate::submit_error::Answer;
 
 /// The progress of one submission.

@@ -1,6 +1,6 @@
 //! A poisonous record is found, its neighbours are committed, and nobody else is blamed.
 
-use crate::bisect::PoisonTracker;
+use crate::commit::bisect::PoisonTracker;
 use crate::harness::{Instance, arrivals};
 use crate::pipeline::PipelineSettings;
 use crate::submit_error::SubmitError;

@@ -12,14 +12,14 @@ use tallyhouse_core::ports::{
 use tallyhouse_core::{Arrival, Outcome, OutcomeCounts, RuleBook, StoredRecord};
 use tokio::sync::watch;
 
-use crate::bisect::{Attempt, PoisonTracker, bisect};
-use crate::breaker::{Breaker, retry_timeout};
-use crate::error_chain::ErrorChain;
-use crate::handoff::Handoff;
-use crate::intake::{Intake, Taken, Waiting};
+use crate::commit::bisect::{Attempt, PoisonTracker, bisect};
+use crate::commit::intake::{Intake, Taken, Waiting};
+use crate::commit::order::{BatchOrder, Place};
+use crate::dependency::breaker::{Breaker, retry_timeout};
+use crate::dependency::error_chain::ErrorChain;
 use crate::meter::Meter;
-use crate::order::{BatchOrder, Place};
 use crate::pipeline::PipelineSettings;
+use crate::publish::handoff::Handoff;
 use crate::submit_error::{Answer, RecordResult, SubmitError};
 
 pub(crate) struct Writer {

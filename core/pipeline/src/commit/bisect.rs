@@ -5,9 +5,9 @@
 //! commit began after the first refusal was known, and was known to be done before the second try began. Otherwise an
 //! answer that comes late would count for a time that it says nothing of.
 
-use crate::order::BatchOrder;
+use crate::commit::order::BatchOrder;
+use crate::commit::writer::{CommitFailure, Writer};
 use crate::submit_error::{RecordResult, SubmitError};
-use crate::writer::{CommitFailure, Writer};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

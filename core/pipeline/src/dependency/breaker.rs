@@ -12,9 +12,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::error_chain::ErrorChain;
-use crate::intake::Intake;
-use crate::retry::RetryPolicy;
+use crate::commit::intake::Intake;
+use crate::dependency::error_chain::ErrorChain;
+use crate::dependency::retry::RetryPolicy;
 use backon::ExponentialBackoff;
 use futures::future::{Either, select};
 use tallyhouse_core::ports::{Clock, PortError, PortErrorKind, RecordRepository};

@@ -1,6 +1,6 @@
 //! Every message that is owed is published, once where nothing fails, in bounded memory.
 
-use crate::breaker::BreakerState;
+use crate::dependency::breaker::BreakerState;
 use crate::harness::{FaultyRepository, Instance, PausedClock, arrivals, eventually};
 use crate::pipeline::PipelineSettings;
 use std::collections::HashSet;

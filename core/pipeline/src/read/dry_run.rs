@@ -4,7 +4,7 @@
 //! record. So nothing is summed up again, and a dry run goes from the newest record backwards: where its host ends it
 //! early, it has looked at what is of most interest. It writes nothing and publishes nothing.
 
-use crate::export::{PAGE_RECORDS, between};
+use crate::read::export::{PAGE_RECORDS, between};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;

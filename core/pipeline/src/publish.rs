@@ -1,0 +1,5 @@
+//! From the commit to the emitter: messages of committed batches are published and marked as published.
+
+// Read in this order.
+pub(crate) mod handoff;
+pub(crate) mod relay;
