@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::commit::intake::Ingress;
 use crate::dependency::breaker::Breaker;
 use crate::dependency::retry::RetryPolicy;
+use crate::ingress::Ingress;
 use crate::ingress::chunks::{OrderedChunks, Submission};
 use crate::submit_error::SubmitError;
 use backon::ExponentialBackoff;

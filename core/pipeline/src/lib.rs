@@ -8,10 +8,12 @@ pub use tallyhouse_core::*;
 
 // A record's way, in the order in which to read it.
 mod pipeline;
-mod submit_error;
+mod settings;
 mod ingress;
+mod submit_error;
 mod commit;
 mod publish;
+mod closing;
 // Around it.
 mod consumer;
 mod read;
@@ -23,18 +25,20 @@ pub mod adapter;
 #[cfg(test)]
 mod harness;
 
-pub use commit::intake::Ingress;
-pub use commit::order::OrderedIngress;
 pub use consumer::{Consumer, PAYLOAD_BYTES_MAX};
 pub use dependency::breaker::{Breaker, BreakerState, Breakers};
 pub use dependency::retry::RetryPolicy;
+pub use ingress::Ingress;
 pub use ingress::chunks::{OrderedChunks, Submission};
+pub use ingress::ordered::OrderedIngress;
 pub use meter::{Histogram, HistogramReading, IngressReading, Readings};
-pub use pipeline::{Driver, Pipeline, PipelineParts, PipelineSettings, Publisher};
+pub use pipeline::{Driver, Pipeline, PipelineParts};
+pub use publish::publisher::Publisher;
 pub use read::audit::{AuditReport, audit};
 pub use read::dry_run::{DryRun, DryRunReport};
 pub use read::export::{Export, ExportPage, export};
 pub use read::feed::Feed;
+pub use settings::PipelineSettings;
 pub use submit_error::SubmitError;
 #[cfg(feature = "tokio-clock")]
 pub use tokio_clock::TokioClock;

@@ -4,80 +4,25 @@
 //! [`Ingress`]. The whole life of a record is in `writer.rs`; that of its messages in `relay.rs`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::commit::bisect::PoisonTracker;
-use crate::commit::intake::{Ingress, Intake, IntakeHandle};
+use crate::commit::intake::{Intake, IntakeHandle};
 use crate::commit::writer::Writer;
 use crate::dependency::breaker::{Breaker, BreakerSettings, BreakerState, Breakers, probe_storage};
-use crate::dependency::retry::RetryPolicy;
+use crate::ingress::Ingress;
 use crate::meter::{Meter, Readings};
 use crate::publish::handoff::Handoff;
+use crate::publish::publisher::Publisher;
 use crate::publish::relay::Relay;
+use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
-use tallyhouse_core::ports::{Clock, MessageEmitter, Outbox, Owner, RecordReader, RecordRepository};
+use tallyhouse_core::ports::{Clock, RecordRepository};
 use tallyhouse_core::{Arrival, Outcome, RuleBook, RuleSet};
 use tokio::sync::{mpsc, watch};
 
 /// The name of ingresses that have none of their own.
 const LIBRARY: &str = "library";
-
-/// How the pipeline batches, waits and bounds. The defaults serve a host that changes none of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PipelineSettings {
-    /// How many batches are under way at once. With two, a store with one writer may prepare the next one meanwhile.
-    /// Default 1.
-    pub writers: usize,
-    /// How many records are committed together at most. Default 1,000: from there on batches gain little.
-    pub batch_records_max: usize,
-    /// How many records must wait for a further batch to be begun while others are being committed; without them it
-    /// begins 50 ms after the last one. Default 250: below, one batch of all that waits costs less than two of half.
-    pub join_records_min: usize,
-    /// How many records wait at each ingress at most. Default 20,000.
-    pub intake_records_max: usize,
-    /// How many bytes of records wait at each ingress at most. Default 32 MiB.
-    pub intake_bytes_max: usize,
-    /// For how long a commit is tried again before its records are answered with [`SubmitError::Unavailable`]. Default
-    /// 5 s.
-    pub commit_retry_timeout: Duration,
-    /// The waits between these tries, those to publish and those to ask a dependency that is away.
-    pub retry: RetryPolicy,
-    /// For how long publishing, or a queue, fails before its circuit breaker opens; storage's opens after
-    /// `commit_retry_timeout`. Default 5 s.
-    pub open_after: Duration,
-    /// How long a commit may take before storage is pinged. Default 2 s.
-    pub ping_after: Duration,
-    /// How long any dependency may take to answer a ping before it counts as unavailable. Default 2 s.
-    pub ping_timeout: Duration,
-    /// For how long this instance's owed messages are its own after it was last heard of. Default 10 s.
-    pub lease: Duration,
-    /// How long published batches wait to be settled together with the next commit. Default 200 ms.
-    pub mark_published_delay: Duration,
-    /// How many committed batches wait in memory to be published; those beyond are read again from the store. Default
-    /// 64.
-    pub relay_batches_max: usize,
-}
-
-impl Default for PipelineSettings {
-    fn default() -> Self {
-        Self {
-            writers: 1,
-            batch_records_max: 1_000,
-            join_records_min: 250,
-            intake_records_max: 20_000,
-            intake_bytes_max: 32 * 1024 * 1024,
-            commit_retry_timeout: Duration::from_secs(5),
-            retry: RetryPolicy::default(),
-            open_after: Duration::from_secs(5),
-            ping_after: Duration::from_secs(2),
-            ping_timeout: Duration::from_secs(2),
-            lease: Duration::from_secs(10),
-            mark_published_delay: Duration::from_millis(200),
-            relay_batches_max: 64,
-        }
-    }
-}
 
 /// What a pipeline is built of.
 #[derive(Clone)]
@@ -105,36 +50,6 @@ impl PipelineParts {
 impl std::fmt::Debug for PipelineParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PipelineParts").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-/// How an instance publishes the messages of what it commits, and of what dead instances have committed.
-#[derive(Clone)]
-pub struct Publisher {
-    /// The name under which its outbox entries are kept.
-    pub owner: Owner,
-    /// Where messages go.
-    pub emitter: Arc<dyn MessageEmitter>,
-    /// Where the outbox entries are kept.
-    pub outbox: Arc<dyn Outbox>,
-    /// Where the records of outbox entries are read again.
-    pub reader: Arc<dyn RecordReader>,
-}
-
-impl Publisher {
-    /// Makes a publisher for a store that has both the outbox and the records.
-    pub fn new(
-        owner: Owner,
-        emitter: Arc<dyn MessageEmitter>,
-        store: Arc<impl Outbox + RecordReader + 'static>,
-    ) -> Self {
-        Self { owner, emitter, outbox: Arc::clone(&store) as _, reader: store }
-    }
-}
-
-impl std::fmt::Debug for Publisher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Publisher").field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
@@ -205,7 +120,7 @@ impl Pipeline {
         let usual = BreakerSettings { open_after, ping_timeout, retry };
         let breakers = Breakers::new(Arc::clone(&clock), usual);
         let breaker = breakers.named_with("storage", BreakerSettings { open_after: commit_retry_timeout, ..usual });
-        let probe = probe_storage(breaker.clone(), Arc::clone(&repository), Arc::clone(&intake));
+        let probe = probe_storage(breaker.clone(), Arc::clone(&repository), intake.closing());
         let mut tasks = vec![probe.boxed()];
         let rules = Arc::new(RuleBook::new(rules));
         for _ in 0..settings.writers.max(1) {
@@ -225,7 +140,7 @@ impl Pipeline {
         }
         if let (Some(handoff), Some(publisher)) = (handoff, publisher) {
             let ours = [breaker.clone(), breakers.named("publishing")];
-            let relay = Relay::new(publisher, clock, &handoff, Arc::clone(&intake), settings, ours);
+            let relay = Relay::new(publisher, clock, &handoff, intake.closing(), settings, ours);
             tasks.push(relay.run(fresh_rx).boxed());
         }
 

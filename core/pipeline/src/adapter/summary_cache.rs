@@ -65,29 +65,5 @@ impl SummaryCache {
     }
 }
 
-/// Whether it is worth while to count on something that usually holds, and that costs a second try where it does not.
-/// It is until it is seen not to hold; and again after it has held so many times in a row.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SpeculationGate {
-    /// How often it still has to hold.
-    owed: u32,
-}
-
-impl SpeculationGate {
-    /// How often it has to hold before it is counted on again: so that what never holds costs nothing.
-    const HELD_BEFORE: u32 = 16;
-
-    /// Says whether to count on it.
-    #[must_use]
-    pub fn is_open(self) -> bool {
-        self.owed == 0
-    }
-
-    /// Learns whether it held this time.
-    pub fn learn(&mut self, held: bool) {
-        self.owed = if held { self.owed.saturating_sub(1) } else { Self::HELD_BEFORE };
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -13,15 +13,15 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::commit::order::{OrderedIngress, Place};
-use crate::dependency::breaker::{Breaker, BreakerState};
-use crate::meter::{self, IngressMeter, Meter};
-use crate::pipeline::PipelineSettings;
+use crate::closing::Closing;
+use crate::commit::order::Place;
+use crate::meter::IngressMeter;
+use crate::settings::PipelineSettings;
 use crate::submit_error::{Answer, SubmitError};
 use futures::future::select;
 use tallyhouse_core::Arrival;
 use tallyhouse_core::ports::Clock;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 /// How long records wait at most for a commit that is under way. It may be waiting itself, for another instance's.
 const JOIN_WAIT: Duration = Duration::from_millis(50);
@@ -41,16 +41,17 @@ pub(crate) struct Waiting {
     pub(crate) place: Option<Place>,
 }
 
+/// Room in the intake, which is given back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Room {
-    _records: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    pub(crate) _records: OwnedSemaphorePermit,
+    pub(crate) _bytes: OwnedSemaphorePermit,
 }
 
 pub(crate) struct Intake {
     lanes: Mutex<Lanes>,
     waiting: Notify,
-    closed: Notify,
+    closed: watch::Sender<bool>,
     clock: Arc<dyn Clock>,
     /// How many records are worth another commit beside those under way.
     join_records_min: usize,
@@ -105,7 +106,7 @@ impl Drop for Busy {
 
 impl Intake {
     pub(crate) fn new(clock: Arc<dyn Clock>, settings: &PipelineSettings) -> Self {
-        let (lanes, waiting, closed) = Default::default();
+        let (lanes, waiting, closed) = (Mutex::default(), Notify::new(), watch::Sender::new(false));
         // A full batch does not grow by waiting.
         let join_records_min = settings.join_records_min.min(settings.batch_records_max);
         Self { lanes, waiting, closed, clock, join_records_min }
@@ -124,7 +125,7 @@ impl Intake {
         lanes.lanes.len() - 1
     }
 
-    fn push(&self, lane: usize, waiting: Waiting) -> Result<(), SubmitError> {
+    pub(crate) fn push(&self, lane: usize, waiting: Waiting) -> Result<(), SubmitError> {
         let mut lanes = self.lanes();
         if lanes.closed {
             return Err(SubmitError::Stopped);
@@ -178,7 +179,7 @@ impl Intake {
     pub(crate) fn close(&self) {
         self.lanes().closed = true;
         self.waiting.notify_waiters();
-        self.closed.notify_waiters();
+        self.closed.send_replace(true);
     }
 
     /// Ends every submission that no writer has taken, and refuses all further ones: no writer may be left.
@@ -200,12 +201,9 @@ impl Intake {
         if self.lanes().stopped { SubmitError::Stopped } else { SubmitError::Unavailable(None) }
     }
 
-    /// Waits until the intake is closed.
-    pub(crate) async fn closed(&self) {
-        let closed = self.closed.notified();
-        if !self.is_closed() {
-            closed.await;
-        }
+    /// Returns the signal for tasks that have to end once the intake is closed.
+    pub(crate) fn closing(&self) -> Closing {
+        Closing::new(&self.closed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -274,179 +272,6 @@ impl Deref for IntakeHandle {
 impl Drop for IntakeHandle {
     fn drop(&mut self) {
         self.0.close();
-    }
-}
-
-/// A way into the pipeline, with room of its own in the intake. Clones share the room.
-///
-/// ```
-/// # use std::sync::Arc;
-/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
-/// # use tallyhouse_testing::{MemoryRepository, generate};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let clock = Arc::new(TokioClock::start());
-/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
-/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
-/// # let work = tokio::spawn(driver.run());
-/// let ingress = pipeline.ingress();
-/// let records = ["r-1", "r-2"].map(|id| generate::record(id, "shop-9", "", "12.50", "EUR").into());
-/// let outcomes = ingress.submit(records.to_vec()).await?;
-/// assert_eq!(outcomes.iter().map(|outcome| outcome.name()).collect::<Vec<_>>(), ["processed", "processed"]);
-/// # drop(ingress);
-/// # drop(pipeline);
-/// # work.await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Ingress {
-    intake: Arc<IntakeHandle>,
-    breaker: Breaker,
-    meter: Arc<IngressMeter>,
-    lane: usize,
-    records: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
-    records_max: usize,
-    bytes_max: usize,
-    chunk_records_max: usize,
-}
-
-impl Ingress {
-    pub(crate) fn new(
-        name: &'static str,
-        intake: &Arc<IntakeHandle>,
-        breaker: &Breaker,
-        meter: &Meter,
-        settings: &PipelineSettings,
-    ) -> Self {
-        let records = Arc::new(Semaphore::new(settings.intake_records_max));
-        let bytes = Arc::new(Semaphore::new(settings.intake_bytes_max));
-        let room = |free: &Arc<Semaphore>, size| meter::Room { free: Arc::clone(free), size };
-        Self {
-            meter: meter.open(
-                name,
-                room(&records, settings.intake_records_max),
-                room(&bytes, settings.intake_bytes_max),
-            ),
-            lane: intake.open_lane([&records, &bytes]),
-            intake: Arc::clone(intake),
-            breaker: breaker.clone(),
-            records,
-            bytes,
-            records_max: settings.intake_records_max,
-            bytes_max: settings.intake_bytes_max,
-            chunk_records_max: settings.batch_records_max,
-        }
-    }
-
-    /// Returns how many records a submission should have at most: as many as are committed together.
-    #[must_use]
-    pub fn chunk_records_max(&self) -> usize {
-        self.chunk_records_max
-    }
-
-    /// Submits records, waiting for room, and returns one outcome for each once they are committed.
-    ///
-    /// Cancelling the call may leave them to be committed all the same.
-    ///
-    /// # Errors
-    /// [`SubmitError::Unavailable`] or [`SubmitError::Stopped`]; submitting again is safe.
-    pub async fn submit(&self, arrivals: Vec<Arrival>) -> Answer {
-        self.submit_at(arrivals, None).await
-    }
-
-    pub(crate) async fn submit_at(&self, arrivals: Vec<Arrival>, place: Option<Place>) -> Answer {
-        match self.room(&arrivals).await {
-            Ok(room) => self.enter(arrivals, room, place).await,
-            Err(error) => Err(self.reject(arrivals.len(), error)),
-        }
-    }
-
-    /// Makes a way in by this ingress for submissions that are processed in their order.
-    #[must_use]
-    pub fn ordered(&self) -> OrderedIngress {
-        OrderedIngress::new(self.clone())
-    }
-
-    /// Submits records as [`Ingress::submit`] does, but refuses them at once when there is no room.
-    ///
-    /// # Errors
-    /// Any [`SubmitError`]; submitting again is safe.
-    pub async fn submit_now(&self, arrivals: Vec<Arrival>) -> Answer {
-        match self.room_now(&arrivals) {
-            Ok(room) => self.enter(arrivals, room, None).await,
-            Err(error) => Err(self.reject(arrivals.len(), error)),
-        }
-    }
-
-    /// Counts records that were refused for their own fault before they could be submitted: with the rejected ones.
-    pub fn count_refused(&self, records: usize) {
-        self.meter.refused(records);
-    }
-
-    /// Counts records whose predecessors failed.
-    pub(crate) fn reject_successor(&self, records: usize) -> SubmitError {
-        self.reject(records, self.intake.failure())
-    }
-
-    /// The breaker of storage.
-    pub(crate) fn storage(&self) -> &Breaker {
-        &self.breaker
-    }
-
-    /// Waits for room.
-    async fn room(&self, arrivals: &[Arrival]) -> Result<Room, SubmitError> {
-        self.check_breaker()?;
-        let (records, bytes) = self.permits(arrivals);
-        // The semaphores are closed when the intake is stopped.
-        let records = Arc::clone(&self.records).acquire_many_owned(records).await.map_err(|_| SubmitError::Stopped)?;
-        let bytes = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| SubmitError::Stopped)?;
-        Ok(Room { _records: records, _bytes: bytes })
-    }
-
-    /// Takes room, if there is enough.
-    fn room_now(&self, arrivals: &[Arrival]) -> Result<Room, SubmitError> {
-        self.check_breaker()?;
-        let (records, bytes) = self.permits(arrivals);
-        let full = |_| if self.intake.is_closed() { SubmitError::Stopped } else { SubmitError::Overloaded };
-        let records = Arc::clone(&self.records).try_acquire_many_owned(records).map_err(full)?;
-        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(bytes).map_err(full)?;
-        Ok(Room { _records: records, _bytes: bytes })
-    }
-
-    /// Counts records that don't enter.
-    pub(crate) fn reject(&self, records: usize, error: SubmitError) -> SubmitError {
-        self.meter.unanswered(records, &error);
-        error
-    }
-
-    /// Nobody is made to wait for a storage that is known to be away.
-    fn check_breaker(&self) -> Result<(), SubmitError> {
-        match self.breaker.state() {
-            BreakerState::Open => Err(self.intake.failure()),
-            BreakerState::Closed | BreakerState::HalfOpen => Ok(()),
-        }
-    }
-
-    async fn enter(&self, arrivals: Vec<Arrival>, room: Room, place: Option<Place>) -> Answer {
-        if arrivals.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (reply, answer) = oneshot::channel();
-        let (records, meter, since) = (arrivals.len(), Arc::clone(&self.meter), self.intake.now());
-        let waiting = Waiting { arrivals, reply, room, meter, since, place };
-        self.intake.push(self.lane, waiting).map_err(|error| self.reject(records, error))?;
-        // The sender is dropped unanswered only if a task of the driver was, or has panicked.
-        answer.await.unwrap_or_else(|_| Err(self.reject(records, SubmitError::Stopped)))
-    }
-
-    /// A submission larger than all the room takes all of it, so that it passes once it is alone.
-    fn permits(&self, arrivals: &[Arrival]) -> (u32, u32) {
-        let records = arrivals.len().min(self.records_max);
-        let bytes: usize = arrivals.iter().map(|arrival| arrival.record.weight()).sum();
-        let permits = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        (permits(records), permits(bytes.min(self.bytes_max)))
     }
 }
 

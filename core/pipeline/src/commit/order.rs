@@ -1,19 +1,14 @@
 //! Commit order: how a sender's submissions are processed in the order in which they were made, although the next one
-//! is started before the last one is done.
+//! starts before the last one is done.
 //!
 //! A submission has *started* once every later commit is guaranteed to follow it, or to fail with it. Its successor may
 //! start then. If the guarantee is revoked, the successor waits until its predecessor has ended; if the predecessor has
 //! failed, so does the successor.
 
-use std::future::Future;
 use std::sync::Arc;
 
-use tallyhouse_core::Arrival;
 use tallyhouse_core::ports::CommitOrder;
 use tokio::sync::watch;
-
-use crate::commit::intake::Ingress;
-use crate::submit_error::Answer;
 
 /// The progress of one submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,20 +27,53 @@ impl Stage {
     }
 }
 
+/// The progress of one submission, as its successors watch it.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress(watch::Receiver<Stage>);
+
+impl Progress {
+    /// Waits until the submission is done or has failed.
+    pub(crate) async fn ended(&self) {
+        self.reach(|stage| stage.has_ended()).await;
+    }
+
+    fn stage(&self) -> Stage {
+        *self.0.borrow()
+    }
+
+    async fn reach(&self, far_enough: impl FnMut(&Stage) -> bool) -> Stage {
+        let mut stage = self.0.clone();
+        // A sender ends its submission before it is dropped.
+        stage.wait_for(far_enough).await.map_or(Stage::Failed, |stage| *stage)
+    }
+}
+
 /// The place of one submission in its sender's order. Dropping it before it has ended fails the submission.
 #[derive(Debug)]
 pub(crate) struct Place(Link);
 
-/// One link of the chain of submissions: its own stage, and its predecessor's.
+/// One link of the chain of submissions: its own stage, and its predecessor's progress.
 #[derive(Debug, Clone)]
 struct Link {
     stage: watch::Sender<Stage>,
-    predecessor: Option<watch::Receiver<Stage>>,
+    predecessor: Option<Progress>,
 }
 
 impl Place {
-    fn after(predecessor: Option<watch::Receiver<Stage>>) -> Self {
+    pub(crate) fn after(predecessor: Option<Progress>) -> Self {
         Self(Link { stage: watch::Sender::new(Stage::Waiting), predecessor })
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        Progress(self.0.stage.subscribe())
+    }
+
+    /// Waits until the predecessor has started; returns whether it has not failed.
+    pub(crate) async fn predecessor_started(&self) -> bool {
+        match &self.0.predecessor {
+            Some(predecessor) => predecessor.reach(|stage| *stage != Stage::Waiting).await != Stage::Failed,
+            None => true,
+        }
     }
 
     /// Ends the submission.
@@ -67,7 +95,7 @@ impl Drop for Place {
 
 impl Link {
     fn predecessor(&self) -> Stage {
-        self.predecessor.as_ref().map_or(Stage::Done, |stage| *stage.borrow())
+        self.predecessor.as_ref().map_or(Stage::Done, Progress::stage)
     }
 
     /// Changes the stage, unless the submission has ended.
@@ -82,16 +110,7 @@ impl Link {
     }
 }
 
-/// Waits until a submission has come to a stage; returns at once if there is no submission.
-async fn reach(submission: Option<&mut watch::Receiver<Stage>>, far_enough: impl FnMut(&Stage) -> bool) -> Stage {
-    match submission {
-        // A sender ends its submission before it is dropped.
-        Some(stage) => stage.wait_for(far_enough).await.map_or(Stage::Failed, |stage| *stage),
-        None => Stage::Done,
-    }
-}
-
-/// The order of the submissions in one batch, as far as they have one. Clones are the same.
+/// The order of those submissions in a batch that have one. Clones are the same order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BatchOrder(Arc<[Link]>);
 
@@ -106,8 +125,8 @@ impl BatchOrder {
 
     /// Waits until every predecessor has ended.
     pub(crate) async fn predecessors_ended(&self) {
-        for link in &*self.0 {
-            reach(link.predecessor.clone().as_mut(), |stage| stage.has_ended()).await;
+        for predecessor in self.0.iter().filter_map(|link| link.predecessor.as_ref()) {
+            predecessor.ended().await;
         }
     }
 }
@@ -127,70 +146,6 @@ impl CommitOrder for BatchOrder {
 
     fn revoke(&self) {
         self.0.iter().for_each(|link| link.change(Stage::Waiting));
-    }
-}
-
-/// An ingress for submissions that are processed in the order in which they are made, while more than one of them is
-/// under way. [`OrderedChunks`](crate::OrderedChunks) also keeps the submissions that are under way.
-///
-/// ```
-/// # use std::sync::Arc;
-/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
-/// # use tallyhouse_testing::{MemoryRepository, generate};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let clock = Arc::new(TokioClock::start());
-/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
-/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
-/// # let work = tokio::spawn(driver.run());
-/// let mut ordered = pipeline.ingress().ordered();
-/// let record = |id| generate::record(id, "shop-9", "", "12.50", "EUR").into();
-/// let (first, second) = (ordered.submit(vec![record("r-1")]), ordered.submit(vec![record("r-2")]));
-/// let (first, second) = futures::join!(first, second);
-/// assert_eq!((first?.len(), second?.len()), (1, 1));
-/// # drop(ordered);
-/// # drop(pipeline);
-/// # work.await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct OrderedIngress {
-    ingress: Ingress,
-    last: Option<watch::Receiver<Stage>>,
-    last_but_one: Option<watch::Receiver<Stage>>,
-}
-
-impl OrderedIngress {
-    /// The most submissions under way; further ones wait. While the store commits the one, the next is prepared.
-    pub const UNDER_WAY_MAX: usize = 2;
-
-    pub(crate) fn new(ingress: Ingress) -> Self {
-        Self { ingress, last: None, last_but_one: None }
-    }
-
-    /// Submits records as [`Ingress::submit`] does, after all earlier submissions. The place in the order is taken by
-    /// the call; later submissions wait until the returned future is polled. Once a submission has failed, all that
-    /// were made before its answer fail; make a new ordered ingress then, and submit again.
-    ///
-    /// # Errors
-    /// As for [`Ingress::submit`]. Cancelling counts as an error for later submissions, unless the records are in the
-    /// intake already.
-    pub fn submit(&mut self, arrivals: Vec<Arrival>) -> impl Future<Output = Answer> + Send + use<> {
-        let (ingress, mut last_but_one) = (self.ingress.clone(), self.last_but_one.clone());
-        let place = (!arrivals.is_empty()).then(|| {
-            let place = Place::after(self.last.clone());
-            self.last_but_one = self.last.replace(place.0.stage.subscribe());
-            place
-        });
-        async move {
-            let Some(place) = place else { return Ok(Vec::new()) };
-            reach(last_but_one.as_mut(), |stage| stage.has_ended()).await;
-            match reach(place.0.predecessor.clone().as_mut(), |stage| *stage != Stage::Waiting).await {
-                Stage::Failed => Err(ingress.reject_successor(arrivals.len())),
-                Stage::Waiting | Stage::Started | Stage::Done => ingress.submit_at(arrivals, Some(place)).await,
-            }
-        }
     }
 }
 

@@ -18,8 +18,8 @@ use crate::commit::order::{BatchOrder, Place};
 use crate::dependency::breaker::{Breaker, retry_timeout};
 use crate::dependency::error_chain::ErrorChain;
 use crate::meter::Meter;
-use crate::pipeline::PipelineSettings;
 use crate::publish::handoff::Handoff;
+use crate::settings::PipelineSettings;
 use crate::submit_error::{Answer, RecordResult, SubmitError};
 
 pub(crate) struct Writer {

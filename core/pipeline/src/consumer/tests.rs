@@ -10,7 +10,7 @@ use tallyhouse_testing::{ScriptedSource, generate};
 use super::*;
 use crate::dependency::breaker::BreakerState;
 use crate::harness::{Instance, PausedClock, eventually};
-use crate::pipeline::PipelineSettings;
+use crate::settings::PipelineSettings;
 
 struct Consuming {
     instance: Instance,

@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::commit::intake::Intake;
+use crate::closing::Closing;
 use crate::dependency::error_chain::ErrorChain;
 use crate::dependency::retry::RetryPolicy;
 use backon::ExponentialBackoff;
@@ -292,14 +292,14 @@ impl Breakers {
 }
 
 /// Probes storage whenever its breaker is open, until the intake is closed.
-pub(crate) async fn probe_storage(breaker: Breaker, repository: Arc<dyn RecordRepository>, intake: Arc<Intake>) {
+pub(crate) async fn probe_storage(breaker: Breaker, repository: Arc<dyn RecordRepository>, closing: Closing) {
     let mut states = breaker.watch();
     let probing = async {
         while states.wait_for(|state| *state == BreakerState::Open).await.is_ok() {
             breaker.probe(|| repository.ping()).await;
         }
     };
-    select(pin!(probing), pin!(intake.closed())).await;
+    select(pin!(probing), pin!(closing.closed())).await;
 }
 
 /// Returns for how long a failing commit is tried again in a state of the breaker.

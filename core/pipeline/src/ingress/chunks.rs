@@ -11,8 +11,8 @@ use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use tallyhouse_core::Arrival;
 
-use crate::commit::intake::Ingress;
-use crate::commit::order::OrderedIngress;
+use crate::ingress::Ingress;
+use crate::ingress::ordered::OrderedIngress;
 use crate::submit_error::Answer;
 
 /// A chunk on its way: awaits its outcomes, one for each of its records.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tallyhouse_core::Message;
-use tallyhouse_core::ports::{PortError, RecordReader as _};
+use tallyhouse_core::ports::{MessageEmitter, Owner, PortError, RecordReader as _};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::*;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::meter::Meter;
-use crate::pipeline::Publisher;
+use crate::publish::publisher::Publisher;
 use tallyhouse_core::StoredRecord;
 use tallyhouse_core::ports::{Outbox, OutboxEntry, OutboxId, Owner, PortError};
 use tokio::sync::mpsc;

@@ -10,11 +10,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::commit::intake::Intake;
+use crate::closing::Closing;
 use crate::dependency::breaker::{Breaker, BreakerState};
 use crate::dependency::error_chain::ErrorChain;
-use crate::pipeline::{PipelineSettings, Publisher};
 use crate::publish::handoff::{CommittedBatch, Handoff, HandoffState};
+use crate::publish::publisher::Publisher;
+use crate::settings::PipelineSettings;
 use futures::future::{Either, select};
 use tallyhouse_core::ports::{
     ClaimScope, Clock, HistoryQuery, Outbox, OutboxEntry, OutboxId, Owner, PortError, PortErrorKind,
@@ -34,7 +35,7 @@ pub(crate) struct Relay {
     publisher: Publisher,
     clock: Arc<dyn Clock>,
     state: Arc<HandoffState>,
-    intake: Arc<Intake>,
+    closing: Closing,
     settings: PipelineSettings,
     storage: Breaker,
     publishing: Breaker,
@@ -54,12 +55,12 @@ impl Relay {
         publisher: Publisher,
         clock: Arc<dyn Clock>,
         handoff: &Handoff,
-        intake: Arc<Intake>,
+        closing: Closing,
         settings: PipelineSettings,
         [storage, publishing]: [Breaker; 2],
     ) -> Self {
         let state = Arc::clone(&handoff.state);
-        Self { publisher, clock, state, intake, settings, storage, publishing, swept: HashSet::new() }
+        Self { publisher, clock, state, closing, settings, storage, publishing, swept: HashSet::new() }
     }
 
     /// Works until the writers have ended and what they handed over is published, as far as that can be done.
@@ -144,7 +145,7 @@ impl Relay {
         let messages: Vec<Message> = stored.iter().flat_map(Message::all_of).collect();
         let mut waits = self.settings.retry.waits(&*self.clock);
         loop {
-            if !(self.publishing.is_open() && self.intake.is_closed()) {
+            if !(self.publishing.is_open() && self.closing.is_closed()) {
                 let Err(error) = self.publisher.emitter.emit(&messages).await else {
                     self.publishing.succeeded();
                     tracing::debug!(
@@ -159,7 +160,7 @@ impl Relay {
                 self.state.meter.publishing_failed();
                 self.publishing.failed("publishing failed", &error);
             }
-            if self.intake.is_closed() {
+            if self.closing.is_closed() {
                 self.state.set_spilled(true);
                 return false;
             }
@@ -171,7 +172,7 @@ impl Relay {
                     self.clock.sleep(wait).await;
                 }
             };
-            select(pin!(rested), pin!(self.intake.closed())).await;
+            select(pin!(rested), pin!(self.closing.closed())).await;
         }
     }
 

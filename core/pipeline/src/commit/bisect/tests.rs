@@ -2,7 +2,7 @@
 
 use crate::commit::bisect::PoisonTracker;
 use crate::harness::{Instance, arrivals};
-use crate::pipeline::PipelineSettings;
+use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
 use std::sync::Arc;
 use tallyhouse_core::ports::{Batch, PortErrorKind};

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::harness::{PausedClock, arrivals};
+use crate::meter::{self, Meter};
 
 /// Ten records are worth another batch.
 fn intake() -> Arc<Intake> {

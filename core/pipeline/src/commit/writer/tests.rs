@@ -1,7 +1,7 @@
 //! Whoever waits is answered with what became of its own records.
 
 use crate::harness::{Instance, arrivals};
-use crate::pipeline::PipelineSettings;
+use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
 use futures::future::join;
 use tallyhouse_core::ports::{Batch, PortErrorKind};

@@ -9,7 +9,7 @@ use tallyhouse_testing::generate;
 
 use super::*;
 use crate::harness::Instance;
-use crate::pipeline::PipelineSettings;
+use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
 
 fn instance() -> Instance {

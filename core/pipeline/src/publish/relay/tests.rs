@@ -2,7 +2,7 @@
 
 use crate::dependency::breaker::BreakerState;
 use crate::harness::{FaultyRepository, Instance, PausedClock, arrivals, eventually};
-use crate::pipeline::PipelineSettings;
+use crate::settings::PipelineSettings;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,6 +1,6 @@
 //! A dry run gives what the rule in force would have given.
 
-use crate::pipeline::Publisher;
+use crate::publish::publisher::Publisher;
 use std::sync::Mutex;
 use std::time::Duration;
 use tallyhouse_core::ports::{HistoryQuery, Owner, PortErrorKind, RecordReader as _};
@@ -13,7 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::harness::{FaultyEmitter, PausedClock};
-use crate::pipeline::{Pipeline, PipelineParts, PipelineSettings};
+use crate::pipeline::{Pipeline, PipelineParts};
+use crate::settings::PipelineSettings;
 
 fn rule(draft: RuleDraft) -> Arc<Rule> {
     Arc::new(Rule::new(RuleDraft { name: "tried".to_owned(), ..draft }).unwrap())

@@ -7,7 +7,7 @@ use tallyhouse_testing::{MemoryRepository, MockRecordReader, generate};
 
 use super::*;
 use crate::harness::{Instance, PausedClock};
-use crate::pipeline::PipelineSettings;
+use crate::settings::PipelineSettings;
 
 /// So many records are read at a time.
 const PAGE: usize = 500;

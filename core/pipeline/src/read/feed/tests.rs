@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 
 use super::*;
 use crate::harness::{Instance, PausedClock, faulty_repository};
-use crate::pipeline::PipelineSettings;
+use crate::settings::PipelineSettings;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
