@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
-use futures::stream::FuturesOrdered;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde_json::json;
 use tallyhouse_pipeline::{
-    ArrayError, OrderedIngress, Outcome, OutcomeCounts, Record, Rejection, records_from_json_array,
+    ArrayError, OrderedChunks, Outcome, OutcomeCounts, Record, Rejection, records_from_json_array,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -58,13 +56,13 @@ pub(crate) async fn write(
     let mut index = 0;
     let chunk_records_max = app.http.ingress.chunk_records_max().max(1);
     let mut records = records.into_iter().peekable();
-    let (mut ordered, mut committing) = (app.http.ingress.ordered(), FuturesOrdered::new());
+    let mut committing = OrderedChunks::new(&app.http.ingress);
     loop {
-        while committing.len() < OrderedIngress::UNDER_WAY_MAX && records.peek().is_some() {
+        while committing.has_room() && records.peek().is_some() {
             let mut chunk = Chunk::default();
             records.by_ref().take(chunk_records_max).for_each(|record| chunk.push(record, traceparent.as_ref()));
-            let outcomes = ordered.submit(chunk.arrivals);
-            committing.push_back(async move { (outcomes.await, chunk.refused) });
+            let refused = chunk.refused;
+            committing.push(chunk.arrivals, |submission| async move { (submission.await, refused) });
         }
         let Some((outcomes, refused)) = committing.next().await else { break };
         let outcomes = outcomes?;

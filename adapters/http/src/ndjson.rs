@@ -4,17 +4,13 @@
 //! done: a quick sender fills chunks, a slow one gets each line answered at once. A full chunk is submitted before
 //! that, by a ingress that keeps the order: lines are processed in theirs however many writers there are.
 
-use std::future::ready;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use futures::stream::FuturesOrdered;
-use futures::{FutureExt, StreamExt as _, poll};
+use futures::FutureExt as _;
 use hyper::header::HeaderMap;
 use serde::Serialize;
-use tallyhouse_pipeline::{Ingress, OrderedIngress, Outcome, OutcomeCounts, Record, Rejection, SubmitError};
+use tallyhouse_pipeline::{Ingress, OrderedChunks, Outcome, OutcomeCounts, Record, Rejection, SubmitError};
 use tokio::time::timeout;
 use warp::reply::Response;
 
@@ -59,8 +55,8 @@ pub(crate) async fn write(
     })
 }
 
-/// A chunk on its way through the pipeline.
-type Committing = BoxFuture<'static, Result<Vec<Outcome>, SubmitError>>;
+/// The chunks on their way through the pipeline.
+type Committing = OrderedChunks<Result<Vec<Outcome>, SubmitError>>;
 
 async fn converse(
     app: &App,
@@ -70,8 +66,7 @@ async fn converse(
 ) -> Result<BodyWriter, Broken> {
     let ingress = &app.http.ingress;
     let mut gathered = Gathered::new(ingress, meter);
-    let mut ordered = ingress.ordered();
-    let mut committing = FuturesOrdered::new();
+    let mut committing = OrderedChunks::new(ingress);
     loop {
         input.gather(&mut gathered);
         if has_room(&committing, &gathered) && !gathered.is_empty() {
@@ -79,7 +74,7 @@ async fn converse(
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
                 continue;
             }
-            committing.push_back(submit(ingress, &mut ordered, meter, gathered.take()).await);
+            submit(ingress, &mut committing, meter, gathered.take());
             // There may be more in what was read.
             continue;
         }
@@ -94,7 +89,7 @@ async fn converse(
                 let outcomes = outcomes?;
                 // The next chunk is on its way before the results of this one are written.
                 if has_room(&committing, &gathered) && !gathered.is_empty() {
-                    committing.push_back(submit(ingress, &mut ordered, meter, gathered.take()).await);
+                    submit(ingress, &mut committing, meter, gathered.take());
                 }
                 output.write(&outcomes).await?;
             }
@@ -110,28 +105,23 @@ async fn converse(
 }
 
 /// Says whether what was gathered may be submitted: what is less than a chunk waits for the one before.
-fn has_room(committing: &FuturesOrdered<Committing>, gathered: &Gathered) -> bool {
-    committing.is_empty() || (committing.len() < OrderedIngress::UNDER_WAY_MAX && gathered.is_full())
+fn has_room(committing: &Committing, gathered: &Gathered) -> bool {
+    committing.is_empty() || (committing.has_room() && gathered.is_full())
 }
 
 /// Sends a chunk on its way. It has entered the intake, or waits there for room, or for its turn by the rate limit or
 /// behind the chunk before, when this returns.
-async fn submit(ingress: &Ingress, ordered: &mut OrderedIngress, meter: Option<&Meter>, chunk: Chunk) -> Committing {
+fn submit(ingress: &Ingress, committing: &mut Committing, meter: Option<&Meter>, chunk: Chunk) {
     let (ingress, meter, records) = (ingress.clone(), meter.cloned(), chunk.len());
-    let submission = ordered.submit(chunk.arrivals);
-    let mut committing = async move {
+    let refused = chunk.refused;
+    committing.push(chunk.arrivals, |submission| async move {
         if let Some(meter) = meter {
             meter.draw_patiently(records).await;
         }
         let outcomes = submission.await?;
-        ingress.count_refused(chunk.refused.count());
-        Ok(chunk.refused.rejoin(outcomes))
-    }
-    .boxed();
-    match poll!(&mut committing) {
-        Poll::Ready(outcomes) => ready(outcomes).boxed(),
-        Poll::Pending => committing,
-    }
+        ingress.count_refused(refused.count());
+        Ok(refused.rejoin(outcomes))
+    });
 }
 
 /// Lines that wait to be submitted together.

@@ -267,7 +267,7 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         let code = match error {
             SubmitError::Overloaded => ProblemCode::Overloaded,
-            SubmitError::Unavailable | SubmitError::Stopped => ProblemCode::Unavailable,
+            SubmitError::Unavailable(_) | SubmitError::Stopped => ProblemCode::Unavailable,
         };
         // Their causes are logged by the pipeline, once for a whole batch.
         Self::new(code, format!("The service can't take records now: {error}. Repeating them is safe."))

@@ -69,7 +69,7 @@ fn the_cause_of_a_failed_port_is_not_shown() {
 fn a_full_intake_is_overload_and_the_rest_is_unavailable() {
     for (error, code) in [
         (SubmitError::Overloaded, ProblemCode::Overloaded),
-        (SubmitError::Unavailable, ProblemCode::Unavailable),
+        (SubmitError::Unavailable(None), ProblemCode::Unavailable),
         (SubmitError::Stopped, ProblemCode::Unavailable),
     ] {
         assert_eq!(Problem::from(error).code, code);
