@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use super::EmitterFixture;
-use crate::generate::{AWKWARD_TEXTS, Generator, draft, record, stored};
+use crate::doubles::generate::{AWKWARD_TEXTS, Generator, draft, record, stored};
 use tallyhouse_core::ports::MessageEmitter;
 use tallyhouse_core::{Draft, Message, MessageFormat, StoredRecord, Summary, Topic};
 
