@@ -5,16 +5,12 @@
 //! module. Its crate needs tokio's `macros`, `rt-multi-thread` and `time` among its dev-dependencies.
 
 pub mod cases;
-mod scripted;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::TestClock;
 use async_trait::async_trait;
 use tallyhouse_core::ports::{DeadLetter, RecordSource};
-
-pub use scripted::ScriptedSource;
 
 /// A queue of its own for one case, with as many consumers as the case wants.
 #[async_trait]
@@ -47,7 +43,7 @@ pub trait SourceFixture: Send + Sync + Sized {
 ///
 /// ```
 /// mod conformance {
-///     tallyhouse_core::source_conformance!(tallyhouse_core::testing::ScriptedFixture);
+///     tallyhouse_testing::source_conformance!(tallyhouse_testing::ScriptedFixture);
 /// }
 /// ```
 #[macro_export]
@@ -70,48 +66,3 @@ macro_rules! source_conformance {
         }
     };
 }
-
-/// The fixture of [`ScriptedSource`]: a consumer dies by being dropped, and time passes by a [`TestClock`].
-#[derive(Debug)]
-pub struct ScriptedFixture {
-    clock: Arc<TestClock>,
-    /// Receives nothing: it only keeps the queue.
-    queue: ScriptedSource,
-}
-
-#[async_trait]
-impl SourceFixture for ScriptedFixture {
-    async fn fresh() -> Self {
-        let clock = Arc::new(TestClock::default());
-        Self { queue: ScriptedSource::new(Arc::clone(&clock) as _), clock }
-    }
-
-    async fn consumer(&self) -> Arc<dyn RecordSource> {
-        Arc::new(self.queue.another())
-    }
-
-    async fn push(&self, payload: &[u8]) {
-        self.queue.push(payload);
-    }
-
-    async fn kill(&self, consumer: Arc<dyn RecordSource>) {
-        drop(consumer);
-    }
-
-    async fn kept(&self) -> usize {
-        self.queue.kept()
-    }
-
-    async fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.queue.dead_letters()
-    }
-
-    async fn pause(&self, wait: Duration) {
-        super::repository::yield_now().await;
-        self.clock.advance(wait);
-        super::repository::yield_now().await;
-    }
-}
-
-#[cfg(test)]
-mod tests;

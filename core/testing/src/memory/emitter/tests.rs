@@ -1,11 +1,11 @@
 //! The emitter that remembers passes the suite that every emitter passes, and fails when it is told to.
 
 use super::RecordingEmitter;
-use crate::generate::{Generator, stored};
+use crate::doubles::generate::{Generator, stored};
 use tallyhouse_core::Message;
 use tallyhouse_core::ports::{MessageEmitter, PortErrorKind};
 
-crate::emitter_conformance!(super::RecordingFixture);
+crate::emitter_conformance!(crate::RecordingFixture);
 
 #[tokio::test]
 async fn scripted_failures_come_first_and_emit_nothing() {

@@ -8,8 +8,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::pages::{is_asked_for, random_filter};
 use super::whole::assert_whole;
-use super::{RepositoryFixture, commit_records, moment, yield_now};
-use crate::generate::{Generator, record};
+use super::{RepositoryFixture, commit_records, moment};
+use crate::conformance::yield_now;
+use crate::doubles::generate::{Generator, record};
 
 /// Groups come by the bytes of the destination, whatever the case or the alphabet; references are not told apart.
 pub async fn groups_come_by_destination_in_byte_order<F: RepositoryFixture>() {

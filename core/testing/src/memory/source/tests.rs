@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::ScriptedSource;
-use crate::TestClock;
+use crate::doubles::clock::TestClock;
 use tallyhouse_core::ports::{Acknowledgement, Disposition, PortErrorKind, RecordSource};
 
-crate::source_conformance!(super::ScriptedFixture);
+crate::source_conformance!(crate::ScriptedFixture);
 
 #[tokio::test]
 async fn scripted_failures_come_first_and_lose_nothing() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::{Either, join, select};
 
 use super::SourceFixture;
-use crate::repository::assert_distinct;
+use crate::conformance::assert_distinct;
 use tallyhouse_core::ports::{Acknowledgement, DeadLetterReason, Delivery, Disposition, RecordSource};
 use tallyhouse_core::{RejectionCode, Timestamp};
 

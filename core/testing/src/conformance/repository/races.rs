@@ -12,9 +12,10 @@ use futures::future::{Either, join, join_all, select};
 use futures::stream::{FuturesOrdered, StreamExt as _};
 
 use super::whole::assert_whole;
-use super::{RepositoryFixture, batch, commit, commit_records, exact, id, processed, yield_now};
-use crate::clock::TestClock;
-use crate::generate::{Generator, record};
+use super::{RepositoryFixture, batch, commit, commit_records, exact, id, processed};
+use crate::conformance::yield_now;
+use crate::doubles::clock::TestClock;
+use crate::doubles::generate::{Generator, record};
 
 /// Commits under way at once on each of two handles.
 const WRITERS: usize = 3;

@@ -1,9 +1,9 @@
 //! Sums and limits at their edges.
 
+use super::groups::read_groups;
 use super::whole::assert_whole;
 use super::{RepositoryFixture, commit_records, processed};
-use crate::generate::{draft, record};
-use crate::repository::groups::read_groups;
+use crate::doubles::generate::{draft, record};
 use tallyhouse_core::ports::{GroupPart, Store};
 use tallyhouse_core::{DestinationId, Draft, Field, Filter, GroupQuery, Outcome, Summary, SummaryQuery};
 

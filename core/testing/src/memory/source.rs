@@ -212,3 +212,6 @@ fn fail_if_told(calls: &mut usize, what: &'static str) -> Result<(), PortError> 
     *calls -= 1;
     Err(PortError::new(PortErrorKind::Unavailable, what, "the test wants a failure"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use tallyhouse_core::ports::{AuditPart, Batch, Owner, Store};
 
 use super::whole::assert_whole;
 use super::{RepositoryFixture, batch, batch_of, commit, commit_records, exact, rule, rules};
-use crate::generate::{Generator, record};
+use crate::doubles::generate::{Generator, record};
 
 /// Keys come by the bytes of the destination, then of the reference, each with its running summary and its records by
 /// sequence; at the end comes what is owed.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use super::EmitterFixture;
-use crate::generate::{self, AWKWARD_TEXTS, Generator, draft, record};
+use crate::doubles::generate::{self, AWKWARD_TEXTS, Generator, draft, record};
 use tallyhouse_core::ports::MessageEmitter;
 use tallyhouse_core::{Draft, Message, MessageFormat, Record, StoredRecord, Summary, Topic};
 

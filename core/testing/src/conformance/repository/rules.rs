@@ -7,7 +7,7 @@ use tallyhouse_core::{ManagedRule, ManagedRules, OnlyIf, Rule, RuleBook, RuleDra
 use futures::future::join_all;
 
 use super::{RepositoryFixture, batch, commit, moment, processed, rule, rules};
-use crate::generate::record;
+use crate::doubles::generate::record;
 
 fn edit(draft: RuleDraft) -> RuleEdit {
     let rule = Rule::new(draft).expect("the case gives a valid rule");
@@ -107,7 +107,7 @@ pub async fn changes_at_once_come_one_after_the_other<F: RepositoryFixture>() {
         RuleEdited::Created(managed) => managed.version,
         _ => unreachable!("each is new: {edited:?}"),
     });
-    super::assert_distinct(versions);
+    crate::conformance::assert_distinct(versions);
     let all = managed(&*stores[0]).await;
     assert_eq!(all.rules.iter().map(|managed| managed.rule.name()).collect::<Vec<_>>(), names);
 

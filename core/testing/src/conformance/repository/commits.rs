@@ -11,7 +11,7 @@ use super::whole::assert_whole;
 use super::{
     RepositoryFixture, batch, commit, commit_records, exact, exact_outcome, id, moment, processed, rule, rules,
 };
-use crate::generate::{AWKWARD_TEXTS, Generator, draft, record};
+use crate::doubles::generate::{AWKWARD_TEXTS, Generator, draft, record};
 
 /// Nothing is there before the first commit, and asking for it is no error.
 pub async fn an_empty_store_answers_emptily<F: RepositoryFixture>() {

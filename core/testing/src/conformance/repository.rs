@@ -14,18 +14,13 @@ pub mod rules;
 pub mod sums;
 mod whole;
 
-use std::collections::BTreeSet;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tallyhouse_core::ports::{Batch, Committed, Owner, RuleRepository, Store};
 use tallyhouse_core::{
     Arrival, Outcome, Record, RecordId, Rule, RuleBook, RuleDraft, RuleSet, StoredRecord, Timestamp, rules_to_json,
 };
 
-use crate::clock::TestClock;
-use crate::memory::MemoryRepository;
 use async_trait::async_trait;
 
 /// A store of its own for one case, with as many handles as the case wants.
@@ -54,9 +49,6 @@ pub const SHORT_LEASE: Duration = Duration::from_millis(300);
 
 /// A lease that outlives every case.
 pub const LONG_LEASE: Duration = Duration::from_secs(3_600);
-
-/// How long a case may take before it counts as stuck, e.g. in a deadlock.
-pub const CASE_DEADLINE: Duration = Duration::from_secs(180);
 
 /// Makes a test of every case of the repository's conformance suite, for a type that implements
 /// [`RepositoryFixture`](crate::RepositoryFixture).
@@ -125,49 +117,6 @@ macro_rules! repository_conformance {
     };
 }
 
-/// Makes a test of each case; the suites' own macros call it.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! conformance_tests {
-    ($fixture:ty, $suite:ident; $($module:ident::$case:ident;)*) => {
-        $(
-            #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                let case = $crate::$suite::$module::$case::<$fixture>();
-                let in_time = ::tokio::time::timeout($crate::repository::CASE_DEADLINE, case).await;
-                assert!(in_time.is_ok(), "the case is stuck");
-            }
-        )*
-    };
-}
-
-/// The fixture of [`MemoryRepository`]: its handles are one and the same, its leases lapse by a [`TestClock`].
-#[derive(Debug)]
-pub struct MemoryFixture {
-    clock: Arc<TestClock>,
-    repository: Arc<MemoryRepository>,
-}
-
-#[async_trait]
-impl RepositoryFixture for MemoryFixture {
-    async fn fresh() -> Self {
-        let clock = Arc::new(TestClock::default());
-        Self { repository: Arc::new(MemoryRepository::new(Arc::clone(&clock) as _)), clock }
-    }
-
-    async fn handle(&self) -> Arc<dyn Store> {
-        Arc::clone(&self.repository) as _
-    }
-
-    async fn rules(&self) -> Arc<dyn RuleRepository> {
-        Arc::clone(&self.repository) as _
-    }
-
-    async fn let_lapse(&self, lease: Duration) {
-        self.clock.advance(lease);
-    }
-}
-
 /// The time of day `n` microseconds into 2026.
 fn moment(n: i64) -> Timestamp {
     let start = Timestamp::parse("2026-01-01T00:00:00Z").expect("this is RFC 3339");
@@ -232,27 +181,5 @@ fn exact_outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Processed(stored) => exact(stored),
         Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => format!("{outcome:?}"),
-    }
-}
-
-/// Lets other futures of the same task go on.
-pub(super) async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-#[track_caller]
-pub(super) fn assert_distinct<T: Ord + std::fmt::Debug>(items: impl IntoIterator<Item = T>) {
-    let mut seen = BTreeSet::new();
-    for item in items {
-        assert!(!seen.contains(&item), "{item:?} comes twice");
-        seen.insert(item);
     }
 }

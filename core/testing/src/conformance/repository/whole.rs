@@ -7,7 +7,8 @@ use tallyhouse_core::{Filter, Key, RecordId, RecordQuery, StoredRecord, Summary,
 
 use futures::TryStreamExt;
 
-use super::{assert_distinct, exact};
+use super::exact;
+use crate::conformance::assert_distinct;
 
 /// Records in one page of the reads here: small enough that every read order pages.
 const PAGE: usize = 700;

@@ -9,7 +9,7 @@ use tallyhouse_core::{
 };
 
 use super::{RepositoryFixture, batch, commit, commit_records, exact, id, rule, rules};
-use crate::generate::{AWKWARD_TEXTS, Generator, draft, record};
+use crate::doubles::generate::{AWKWARD_TEXTS, Generator, draft, record};
 
 /// Records come by time, then by the bytes of their ids; every page goes on exactly where the one before ended.
 pub async fn records_page_by_time_then_id<F: RepositoryFixture>() {

@@ -7,11 +7,10 @@ use tallyhouse_core::ports::{Backlog, Batch, ClaimScope, OutboxEntry, OutboxId, 
 use futures::future::{join, join_all};
 
 use super::whole::assert_whole;
-use super::{
-    LONG_LEASE, RepositoryFixture, SHORT_LEASE, assert_distinct, batch, batch_of, commit, commit_records, moment,
-    yield_now,
-};
-use crate::generate::{Generator, record};
+use super::{LONG_LEASE, RepositoryFixture, SHORT_LEASE, batch, batch_of, commit, commit_records, moment};
+use crate::conformance::assert_distinct;
+use crate::conformance::yield_now;
+use crate::doubles::generate::{Generator, record};
 
 /// A commit owes the messages of what it stored to the owner it names, until they are settled.
 pub async fn a_commit_owes_messages_to_its_owner<F: RepositoryFixture>() {

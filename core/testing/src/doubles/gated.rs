@@ -12,7 +12,7 @@ use tallyhouse_core::ports::{
 };
 use tallyhouse_core::{GroupQuery, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
-use crate::memory::MemoryRepository;
+use crate::memory::repository::MemoryRepository;
 
 /// What is asked of the store.
 #[derive(Debug, Clone)]
