@@ -12,7 +12,6 @@ mod clock;
 mod output;
 mod store;
 mod service;
-mod input;
 mod import;
 mod remote;
 mod aggregate;

@@ -10,9 +10,9 @@ use tallyhouse_pipeline::{
 };
 use tokio::task::JoinSet;
 
+use super::input::Chunk;
 use super::{Chunks, Tally};
 use crate::clock::SystemClock;
-use crate::input::Chunk;
 use crate::settings::Settings;
 use crate::store::{OpenStore, Schema};
 
@@ -117,7 +117,7 @@ fn count(done: Done, tally: &mut Tally) -> anyhow::Result<()> {
         match outcome {
             Outcome::Processed(_) | Outcome::Duplicate { .. } => {}
             Outcome::Conflict { .. } | Outcome::Rejected(_) => {
-                tally.refused.keep(&tally.progress, &chunk.file, place.line, place.input.as_deref(), &outcome)?;
+                tally.refusals.keep(&tally.progress, &chunk.file, place.line, place.input.as_deref(), &outcome)?;
             }
         }
     }

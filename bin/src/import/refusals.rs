@@ -14,7 +14,7 @@ use super::progress::Progress;
 const SHOWN_MAX: u64 = 10;
 
 /// Where refused records go.
-pub(super) struct Refused {
+pub(super) struct Refusals {
     kept: Option<(PathBuf, BufWriter<File>)>,
     seen: u64,
 }
@@ -33,7 +33,7 @@ struct Line<'a> {
     input: &'a str,
 }
 
-impl Refused {
+impl Refusals {
     /// Makes the file in which they are kept, if that was asked for.
     ///
     /// # Errors

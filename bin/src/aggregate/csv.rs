@@ -9,13 +9,13 @@ use super::answer::{Group, Record};
 use crate::output::Output;
 
 /// Rows on their way.
-pub(super) struct CommaSeparated<'a, W: Write> {
+pub(super) struct Csv<'a, W: Write> {
     out: &'a mut Output<W>,
     records: bool,
     begun: bool,
 }
 
-impl<'a, W: Write> CommaSeparated<'a, W> {
+impl<'a, W: Write> Csv<'a, W> {
     /// Begins with totals, or with records.
     pub(super) fn new(out: &'a mut Output<W>, records: bool) -> Self {
         Self { out, records, begun: false }
@@ -40,7 +40,7 @@ impl<'a, W: Write> CommaSeparated<'a, W> {
     }
 }
 
-impl<W: Write + Send> View for CommaSeparated<'_, W> {
+impl<W: Write + Send> View for Csv<'_, W> {
     fn group(&mut self, group: Group) -> anyhow::Result<()> {
         if self.records {
             return Ok(());
