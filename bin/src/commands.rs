@@ -1,5 +1,10 @@
 //! From what was asked for to what does it.
 
+mod dead_letters;
+mod keys;
+mod man;
+mod watch;
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -8,10 +13,11 @@ use tallyhouse_pipeline::audit;
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command};
+use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::settings::{Environment, Settings};
-use crate::store::{OpenStore, Schema};
-use crate::{aggregate, dead_letters, export, import, keys, logging, man, service, watch};
+use crate::telemetry::logging;
+use crate::{aggregate, export, import, service};
 
 /// Does what was asked for.
 ///
@@ -69,7 +75,7 @@ fn config(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let store = OpenStore::open(settings, Schema::Migrate).await?;
+    let store = Database::open(settings, Schema::Migrate).await?;
     let done = match store.migrated() {
         [] => format!("{} is up to date\n", settings.database),
         versions => format!("{} was brought up to date: {}\n", settings.database, versions.join(", ")),
@@ -78,7 +84,7 @@ async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let store = OpenStore::open(settings, Schema::Check).await?;
+    let store = Database::open(settings, Schema::Check).await?;
     let report = audit(&*store.store).await.context("the database could not be read to the end")?;
     let mut out = Output::standard();
     out.line(format!(

@@ -5,22 +5,16 @@
 
 mod cli;
 mod settings;
-mod logging;
-mod traces;
-mod metrics;
 mod clock;
 mod output;
-mod store;
+mod database;
+mod telemetry;
 mod service;
 mod input;
 mod import;
 mod remote;
 mod aggregate;
 mod export;
-mod watch;
-mod dead_letters;
-mod keys;
-mod man;
 mod commands;
 
 use std::process::ExitCode;

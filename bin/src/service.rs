@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock::SystemClock;
-use crate::metrics::Metrics;
+use crate::database::{Database, Schema};
 use crate::settings::{Settings, SettingsError};
-use crate::store::{OpenStore, Schema};
-use crate::traces::Traces;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 use emitter::InProcessEmitter;
 use queues::{Consumers, Queues};
 use signals::{EXIT_INTERRUPTED, Signals};
@@ -44,7 +44,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is not right: {error}")))?;
     let server = secured(bind(&settings).await?, &settings)?;
     let (addr, url) = (server.local_addr(), server.url());
-    let store = OpenStore::open(&settings, Schema::Migrate).await?;
+    let store = Database::open(&settings, Schema::Migrate).await?;
     if !store.migrated().is_empty() {
         let versions = store.migrated().join(", ");
         tracing::info!(database = %settings.database, versions, "the database was brought up to date");
@@ -95,7 +95,7 @@ impl Running {
     fn start(
         server: HttpServer,
         keys: Option<KeyRing>,
-        store: &OpenStore,
+        store: &Database,
         traces: Option<&Traces>,
         settings: &Settings,
     ) -> anyhow::Result<Self> {
@@ -206,7 +206,7 @@ fn secured(server: HttpServer, settings: &Settings) -> Result<HttpServer, Settin
 }
 
 /// Returns the repository of the pipeline.
-fn repository(store: &OpenStore, traces: Option<&Traces>) -> Arc<dyn RecordRepository> {
+fn repository(store: &Database, traces: Option<&Traces>) -> Arc<dyn RecordRepository> {
     let repository: Arc<dyn RecordRepository> = store.store.clone();
     match traces {
         Some(traces) => traces.repository(repository),
@@ -225,7 +225,7 @@ fn emitter(queues: Option<&Queues>, traces: Option<&Traces>, settings: &Settings
 }
 
 /// Returns how many batches are under way at once: on SQLite as many as make sense, whatever is set.
-fn writers(settings: &Settings, store: &OpenStore) -> usize {
+fn writers(settings: &Settings, store: &Database) -> usize {
     match (&store.postgres, settings.pipeline.writers) {
         (None, _) | (_, 0) => store.writers,
         (Some(_), set) => set,

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::settings::{Settings, SettingsError};
-use crate::traces::Traces;
+use crate::telemetry::traces::Traces;
 
 /// Redis, as far as it is set up: it need not answer yet.
 pub(super) struct Queues {

@@ -4,7 +4,6 @@ use url::Url;
 
 use super::resolved::Resolved;
 use super::{OtlpSettings, Secret, SettingsError};
-use crate::traces;
 
 /// Where a collector takes traces, below its address.
 const TRACES_PATH: &str = "v1/traces";
@@ -13,7 +12,7 @@ const TRACES_PATH: &str = "v1/traces";
 pub(super) fn otlp(resolved: &Resolved) -> Result<Option<OtlpSettings>, SettingsError> {
     const KEY: &str = "otlp.endpoint";
     let Some(address) = resolved.optional(KEY) else { return Ok(None) };
-    if !traces::BUILT {
+    if !cfg!(feature = "otlp") {
         return Err(resolved.fault(KEY, "can't be used: this program was built without the feature otlp"));
     }
     let url = Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());

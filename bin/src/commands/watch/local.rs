@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use super::print;
 use crate::clock::SystemClock;
+use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::store::{OpenStore, Schema};
 
 /// How long to wait before the database is asked again after it failed.
 const WAIT: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_secs(1);
 /// # Errors
 /// The database can't be opened, or holds what can't be read. That it is away is waited for.
 pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Position>) -> anyhow::Result<()> {
-    let store = OpenStore::open(settings, Schema::Check).await?;
+    let store = Database::open(settings, Schema::Check).await?;
     // This process commits nothing: looking now and then is all that there is.
     let (_never, commits) = watch::channel(0);
     let feed = Feed::new(store.store.clone(), Arc::new(SystemClock::start()), commits, settings.poll_interval);

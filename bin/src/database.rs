@@ -13,7 +13,7 @@ use crate::clock::SystemClock;
 use crate::settings::{DatabaseUrl, Settings};
 
 /// An open database.
-pub(crate) struct OpenStore {
+pub(crate) struct Database {
     /// The port to it.
     pub(crate) store: Arc<dyn Store>,
     /// Where its alert rules are managed.
@@ -36,7 +36,7 @@ pub(crate) enum Schema {
     Check,
 }
 
-impl OpenStore {
+impl Database {
     /// Opens the configured database.
     ///
     /// # Errors

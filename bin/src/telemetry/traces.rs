@@ -25,6 +25,3 @@ mod absent;
 pub(crate) use absent::Traces;
 #[cfg(feature = "otlp")]
 pub(crate) use otlp::Traces;
-
-/// Whether this program can send traces.
-pub(crate) const BUILT: bool = cfg!(feature = "otlp");

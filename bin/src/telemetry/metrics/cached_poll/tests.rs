@@ -13,7 +13,7 @@ const KEPT: Duration = Duration::from_secs(4);
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_kept_for_a_while_and_asked_for_once_at_a_time() {
-    let (asked, questions) = (Asked::new(PATIENCE, KEPT), AtomicUsize::new(0));
+    let (asked, questions) = (CachedPoll::new(PATIENCE, KEPT), AtomicUsize::new(0));
     let ask = || {
         asked.answer(async {
             sleep(Duration::from_millis(100)).await;
@@ -29,7 +29,7 @@ async fn an_answer_is_kept_for_a_while_and_asked_for_once_at_a_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dependency_that_does_not_answer_holds_nobody_up_and_is_left_alone_for_a_while() {
-    let asked = Asked::new(PATIENCE, KEPT);
+    let asked = CachedPoll::new(PATIENCE, KEPT);
     let began = Instant::now();
     assert_eq!(asked.answer(pending::<Result<u8, PortError>>()).await, None);
     assert_eq!(began.elapsed(), PATIENCE);
@@ -37,7 +37,7 @@ async fn a_dependency_that_does_not_answer_holds_nobody_up_and_is_left_alone_for
     sleep(KEPT).await;
     assert_eq!(asked.answer(ready(Ok(1))).await, Some(1));
 
-    let asked = Asked::<u8>::new(PATIENCE, KEPT);
+    let asked = CachedPoll::<u8>::new(PATIENCE, KEPT);
     let away = || PortError::new(PortErrorKind::Unavailable, "asking", "away");
     assert_eq!(asked.answer(ready(Err(away()))).await, None);
 }

@@ -4,7 +4,7 @@
 //! The counts are read. What must be asked for is asked within a deadline and kept for a while, so that no number of
 //! scrapes is a load; where there is no answer, there is no sample.
 
-mod asked;
+mod cached_poll;
 mod families;
 mod page;
 mod process;
@@ -20,9 +20,9 @@ use tallyhouse_postgres::PostgresRepository;
 use tallyhouse_redis::{QueueFigures, RedisClient};
 
 use crate::clock::SystemClock;
+use crate::database::Database;
 use crate::settings::Settings;
-use crate::store::OpenStore;
-use asked::Asked;
+use cached_poll::CachedPoll;
 use page::Page;
 
 /// How long a dependency has for its answer: a scrape waits for ten seconds, by Prometheus' defaults.
@@ -40,8 +40,8 @@ pub(crate) struct Metrics {
     redis: Option<RedisClient>,
     /// `sqlite` or `postgres`.
     database: &'static str,
-    owed: Asked<Backlog>,
-    queues: Asked<QueueFigures>,
+    owed: CachedPoll<Backlog>,
+    queues: CachedPoll<QueueFigures>,
 }
 
 /// The repository, which has no way of its own to be shown.
@@ -55,15 +55,15 @@ impl std::fmt::Debug for Repository {
 
 impl Metrics {
     /// Makes the page of a service that is made of these parts.
-    pub(crate) fn new(pipeline: Pipeline, store: &OpenStore, redis: Option<RedisClient>, settings: &Settings) -> Self {
+    pub(crate) fn new(pipeline: Pipeline, store: &Database, redis: Option<RedisClient>, settings: &Settings) -> Self {
         Self {
             pipeline,
             repository: Repository(store.store.clone()),
             postgres: store.postgres.clone(),
             redis,
             database: settings.database.kind(),
-            owed: Asked::new(PATIENCE, KEPT),
-            queues: Asked::new(PATIENCE, KEPT),
+            owed: CachedPoll::new(PATIENCE, KEPT),
+            queues: CachedPoll::new(PATIENCE, KEPT),
         }
     }
 
@@ -79,7 +79,7 @@ impl Metrics {
     /// Asks a dependency, unless its circuit breaker knows that it is away.
     async fn asked<T: Copy>(
         &self,
-        asked: &Asked<T>,
+        asked: &CachedPoll<T>,
         breaker: &str,
         question: impl Future<Output = Result<T, PortError>>,
     ) -> Option<T> {

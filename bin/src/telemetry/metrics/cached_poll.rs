@@ -8,14 +8,14 @@ use tokio::time::{Instant, timeout};
 
 /// The last answer to a question.
 #[derive(Debug)]
-pub(super) struct Asked<T> {
+pub(super) struct CachedPoll<T> {
     patience: Duration,
     kept: Duration,
     /// When it was asked, and what came; held while the question is under way, so that there is one at a time.
     last: Mutex<Option<(Instant, Option<T>)>>,
 }
 
-impl<T: Copy> Asked<T> {
+impl<T: Copy> CachedPoll<T> {
     /// Makes one that waits so long for an answer, and keeps it so long: that there was none, too.
     pub(super) fn new(patience: Duration, kept: Duration) -> Self {
         Self { patience, kept, last: Mutex::new(None) }

@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 
 use crate::cli::{DeadLettersChoice, DeadLettersCommand};
 use crate::clock::SystemClock;
+use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::service::queues::open_client;
 use crate::settings::{Settings, SettingsError};
-use crate::store::{OpenStore, Schema};
 
 /// How many are read at a time.
 const PAGE: usize = 100;
@@ -86,7 +86,7 @@ async fn replay(
     settings: &Settings,
     out: &mut Output,
 ) -> anyhow::Result<ExitCode> {
-    let store = OpenStore::open(settings, Schema::Migrate).await?;
+    let store = Database::open(settings, Schema::Migrate).await?;
     let (pipeline, driver) = Pipeline::new(PipelineParts {
         repository: store.store.clone(),
         clock: Arc::new(SystemClock::start()),
