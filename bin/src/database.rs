@@ -1,4 +1,4 @@
-//! The configured database, opened.
+//! Opens the configured database.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -14,25 +14,25 @@ use crate::settings::{DatabaseUrl, Settings};
 
 /// An open database.
 pub(crate) struct Database {
-    /// The port to it.
+    /// Commits, reads and the outbox.
     pub(crate) store: Arc<dyn Store>,
-    /// Where its alert rules are managed.
+    /// The stored alert rules.
     pub(crate) rules: Arc<dyn RuleRepository>,
-    /// The same as an adapter to Postgres, where it is one.
+    /// The adapter to Postgres, if it is one: the metrics read its pools.
     pub(crate) postgres: Option<PostgresRepository>,
-    /// How many batches it commits at once.
+    /// How many batches it commits at once by default.
     pub(crate) writers: usize,
     migrated: Vec<String>,
-    /// Holds a temporary database; it goes when this is dropped.
+    /// The folder of a temporary database, deleted when this is dropped.
     _temporary: Option<TempDir>,
 }
 
-/// What to do about tables that are missing or old.
+/// What to do about a missing or old schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Schema {
-    /// Bring them up to date.
+    /// Migrate it.
     Migrate,
-    /// Refuse: a command that reads changes nothing.
+    /// Refuse it: a reading command changes nothing.
     Check,
 }
 
@@ -40,12 +40,12 @@ impl Database {
     /// Opens the configured database.
     ///
     /// # Errors
-    /// It can't be used; the error says what to do about it.
+    /// It can't be used; the error tells the remedy.
     pub(crate) async fn open(settings: &Settings, schema: Schema) -> anyhow::Result<Self> {
         match &settings.database {
             DatabaseUrl::Sqlite(path) => {
                 if schema == Schema::Check && !path.exists() {
-                    bail!("there is no database {}; serve or import makes one, or name another", settings.database);
+                    bail!("there is no database {}; serve or import creates it", settings.database);
                 }
                 Self::sqlite(SqliteSettings { path: path.clone(), ..settings.sqlite.clone() }, schema, None).await
             }
@@ -53,7 +53,7 @@ impl Database {
                 let folder = tempfile::Builder::new().prefix("tallyhouse-").tempdir();
                 let folder = folder.context("a temporary folder for the database can't be made")?;
                 let path = folder.path().join("tallyhouse.db");
-                // It is always new: nothing else can have migrated it.
+                // It is always new, so that even a reading command has to migrate it.
                 Self::sqlite(SqliteSettings { path, ..settings.sqlite.clone() }, Schema::Migrate, Some(folder)).await
             }
             DatabaseUrl::Postgres(url) => {
@@ -63,7 +63,7 @@ impl Database {
         }
     }
 
-    /// Returns the migrations that were applied when it was opened.
+    /// Returns the migrations that were applied at its opening.
     pub(crate) fn migrated(&self) -> &[String] {
         &self.migrated
     }
@@ -98,8 +98,8 @@ impl Database {
     }
 }
 
-/// Says why a database can't be used. What the port says of itself is for the log of a service that runs: here its
-/// cause alone tells what to do.
+/// Makes the error of a database that can't be used. A command shows the causes alone: the port's own text is written
+/// for the log of a running service.
 fn unusable(database: &DatabaseUrl, error: &PortError) -> anyhow::Error {
     let mut causes = Vec::new();
     let mut next = error.source();

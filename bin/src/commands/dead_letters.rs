@@ -1,4 +1,4 @@
-//! `dead-letters`: the queue payloads that were refused, listed, processed again, or removed.
+//! `dead-letters`: lists, replays and removes refused queue payloads.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -19,13 +19,13 @@ use crate::output::Output;
 use crate::service::queues::open_client;
 use crate::settings::{Settings, SettingsError};
 
-/// How many are read at a time.
+/// Dead letters per read.
 const PAGE: usize = 100;
 
-/// Exit code where some could not be replayed, or were not there.
+/// Exit code when a dead letter was refused again or did not exist.
 const EXIT_LEFT: u8 = 1;
 
-/// Does what was asked for.
+/// Runs a command for dead letters.
 ///
 /// # Errors
 /// Redis or the database can't be used.
@@ -53,14 +53,14 @@ async fn list(letters: &dyn DeadLetters, limit: Option<usize>, out: &mut Output)
         after = Some(last.id.clone());
         left -= page.len();
         for letter in &page {
-            out.line(written(letter)?)?;
+            out.line(to_json(letter)?)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a dead letter as a line of JSON, as `GET /v1/dead-letters` does: a payload that is no text is in Base64.
-fn written(letter: &DeadLetter) -> anyhow::Result<String> {
+/// Formats a dead letter as `GET /v1/dead-letters` does: a payload that is not UTF-8 is in Base64.
+fn to_json(letter: &DeadLetter) -> anyhow::Result<String> {
     let payload = match std::str::from_utf8(&letter.payload) {
         Ok(text) => ("payload", text.to_owned()),
         Err(_not_text) => ("payloadBase64", STANDARD.encode(&letter.payload)),
@@ -86,46 +86,46 @@ async fn replay(
     settings: &Settings,
     out: &mut Output,
 ) -> anyhow::Result<ExitCode> {
-    let store = Database::open(settings, Schema::Migrate).await?;
+    let database = Database::open(settings, Schema::Migrate).await?;
     let (pipeline, driver) = Pipeline::new(PipelineParts {
-        repository: store.store.clone(),
+        repository: database.store.clone(),
         clock: Arc::new(SystemClock::start()),
         rules: settings.rules.clone(),
         publisher: None,
         settings: PipelineSettings { writers: 1, ..settings.pipeline },
     });
-    let mut work = JoinSet::new();
+    let mut tasks = JoinSet::new();
     driver.into_tasks().into_iter().for_each(|task| {
-        work.spawn(task);
+        tasks.spawn(task);
     });
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
-    let mut chosen = Chosen::new(letters, choice);
-    while let Some((id, letter)) = chosen.next().await? {
-        let became = match letter {
-            None => "not there",
+    let mut selected = Selected::new(letters, choice);
+    while let Some((id, letter)) = selected.next().await? {
+        let result = match letter {
+            None => "not found",
             Some(letter) => replay_one(letters, &pipeline, &letter, out).await?,
         };
-        *counts.entry(became).or_default() += 1;
-        if became == "not there" {
-            out.line(format!("{id}: not there"))?;
+        *counts.entry(result).or_default() += 1;
+        if result == "not found" {
+            out.line(format!("{id}: not found"))?;
         }
     }
     pipeline.close();
-    while work.join_next().await.is_some() {}
+    while tasks.join_next().await.is_some() {}
     let summary: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
     out.line(if summary.is_empty() { "nothing to replay".to_owned() } else { summary.join("  ") })?;
     let left = counts.keys().any(|what| !matches!(*what, "processed" | "duplicate"));
     Ok(ExitCode::from(if left { EXIT_LEFT } else { 0 }))
 }
 
-/// Processes one payload again, and removes it if it has had its effect now.
+/// Processes one payload again, and removes it if it was processed, now or before.
 async fn replay_one(
     letters: &dyn DeadLetters,
     pipeline: &Pipeline,
     letter: &DeadLetter,
     out: &mut Output,
 ) -> anyhow::Result<&'static str> {
-    // As every other ingress does: what is too long for a queue is not let in here.
+    // The queues' size limit holds for replays, too.
     let parsed = if letter.payload.len() > PAYLOAD_BYTES_MAX {
         Err(Rejection::too_large(PAYLOAD_BYTES_MAX))
     } else {
@@ -137,7 +137,10 @@ async fn replay_one(
     };
     match &outcome {
         Outcome::Processed(_) | Outcome::Duplicate { .. } => {
-            letters.remove(&letter.id).await.context("Redis did not remove what was processed; replay again")?;
+            letters
+                .remove(&letter.id)
+                .await
+                .context("the record was processed, but its dead letter was not removed; replay again")?;
         }
         Outcome::Conflict { differs, .. } => {
             let names: Vec<&str> = differs.iter().map(|field| field.name()).collect();
@@ -150,21 +153,21 @@ async fn replay_one(
 
 async fn purge(letters: &dyn DeadLetters, choice: &DeadLettersChoice, out: &mut Output) -> anyhow::Result<ExitCode> {
     let (mut removed, mut missing) = (0_u64, 0_u64);
-    let mut chosen = Chosen::new(letters, choice);
-    while let Some((id, _)) = chosen.next().await? {
-        if letters.remove(&id).await.context("Redis can't remove")? {
+    let mut selected = Selected::new(letters, choice);
+    while let Some((id, _)) = selected.next().await? {
+        if letters.remove(&id).await.context("Redis can't remove a dead letter")? {
             removed += 1;
         } else {
             missing += 1;
-            out.line(format!("{id}: not there"))?;
+            out.line(format!("{id}: not found"))?;
         }
     }
     out.line(format!("removed {removed}"))?;
     Ok(ExitCode::from(if missing > 0 { EXIT_LEFT } else { 0 }))
 }
 
-/// The dead letters that were chosen, one by one.
-struct Chosen<'a> {
+/// An iterator over the selected dead letters.
+struct Selected<'a> {
     letters: &'a dyn DeadLetters,
     ids: std::vec::IntoIter<String>,
     all: bool,
@@ -172,7 +175,7 @@ struct Chosen<'a> {
     after: Option<String>,
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> Selected<'a> {
     fn new(letters: &'a dyn DeadLetters, choice: &DeadLettersChoice) -> Self {
         let ids = choice.ids.clone().into_iter();
         Self { letters, ids, all: choice.all, page: Vec::new().into_iter(), after: None }

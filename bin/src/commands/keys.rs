@@ -1,4 +1,4 @@
-//! `keys`: makes API keys.
+//! `keys`: creates API keys.
 
 use std::process::ExitCode;
 
@@ -8,10 +8,10 @@ use crate::cli::{KeysCommand, NewKeyArgs};
 use crate::output::Output;
 use crate::settings::SettingsError;
 
-/// Does what was asked for. Nothing is kept: who runs the service puts the lines into its keys file.
+/// Creates a key and prints it. The operator adds the printed lines to the keys file.
 ///
 /// # Errors
-/// The name is none that a keys file may hold, or the system has no random numbers to give.
+/// The name is not allowed in a keys file, or the system gives no random numbers.
 pub(crate) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
     let KeysCommand::New(NewKeyArgs { name, scope }) = command;
     let scopes: Vec<_> = scope.into_iter().map(Into::into).collect();
@@ -20,16 +20,16 @@ pub(crate) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
         NewKeyError::Random(_) => error.into(),
     })?;
     let mut out = Output::standard();
-    out.write(shown(&key))?;
+    out.write(format_key(&key))?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first line is for whoever is to use the key; all below it may go into the keys file as it is.
-fn shown(key: &NewKey) -> String {
+/// Formats a key: the first line is for the caller, the rest is valid content of a keys file.
+fn format_key(key: &NewKey) -> String {
     format!(
-        "key: {}\n# The key is shown only here: give it to whoever is to use it.\n# The keys file (auth.keys_file) gets \
-         these lines:\n{}",
+        "key: {}\n# The key is shown only once. Give it to the caller.\n# Add these lines to the keys \
+         file (auth.keys_file):\n{}",
         key.text(),
         key.entry()
     )

@@ -1,4 +1,4 @@
-//! Manual pages, made of the same words as `--help`: one for the program, and one for each command.
+//! Manual pages, generated from the help texts: one for the program, and one for each command.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,10 +10,10 @@ use clap_mangen::Man;
 use crate::cli::Cli;
 use crate::output::Output;
 
-/// Writes all pages into a folder that is there, or the first one to standard output.
+/// Writes all pages into an existing folder, or the program's page to standard output.
 ///
 /// # Errors
-/// They can't be written.
+/// The folder or standard output can't be written.
 pub(crate) fn run(folder: Option<&Path>) -> anyhow::Result<ExitCode> {
     let Some(folder) = folder else {
         let mut page = Vec::new();
@@ -25,6 +25,6 @@ pub(crate) fn run(folder: Option<&Path>) -> anyhow::Result<ExitCode> {
     };
     let shown = folder.display();
     clap_mangen::generate_to(Cli::command(), folder)
-        .with_context(|| format!("the manual pages can't be written to {shown}; is it a folder that is there?"))?;
+        .with_context(|| format!("the manual pages can't be written to {shown}; is it an existing folder?"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `watch`: follows the messages, one CloudEvent in JSON a line, from the configured database or over HTTP.
+//! `watch`: follows messages from the configured database or over HTTP, one CloudEvent per line.
 
 mod local;
 mod over_http;
@@ -14,10 +14,10 @@ use crate::remote::Remote;
 use crate::service::signals::Signals;
 use crate::settings::{Environment, Settings, SettingsError};
 
-/// Follows until a signal comes, or nobody reads any more.
+/// Follows messages until a signal, or until standard output is closed.
 ///
 /// # Errors
-/// The database or the service refuses. That it is away is waited for.
+/// The database or the service refuses. An unavailable one is retried.
 pub(crate) async fn run(args: WatchArgs, settings: &Settings, environment: &Environment) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::install()?;
     let topic = match args.topic {
@@ -37,13 +37,13 @@ pub(crate) async fn run(args: WatchArgs, settings: &Settings, environment: &Envi
         }
     };
     tokio::select! {
-        // A signal is the usual way to end it.
+        // A signal is the usual end of this command.
         _ = signals.next() => Ok(ExitCode::SUCCESS),
         followed = following => followed.map(|()| ExitCode::SUCCESS),
     }
 }
 
-/// Writes one message, at once: whoever reads it waits for it.
+/// Writes one message and flushes: the reader waits for it.
 fn print(out: &mut Output, message: &str) -> anyhow::Result<()> {
     out.line(message)?;
     out.flush()

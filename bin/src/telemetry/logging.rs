@@ -7,13 +7,13 @@ use tracing_subscriber::filter::ParseError;
 
 use crate::settings::{LogSettings, SettingsError};
 
-/// The lines of requests, as a directive.
+/// The filter directive that shows a line for each request.
 const REQUESTS: &str = "tallyhouse_http::requests=debug";
 
 /// Starts the log of this process.
 ///
 /// # Errors
-/// The filter is not one.
+/// The filter can't be parsed, or this process has a log already.
 pub(crate) fn start(settings: &LogSettings) -> Result<(), SettingsError> {
     let filter = filter(settings)?;
     let terminal = stderr().is_terminal();
@@ -26,7 +26,7 @@ pub(crate) fn start(settings: &LogSettings) -> Result<(), SettingsError> {
     started.map_err(|error| SettingsError(format!("the log can't be started: {error}")))
 }
 
-/// Which events are written: those of the filter, and the lines of requests where they are asked for.
+/// Builds the filter: `log.filter`, and a line for each request where `log.requests` is set.
 fn filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
     let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
         SettingsError(format!("the setting log.filter = {:?} is no filter: {error}", settings.filter))

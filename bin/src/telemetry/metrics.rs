@@ -1,8 +1,8 @@
-//! What `GET /metrics` shows: the counts of the pipeline and of the server, and what Postgres, Redis and the system are
-//! asked for. docs/METRICS.md lists it all.
+//! The page at `GET /metrics`: the counters of the pipeline and of the server, and figures polled from the database, Redis
+//! and the system. docs/METRICS.md lists every family.
 //!
-//! The counts are read. What must be asked for is asked within a deadline and kept for a while, so that no number of
-//! scrapes is a load; where there is no answer, there is no sample.
+//! Counters are read from memory. Polls have a deadline and are cached, so that frequent scrapes load no dependency. A
+//! figure that could not be polled has no sample.
 
 mod cached_poll;
 mod families;
@@ -25,13 +25,13 @@ use crate::settings::Settings;
 use cached_poll::CachedPoll;
 use page::Page;
 
-/// How long a dependency has for its answer: a scrape waits for ten seconds, by Prometheus' defaults.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The deadline of a poll. By default Prometheus gives up on a scrape after ten seconds.
+const POLL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long an answer is good: less than the usual time between two scrapes.
-const KEPT: Duration = Duration::from_secs(4);
+/// How long a polled figure is shown: less than the usual interval between scrapes.
+const FRESH_FOR: Duration = Duration::from_secs(4);
 
-/// The writer of the page.
+/// Writes the page.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pipeline: Pipeline,
@@ -40,11 +40,11 @@ pub(crate) struct Metrics {
     redis: Option<RedisClient>,
     /// `sqlite` or `postgres`.
     database: &'static str,
-    owed: CachedPoll<Backlog>,
+    backlog: CachedPoll<Backlog>,
     queues: CachedPoll<QueueFigures>,
 }
 
-/// The repository, which has no way of its own to be shown.
+/// The repository. The port does not require `Debug`.
 struct Repository(Arc<dyn Store>);
 
 impl std::fmt::Debug for Repository {
@@ -54,51 +54,56 @@ impl std::fmt::Debug for Repository {
 }
 
 impl Metrics {
-    /// Makes the page of a service that is made of these parts.
-    pub(crate) fn new(pipeline: Pipeline, store: &Database, redis: Option<RedisClient>, settings: &Settings) -> Self {
+    /// Makes the page of a service with these parts.
+    pub(crate) fn new(
+        pipeline: Pipeline,
+        database: &Database,
+        redis: Option<RedisClient>,
+        settings: &Settings,
+    ) -> Self {
         Self {
             pipeline,
-            repository: Repository(store.store.clone()),
-            postgres: store.postgres.clone(),
+            repository: Repository(database.store.clone()),
+            postgres: database.postgres.clone(),
             redis,
             database: settings.database.kind(),
-            owed: CachedPoll::new(PATIENCE, KEPT),
-            queues: CachedPoll::new(PATIENCE, KEPT),
+            backlog: CachedPoll::new(POLL_TIMEOUT, FRESH_FOR),
+            queues: CachedPoll::new(POLL_TIMEOUT, FRESH_FOR),
         }
     }
 
-    async fn owed(&self) -> Option<Backlog> {
-        self.asked(&self.owed, "storage", self.repository.0.backlog()).await
+    async fn backlog(&self) -> Option<Backlog> {
+        self.poll(&self.backlog, "storage", self.repository.0.backlog()).await
     }
 
     async fn queues(&self) -> Option<QueueFigures> {
         let redis = self.redis.as_ref()?;
-        self.asked(&self.queues, "queue-list", redis.queues()).await
+        self.poll(&self.queues, "queue-list", redis.queues()).await
     }
 
-    /// Asks a dependency, unless its circuit breaker knows that it is away.
-    async fn asked<T: Copy>(
+    /// Polls a dependency, unless its circuit breaker is open: then the answer is known to be none.
+    async fn poll<T: Copy>(
         &self,
-        asked: &CachedPoll<T>,
+        cached: &CachedPoll<T>,
         breaker: &str,
-        question: impl Future<Output = Result<T, PortError>>,
+        poll: impl Future<Output = Result<T, PortError>>,
     ) -> Option<T> {
         let breakers = self.pipeline.breakers().all();
-        let is_away = breakers.iter().any(|known| known.name() == breaker && known.state() == BreakerState::Open);
-        if is_away { None } else { asked.answer(question).await }
+        let is_open = breakers.iter().any(|known| known.name() == breaker && known.state() == BreakerState::Open);
+        if is_open { None } else { cached.read(poll).await }
     }
 }
 
 #[async_trait]
 impl MetricsPage for Metrics {
     async fn write(&self, server: ServerReadings) -> String {
-        let (owed, queues) = tokio::join!(self.owed(), self.queues());
+        let (backlog, queues) = tokio::join!(self.backlog(), self.queues());
         let mut page = Page::default();
         families::build(&mut page, self.database);
         families::pipeline(&mut page, &self.pipeline.readings());
         families::breakers(&mut page, &self.pipeline.breakers().all());
-        if let Some(owed) = owed {
-            families::outbox(&mut page, &owed, SystemClock::start().now());
+        if let Some(backlog) = backlog {
+            families::outbox(&mut page, &backlog, SystemClock::start().now());
         }
         if let Some(queues) = queues {
             families::queues(&mut page, &queues);

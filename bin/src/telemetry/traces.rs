@@ -1,7 +1,8 @@
-//! Traces: spans of requests, queue payloads, commits and publications, sent to a collector by OTLP where one is set.
+//! Traces: spans of requests, queue payloads, commits and publications, exported by OTLP to the collector of
+//! `otlp.endpoint`.
 //!
-//! The core knows nothing of it: the spans are made around the ports. Only what belongs to a trace that is sampled
-//! costs anything, and without a collector nothing of this is there at all.
+//! Decorators around the ports make the spans, so that the core knows no tracing. Unsampled records cost one flag check.
+//! Without a collector no decorator is installed.
 
 #[cfg(feature = "otlp")]
 mod collector;

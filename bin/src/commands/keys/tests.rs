@@ -1,13 +1,13 @@
-//! What `keys new` prints.
+//! Tests of the output of `keys new`.
 
 use tallyhouse_http::{KeyRing, Scope};
 
 use super::*;
 
 #[test]
-fn all_below_the_first_line_is_a_keys_file() {
+fn everything_below_the_first_line_is_a_keys_file() {
     let key = NewKey::make("till-3", &[Scope::Ingest, Scope::Read]).unwrap();
-    let shown = shown(&key);
+    let shown = format_key(&key);
     let (first, rest) = shown.split_once('\n').unwrap();
     assert_eq!(first, format!("key: {}", key.text()));
     assert!(!rest.contains(key.text()), "{rest}");

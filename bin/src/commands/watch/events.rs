@@ -2,24 +2,24 @@
 
 use std::collections::VecDeque;
 
-/// Longest event that is held: far more than a message can be.
+/// Longest event. A message is far shorter.
 const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// One event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Event {
-    /// Where to resume after it.
+    /// The position to resume after.
     pub(super) id: Option<String>,
-    /// What it says; an event without data only says where to resume.
+    /// The message. An event without data only moves the position.
     pub(super) data: Option<String>,
 }
 
-/// A stream that does not end its events is not one.
+/// An event is longer than [`EVENT_BYTES_MAX`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event has no end within {EVENT_BYTES_MAX} bytes")]
-pub(super) struct Endless;
+pub(super) struct EventTooLong;
 
-/// Takes a stream in pieces, and gives events.
+/// Parses a stream in pieces of any size.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     line: Vec<u8>,
@@ -29,15 +29,15 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Takes the next piece.
+    /// Parses the next piece.
     ///
     /// # Errors
     /// An event is too long.
-    pub(super) fn feed(&mut self, piece: &[u8]) -> Result<(), Endless> {
+    pub(super) fn feed(&mut self, piece: &[u8]) -> Result<(), EventTooLong> {
         for part in piece.split_inclusive(|b| *b == b'\n') {
             self.line.extend_from_slice(part);
             if self.line.len() + self.event_bytes > EVENT_BYTES_MAX {
-                return Err(Endless);
+                return Err(EventTooLong);
             }
             if part.ends_with(b"\n") {
                 let line = std::mem::take(&mut self.line);
@@ -47,7 +47,7 @@ impl Events {
         Ok(())
     }
 
-    /// Returns the next event that is whole.
+    /// Returns the next complete event.
     pub(super) fn next(&mut self) -> Option<Event> {
         self.ready.pop_front()
     }
@@ -72,7 +72,7 @@ impl Events {
                 }
                 None => self.event.data = Some(value.to_owned()),
             },
-            // Comments, and fields that we have no use for.
+            // Comments and unused fields.
             _ => return,
         }
         self.event_bytes += line.len();

@@ -1,4 +1,4 @@
-//! Messages from the configured database, as whatever process commits them.
+//! Messages from the configured database, whichever process commits them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::settings::Settings;
 
-/// How long to wait before the database is asked again after it failed.
-const WAIT: Duration = Duration::from_secs(1);
+/// The wait before a failed read is retried.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
 
-/// Prints messages as they come, for ever.
+/// Prints messages as they come, without end.
 ///
 /// # Errors
-/// The database can't be opened, or holds what can't be read. That it is away is waited for.
+/// The database can't be opened or is corrupt. An unavailable database is retried.
 pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Position>) -> anyhow::Result<()> {
-    let store = Database::open(settings, Schema::Check).await?;
-    // This process commits nothing: looking now and then is all that there is.
-    let (_never, commits) = watch::channel(0);
-    let feed = Feed::new(store.store.clone(), Arc::new(SystemClock::start()), commits, settings.poll_interval);
+    let database = Database::open(settings, Schema::Check).await?;
+    // This process commits nothing and is never notified: the feed polls.
+    let (_no_commits, commits) = watch::channel(0);
+    let feed = Feed::new(database.store.clone(), Arc::new(SystemClock::start()), commits, settings.poll_interval);
     let mut out = Output::standard();
     let mut after = match after {
         Some(after) => after,
@@ -35,7 +35,7 @@ pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Posi
         let mut messages = match feed.follow(topic, Some(after)).await {
             Ok(messages) => Box::pin(messages),
             Err(error) => {
-                wait(error).await?;
+                wait_to_retry(error).await?;
                 continue;
             }
         };
@@ -46,7 +46,7 @@ pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Posi
                     after = position;
                 }
                 Err(error) => {
-                    wait(error).await?;
+                    wait_to_retry(error).await?;
                     break;
                 }
             }
@@ -54,11 +54,11 @@ pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Posi
     }
 }
 
-async fn wait(error: PortError) -> anyhow::Result<()> {
+async fn wait_to_retry(error: PortError) -> anyhow::Result<()> {
     if error.kind() != PortErrorKind::Unavailable {
         return Err(error.into());
     }
-    tracing::warn!(%error, "the database is asked again");
-    tokio::time::sleep(WAIT).await;
+    tracing::warn!(%error, "the database is unavailable; retrying");
+    tokio::time::sleep(RETRY_WAIT).await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Messages from a service over HTTP: an event stream that is resumed where it broke off.
+//! Messages from a service over HTTP: an event stream that is resumed after an interruption.
 
 use std::time::Duration;
 
@@ -12,32 +12,32 @@ use super::print;
 use crate::output::Output;
 use crate::remote::Remote;
 
-/// How long to wait before the first attempt to come back, and at most.
+/// The first and the longest wait before a reconnection.
 const WAIT_MIN: Duration = Duration::from_millis(200);
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Prints messages as they come, for ever.
+/// Prints messages as they come, without end.
 ///
 /// # Errors
-/// The service can't be reached the first time, or refuses. Later it is waited for.
+/// The first connection fails, or the service refuses. Later failures are retried.
 pub(super) async fn follow(remote: &Remote, topic: Topic, after: Option<&str>) -> anyhow::Result<()> {
     let mut follower = Follower { remote, topic, last: after.map(str::to_owned), out: Output::standard() };
-    let mut response = follower.connect().await?.map_err(|away| away.context("nothing to follow"))?;
+    let mut response = follower.connect().await?.map_err(|error| error.context("nothing to follow"))?;
     let mut wait = WAIT_MIN;
     loop {
-        let (came, ended) = follower.print_all(response).await?;
-        if came {
+        let (received, failure) = follower.print_all(response).await?;
+        if received {
             wait = WAIT_MIN;
         }
-        if let Some(error) = ended {
-            tracing::warn!(error = format!("{error:#}"), "the stream broke off, and is resumed");
+        if let Some(error) = failure {
+            tracing::warn!(error = format!("{error:#}"), "the stream was interrupted; resuming");
         }
         response = loop {
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(WAIT_MAX);
             match follower.connect().await? {
                 Ok(response) => break response,
-                Err(away) => tracing::warn!(error = format!("{away:#}"), "the service is away, and is asked again"),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "the service is unavailable; retrying"),
             }
         };
     }
@@ -46,13 +46,13 @@ pub(super) async fn follow(remote: &Remote, topic: Topic, after: Option<&str>) -
 struct Follower<'a> {
     remote: &'a Remote,
     topic: Topic,
-    /// The position of the last message, where the next attempt begins.
+    /// The position of the last printed message, where the next connection resumes.
     last: Option<String>,
     out: Output,
 }
 
 impl Follower<'_> {
-    /// Connects; the inner error is one that may pass.
+    /// Connects. The inner error is temporary, the outer one final.
     async fn connect(&self) -> anyhow::Result<Result<Response, anyhow::Error>> {
         let path = format!("v1/{}/stream", self.topic.name());
         let mut request = self.remote.get(&path, &[])?.header(ACCEPT, "text/event-stream");
@@ -65,27 +65,28 @@ impl Follower<'_> {
                 Ok(Err(self.remote.refusal(response).await))
             }
             Ok(response) => Err(self.remote.refusal(response).await),
-            Err(error) if error.is_builder() => bail!("--after is no position"),
+            Err(error) if error.is_builder() => bail!("--after is not a position"),
             Err(error) => Ok(Err(self.remote.unreachable(error))),
         }
     }
 
-    /// Prints what comes until the stream ends; says whether anything came, and why it ended if that was no good end.
+    /// Prints messages until the stream ends. Returns whether anything was received, and the failure that ended the
+    /// stream.
     async fn print_all(&mut self, mut response: Response) -> anyhow::Result<(bool, Option<anyhow::Error>)> {
         let mut events = Events::default();
-        let mut came = false;
+        let mut received = false;
         loop {
             match response.chunk().await {
-                Ok(Some(part)) => events.feed(&part).context("the service's stream is not understood")?,
-                Ok(None) => return Ok((came, None)),
-                Err(error) => return Ok((came, Some(self.remote.broke_off(error)))),
+                Ok(Some(part)) => events.feed(&part).context("the service sent an invalid event stream")?,
+                Ok(None) => return Ok((received, None)),
+                Err(error) => return Ok((received, Some(self.remote.interrupted(error)))),
             }
-            came = true;
+            received = true;
             while let Some(Event { id, data }) = events.next() {
                 if let Some(data) = data {
                     print(&mut self.out, &data)?;
                 }
-                // After it was printed: what was not is asked for again.
+                // Only a printed message moves the position: an interrupted print is repeated.
                 self.last = id.or(self.last.take());
             }
         }

@@ -1,4 +1,4 @@
-//! A question to a dependency whose answer is kept for a while.
+//! A query to a dependency whose answer is cached, so that scrapes never load the dependency.
 
 use std::time::Duration;
 
@@ -6,33 +6,33 @@ use tallyhouse_pipeline::ports::PortError;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-/// The last answer to a question.
+/// The last answer of a dependency, polled again when it is stale.
 #[derive(Debug)]
 pub(super) struct CachedPoll<T> {
-    patience: Duration,
-    kept: Duration,
-    /// When it was asked, and what came; held while the question is under way, so that there is one at a time.
+    poll_timeout: Duration,
+    fresh_for: Duration,
+    /// The time and the answer of the last poll. The lock is held during a poll: concurrent scrapes share one.
     last: Mutex<Option<(Instant, Option<T>)>>,
 }
 
 impl<T: Copy> CachedPoll<T> {
-    /// Makes one that waits so long for an answer, and keeps it so long: that there was none, too.
-    pub(super) fn new(patience: Duration, kept: Duration) -> Self {
-        Self { patience, kept, last: Mutex::new(None) }
+    /// Makes a poll with this timeout, whose answer stays fresh for this long. A failure is cached, too.
+    pub(super) fn new(poll_timeout: Duration, fresh_for: Duration) -> Self {
+        Self { poll_timeout, fresh_for, last: Mutex::new(None) }
     }
 
-    /// Returns the answer that is kept, or asks.
-    pub(super) async fn answer(&self, question: impl Future<Output = Result<T, PortError>>) -> Option<T> {
+    /// Returns the cached answer, or polls. `None` means that the dependency did not answer.
+    pub(super) async fn read(&self, poll: impl Future<Output = Result<T, PortError>>) -> Option<T> {
         let mut last = self.last.lock().await;
         if let Some((at, answer)) = &*last
-            && at.elapsed() < self.kept
+            && at.elapsed() < self.fresh_for
         {
             return *answer;
         }
-        let answer = match timeout(self.patience, question).await {
+        let answer = match timeout(self.poll_timeout, poll).await {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => {
-                tracing::debug!(%error, "a question for the metrics has no answer");
+                tracing::debug!(%error, "a poll for the metrics failed");
                 None
             }
             Err(_elapsed) => None,

@@ -1,4 +1,4 @@
-//! The page: families of samples in Prometheus' text format.
+//! A page of metric families in Prometheus' text format.
 
 use prometheus::TextEncoder;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
@@ -7,11 +7,11 @@ use tallyhouse_pipeline::HistogramReading;
 /// A label: its name and its value.
 pub(super) type Label<'a> = (&'static str, &'a str);
 
-/// Families, in the order in which they are added.
+/// Families, in the order of their insertion.
 #[derive(Debug, Default)]
 pub(super) struct Page(Vec<MetricFamily>);
 
-/// A family that is being added. One without samples is left out.
+/// A family under construction. A family without samples is left out of the page.
 #[derive(Debug)]
 pub(super) struct Family<'p> {
     page: &'p mut Page,
@@ -43,7 +43,9 @@ impl Page {
 
     /// Writes the page.
     pub(super) fn write(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.0).expect("each family has a name and samples of its kind")
+        TextEncoder::new()
+            .encode_to_string(&self.0)
+            .expect("every family has a name and samples of its own type, which is all that the encoder checks")
     }
 }
 
@@ -66,12 +68,12 @@ impl Family<'_> {
 
     /// Adds a count.
     pub(super) fn count(self, labels: &[Label<'_>], count: impl TryInto<u64>) -> Self {
-        // Counts above 2^53 lose their last digits, as in every Prometheus.
+        // Prometheus stores every sample as a double: counts above 2^53 lose digits there, too.
         let count = count.try_into().unwrap_or(u64::MAX);
         self.sample(labels, count as f64)
     }
 
-    /// Adds a histogram, `per_unit` of whose numbers are one of the family's unit.
+    /// Adds a histogram. `per_unit` converts its readings to the unit of the family: 1e6 for microseconds to seconds.
     pub(super) fn reading(mut self, labels: &[Label<'_>], reading: &HistogramReading, per_unit: f64) -> Self {
         let bucket = |(bound, count): &(u64, u64)| {
             let mut bucket = Bucket::default();

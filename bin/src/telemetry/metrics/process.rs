@@ -1,14 +1,14 @@
-//! What the process takes of the system, from Linux' `/proc`.
+//! The resources that this process uses, read from Linux' `/proc`.
 
 use std::fs;
 
-/// Ticks of the processor's clock in a second, as all of Linux shows them (`USER_HZ`; proc(5)).
+/// Clock ticks per second in `/proc` (`USER_HZ`; proc(5)): 100 on every architecture that we build for.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What the process has taken.
+/// The resources of a process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Process {
-    /// Time of the processor.
+    /// User and system CPU time.
     pub(super) cpu_seconds: f64,
     pub(super) resident_bytes: u64,
     pub(super) virtual_bytes: u64,
@@ -16,11 +16,11 @@ pub(super) struct Process {
     /// `None` where there is no limit.
     pub(super) max_fds: Option<u64>,
     pub(super) threads: u64,
-    /// When it was started, since the epoch.
+    /// Start time, in seconds since the Unix epoch.
     pub(super) start_seconds: f64,
 }
 
-/// Reads what this process has taken; `None` where the system does not show it.
+/// Reads the resources of this process; `None` where there is no `/proc`.
 pub(super) fn read() -> Option<Process> {
     let text = |path: &str| fs::read_to_string(path).ok();
     let open_fds = fs::read_dir("/proc/self/fd").ok()?.count();
@@ -34,7 +34,7 @@ pub(super) fn read() -> Option<Process> {
 }
 
 fn parse(stat: &str, status: &str, limits: &str, system: &str, open_fds: u64) -> Option<Process> {
-    // The name in parentheses may hold anything; behind it come fields 3 and on.
+    // Field 2, the name in parentheses, may hold blanks and parentheses itself: fields are counted from its end.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |field: usize| fields.get(field - 3)?.parse::<f64>().ok().map(|ticks| ticks / TICKS_PER_SECOND);
     let number = |text: &str, line: &str| word_after(text, line)?.parse::<u64>().ok();
@@ -49,7 +49,7 @@ fn parse(stat: &str, status: &str, limits: &str, system: &str, open_fds: u64) ->
     })
 }
 
-/// Returns the first word behind the beginning of a line.
+/// Returns the first word after a line's beginning.
 fn word_after<'t>(text: &'t str, beginning: &str) -> Option<&'t str> {
     text.lines().find_map(|line| line.strip_prefix(beginning))?.split_whitespace().next()
 }

@@ -1,4 +1,5 @@
-//! A program without traces: there are none to be started, so that nothing here is ever called.
+//! The stand-in for traces in a build without the feature `otlp`. The type has no value, so that its methods can't be
+//! called.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,12 @@ use tallyhouse_http::RequestTracer;
 
 use crate::settings::OtlpSettings;
 
-/// Traces that are sent.
+/// Exported traces.
 #[derive(Debug, Clone)]
 pub(crate) enum Traces {}
 
 impl Traces {
-    /// Refuses: the settings have done so before.
+    /// Fails. The settings refuse `otlp.endpoint` earlier, so that no command gets here.
     ///
     /// # Errors
     /// Always.

@@ -1,4 +1,4 @@
-//! The way to the collector: OTLP by HTTP, in protobuf.
+//! The exporter to the collector: OTLP over HTTP, in protobuf.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -17,29 +17,28 @@ use tokio::runtime::Handle;
 
 use crate::settings::OtlpSettings;
 
-/// The part of an answer that is read: all that it may say is how many spans were refused.
+/// Longest answer that is read. A valid answer only counts the rejected spans.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// How often it is said that the collector takes nothing.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// How often a lasting failure is logged again.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// Makes the exporter. Headers, compression and the size of queue and batches are those of OpenTelemetry's own
-/// variables of the environment, where they are set.
-pub(super) fn exporter(settings: &OtlpSettings) -> anyhow::Result<TellingExporter> {
+/// Makes the exporter. OpenTelemetry's own environment variables set its headers, compression, queue and batch sizes.
+pub(super) fn exporter(settings: &OtlpSettings) -> anyhow::Result<LoggingExporter> {
     let client = Client::builder().timeout(settings.timeout).connect_timeout(settings.timeout).build()?;
     let exporter = OtlpExporter::builder()
         .with_http()
         .with_http_client(RuntimeClient { client, runtime: Handle::current() })
-        // A span is worth no second try: the next batch is.
+        // Retrying would delay the next batch. Lost spans are counted in the log.
         .with_retry_policy(RetryPolicy::disabled())
         .with_endpoint(settings.endpoint.reveal())
         .with_protocol(Protocol::HttpBinary)
         .with_timeout(settings.timeout)
         .build()?;
-    Ok(TellingExporter { exporter, away: Mutex::default() })
+    Ok(LoggingExporter { exporter, failing: Mutex::default() })
 }
 
-/// Sends by the runtime of the service, though it is called on a thread without one.
+/// Sends on the runtime of the service: the SDK exports from a thread of its own, which has no runtime.
 #[derive(Debug)]
 struct RuntimeClient {
     client: Client,
@@ -71,26 +70,25 @@ async fn send(client: &Client, request: reqwest::Request) -> Result<Response<Byt
     Ok(response.body(Bytes::from(body))?)
 }
 
-/// Says in the log when the collector begins to take nothing, now and then while that lasts, and when it is over.
+/// Logs when exports begin to fail, once a minute while they fail, and when they succeed again.
 #[derive(Debug)]
-pub(super) struct TellingExporter {
+pub(super) struct LoggingExporter {
     exporter: OtlpExporter,
-    away: Mutex<Option<Away>>,
+    failing: Mutex<Option<Failing>>,
 }
 
-/// The collector takes nothing.
+/// Exports fail at present.
 #[derive(Debug, Clone, Copy)]
-struct Away {
-    told: Instant,
-    /// Spans that were lost.
-    spans: usize,
+struct Failing {
+    logged: Instant,
+    lost_spans: usize,
 }
 
-impl SpanExporter for TellingExporter {
+impl SpanExporter for LoggingExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let result = self.exporter.export(batch).await;
-        self.tell(&result, spans);
+        self.log(&result, spans);
         result
     }
 
@@ -107,24 +105,24 @@ impl SpanExporter for TellingExporter {
     }
 }
 
-impl TellingExporter {
-    fn tell(&self, result: &OTelSdkResult, spans: usize) {
-        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        match (result, &mut *away) {
+impl LoggingExporter {
+    fn log(&self, result: &OTelSdkResult, spans: usize) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match (result, &mut *failing) {
             (Ok(()), None) => {}
-            (Ok(()), Some(Away { spans, .. })) => {
-                tracing::info!(lost = *spans, "traces are sent again");
-                *away = None;
+            (Ok(()), Some(Failing { lost_spans, .. })) => {
+                tracing::info!(lost = *lost_spans, "traces are sent again");
+                *failing = None;
             }
             (Err(error), None) => {
-                tracing::warn!(%error, "traces can't be sent, and are lost; nothing else depends on it");
-                *away = Some(Away { told: Instant::now(), spans });
+                tracing::warn!(%error, "traces can't be sent and are lost; nothing else is affected");
+                *failing = Some(Failing { logged: Instant::now(), lost_spans: spans });
             }
             (Err(error), Some(known)) => {
-                known.spans += spans;
-                if known.told.elapsed() >= TELL_EVERY {
-                    known.told = Instant::now();
-                    tracing::warn!(%error, lost = known.spans, "traces still can't be sent");
+                known.lost_spans += spans;
+                if known.logged.elapsed() >= LOG_EVERY {
+                    known.logged = Instant::now();
+                    tracing::warn!(%error, lost = known.lost_spans, "traces still can't be sent");
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Which of our own spans a trace context has come to: a commit is the child of the request that brought its records,
-//! and a publication that of the commit, though all that they share is the `traceparent` of the records.
+//! The innermost span of each trace context. A commit is the child of its records' request, a publication the child of
+//! the commit; all that links them is the `traceparent` of the records.
 
 use std::collections::HashMap;
 use std::mem;
@@ -7,11 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::trace::SpanContext;
 
-/// How many contexts are remembered twice over: more than are ever on their way between a commit and its publication.
+/// Contexts per generation; two generations are remembered. More than are ever between a commit and its publication.
 const GENERATION: usize = 4_096;
 
-/// The spans by the `traceparent` of their records, the latest of them: older ones are forgotten, and then the caller's
-/// own span is the parent.
+/// The latest spans by the `traceparent` of their records. Without an entry the caller's own span is the parent.
 #[derive(Debug, Default)]
 pub(super) struct Innermost(Mutex<Generations>);
 
@@ -23,13 +22,13 @@ struct Generations {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    /// None where several spans have the same context: none of them is the parent for sure.
+    /// `None` where several spans share the context: the parent would be a guess.
     span: Option<SpanContext>,
     holders: usize,
 }
 
 impl Innermost {
-    /// Notes the span that records with this context are in.
+    /// Remembers the span of the records with this context.
     pub(super) fn note(&self, traceparent: &str, span: &SpanContext) {
         let mut generations = self.lock();
         if let Some(entry) = generations.get_mut(traceparent) {
@@ -43,12 +42,12 @@ impl Innermost {
         generations.young.insert(traceparent.to_owned(), Entry { span: Some(span.clone()), holders: 1 });
     }
 
-    /// Returns that span, if it is known for sure.
+    /// Returns that span, if it is the only one of the context.
     pub(super) fn of(&self, traceparent: &str) -> Option<SpanContext> {
         self.lock().get_mut(traceparent)?.span.clone()
     }
 
-    /// Forgets it; where there were several, when the last of them is forgotten.
+    /// Forgets it. A context of several spans is forgotten with the last of them.
     pub(super) fn forget(&self, traceparent: &str) {
         let mut generations = self.lock();
         let Some(entry) = generations.get_mut(traceparent) else { return };
@@ -60,7 +59,7 @@ impl Innermost {
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
-        // Every change is a single insertion or removal.
+        // Every change is one insertion or removal: a panic leaves no half-made state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The spans, and where they go.
+//! The tracer: it makes spans and exports them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,20 +24,20 @@ use super::repository::TracedRepository;
 use super::requests::Requests;
 use crate::settings::OtlpSettings;
 
-/// Traces that are sent. Clones are the same traces.
+/// Exported traces. Clones share one exporter.
 #[derive(Clone)]
 pub(crate) struct Traces(Arc<Parts>);
 
 struct Parts {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
-    /// The requests and queue payloads that are under way.
+    /// The spans of requests and queue payloads in progress.
     entered: Innermost,
-    /// The commits whose messages are not published yet.
+    /// The spans of commits whose messages are unpublished.
     committed: Innermost,
 }
 
-/// What has happened to a batch, once for each trace that it has a part in.
+/// The spans of a batch: one in each trace of its records.
 pub(super) struct BatchSpans(Vec<(String, Span)>);
 
 impl fmt::Debug for Traces {
@@ -47,17 +47,17 @@ impl fmt::Debug for Traces {
 }
 
 impl Traces {
-    /// Begins to trace. The collector need not answer yet. Called within the runtime, which sends what is traced.
+    /// Starts tracing. The collector need not be reachable. Must be called on the runtime, which does the export.
     ///
     /// # Errors
-    /// The sender of spans can't be made.
+    /// The exporter can't be built.
     pub(crate) fn start(settings: &OtlpSettings) -> anyhow::Result<Self> {
         let exporter = collector::exporter(settings).context("traces can't be sent")?;
-        // A caller's word counts; what begins here is sampled by its trace id, so that several services agree.
+        // The caller's decision is final. New traces are sampled by trace id, so that several services agree.
         let roots = Sampler::TraceIdRatioBased(settings.sampled_share);
         let resource = Resource::builder().with_service_name(settings.service_name.clone());
         let resource = resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-        // Spans wait in a queue with a bound and are sent by a thread of its own: those beyond are dropped.
+        // The SDK queues spans within a bound, exports them from its own thread, and drops the surplus.
         let provider = SdkTracerProvider::builder()
             .with_sampler(Sampler::ParentBased(Box::new(roots)))
             .with_resource(resource.build())
@@ -68,17 +68,17 @@ impl Traces {
         Ok(Self(Arc::new(Parts { provider, tracer, entered: Innermost::default(), committed: Innermost::default() })))
     }
 
-    /// Returns what makes spans of requests.
+    /// Returns the tracer of HTTP requests.
     pub(crate) fn requests(&self) -> Arc<dyn RequestTracer> {
         Arc::new(Requests(self.clone()))
     }
 
-    /// Makes spans of the commits of a repository.
+    /// Decorates a repository with a span for each commit.
     pub(crate) fn repository(&self, repository: Arc<dyn RecordRepository>) -> Arc<dyn RecordRepository> {
         Arc::new(TracedRepository { repository, traces: self.clone() })
     }
 
-    /// Makes spans of what an emitter publishes.
+    /// Decorates an emitter with a span for each publication.
     pub(crate) fn emitter(&self, emitter: Arc<dyn MessageEmitter>) -> Arc<dyn MessageEmitter> {
         Arc::new(TracedEmitter { emitter, traces: self.clone() })
     }
@@ -98,23 +98,23 @@ impl Traces {
         }
     }
 
-    /// Begins a span, as the child of another or as the first of a new trace. Not all are sampled.
+    /// Begins a span as the child of another, or as the root of a new trace. It may be unsampled.
     pub(super) fn begin(&self, span: SpanBuilder, parent: Option<SpanContext>) -> Span {
         let parent = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
         self.0.tracer.build_with_context(span, &parent)
     }
 
-    /// Notes that records with this context are within a span from now on.
+    /// Remembers that records with this context are inside a span.
     pub(super) fn enter(&self, traceparent: &str, span: &SpanContext) {
         self.0.entered.note(traceparent, span);
     }
 
-    /// Notes that they have left it.
+    /// Forgets it when the span ends.
     pub(super) fn leave(&self, traceparent: &str) {
         self.0.entered.forget(traceparent);
     }
 
-    /// Begins the spans of a commit: one in each trace that its records belong to.
+    /// Begins the spans of a commit: one in each trace of its records.
     pub(super) fn commit<'a>(&self, traceparents: impl Iterator<Item = Option<&'a str>>) -> BatchSpans {
         let parent = |traceparent: &str| self.0.entered.of(traceparent);
         self.batch("commit", SpanKind::Internal, traceparents, parent)
@@ -126,18 +126,17 @@ impl Traces {
         self.batch("publish", SpanKind::Producer, traceparents, parent)
     }
 
-    /// Notes which commit the messages come from that are to be published.
+    /// Remembers the commit as the parent of the publication of its messages.
     pub(super) fn committed(&self, spans: &BatchSpans) {
         spans.0.iter().for_each(|(traceparent, span)| self.0.committed.note(traceparent, span.span_context()));
     }
 
-    /// Notes that they are published.
+    /// Forgets the commit when its messages are published.
     pub(super) fn published(&self, spans: &BatchSpans) {
         spans.0.iter().for_each(|(traceparent, _)| self.0.committed.forget(traceparent));
     }
 
-    /// Begins a span in each of the traces, each in its own place there. The first is linked to all others, and they to
-    /// it.
+    /// Begins one span in each trace, with its parent there. The first span and all others are linked both ways.
     fn batch<'a>(
         &self,
         name: &'static str,
@@ -162,12 +161,12 @@ impl Traces {
 }
 
 impl BatchSpans {
-    /// Says whether no trace has a part in it: then there is nothing to be told.
+    /// Returns whether no record belongs to a sampled trace.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Ends them with how it went.
+    /// Ends the spans with the result.
     pub(super) fn end(self, attributes: &[KeyValue], failure: Option<String>) {
         for (_, mut span) in self.0 {
             span.set_attributes(attributes.iter().cloned());
@@ -179,7 +178,7 @@ impl BatchSpans {
     }
 }
 
-/// A number of things, as an attribute.
+/// Returns a count as an attribute.
 pub(super) fn number(name: &'static str, count: usize) -> KeyValue {
     KeyValue::new(name, i64::try_from(count).unwrap_or(i64::MAX))
 }

@@ -1,4 +1,4 @@
-//! Queue payloads and messages, seen from outside.
+//! Decorators of the source and the emitter, with a span for each payload and each publication.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use tallyhouse_pipeline::ports::{Acknowledgement, Delivery, Disposition, Message
 use super::contexts::{CONTEXTS_MAX, parse};
 use super::otlp::{Traces, number};
 
-/// An emitter whose publications are traced.
+/// An emitter with a span for each publication.
 pub(super) struct TracedEmitter {
     pub(super) emitter: Arc<dyn MessageEmitter>,
     pub(super) traces: Traces,
@@ -43,23 +43,22 @@ impl MessageEmitter for TracedEmitter {
     }
 }
 
-/// A queue of one consumer whose payloads are traced: each has a span from the moment at which it is received until it
-/// is settled.
+/// A source of one consumer with a span for each payload, from its receipt to its acknowledgement.
 pub(super) struct TracedSource {
     source: Arc<dyn RecordSource>,
     traces: Traces,
-    /// What is under way, by its tag.
-    held: Mutex<HashMap<String, Held>>,
+    /// The spans of unacknowledged payloads, by tag.
+    in_flight: Mutex<HashMap<String, PayloadSpan>>,
 }
 
-/// A payload under way.
-struct Held {
+/// The span of an unacknowledged payload.
+struct PayloadSpan {
     traceparent: String,
     span: Span,
     traces: Traces,
 }
 
-impl Drop for Held {
+impl Drop for PayloadSpan {
     fn drop(&mut self) {
         self.traces.leave(&self.traceparent);
     }
@@ -67,11 +66,11 @@ impl Drop for Held {
 
 impl TracedSource {
     pub(super) fn new(source: Arc<dyn RecordSource>, traces: Traces) -> Self {
-        Self { source, traces, held: Mutex::default() }
+        Self { source, traces, in_flight: Mutex::default() }
     }
 
     /// Begins the span of a payload.
-    fn hold(&self, traceparent: &str) -> Option<Held> {
+    fn begin(&self, traceparent: &str) -> Option<PayloadSpan> {
         let theirs = parse(traceparent).filter(SpanContext::is_sampled)?;
         let name = format!("process {}", self.source.name());
         let span = SpanBuilder::from_name(name).with_kind(SpanKind::Consumer).with_attributes([
@@ -80,7 +79,7 @@ impl TracedSource {
         ]);
         let span = self.traces.begin(span, Some(theirs));
         self.traces.enter(traceparent, span.span_context());
-        Some(Held { traceparent: traceparent.to_owned(), span, traces: self.traces.clone() })
+        Some(PayloadSpan { traceparent: traceparent.to_owned(), span, traces: self.traces.clone() })
     }
 }
 
@@ -93,27 +92,26 @@ impl RecordSource for TracedSource {
     async fn receive(&self, max: usize) -> Result<Vec<Delivery>, PortError> {
         let deliveries = self.source.receive(max).await?;
         let traced = deliveries.iter().filter_map(|delivery| {
-            let held = self.hold(delivery.traceparent.as_deref()?)?;
-            Some((delivery.tag.clone(), held))
+            let span = self.begin(delivery.traceparent.as_deref()?)?;
+            Some((delivery.tag.clone(), span))
         });
-        let traced: HashMap<String, Held> = traced.take(CONTEXTS_MAX).collect();
-        // Those that were received before may still be on their way. All are settled once, or tried to be, and end with
-        // that.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).extend(traced);
+        let traced: HashMap<String, PayloadSpan> = traced.take(CONTEXTS_MAX).collect();
+        // Earlier payloads may still be in flight. Each span ends with the one acknowledgement of its payload.
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).extend(traced);
         Ok(deliveries)
     }
 
     async fn ack(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), PortError> {
-        let ended: Vec<(Held, Status)> = {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended: Vec<(PayloadSpan, Status)> = {
+            let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
             let end = |acknowledgement: &Acknowledgement| {
-                Some((held.remove(&acknowledgement.tag)?, status(&acknowledgement.disposition)))
+                Some((in_flight.remove(&acknowledgement.tag)?, status(&acknowledgement.disposition)))
             };
             acknowledgements.iter().filter_map(end).collect()
         };
         let result = self.source.ack(acknowledgements).await;
-        for (mut held, status) in ended {
-            held.span.set_status(status);
+        for (mut payload, status) in ended {
+            payload.span.set_status(status);
         }
         result
     }
@@ -123,10 +121,10 @@ impl RecordSource for TracedSource {
     }
 }
 
-fn status(verdict: &Disposition) -> Status {
-    match verdict {
+fn status(disposition: &Disposition) -> Status {
+    match disposition {
         Disposition::Ack => Status::Unset,
-        Disposition::DeadLetter { reason, .. } => Status::error(format!("refused: {}", reason.name())),
-        Disposition::Nack => Status::error("given back"),
+        Disposition::DeadLetter { reason, .. } => Status::error(format!("dead letter: {}", reason.name())),
+        Disposition::Nack => Status::error("nack"),
     }
 }

@@ -1,5 +1,5 @@
-//! Commits, seen from outside: the span of one begins before its transaction and ends after it, so that nothing is done
-//! for traces while rows are locked.
+//! A decorator of the repository with a span for each commit. Spans begin before the transaction and end after it, so
+//! that tracing never prolongs a lock.
 
 use std::sync::Arc;
 use tallyhouse_pipeline::OutcomeCounts;
@@ -10,7 +10,7 @@ use opentelemetry::KeyValue;
 
 use super::otlp::{BatchSpans, Traces, number};
 
-/// A repository whose commits are traced.
+/// A repository with a span for each commit.
 pub(super) struct TracedRepository {
     pub(super) repository: Arc<dyn RecordRepository>,
     pub(super) traces: Traces,
@@ -46,7 +46,7 @@ impl PipelinedRepository for TracedRepository {
         let result = repository.commit_in_order(batch, order).await;
         match &result {
             Ok(Some(committed)) => self.end(spans, records, Ok(committed)),
-            // Nothing was committed: the commit that follows has spans of its own.
+            // Nothing was committed. The caller commits again, with new spans.
             Ok(None) => drop(spans),
             Err(error) => self.end(spans, records, Err(error)),
         }
@@ -72,7 +72,7 @@ impl TracedRepository {
                 let [processed, duplicates, refused] = counted(committed);
                 spans.end(&[records, processed, duplicates, refused], None);
             }
-            // Its causes are for the log.
+            // The causes may hold addresses: they go to the log alone.
             Err(error) => spans.end(&[records], Some(error.to_string())),
         }
     }

@@ -1,4 +1,4 @@
-//! Requests, as spans.
+//! Spans of HTTP requests.
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Status};
@@ -8,7 +8,7 @@ use tallyhouse_http::{RequestHead, RequestSpan, RequestTracer};
 use super::contexts::{parse, write};
 use super::otlp::Traces;
 
-/// What is traced: the API. Names of spans must be few, so that they bear these instead of paths.
+/// The traced routes: the API. Span names need low cardinality (OpenTelemetry), so that they hold a route, not a path.
 const ROUTES: [&str; 9] = [
     "/v1/records/batch",
     "/v1/records",
@@ -21,17 +21,17 @@ const ROUTES: [&str; 9] = [
     "/v1/alert-rules",
 ];
 
-/// The methods that are named; others are `_OTHER`, as the semantic conventions have it.
+/// The known methods. The semantic conventions name all others `_OTHER`.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
 
-/// Makes spans of requests.
+/// Makes the spans of requests.
 #[derive(Debug)]
 pub(super) struct Requests(pub(super) Traces);
 
 #[derive(Debug)]
 struct ActiveRequest {
     span: Span,
-    /// What the records of the request are given: the caller's context, or that of the span.
+    /// The context of the request's records: the caller's, else that of the span.
     traceparent: String,
     traces: Traces,
 }
@@ -40,7 +40,7 @@ impl RequestTracer for Requests {
     fn begin(&self, request: &RequestHead<'_>) -> Option<Box<dyn RequestSpan>> {
         let route = route(request.path)?;
         let theirs = request.traceparent.and_then(parse);
-        // Quickly out where the caller wants no trace.
+        // The caller decided against a trace: do no work.
         if theirs.as_ref().is_some_and(|theirs| !theirs.is_sampled()) {
             return None;
         }
@@ -69,7 +69,7 @@ impl RequestSpan for ActiveRequest {
 
     fn answered(&mut self, status: u16) {
         self.span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
-        // By the conventions, a caller's mistake is no error of the service.
+        // By the semantic conventions, 4xx is no error of the server.
         if status >= 500 {
             self.span.set_status(Status::error(String::new()));
         }
@@ -82,7 +82,7 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// Returns the part of the API that a path is of.
+/// Returns the route of a path.
 fn route(path: &str) -> Option<&'static str> {
     let is_of = |route: &&str| {
         let rest = path.strip_prefix(*route);

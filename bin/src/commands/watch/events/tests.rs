@@ -7,7 +7,7 @@ fn event(id: Option<&str>, data: Option<&str>) -> Event {
 }
 
 #[test]
-fn events_are_read_whatever_the_pieces() {
+fn events_are_parsed_from_pieces_of_any_size() {
     let stream = ": hello\n\nid: 1\ndata: {\"a\":1}\n\n: keep-alive\n\nid: 2-1\r\ndata: a\r\ndata:b\r\n\r\nid: 3\n\nevent: x\ndata\n\nid: 4\ndata: cut";
     let expect = [
         event(Some("1"), Some("{\"a\":1}")),
@@ -27,8 +27,8 @@ fn events_are_read_whatever_the_pieces() {
 }
 
 #[test]
-fn an_event_without_end_is_refused() {
+fn an_event_that_is_too_long_is_refused() {
     let mut events = Events::default();
     let piece = [b"data: ".as_slice(), &vec![b'x'; EVENT_BYTES_MAX]].concat();
-    assert_eq!(events.feed(&piece), Err(Endless));
+    assert_eq!(events.feed(&piece), Err(EventTooLong));
 }

@@ -1,4 +1,4 @@
-//! However often somebody looks, a dependency is asked seldom, and never for long.
+//! Tests of the cache: few polls, each with a deadline.
 
 use std::future::{pending, ready};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,36 +8,36 @@ use tokio::time::sleep;
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(1);
-const KEPT: Duration = Duration::from_secs(4);
+const POLL_TIMEOUT: Duration = Duration::from_secs(1);
+const FRESH_FOR: Duration = Duration::from_secs(4);
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_kept_for_a_while_and_asked_for_once_at_a_time() {
-    let (asked, questions) = (CachedPoll::new(PATIENCE, KEPT), AtomicUsize::new(0));
-    let ask = || {
-        asked.answer(async {
+async fn concurrent_reads_share_one_poll_until_it_is_stale() {
+    let (cached, polls) = (CachedPoll::new(POLL_TIMEOUT, FRESH_FOR), AtomicUsize::new(0));
+    let read = || {
+        cached.read(async {
             sleep(Duration::from_millis(100)).await;
-            Ok(questions.fetch_add(1, Ordering::SeqCst) + 1)
+            Ok(polls.fetch_add(1, Ordering::SeqCst) + 1)
         })
     };
-    assert_eq!(tokio::join!(ask(), ask(), ask()), (Some(1), Some(1), Some(1)));
-    sleep(KEPT - Duration::from_millis(1)).await;
-    assert_eq!(ask().await, Some(1));
+    assert_eq!(tokio::join!(read(), read(), read()), (Some(1), Some(1), Some(1)));
+    sleep(FRESH_FOR - Duration::from_millis(1)).await;
+    assert_eq!(read().await, Some(1));
     sleep(Duration::from_millis(2)).await;
-    assert_eq!(ask().await, Some(2));
+    assert_eq!(read().await, Some(2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dependency_that_does_not_answer_holds_nobody_up_and_is_left_alone_for_a_while() {
-    let asked = CachedPoll::new(PATIENCE, KEPT);
+async fn a_poll_without_an_answer_times_out_and_is_not_repeated_while_fresh() {
+    let cached = CachedPoll::new(POLL_TIMEOUT, FRESH_FOR);
     let began = Instant::now();
-    assert_eq!(asked.answer(pending::<Result<u8, PortError>>()).await, None);
-    assert_eq!(began.elapsed(), PATIENCE);
-    assert_eq!(asked.answer(ready(Ok(1))).await, None);
-    sleep(KEPT).await;
-    assert_eq!(asked.answer(ready(Ok(1))).await, Some(1));
+    assert_eq!(cached.read(pending::<Result<u8, PortError>>()).await, None);
+    assert_eq!(began.elapsed(), POLL_TIMEOUT);
+    assert_eq!(cached.read(ready(Ok(1))).await, None);
+    sleep(FRESH_FOR).await;
+    assert_eq!(cached.read(ready(Ok(1))).await, Some(1));
 
-    let asked = CachedPoll::<u8>::new(PATIENCE, KEPT);
-    let away = || PortError::new(PortErrorKind::Unavailable, "asking", "away");
-    assert_eq!(asked.answer(ready(Err(away()))).await, None);
+    let cached = CachedPoll::<u8>::new(POLL_TIMEOUT, FRESH_FOR);
+    let away = || PortError::new(PortErrorKind::Unavailable, "polling", "away");
+    assert_eq!(cached.read(ready(Err(away()))).await, None);
 }

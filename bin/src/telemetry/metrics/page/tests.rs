@@ -1,4 +1,4 @@
-//! The page to the letter.
+//! Tests of the text format.
 
 use super::*;
 

@@ -1,9 +1,9 @@
-//! What the system shows is read as it is written.
+//! Tests of reading `/proc`.
 
 use super::*;
 
 #[test]
-fn the_files_of_a_process_are_read() {
+fn the_files_of_proc_are_parsed() {
     let stat = "4242 (a ) name) S 1 4242 4242 0 -1 4194560 9000 0 10 0 1234 66 0 0 20 0 7 0 25050 99 1 1";
     let status = "Name:\ta ) name\nVmSize:\t  20480 kB\nVmRSS:\t    2048 kB\nThreads:\t7\n";
     let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
@@ -26,7 +26,7 @@ fn the_files_of_a_process_are_read() {
 }
 
 #[test]
-fn this_process_is_shown() {
+fn this_process_can_be_read() {
     let process = read().expect("Linux shows it");
     assert!(process.resident_bytes > 1_000_000 && process.open_fds >= 3 && process.threads >= 1, "{process:?}");
 }

@@ -5,27 +5,27 @@ use super::*;
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[test]
-fn what_is_read_is_written_the_same() {
+fn a_context_is_written_as_it_was_parsed() {
     for traceparent in [SAMPLED, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"] {
         assert_eq!(write(&parse(traceparent).unwrap()), traceparent);
     }
 }
 
 #[test]
-fn a_later_version_is_read_as_far_as_it_is_known() {
+fn a_later_version_is_parsed_as_far_as_it_is_known() {
     let context = parse("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff-more").unwrap();
     assert_eq!(write(&context), SAMPLED);
 }
 
 #[test]
-fn nothing_is_made_of_what_is_no_context() {
+fn an_invalid_context_is_ignored() {
     for text in ["", "00", "00-x-y-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
         assert!(parse(text).is_none(), "{text}");
     }
 }
 
 #[test]
-fn of_many_records_only_different_and_sampled_contexts_count_and_not_too_many() {
+fn only_distinct_sampled_contexts_are_returned_up_to_the_bound() {
     let not_sampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     let found = sampled([Some(SAMPLED), Some(SAMPLED), None, Some(not_sampled), Some(SAMPLED)].into_iter());
     assert_eq!(found.iter().map(|(text, _)| *text).collect::<Vec<_>>(), [SAMPLED]);

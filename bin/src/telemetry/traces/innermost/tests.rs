@@ -1,4 +1,4 @@
-//! Tests of what is remembered of trace contexts, and for how long.
+//! Tests of the spans that are remembered by trace context.
 
 use opentelemetry::trace::{SpanId, TraceFlags, TraceId, TraceState};
 
@@ -10,7 +10,7 @@ fn span(n: u64) -> SpanContext {
 }
 
 #[test]
-fn a_span_is_known_until_it_is_forgotten() {
+fn a_span_is_returned_until_it_is_forgotten() {
     let innermost = Innermost::default();
     innermost.note("a", &span(1));
     assert_eq!(innermost.of("a"), Some(span(1)));
@@ -21,19 +21,19 @@ fn a_span_is_known_until_it_is_forgotten() {
 }
 
 #[test]
-fn of_two_spans_with_one_context_neither_is_taken_for_the_parent() {
+fn a_context_of_two_spans_has_no_parent() {
     let innermost = Innermost::default();
     innermost.note("a", &span(1));
     innermost.note("a", &span(2));
     innermost.forget("a");
-    assert_eq!(innermost.of("a"), None, "the other one may be meant as well");
+    assert_eq!(innermost.of("a"), None, "the remaining one may not be the parent");
     innermost.forget("a");
     innermost.note("a", &span(3));
     assert_eq!(innermost.of("a"), Some(span(3)));
 }
 
 #[test]
-fn what_nobody_forgets_is_bounded_and_the_latest_stays() {
+fn the_memory_is_bounded_and_keeps_the_latest() {
     let innermost = Innermost::default();
     for n in 1..=10 * GENERATION as u64 {
         innermost.note(&n.to_string(), &span(n));

@@ -1,4 +1,4 @@
-//! Tests of which requests are traced, and by which names.
+//! Tests of the traced routes and their names.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn check(path: &str, expect: Option<&str>) {
 }
 
 #[test]
-fn names_are_few_and_only_the_api_is_traced() {
+fn only_the_api_is_traced_by_route() {
     check("/v1/records", Some("/v1/records"));
     check("/v1/records/payment-1", Some("/v1/records"));
     check("/v1/records/batch", Some("/v1/records/batch"));
