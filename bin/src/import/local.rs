@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use super::input::Chunk;
 use super::{Chunks, Tally};
 use crate::clock::SystemClock;
+use crate::database::{Database, Schema};
 use crate::settings::Settings;
-use crate::store::{OpenStore, Schema};
 
 /// Chunks that are on their way to the database at once: those under way, and the next, which must not wait.
 const CHUNKS_SUBMITTED: usize = OrderedIngress::UNDER_WAY_MAX + 1;
@@ -24,7 +24,7 @@ const CHUNKS_SUBMITTED: usize = OrderedIngress::UNDER_WAY_MAX + 1;
 /// # Errors
 /// The database can't be used, or not any more.
 pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
-    let store = OpenStore::open(settings, Schema::Migrate).await?;
+    let store = Database::open(settings, Schema::Migrate).await?;
     let (pipeline, driver) = Pipeline::new(PipelineParts {
         repository: store.store.clone(),
         clock: Arc::new(SystemClock::start()),

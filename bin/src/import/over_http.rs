@@ -126,7 +126,7 @@ impl Request {
         let Self { body, places } = self;
         let mut response = send_patiently(remote, body).await?;
         let mut answer = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(|error| remote.broke_off(error))? {
+        while let Some(part) = response.chunk().await.map_err(|error| remote.interrupted(error))? {
             answer.extend_from_slice(&part);
         }
         let mut lines = answer.split(|b| *b == b'\n').filter(|line| !line.is_empty()).peekable();
