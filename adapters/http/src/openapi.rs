@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 use hyper::header::HeaderMap;
 use warp::reply::Response;
 
-use crate::dashboard::Asset;
+use crate::service::pages::Asset;
 
 use model::{Components, Document, Info, License, Ordered, SecurityScheme, Server, Tag};
 

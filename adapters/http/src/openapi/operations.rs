@@ -3,9 +3,9 @@
 
 use hyper::Method;
 
-use crate::access::Access;
-use crate::problem::ProblemCode;
-use crate::routes;
+use crate::access::admission::Access;
+use crate::answer::problem::ProblemCode;
+use crate::dispatch;
 
 use super::answers::{describe, limited};
 use super::model::{Answer, Answered, Body, Media, Operation, Ordered, Parameter, Reference, Schema};
@@ -110,7 +110,7 @@ impl Call {
     /// Adds what every call of this kind may be answered with.
     fn finish(mut self) -> (&'static str, Method, Operation) {
         let (path, method) = (self.path, self.method.clone());
-        let access = routes::access_to(path, &method);
+        let access = dispatch::access_to(path, &method);
         if access != Access::Open {
             self = self.refusals();
         }

@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use crate::problem::ProblemCode;
+use crate::answer::problem::ProblemCode;
 
 use super::answers::{describe, limited};
 use super::model::{Answer, Media, Ordered, Schema};

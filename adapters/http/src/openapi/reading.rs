@@ -3,7 +3,7 @@
 use hyper::Method;
 use tallyhouse_pipeline::{RECORD_COLUMNS, TOTAL_COLUMNS, Topic};
 
-use crate::aggregates::LIMIT_MAX;
+use crate::reading::aggregates::LIMIT_MAX;
 
 use super::answers::{describe, json, lines};
 use super::model::{Answer, Media, Ordered, Schema};

@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use crate::problem::ProblemCode;
+use crate::answer::problem::ProblemCode;
 
 use super::answers::{json, media};
 use super::messages::{RULE, rule_name};

@@ -7,13 +7,13 @@ use hyper::Method;
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::access::Access;
-use crate::keys::Scope;
-use crate::problem::ProblemCode;
-use crate::routes;
+use crate::access::admission::Access;
+use crate::access::keys::Scope;
+use crate::answer::problem::ProblemCode;
+use crate::dispatch;
 
 /// The table of routes, as it is written.
-const ROUTES: &str = include_str!("../routes.rs");
+const ROUTES: &str = include_str!("../dispatch.rs");
 
 /// What the pages load is no part of the API.
 const FILES: &str = "/assets/{}";
@@ -65,7 +65,7 @@ fn the_methods_of_every_path_are_those_of_its_route() {
             described.insert("HEAD".to_owned());
         }
         described.insert("OPTIONS".to_owned());
-        let allowed = routes::allowed_at(path).split(", ").map(str::to_owned);
+        let allowed = dispatch::allowed_at(path).split(", ").map(str::to_owned);
         assert_eq!(described, allowed.collect(), "{path}");
     }
 }
@@ -76,7 +76,7 @@ fn what_a_call_needs_is_what_it_says() {
     assert_eq!(security("/healthz", "get"), serde_json::json!([]));
     assert_eq!(security("/v1/records", "post"), serde_json::json!([{"key": ["ingest"]}, {}]));
     assert_eq!(security("/v1/alert-rules/{name}", "put"), serde_json::json!([{"key": ["admin"]}, {}]));
-    assert_eq!(routes::access_to("/v1/summaries/{destinationId}", &Method::GET), Access::Needs(Scope::Read));
+    assert_eq!(dispatch::access_to("/v1/summaries/{destinationId}", &Method::GET), Access::Needs(Scope::Read));
     let all = paths();
     let operations = all.values().flat_map(|path| path.as_object().expect("an object").values());
     for operation in operations {
