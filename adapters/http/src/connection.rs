@@ -6,3 +6,4 @@ pub(crate) mod handshake;
 pub(crate) mod activity;
 pub(crate) mod malformed_request;
 pub(crate) mod middleware;
+pub(crate) mod request_ids;

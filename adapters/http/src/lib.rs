@@ -1,7 +1,8 @@
-//! The HTTP ingress of Tallyhouse: warp behind an accept loop of our own.
+//! The HTTP API of Tallyhouse: warp behind a hardened accept loop.
 //!
 //! ```no_run
 //! # async fn run(pipeline: tallyhouse_pipeline::Pipeline, feed: tallyhouse_pipeline::Feed,
+//! #     reader: std::sync::Arc<dyn tallyhouse_pipeline::ports::RecordReader>,
 //! #     repository: std::sync::Arc<dyn tallyhouse_pipeline::ports::RecordRepository>) -> std::io::Result<()> {
 //! use tallyhouse_http::{HttpApp, HttpServer, HttpSettings};
 //! use tokio_util::sync::CancellationToken;
@@ -9,7 +10,7 @@
 //! let app = HttpApp {
 //!     ingress: pipeline.ingress(),
 //!     breakers: pipeline.breakers(),
-//!     feed, repository,
+//!     feed, reader, repository,
 //!     format: tallyhouse_pipeline::MessageFormat::default(),
 //!     dead_letters: None,
 //!     alert_rules: None,
@@ -35,7 +36,9 @@ mod reading;
 mod managing;
 mod service;
 mod openapi;
+mod routes;
 mod app;
+mod context;
 mod observe;
 mod files;
 #[cfg(feature = "testing")]
@@ -44,13 +47,13 @@ pub mod testing;
 pub use access::key_ring::{KeyRing, KeysFileError};
 pub use access::keys::{NewKey, NewKeyError, Scope};
 pub use answer::problem::ProblemCode;
+pub use app::alert_rules::AlertRules;
+pub use app::health_probe::{HealthProbe, ProbeState};
+pub use app::metrics_page::{MetricsPage, ServerReadings};
 pub use app::state::HttpApp;
 pub use connection::tls::{TlsFilesError, TlsIdentity};
-pub use managing::alert_rules::AlertRules;
 pub use observe::request_meter::RequestReading;
 pub use observe::tracer::{RequestHead, RequestSpan, RequestTracer};
 pub use openapi::{message_schemas, openapi};
 pub use server::HttpServer;
-pub use service::health::{HealthProbe, ProbeState};
-pub use service::metrics::{MetricsPage, ServerReadings};
 pub use settings::{HttpSettings, RateLimit};

@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
 
+use crate::app::metrics_page::MetricsPage;
 use crate::app::state::{App, HttpApp};
 use crate::connection::handshake;
 use crate::connection::serve::{self, Shared};
 use crate::connection::tls::TlsIdentity;
 use crate::dispatch;
 use crate::observe::tracer::RequestTracer;
-use crate::service::metrics::MetricsPage;
 use crate::settings::HttpSettings;
 
 /// How long accepting rests when the system has no more sockets to give.

@@ -3,3 +3,4 @@
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod pages;
+pub(crate) mod openapi_document;

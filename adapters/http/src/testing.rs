@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::access::keys::Keys;
 use crate::app::state::{App, HttpApp};
 use crate::connection::activity::Activity;
-use crate::connection::middleware::{ConnectionContext, Front, RequestIds};
+use crate::connection::middleware::Front;
+use crate::connection::request_ids::RequestIds;
+use crate::context::ConnectionContext;
 use crate::dispatch;
 use crate::request::cursor::Cursor;
 use crate::request::lines::{Line, Lines};
@@ -61,7 +63,6 @@ impl Api {
         let connection = Arc::new(ConnectionContext {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
             secure: false,
-            activity: Arc::new(Activity::new()),
             stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
         });
@@ -71,6 +72,7 @@ impl Api {
             tracer: None,
             requests: Arc::clone(&self.app.requests),
             connection,
+            activity: Arc::new(Activity::new()),
         };
         let pieces = |pieces: Vec<Bytes>| {
             StreamBody::new(stream::iter(pieces.into_iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)))))

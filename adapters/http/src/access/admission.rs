@@ -3,38 +3,41 @@
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use hyper::{Method, Request};
 
+use crate::access::key_ring::KeyRing;
 use crate::access::keys::{Holder, Keys, Scope};
 use crate::answer::problem::{Problem, ProblemCode};
-use crate::app::state::App;
-use crate::connection::middleware::RequestContext;
+use crate::context::{CrossSite, RequestContext};
 
-/// What a call asks of its caller, where there are keys.
+/// How much of a foreign origin a refusal shows, in bytes: as long as a host name may be.
+const SHOWN_BYTES_MAX: usize = 255;
+
+/// What a call requires of its caller where API keys are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Nothing.
     Open,
-    /// A key, whatever its scopes: so that those without one don't learn which paths there are.
+    /// A key, whatever its scopes: callers without one don't learn which paths exist.
     AnyKey,
     /// A key with this scope.
     Needs(Scope),
 }
 
-/// Admits a call, or refuses it. Returns whose key it came with, where there are keys and one is asked for.
+/// Admits a call, or refuses it. Returns the caller's key where keys are on and the call requires one.
 pub(crate) fn admit(
-    app: &App,
+    keys: Option<&KeyRing>,
     access: Access,
     method: &Method,
     headers: &HeaderMap,
     context: &RequestContext,
 ) -> Result<Option<Holder>, Problem> {
-    let Some(ring) = &app.http.keys else { return admit_without_keys(method, context) };
+    let Some(ring) = keys else { return admit_without_keys(method, context) };
     let scope = match access {
         Access::Open => return Ok(None),
         Access::AnyKey => None,
         Access::Needs(scope) => Some(scope),
     };
     let keys = ring.keys();
-    // One answer to no key and to an unknown one: it tells nobody how near a guess was.
+    // A missing and an unknown key get one answer: nobody learns how near a guess was.
     let holder = holder(&keys, headers).ok_or_else(unauthorized)?;
     match scope {
         Some(scope) if !holder.may(scope) => {
@@ -50,29 +53,38 @@ fn holder<'k>(keys: &'k Keys, headers: &HeaderMap) -> Option<&'k Holder> {
     keys.holder(key.unwrap_or_default()).filter(|_| key.is_some())
 }
 
-/// Without keys a browser is all that a strange page needs to write to a service on its own machine: it may send some
-/// requests anywhere, if not read their answers, and says in `Origin` for whom (Fetch Standard, section 3.2).
+/// Refuses writes of foreign pages. Without keys a browser is all that such a page needs to write to a service on the
+/// browser's machine: it may send some requests anywhere, and names its origin in `Origin` (Fetch Standard, section
+/// 3.2).
 fn admit_without_keys(method: &Method, context: &RequestContext) -> Result<Option<Holder>, Problem> {
-    let changes_nothing = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if context.cross_site && !changes_nothing {
-        return Err(Problem::new(ProblemCode::Forbidden, "A page of another host may not write here."));
+    let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    match &context.cross_site {
+        Some(CrossSite { origin, host }) if !is_safe => Err(Problem::new(
+            ProblemCode::Forbidden,
+            format!(
+                "A page of {origin:?} may not write to {host:?}. Open the page at the address that it calls; behind a \
+                 proxy, hand on the Host header; or turn on API keys."
+            ),
+        )),
+        Some(_) | None => Ok(None),
     }
-    Ok(None)
 }
 
-/// Says whether a browser sends the request for a page of another host than the one that is asked.
-pub(crate) fn is_cross_site<B>(request: &Request<B>) -> bool {
+/// Returns the page's origin and the request's host where a browser sends the request for a page of another host.
+pub(crate) fn cross_site<B>(request: &Request<B>) -> Option<CrossSite> {
     // HTTP/2 names the host in the address of the request.
     let by_address = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let host = by_address.or_else(|| request.headers().get(HOST).map(|host| host.as_bytes()));
-    request.headers().get_all(ORIGIN).iter().any(|origin| {
+    let foreign = request.headers().get_all(ORIGIN).iter().find(|origin| {
         let site = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, site)| site.as_bytes());
         match (site, host) {
             (Some(site), Some(host)) => !site.eq_ignore_ascii_case(host),
-            // `null` is the origin of what has none, a sandboxed frame for example.
+            // `null` is the origin of pages that have none, a sandboxed frame for example.
             (None, _) | (_, None) => true,
         }
-    })
+    })?;
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)]).into_owned();
+    Some(CrossSite { origin: shown(foreign.as_bytes()), host: shown(host.unwrap_or_default()) })
 }
 
 fn unauthorized() -> Problem {

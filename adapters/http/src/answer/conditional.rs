@@ -12,7 +12,7 @@ use tallyhouse_pipeline::ports::{HistoryQuery, PortError, RecordReader};
 use warp::reply::{Reply, Response};
 
 use crate::answer::format::Format;
-use crate::writing::result::json_response;
+use crate::answer::json::json_response;
 
 /// A client may keep the answer for itself, and asks each time whether it is still good.
 const CACHE: &str = "private, no-cache";

@@ -13,7 +13,7 @@ use tallyhouse_pipeline::SubmitError;
 use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
 use warp::reply::{Reply, Response};
 
-use crate::connection::middleware::RequestContext;
+use crate::context::RequestContext;
 use crate::observe::log_throttle::LogThrottle;
 
 /// While storage is away, every request has the same to say.
@@ -22,6 +22,23 @@ static UNSERVED: LogThrottle = LogThrottle::new();
 /// How long a client is asked to wait before it repeats a request, in seconds. Storage that is away for a moment is
 /// back after a retry or two of ours, and a full intake drains within a second.
 const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// The status of a request head that is too large. It shares its code with bodies, but not its status (RFC 6585, section
+/// 5).
+const HEAD_TOO_LARGE: StatusCode = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+
+/// The statuses of successes.
+const SUCCESSES: [StatusCode; 4] =
+    [StatusCode::OK, StatusCode::CREATED, StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+
+/// Returns all statuses that the service answers with, in ascending order.
+pub(crate) fn statuses() -> Vec<StatusCode> {
+    let problems = ProblemCode::ALL.map(ProblemCode::status);
+    let mut statuses: Vec<StatusCode> = SUCCESSES.into_iter().chain(problems).chain([HEAD_TOO_LARGE]).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    statuses
+}
 
 /// The codes of problems: the last part of their `type`, `urn:tallyhouse:problem:<code>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +78,26 @@ pub enum ProblemCode {
 }
 
 impl ProblemCode {
+    /// All codes.
+    pub(crate) const ALL: [Self; 16] = [
+        Self::NotJson,
+        Self::BadParameter,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Timeout,
+        Self::Conflict,
+        Self::PreconditionFailed,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::Rejected,
+        Self::RateLimited,
+        Self::Internal,
+        Self::Unavailable,
+        Self::Overloaded,
+    ];
+
     /// Returns the code as it is written.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -138,8 +175,8 @@ pub(crate) struct Problem {
     detail: String,
     /// Members beyond the four of RFC 9457 that every problem has.
     members: Vec<(&'static str, Json)>,
-    /// The methods that the path knows, for `405`.
-    allow: Option<&'static str>,
+    /// The methods that the path takes, for `405`.
+    allow: Option<String>,
     /// In how many seconds to try again, where that is known.
     retry_after: Option<u64>,
     /// Why, for the log alone.
@@ -172,7 +209,7 @@ impl Problem {
         Self::new(ProblemCode::NotFound, "There is nothing at this path.")
     }
 
-    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+    pub(crate) fn method_not_allowed(allow: String) -> Self {
         let problem = Self::new(ProblemCode::MethodNotAllowed, format!("The methods of this path are {allow}."));
         Self { allow: Some(allow), ..problem }
     }
@@ -183,7 +220,7 @@ impl Problem {
 
     pub(crate) fn head_too_large() -> Self {
         let problem = Self::new(ProblemCode::TooLarge, "The head of the request is too large.");
-        Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..problem }
+        Self { status: Some(HEAD_TOO_LARGE), ..problem }
     }
 
     fn status(&self) -> StatusCode {
@@ -237,7 +274,7 @@ impl Reply for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(allow) = self.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
+            headers.insert(ALLOW, HeaderValue::try_from(allow).expect("methods are fit for a header"));
         }
         if self.code == ProblemCode::Unauthorized {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
 use crate::answer::problem::chain;
-use crate::connection::middleware::RequestContext;
+use crate::context::RequestContext;
 use crate::observe::log_throttle::LogThrottle;
 
 /// How much is gathered before it is sent: enough to make the cost of each piece small.

@@ -13,11 +13,13 @@ use tokio_util::task::TaskTracker;
 use crate::access::concurrency_limit::ConcurrencyLimit;
 use crate::access::key_ring::KeyRing;
 use crate::access::rate_limit::Limits;
+use crate::answer::problem;
 use crate::answer::response_cache::ResponseCache;
-use crate::managing::alert_rules::AlertRules;
+use crate::app::alert_rules::AlertRules;
+use crate::app::health_probe::HealthProbe;
+use crate::app::metrics_page::MetricsPage;
 use crate::observe::request_meter::RequestMeter;
-use crate::service::health::HealthProbe;
-use crate::service::metrics::MetricsPage;
+use crate::routes::table::ROUTES;
 use crate::settings::HttpSettings;
 
 /// How long an aggregate waits for room: most are done sooner.
@@ -91,7 +93,8 @@ impl App {
         // Nobody knows when one will end.
         let event_streams = ConcurrencyLimit::new(settings.event_streams_max, Duration::ZERO, "event streams");
         let connections = Arc::new(Semaphore::new(settings.connections_max));
-        let (requests, metrics) = (Arc::new(RequestMeter::new()), None);
+        let routes = ROUTES.iter().map(|route| route.path);
+        let (requests, metrics) = (Arc::new(RequestMeter::new(routes, problem::statuses())), None);
         Self {
             http,
             settings,

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::io::AsyncWrite;
 
 use crate::answer::headers;
-use crate::connection::middleware::RequestIds;
+use crate::connection::request_ids::RequestIds;
 
 /// The beginning and the end of hyper's own answer. ResponseCache of ours have a body, and within a body of JSON there is no
 /// line break that is not escaped.

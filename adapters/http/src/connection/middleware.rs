@@ -4,18 +4,15 @@
 //! What depends on the route as well, such as who may call it, is decided where the route is found.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode, Uri, Version};
-use tokio_util::sync::CancellationToken;
 use tower::Service;
 use warp::reply::Reply;
 
@@ -23,13 +20,12 @@ use crate::access::admission;
 use crate::answer::headers;
 use crate::answer::problem::Problem;
 use crate::connection::activity::{Activity, UnderWay};
+use crate::connection::request_ids::{REQUEST_ID, RequestIds};
+use crate::context::{ConnectionContext, RequestContext};
 use crate::observe::access_log::Line;
-use crate::observe::request_meter::{self, Counted, RequestMeter};
+use crate::observe::request_meter::{self, RequestMeter, RouteIndex};
 use crate::observe::tracer::{RequestHead, RequestSpan, RequestTracer};
 use crate::request::traceparent;
-
-/// The header that ties an answer to the log.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Most headers of a request: as many as hyper takes by HTTP/1.1.
 const HEADERS_MAX: usize = 100;
@@ -40,76 +36,6 @@ pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The header of the trace that a request belongs to (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Longest request id that is taken over from a caller.
-const REQUEST_ID_LEN_MAX: usize = 128;
-
-/// Makes request ids that no other process makes: a random part from the start, and a number.
-#[derive(Debug)]
-pub(crate) struct RequestIds {
-    process: String,
-    next: AtomicU64,
-}
-
-impl RequestIds {
-    pub(crate) fn new() -> Self {
-        let mut process = uuid::Uuid::new_v4().simple().to_string();
-        process.truncate(16);
-        Self { process, next: AtomicU64::new(1) }
-    }
-
-    /// Takes over the caller's id where it is fit to be echoed and logged, else makes one.
-    fn of(&self, headers: &HeaderMap) -> HeaderValue {
-        if let Some(theirs) = headers.get(REQUEST_ID).filter(|id| is_fit(id.as_bytes())) {
-            return theirs.clone();
-        }
-        self.make()
-    }
-
-    pub(crate) fn make(&self) -> HeaderValue {
-        let id = format!("{}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed));
-        HeaderValue::try_from(id).expect("hexadecimal digits and a hyphen are fit for a header")
-    }
-}
-
-fn is_fit(id: &[u8]) -> bool {
-    (1..=REQUEST_ID_LEN_MAX).contains(&id.len())
-        && id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
-/// What a route learns of the request beyond its head and body.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestContext {
-    pub(crate) request_id: HeaderValue,
-    /// The trace that it belongs to, for the log.
-    pub(crate) trace_id: Option<Arc<str>>,
-    pub(crate) connection: Arc<ConnectionContext>,
-    /// Whether a browser sends it for a page of another host.
-    pub(crate) cross_site: bool,
-}
-
-impl RequestContext {
-    pub(crate) fn request_id(&self) -> &str {
-        self.request_id.to_str().unwrap_or_default()
-    }
-
-    pub(crate) fn trace_id(&self) -> Option<&str> {
-        self.trace_id.as_deref()
-    }
-}
-
-/// What the requests of one connection share.
-#[derive(Debug)]
-pub(crate) struct ConnectionContext {
-    pub(crate) peer: SocketAddr,
-    /// Whether it is behind TLS.
-    pub(crate) secure: bool,
-    pub(crate) activity: Arc<Activity>,
-    /// Cancelled when a stop was asked for.
-    pub(crate) stopping: CancellationToken,
-    /// Cancelled when the connection is to be closed: answers without an end of their own end then.
-    pub(crate) draining: CancellationToken,
-}
-
 /// Stands between a connection and the routes.
 #[derive(Debug, Clone)]
 pub(crate) struct Front<R> {
@@ -118,6 +44,7 @@ pub(crate) struct Front<R> {
     pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
     pub(crate) requests: Arc<RequestMeter>,
     pub(crate) connection: Arc<ConnectionContext>,
+    pub(crate) activity: Arc<Activity>,
 }
 
 impl<R> Front<R> {
@@ -129,7 +56,7 @@ impl<R> Front<R> {
     where
         R: Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     {
-        let under_way = UnderWay::begin(&self.connection.activity);
+        let under_way = UnderWay::begin(&self.activity);
         let line = Line::begin(&request);
         let counted = self.requests.begin(request.method());
         let request_id = self.ids.of(request.headers());
@@ -139,7 +66,7 @@ impl<R> Front<R> {
             request_id: request_id.clone(),
             trace_id,
             connection: Arc::clone(&self.connection),
-            cross_site: admission::is_cross_site(&request),
+            cross_site: admission::cross_site(&request),
         };
         request.extensions_mut().insert(context.clone());
         // CONNECT names a host instead of a path, which warp does not expect.
@@ -161,7 +88,7 @@ impl<R> Front<R> {
             }
         };
 
-        counted.answered(response.extensions().get::<Counted>().copied(), response.status());
+        counted.answered(response.extensions().get::<RouteIndex>().copied(), response.status());
         let status = response.status().as_u16();
         if let Some(line) = line {
             line.end(&context, status);
@@ -248,6 +175,3 @@ impl<B: Body + Unpin> Body for Sent<B> {
         self.body.size_hint()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -19,7 +19,9 @@ use tower::Service;
 
 use crate::connection::activity::{Activity, Watched};
 use crate::connection::malformed_request::Unreadable;
-use crate::connection::middleware::{ConnectionContext, Front, HEAD_BYTES_MAX, RequestIds};
+use crate::connection::middleware::{Front, HEAD_BYTES_MAX};
+use crate::connection::request_ids::RequestIds;
+use crate::context::ConnectionContext;
 use crate::observe::request_meter::RequestMeter;
 use crate::observe::tracer::RequestTracer;
 use crate::settings::HttpSettings;
@@ -105,17 +107,11 @@ where
 {
     let activity = Arc::new(Activity::new());
     let draining = shared.drain.child_token();
-    let connection = ConnectionContext {
-        peer,
-        secure,
-        activity: Arc::clone(&activity),
-        stopping: shared.stop.clone(),
-        draining: draining.clone(),
-    };
+    let connection = ConnectionContext { peer, secure, stopping: shared.stop.clone(), draining: draining.clone() };
     let connection = Arc::new(connection);
     let (routes, ids, tracer) = (shared.routes.clone(), Arc::clone(&shared.ids), shared.tracer.clone());
     let requests = Arc::clone(&shared.requests);
-    let front = Front { routes, ids, tracer, requests, connection };
+    let front = Front { routes, ids, tracer, requests, connection, activity: Arc::clone(&activity) };
     let unreadable = Unreadable::new(Arc::clone(&shared.ids), secure);
     let watched = Watched { socket, activity: Arc::clone(&activity), unreadable, flush_blocked: false };
     let io = TokioIo::new(watched);

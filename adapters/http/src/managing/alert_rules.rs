@@ -1,51 +1,28 @@
 //! The alert rules: shown with where they come from, and the managed ones changed.
 
-use std::fmt;
 use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::header::{ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use serde::Serialize;
 use serde_json::json;
-use tallyhouse_pipeline::ports::{Clock, RuleRepository};
-use tallyhouse_pipeline::{
-    ManagedRule, ManagedRules, NameGiven, OnlyIf, Rule, RuleEdit, RuleEdited, RuleSet, Timestamp,
-};
+use tallyhouse_pipeline::{ManagedRule, ManagedRules, NameGiven, OnlyIf, Rule, RuleEdit, RuleEdited, Timestamp};
 use warp::reply::{Reply, Response};
 
+use crate::answer::json::json_response;
 use crate::answer::problem::{Problem, ProblemCode};
+use crate::app::alert_rules::AlertRules;
 use crate::app::state::App;
 use crate::request::body::RequestBody;
 use crate::request::media::{self, Media};
 use crate::request::parameters::Parameters;
-use crate::writing::result::{self, json_response};
+use crate::writing::result;
 
 /// The name of the rule that the setting `alerts.threshold` makes.
 const DEFAULT_RULE: &str = "default";
 
-/// Largest body of a rule, in bytes: its texts at their longest, every character escaped.
-const RULE_BYTES_MAX: usize = 16 * 1024;
-
 /// What an answer says of a rule beyond its fields: passed over in a body, so that what was read can be written back.
 const SAID_OF_A_RULE: [&str; 3] = ["origin", "inForce", "changedAt"];
-
-/// What is needed to show and to change the alert rules.
-#[derive(Clone)]
-pub struct AlertRules {
-    /// The host's own rules, as they were given to the pipeline. The one named `default` is shown as that of the
-    /// setting `alerts.threshold`, the others as those of the settings file.
-    pub own: RuleSet,
-    /// Where the managed ones are kept.
-    pub repository: Arc<dyn RuleRepository>,
-    /// When they are changed.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl fmt::Debug for AlertRules {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AlertRules").field("own", &self.own).finish_non_exhaustive()
-    }
-}
 
 /// A rule as it is shown.
 #[derive(Serialize)]
@@ -103,7 +80,7 @@ pub(crate) async fn put(
     let rules = managed(app)?;
     Parameters::none(query)?;
     let only_if = condition(headers)?;
-    let rule = read_rule(app, headers, body, NameGiven::Fixed(name)).await?;
+    let rule = read_rule(headers, body, NameGiven::Fixed(name)).await?;
     let (name, now) = (name.to_owned(), rules.clock.now());
     let edit = RuleEdit { name, rule: Some(Arc::new(rule)), only_if, now };
     match rules.repository.amend_rules(edit).await? {
@@ -133,7 +110,6 @@ pub(crate) async fn remove(app: &App, query: &str, headers: &HeaderMap, name: &s
 
 /// Reads the rule in a body, checked in full. A body of which nothing is said is taken for JSON.
 pub(crate) async fn read_rule(
-    app: &App,
     headers: &HeaderMap,
     body: &mut RequestBody,
     name: NameGiven<'_>,
@@ -141,7 +117,7 @@ pub(crate) async fn read_rule(
     if media::of_body(headers)? == Some(Media::Ndjson) {
         return Err(media::unsupported("A rule is sent as application/json."));
     }
-    let json = body.read_whole(RULE_BYTES_MAX, &app.settings).await?;
+    let json = body.read_whole().await?;
     Rule::from_json(&json, name, &SAID_OF_A_RULE).map_err(|rejection| result::refused(&rejection))
 }
 

@@ -10,12 +10,13 @@ use tallyhouse_pipeline::ports::{DeadLetter, DeadLetters, PortError, PortErrorKi
 use tallyhouse_pipeline::{Outcome, Rejection};
 use warp::reply::{Reply, Response};
 
+use crate::answer::json::json_response;
 use crate::answer::problem::{Problem, ProblemCode};
 use crate::app::state::App;
-use crate::reading::records;
 use crate::request::parameters::Parameters;
 use crate::request::traceparent;
-use crate::writing::result::{self, json_response};
+use crate::writing::record;
+use crate::writing::result;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,7 +73,7 @@ pub(crate) async fn replay(app: &App, query: &str, headers: &HeaderMap, id: &str
     let outcome = if letter.payload.len() > bytes_max {
         Outcome::Rejected(Rejection::too_large(bytes_max))
     } else {
-        records::process(app, &letter.payload, traceparent::of(headers)).await?
+        record::process(app, &letter.payload, traceparent::of(headers)).await?
     };
     match outcome {
         // If this fails, the next replay finds a duplicate and removes it then.

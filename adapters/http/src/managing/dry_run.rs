@@ -13,14 +13,14 @@ use tallyhouse_pipeline::{DestinationId, DryRun, DryRunReport, MessageFormat, Na
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use warp::reply::Response;
 
+use crate::answer::json::json_response;
 use crate::answer::problem::Problem;
 use crate::answer::stream::{self, BodyWriter, Broken};
 use crate::app::state::App;
-use crate::connection::middleware::RequestContext;
+use crate::context::RequestContext;
 use crate::managing::alert_rules;
 use crate::request::body::RequestBody;
 use crate::request::parameters::Parameters;
-use crate::writing::result::json_response;
 
 /// How long an answer may take before it begins, and how often it shows from then on that it is on its way.
 const BEAT: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ pub(crate) async fn try_rule(
 ) -> Result<Response, Problem> {
     alert_rules::managed(app)?;
     let window = Parameters::read(query, &["start", "end"])?.filter()?;
-    let rule = alert_rules::read_rule(app, headers, body, NameGiven::Fixed(name)).await?;
+    let rule = alert_rules::read_rule(headers, body, NameGiven::Fixed(name)).await?;
     let slot = app.aggregates.take().await?;
     let deadline = Instant::now() + app.settings.dry_run_timeout;
     let run = DryRun::begin(Arc::clone(&app.http.reader), Arc::new(rule), window).await?;

@@ -4,7 +4,7 @@ use hyper::{Method, Request};
 use tokio::time::Instant;
 use tracing::Level;
 
-use crate::connection::middleware::RequestContext;
+use crate::context::RequestContext;
 
 /// What the lines are known by in a filter of the log: the setting `log.requests` switches on these alone.
 const TARGET: &str = "tallyhouse_http::requests";

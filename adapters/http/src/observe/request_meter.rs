@@ -8,19 +8,16 @@ use hyper::{Method, StatusCode};
 use tallyhouse_pipeline::{Histogram, HistogramReading};
 use tokio::time::Instant;
 
-use crate::dispatch::TEMPLATES;
-
 /// The methods that are told apart; others are the last one. A caller can send any, and must not be able to fill
 /// memory.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
 
-/// The statuses that the service answers with. Another one would be counted as the last, which is none.
-const STATUSES: [u16; 19] =
-    [200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 429, 500, 503, 0];
+/// The name of the requests that no route takes.
+const NO_ROUTE: &str = "none";
 
-/// Under which name a route is counted; an extension of its answer.
+/// The place in the table of the route that a request took; an extension of its response.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Counted(pub(crate) usize);
+pub(crate) struct RouteIndex(pub(crate) usize);
 
 /// The requests of one route and method.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,13 +36,18 @@ pub struct RequestReading {
 #[derive(Debug)]
 pub(crate) struct RequestMeter {
     under_way: AtomicU64,
+    /// The names of the routes; the last is [`NO_ROUTE`].
+    routes: Vec<&'static str>,
+    /// The statuses that are told apart; others are counted under 0.
+    statuses: Vec<StatusCode>,
     /// By route, then by method.
     cells: Vec<Cell>,
 }
 
 #[derive(Debug)]
 struct Cell {
-    statuses: [AtomicU64; STATUSES.len()],
+    /// By status; the last one counts those that are not told apart.
+    statuses: Vec<AtomicU64>,
     times: Histogram,
 }
 
@@ -58,10 +60,13 @@ pub(crate) struct Request {
 }
 
 impl RequestMeter {
-    pub(crate) fn new() -> Self {
-        let cell = |_| Cell { statuses: Default::default(), times: Histogram::of_times() };
-        let cells = (0..TEMPLATES.len() * METHODS.len()).map(cell).collect();
-        Self { under_way: AtomicU64::new(0), cells }
+    /// Makes a meter for these routes and statuses. A status that is not among them is counted under 0.
+    pub(crate) fn new(routes: impl Iterator<Item = &'static str>, statuses: Vec<StatusCode>) -> Self {
+        let routes: Vec<&'static str> = routes.chain([NO_ROUTE]).collect();
+        let counters = || (0..=statuses.len()).map(|_| AtomicU64::new(0)).collect();
+        let cell = |_| Cell { statuses: counters(), times: Histogram::of_times() };
+        let cells = (0..routes.len() * METHODS.len()).map(cell).collect();
+        Self { under_way: AtomicU64::new(0), routes, statuses, cells }
     }
 
     /// Counts a request as under way.
@@ -78,12 +83,12 @@ impl RequestMeter {
 
     /// Returns what was counted by route and method, where there was anything.
     pub(crate) fn read(&self) -> Vec<RequestReading> {
-        let named = TEMPLATES.iter().flat_map(|route| METHODS.iter().map(move |method| (*route, *method)));
+        let named = self.routes.iter().flat_map(|route| METHODS.iter().map(move |method| (*route, *method)));
         named
             .zip(&self.cells)
             .map(|((route, method), cell)| {
-                let statuses = STATUSES.iter().zip(&cell.statuses);
-                let statuses = statuses.map(|(status, count)| (*status, count.load(Ordering::Relaxed)));
+                let codes = self.statuses.iter().map(StatusCode::as_u16).chain([0]);
+                let statuses = codes.zip(&cell.statuses).map(|(code, count)| (code, count.load(Ordering::Relaxed)));
                 let statuses = statuses.filter(|(_, count)| *count > 0).collect();
                 RequestReading { route, method, statuses, micros: cell.times.read() }
             })
@@ -94,10 +99,11 @@ impl RequestMeter {
 
 impl Request {
     /// Counts the answer, whose head is known now. One without a route is counted as such.
-    pub(crate) fn answered(&self, route: Option<Counted>, status: StatusCode) {
-        let route = route.map_or(TEMPLATES.len() - 1, |Counted(place)| place);
-        let cell = &self.meter.cells[route * METHODS.len() + self.method];
-        let status = STATUSES.iter().position(|known| *known == status.as_u16()).unwrap_or(STATUSES.len() - 1);
+    pub(crate) fn answered(&self, route: Option<RouteIndex>, status: StatusCode) {
+        let meter = &self.meter;
+        let route = route.map_or(meter.routes.len() - 1, |RouteIndex(index)| index);
+        let cell = &meter.cells[route * METHODS.len() + self.method];
+        let status = meter.statuses.binary_search(&status).unwrap_or(meter.statuses.len());
         cell.times.observe_time(self.began.elapsed(), 1);
         cell.statuses[status].fetch_add(1, Ordering::Relaxed);
     }

@@ -1,7 +1,7 @@
 //! What requests are asked with: in the path, in the query, and in headers.
 
+use super::fields::{destination_id, position, record_type, reference, source_id, time, unit};
 use super::model::{Parameter, Schema, example};
-use super::schemas::{destination_id, position, record_type, reference, source_id, time, unit};
 
 /// A cursor of any kind: base64 by the alphabet for addresses.
 const CURSOR: &str = "^[A-Za-z0-9_-]+$";

@@ -15,7 +15,7 @@ use crate::answer::problem::Problem;
 use crate::answer::response_cache::Kept;
 use crate::answer::stream::{self, BodyWriter, Broken, PIECE_BYTES};
 use crate::app::state::App;
-use crate::connection::middleware::RequestContext;
+use crate::context::RequestContext;
 use crate::request::cursor::Cursor;
 use crate::request::parameters::Parameters;
 

@@ -12,7 +12,7 @@ use crate::answer::format::Format;
 use crate::answer::problem::Problem;
 use crate::answer::stream::{self, BodyWriter, Broken};
 use crate::app::state::App;
-use crate::connection::middleware::RequestContext;
+use crate::context::RequestContext;
 use crate::request::parameters::Parameters;
 
 /// ResponseCache with a record a line: NDJSON, or CSV to who prefers it.

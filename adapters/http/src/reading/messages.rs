@@ -17,7 +17,7 @@ use crate::answer::conditional;
 use crate::answer::problem::Problem;
 use crate::answer::stream::{self, BodyWriter, Broken};
 use crate::app::state::App;
-use crate::connection::middleware::RequestContext;
+use crate::context::RequestContext;
 use crate::request::parameters::Parameters;
 
 /// ResponseCache with the messages after a position.

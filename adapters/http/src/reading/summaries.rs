@@ -8,7 +8,7 @@ use warp::reply::Response;
 use crate::answer::conditional;
 use crate::answer::problem::Problem;
 use crate::app::state::App;
-use crate::reading::records::set_next;
+use crate::reading::page::set_next;
 use crate::request::cursor::Cursor;
 use crate::request::parameters::{Parameters, encode_part};
 

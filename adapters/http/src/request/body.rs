@@ -4,17 +4,30 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::answer::problem::{Problem, ProblemCode};
-use crate::settings::HttpSettings;
 
 /// How much of a refused body is read and thrown away, and for how long: a client that is still sending when the
 /// connection closes may never see why it was refused.
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const LINGER_MAX: Duration = Duration::from_secs(5);
+
+/// The limits of a body that is read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyLimits {
+    pub(crate) bytes_max: usize,
+    /// The longest pause between two pieces.
+    pub(crate) pause_timeout: Duration,
+    /// The longest time that the whole body may take.
+    pub(crate) timeout: Duration,
+}
+
+impl BodyLimits {
+    const NONE: Self = Self { bytes_max: 0, pause_timeout: Duration::ZERO, timeout: Duration::ZERO };
+}
 
 type Piece = Result<Bytes, warp::Error>;
 
@@ -26,6 +39,7 @@ pub(crate) struct RequestBody {
     ended: bool,
     length: Option<usize>,
     expects_invitation: bool,
+    limits: BodyLimits,
 }
 
 impl RequestBody {
@@ -36,7 +50,32 @@ impl RequestBody {
         let pieces = pieces.map(|piece| piece.map(|mut buf| buf.copy_to_bytes(buf.remaining())));
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let expects_invitation = headers.contains_key(EXPECT);
-        Self { pieces: Box::pin(pieces), ahead: None, ended: false, length, expects_invitation }
+        Self {
+            pieces: Box::pin(pieces),
+            ahead: None,
+            ended: false,
+            length,
+            expects_invitation,
+            limits: BodyLimits::NONE,
+        }
+    }
+
+    /// Sets the limits of a body that is read as a whole. Without them it must be empty.
+    pub(crate) fn limit(&mut self, limits: BodyLimits) {
+        self.limits = limits;
+    }
+
+    /// Takes the body out, and leaves one that has ended.
+    pub(crate) fn take(&mut self) -> Self {
+        let rest = Self {
+            pieces: Box::pin(stream::empty()),
+            ahead: None,
+            ended: true,
+            length: Some(0),
+            expects_invitation: false,
+            limits: self.limits,
+        };
+        std::mem::replace(self, rest)
     }
 
     /// Returns the length that was announced.
@@ -64,13 +103,14 @@ impl RequestBody {
     }
 
     /// Reads it as a whole.
-    pub(crate) async fn read_whole(&mut self, bytes_max: usize, settings: &HttpSettings) -> Result<Bytes, Problem> {
+    pub(crate) async fn read_whole(&mut self) -> Result<Bytes, Problem> {
+        let BodyLimits { bytes_max, timeout, .. } = self.limits;
         if self.length.is_some_and(|length| length > bytes_max) {
             return Err(Problem::too_large(bytes_max));
         }
-        let deadline = Instant::now() + settings.body_timeout;
-        let Some(first) = self.next_before(deadline, settings).await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.next_before(deadline, settings).await? else {
+        let deadline = Instant::now() + timeout;
+        let Some(first) = self.next_before(deadline).await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next_before(deadline).await? else {
             // Most bodies come in one piece, which then is the whole without a copy.
             return if first.len() > bytes_max { Err(Problem::too_large(bytes_max)) } else { Ok(first) };
         };
@@ -82,13 +122,13 @@ impl RequestBody {
             if whole.len() > bytes_max {
                 return Err(Problem::too_large(bytes_max));
             }
-            next = self.next_before(deadline, settings).await?;
+            next = self.next_before(deadline).await?;
         }
         Ok(whole.freeze())
     }
 
-    async fn next_before(&mut self, deadline: Instant, settings: &HttpSettings) -> Result<Option<Bytes>, Problem> {
-        let deadline = deadline.min(Instant::now() + settings.body_pause_timeout);
+    async fn next_before(&mut self, deadline: Instant) -> Result<Option<Bytes>, Problem> {
+        let deadline = deadline.min(Instant::now() + self.limits.pause_timeout);
         match timeout_at(deadline, self.next()).await {
             Ok(Some(Ok(piece))) => Ok(Some(piece)),
             Ok(None) => Ok(None),

@@ -1,6 +1,5 @@
 //! `/healthz`: the process answers. `/readyz`: it can do its work, and no stop is under way.
 
-use async_trait::async_trait;
 use futures::future::join_all;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
@@ -8,37 +7,10 @@ use tallyhouse_pipeline::BreakerState;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
+use crate::answer::json::json_response;
 use crate::answer::problem::{Problem, ProblemCode, chain};
+use crate::app::health_probe::ProbeState;
 use crate::app::state::App;
-use crate::writing::result::json_response;
-
-/// A dependency that can be asked how it is.
-#[async_trait]
-pub trait HealthProbe: Send + Sync {
-    /// Returns the name that `/readyz` shows, e.g. `redis`.
-    fn name(&self) -> &'static str;
-
-    /// Asks the dependency. It SHOULD answer within a second or two; later is as good as down.
-    async fn check(&self) -> ProbeState;
-}
-
-/// How a dependency is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProbeState {
-    /// It answers.
-    Up,
-    /// It does not.
-    Down,
-}
-
-impl ProbeState {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-        }
-    }
-}
 
 /// `GET /healthz`.
 pub(crate) fn alive() -> Response {

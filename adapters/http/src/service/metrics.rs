@@ -2,51 +2,17 @@
 //!
 //! The server counts its requests, and knows nothing of the rest: whoever wires the service writes the page.
 
-use std::fmt::Debug;
-
-use async_trait::async_trait;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use warp::reply::{Reply, Response};
 
 use crate::answer::problem::Problem;
+use crate::app::metrics_page::ServerReadings;
 use crate::app::state::App;
-use crate::observe::request_meter::RequestReading;
 use crate::request::parameters::Parameters;
 
 /// The media type of the text format that every version of Prometheus reads.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Writes the page at `/metrics`.
-#[async_trait]
-pub trait MetricsPage: Debug + Send + Sync {
-    /// Writes all that is counted, in Prometheus' text format 0.0.4. It SHOULD take no longer than a second or two,
-    /// whatever is away, and leave out what it can't learn.
-    async fn write(&self, server: ServerReadings) -> String;
-}
-
-/// What the server has counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerReadings {
-    /// By route and method, those that were called.
-    pub requests: Vec<RequestReading>,
-    /// How many requests are under way.
-    pub under_way: u64,
-    /// How many connections are open.
-    pub connections: usize,
-    /// How many may be.
-    pub connections_max: usize,
-    /// How many event streams are followed.
-    pub event_streams: usize,
-    /// How many may be.
-    pub event_streams_max: usize,
-    /// How many aggregates, exports and dry runs are under way.
-    pub aggregates: usize,
-    /// How many may be.
-    pub aggregates_max: usize,
-    /// How many questions for totals were answered with what was kept in memory, and how many were not.
-    pub cache: [u64; 2],
-}
 
 /// ResponseCache with the page.
 pub(crate) async fn read(app: &App, query: &str) -> Result<Response, Problem> {

@@ -110,8 +110,8 @@ impl Asset {
     }
 
     /// Finds the asset of a path below `/assets/`.
-    pub(crate) fn find(parts: &[&str]) -> Option<&'static Self> {
-        ASSETS.iter().find(|asset| asset.name.split('/').eq(parts.iter().copied()))
+    pub(crate) fn find(name: &str) -> Option<&'static Self> {
+        ASSETS.iter().find(|asset| asset.name == name)
     }
 
     fn tag(&self) -> &HeaderValue {

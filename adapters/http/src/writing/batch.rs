@@ -17,13 +17,14 @@ use tokio::time::timeout;
 use warp::reply::Response;
 
 use crate::access::rate_limit::Meter;
+use crate::answer::json::json_response;
 use crate::answer::problem::{Problem, ProblemCode};
 use crate::app::state::App;
 use crate::request::body::RequestBody;
 use crate::request::parameters::Parameters;
 use crate::request::traceparent;
 use crate::writing::chunk::Chunk;
-use crate::writing::result::{WriteResult, json_response};
+use crate::writing::result::WriteResult;
 
 /// Bodies from this size on are parsed beside the threads that serve connections: it takes a millisecond or more.
 const PARSE_BESIDE_BYTES: usize = 256 * 1024;
@@ -48,7 +49,7 @@ pub(crate) async fn write(
     meter: Option<&Meter>,
 ) -> Result<Response, Problem> {
     let _room = room(app, body).await?;
-    let json = body.read_whole(app.settings.batch_bytes_max, &app.settings).await?;
+    let json = body.read_whole().await?;
     let records = parse(json, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
     meter.map_or(Ok(()), |meter| meter.acquire_rest(records.len()))?;
 

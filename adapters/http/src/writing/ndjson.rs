@@ -21,7 +21,7 @@ use warp::reply::Response;
 use crate::access::rate_limit::Meter;
 use crate::answer::stream::{self, BodyWriter, Broken};
 use crate::app::state::App;
-use crate::connection::middleware::RequestContext;
+use crate::context::RequestContext;
 use crate::request::body::RequestBody;
 use crate::request::lines::{Line, Lines};
 use crate::request::traceparent;

@@ -1,13 +1,14 @@
 //! The result of a write: what one record became, as it is written by itself and within a batch.
 
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 use tallyhouse_pipeline::{Field, Outcome, RecordId, Rejection, RejectionCode};
 use warp::reply::{Reply, Response};
 
+use crate::answer::json::json_response;
 use crate::answer::problem::{Problem, ProblemCode};
 
 /// Says that a success was one already.
@@ -66,14 +67,6 @@ pub(crate) fn answer(outcome: &Outcome) -> Response {
 fn success(status: StatusCode, outcome: &Outcome) -> Response {
     let result = WriteResult { index: None, outcome };
     json_response(status, serde_json::to_vec(&result).expect("a result is always JSON"))
-}
-
-/// ResponseCache with JSON that is written already.
-pub(crate) fn json_response(status: StatusCode, json: Vec<u8>) -> Response {
-    let mut response = json.into_response();
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 /// Refuses a body that is no record, or no rule.

@@ -44,7 +44,7 @@ fn every_code_is_answered_with_its_status_and_the_media_type_of_problems() {
         assert_eq!(response.headers().contains_key(RETRY_AFTER), response.status() == 503, "{code:?}");
         assert!(code.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
     }
-    assert_eq!(Problem::method_not_allowed("GET").into_response().headers()[ALLOW], "GET");
+    assert_eq!(Problem::method_not_allowed("GET".to_owned()).into_response().headers()[ALLOW], "GET");
     assert_eq!(Problem::rate_limited(7).into_response().headers()[RETRY_AFTER], "7");
     let unauthorized = Problem::new(ProblemCode::Unauthorized, "x").into_response();
     assert_eq!(unauthorized.headers()[WWW_AUTHENTICATE], "Bearer");

@@ -1,4 +1,4 @@
-//! Request ids: the caller's where it is fit, else one of our own.
+//! Request ids: the caller's where it is safe, else a made one.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn check(theirs: &str, taken_over: bool) {
 }
 
 #[test]
-fn a_caller_s_request_id_is_taken_over_where_it_is_fit() {
+fn a_caller_s_request_id_is_taken_over_where_it_is_safe() {
     check("a", true);
     check("Az09._-", true);
     check(&"x".repeat(128), true);
@@ -23,9 +23,9 @@ fn a_caller_s_request_id_is_taken_over_where_it_is_fit() {
 }
 
 #[test]
-fn made_request_ids_are_fit_and_differ() {
+fn made_request_ids_are_safe_and_differ() {
     let (ids, others) = (RequestIds::new(), RequestIds::new());
     let made = [ids.make(), ids.make(), others.make()];
-    assert!(made.iter().all(|id| is_fit(id.as_bytes())));
+    assert!(made.iter().all(|id| is_safe(id.as_bytes())));
     assert!(made[0] != made[1] && made[0] != made[2] && made[1] != made[2]);
 }
