@@ -15,6 +15,8 @@ mod exports;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod manners;
 #[cfg(test)]
 mod alert_rules;

@@ -27,6 +27,15 @@ fn ids(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["id"].as_str().expect("an id")).collect()
 }
 
+/// The position that a message bears: where it stands, and sixteen hexadecimal digits of its record.
+#[track_caller]
+fn position_of(message: &Value, begins: &str) -> String {
+    let position = message["position"].as_str().expect("a text");
+    let fingerprint = position.strip_prefix(begins).expect("it is where it should be");
+    assert!(fingerprint.len() == 16 && fingerprint.bytes().all(|b| b.is_ascii_hexdigit()), "{position}");
+    position.to_owned()
+}
+
 #[test]
 fn a_notification_is_the_same_to_the_letter() {
     let service = Service::start();
@@ -34,9 +43,10 @@ fn a_notification_is_the_same_to_the_letter() {
     http.record(&record_with("a", json!({"value": "20", "type": "negative"})));
     let at = http.record(&record("b")).json()["processedAt"].as_str().expect("a time").to_owned();
     let page = http.get("/v1/notifications").expect_status(200);
+    let position = position_of(&page.json()["messages"][1], "2~");
     let expected = format!(
         "{{\"specversion\":\"1.0\",\"type\":\"tallyhouse.record.processed.v1\",\"source\":\"urn:tallyhouse:records\",\"id\":\"b\",\
-         \"subject\":\"IAH\",\"time\":\"{at}\",\"datacontenttype\":\"application/json\",\"data\":{{\"record\":{{\"recordId\":\"b\",\
+         \"subject\":\"IAH\",\"time\":\"{at}\",\"datacontenttype\":\"application/json\",\"position\":\"{position}\",\"data\":{{\"record\":{{\"recordId\":\"b\",\
          \"time\":\"2013-01-01T10:00:00Z\",\"sourceId\":\"UA\",\"destinationId\":\"IAH\",\"type\":\"positive\",\"value\":\"11\",\
          \"unit\":\"minute\",\"reference\":\"EWR\"}},\"sequence\":2,\"previous\":{{\"count\":1,\"firstTime\":\"2013-01-01T10:00:00Z\",\
          \"lastTime\":\"2013-01-01T10:00:00Z\",\"totals\":[{{\"unit\":\"minute\",\"count\":1,\"positive\":{{\"count\":0,\"sum\":\"0\"}},\
@@ -53,10 +63,12 @@ fn an_alert_is_the_same_to_the_letter() {
     let sent = record_with("a", json!({"value": "1000.01", "unit": "EUR"}));
     let at = http.record(&sent).json()["processedAt"].as_str().expect("a time").to_owned();
     let page = http.get("/v1/alerts").expect_status(200);
-    for (name, threshold) in [("large-value", "1000"), ("any-eur", "0.5")] {
+    let alerts = page.json()["messages"].clone();
+    for (i, name, threshold, begins) in [(0, "large-value", "1000", "1~"), (1, "any-eur", "0.5", "1-1~")] {
+        let position = position_of(&alerts[i], begins);
         let expected = format!(
             "{{\"specversion\":\"1.0\",\"type\":\"tallyhouse.record.alert.v1\",\"source\":\"urn:tallyhouse:alerts\",\"id\":\"a/{name}\",\
-             \"subject\":\"IAH\",\"time\":\"{at}\",\"datacontenttype\":\"application/json\",\"data\":{{\"record\":{{\"recordId\":\"a\",\
+             \"subject\":\"IAH\",\"time\":\"{at}\",\"datacontenttype\":\"application/json\",\"position\":\"{position}\",\"data\":{{\"record\":{{\"recordId\":\"a\",\
              \"time\":\"2013-01-01T10:00:00Z\",\"sourceId\":\"UA\",\"destinationId\":\"IAH\",\"type\":\"positive\",\"value\":\"1000.01\",\
              \"unit\":\"EUR\",\"reference\":\"EWR\"}},\"sequence\":1,\"rule\":{{\"name\":\"{name}\",\"threshold\":\"{threshold}\",\"unit\":\"EUR\"}}}}}}"
         );

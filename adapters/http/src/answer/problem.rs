@@ -9,8 +9,8 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTIC
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
-use tallyhouse_pipeline::SubmitError;
 use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
+use tallyhouse_pipeline::{FeedError, SubmitError};
 use warp::reply::{Reply, Response};
 
 use crate::context::RequestContext;
@@ -59,6 +59,8 @@ pub enum ProblemCode {
     Timeout,
     /// The record's id was seen before with other content.
     Conflict,
+    /// The cursor is one of a history that the store has lost, as when a backup is restored.
+    HistoryChanged,
     /// What is to be changed is not what the request expects.
     PreconditionFailed,
     /// The body is larger than allowed.
@@ -79,7 +81,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// All codes.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::NotJson,
         Self::BadParameter,
         Self::Unauthorized,
@@ -88,6 +90,7 @@ impl ProblemCode {
         Self::MethodNotAllowed,
         Self::Timeout,
         Self::Conflict,
+        Self::HistoryChanged,
         Self::PreconditionFailed,
         Self::TooLarge,
         Self::UnsupportedMediaType,
@@ -110,6 +113,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::Timeout => "timeout",
             Self::Conflict => "conflict",
+            Self::HistoryChanged => "history-changed",
             Self::PreconditionFailed => "precondition-failed",
             Self::TooLarge => "too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
@@ -132,6 +136,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict => StatusCode::CONFLICT,
+            Self::HistoryChanged => StatusCode::GONE,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -154,6 +159,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => "Method not allowed",
             Self::Timeout => "Request too slow",
             Self::Conflict => "Conflict with an earlier record",
+            Self::HistoryChanged => "History changed",
             Self::PreconditionFailed => "Changed meanwhile",
             Self::TooLarge => "Too large",
             Self::UnsupportedMediaType => "Unsupported media type",
@@ -284,6 +290,18 @@ impl Reply for Problem {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         response
+    }
+}
+
+impl From<FeedError> for Problem {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::HistoryChanged { head } => {
+                let detail = "The history has changed since this position was handed out: start over.";
+                Self::new(ProblemCode::HistoryChanged, detail).with("head", head.to_string().into())
+            }
+            FeedError::Port(error) => error.into(),
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures::{Stream, stream};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use tallyhouse_pipeline::SubmitError;
 use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
+use tallyhouse_pipeline::{FeedError, SubmitError};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
@@ -48,10 +48,21 @@ pub(crate) enum Broken {
     Body(#[from] warp::Error),
     #[error("the answer can't be continued")]
     Port(#[from] PortError),
+    #[error("the history has changed under the stream")]
+    HistoryChanged,
     #[error("records have no outcome")]
     Submit(#[from] SubmitError),
     #[error("a group's records are not those of its totals")]
     Inexact,
+}
+
+impl From<FeedError> for Broken {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::HistoryChanged { .. } => Self::HistoryChanged,
+            FeedError::Port(error) => Self::Port(error),
+        }
+    }
 }
 
 impl Broken {
@@ -59,6 +70,7 @@ impl Broken {
         let (error, request_id, trace_id) = (chain(self), context.request_id(), context.trace_id());
         match self {
             Self::Inexact => tracing::error!(request_id, trace_id, error, "an answer broke off"),
+            Self::HistoryChanged => tracing::warn!(request_id, trace_id, error, "an answer broke off"),
             Self::Port(port) => match port.kind() {
                 PortErrorKind::Unavailable => match BROKEN.passes() {
                     Some(others) => tracing::warn!(request_id, trace_id, others, error, "an answer broke off"),

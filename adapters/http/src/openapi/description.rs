@@ -8,7 +8,7 @@ use crate::routes::table::Call;
 use super::answers::{describe, limited};
 use super::model::{Answer, Answered, Body, Media, Operation, Ordered, Parameter, Reference, Schema};
 use super::parameters::header;
-use super::problems::plain;
+use super::problems::{answer, plain};
 
 /// The description of an endpoint. Its path, method and access come from the table of routes.
 pub(super) struct Description(Operation);
@@ -57,6 +57,13 @@ impl Description {
 
     pub(super) fn not_found(self, description: &str) -> Self {
         self.answers(404, plain(description, &[ProblemCode::NotFound]))
+    }
+
+    /// It takes a cursor, which may be one of a history that the store has lost.
+    pub(super) fn history_changed(self) -> Self {
+        let gone =
+            "The history has changed since the position was handed out, as when a backup is restored. Start over.";
+        self.answers(410, answer(gone, Schema::named("HistoryChangedProblem")))
     }
 
     /// Whoever has a copy may ask whether it is still good.

@@ -18,8 +18,8 @@ pub(super) const DECIMAL_IN: &str = r"^(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]
 const INSTANT_OUT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z$";
 
 /// A position in a topic.
-const POSITION: &str = r"^[0-9]{1,19}(-[0-9]{1,10})?$";
-const LAST_POSITION: &str = r"^([0-9]{1,19}(-[0-9]{1,10})?)?$";
+const POSITION: &str = r"^[0-9]{1,19}(-[0-9]{1,10})?(~[0-9a-f]{16})?$";
+const LAST_POSITION: &str = r"^([0-9]{1,19}(-[0-9]{1,10})?(~[0-9a-f]{16})?)?$";
 
 /// The dependencies that readiness shows.
 pub(super) fn dependencies() -> Schema {

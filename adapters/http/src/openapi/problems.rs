@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use crate::answer::problem::ProblemCode;
 
 use super::answers::{describe, limited};
-use super::fields::{breakers, dependencies, field, record_id};
+use super::fields::{breakers, dependencies, field, position, record_id};
 use super::model::{Answer, Media, Ordered, Schema};
 
 /// The media type of a problem (RFC 9457).
@@ -23,6 +23,9 @@ pub(super) fn schemas(all: &mut Ordered<Schema>) {
     all.push("ParameterProblem", problem(&[ProblemCode::BadParameter]).with("errors", errors));
     let conflict = || problem(&[ProblemCode::Conflict]).with("differs", Schema::list(field()).at_least_one());
     all.push("ConflictProblem", conflict().says("The fields in which it differs from what was processed."));
+    let changed =
+        problem(&[ProblemCode::HistoryChanged]).with("head", position().says("The position of the last message."));
+    all.push("HistoryChangedProblem", changed);
     let refused = || {
         let at = Schema::object()
             .with("pointer", Schema::text().says("A JSON pointer (RFC 6901); empty for the whole."))

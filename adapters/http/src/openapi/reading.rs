@@ -105,6 +105,7 @@ pub(super) fn page(topic: Topic) -> Description {
         .with(after("The position after which to begin; by default the start."))
         .with(limit())
         .answers(200, json("The messages after that position.", schema).tagged())
+        .history_changed()
         .may_be_known()
         .may_be_away()
 }
@@ -122,6 +123,7 @@ pub(super) fn stream(topic: Topic) -> Description {
         .with(after("The position after which to begin; by default only what comes from now on."))
         .with(header("Last-Event-ID", last_position(), "The last `id` that came. It wins over `after`."))
         .answers(200, describe("The stream.").with_content("text/event-stream", events))
+        .history_changed()
         .may_be_full()
 }
 

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use hyper::header::HeaderMap;
-use tallyhouse_pipeline::ports::PortError;
-use tallyhouse_pipeline::{Message, MessageFormat, Position, Topic};
+use tallyhouse_pipeline::{Cursor, FeedError, Message, MessageFormat, Topic};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
@@ -23,13 +22,13 @@ use crate::request::parameters::Parameters;
 /// ResponseCache with the messages after a position.
 pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap, topic: Topic) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["after", "limit"])?;
-    let after = parameters.parsed("after", str::parse::<Position>)?.unwrap_or(Position::START);
+    let after = parameters.parsed("after", str::parse::<Cursor>)?.unwrap_or(Cursor::START);
     let limit = parameters.limit()?;
     let messages = app.http.feed.page(topic, after, limit).await?;
 
-    let next = messages.last().map_or(after, |(position, _)| *position);
+    let next = messages.last().map_or(after, Message::cursor);
     let mut json = b"{\"messages\":[".to_vec();
-    for (place, (_, message)) in messages.iter().enumerate() {
+    for (place, message) in messages.iter().enumerate() {
         if place > 0 {
             json.push(b',');
         }
@@ -50,7 +49,7 @@ pub(crate) async fn follow(
     let parameters = Parameters::read(query, &["after"])?;
     let after = match last_event_id(headers)? {
         Some(last) => Some(last),
-        None => parameters.parsed("after", str::parse::<Position>)?,
+        None => parameters.parsed("after", str::parse::<Cursor>)?,
     };
     let slot = app.event_streams.take().await?;
     let messages = app.http.feed.follow(topic, after).await?;
@@ -68,10 +67,10 @@ pub(crate) async fn follow(
 }
 
 /// Reads where a client that was cut off left off; an empty id is none (HTML Standard, section 9.2).
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Problem> {
     let Some(id) = headers.get("last-event-id").filter(|id| !id.is_empty()) else { return Ok(None) };
     let position = id.to_str().ok().and_then(|id| id.parse().ok());
-    position.map(Some).ok_or_else(|| Problem::parameter("Last-Event-ID", tallyhouse_pipeline::PositionError))
+    position.map(Some).ok_or_else(|| Problem::parameter("Last-Event-ID", tallyhouse_pipeline::CursorError))
 }
 
 /// Writes messages as server-sent events.
@@ -85,7 +84,7 @@ struct Events {
 impl Events {
     async fn send(
         self,
-        messages: impl Stream<Item = Result<(Position, Message), PortError>>,
+        messages: impl Stream<Item = Result<Message, FeedError>>,
         mut body_writer: BodyWriter,
     ) -> Result<BodyWriter, Broken> {
         // The first piece opens the client's stream before there is any message.
@@ -109,14 +108,10 @@ impl Events {
         }
     }
 
-    async fn write(
-        &self,
-        ready: Vec<Result<(Position, Message), PortError>>,
-        body_writer: &mut BodyWriter,
-    ) -> Result<(), Broken> {
+    async fn write(&self, ready: Vec<Result<Message, FeedError>>, body_writer: &mut BodyWriter) -> Result<(), Broken> {
         let mut events = Vec::new();
         for next in ready {
-            let (position, message) = match next {
+            let message = match next {
                 Ok(next) => next,
                 Err(error) => {
                     // What came before it is good.
@@ -125,7 +120,7 @@ impl Events {
                 }
             };
             // Writing to a Vec can't fail. A message is one line.
-            _ = write!(events, "id: {position}\ndata: {}\n\n", self.format.to_json(&message));
+            _ = write!(events, "id: {}\ndata: {}\n\n", message.cursor(), self.format.to_json(&message));
             body_writer.send_if_large(&mut events).await?;
         }
         body_writer.send(events).await

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use reqwest::{Response, StatusCode};
 use reqwest::header::ACCEPT;
+use reqwest::{Response, StatusCode};
 use tallyhouse_pipeline::Topic;
 
 use super::events::{Event, Events};
@@ -68,7 +68,10 @@ impl Follower<'_> {
                 Ok(Err(self.remote.refusal(response).await))
             }
             Ok(response) if response.status() == StatusCode::GONE && self.last.as_deref() != Some(START) => {
-                tracing::warn!(after = self.last, "the history has changed, as when a backup is restored: starting over");
+                tracing::warn!(
+                    after = self.last,
+                    "the history has changed, as when a backup is restored: starting over"
+                );
                 self.last = Some(START.to_owned());
                 Box::pin(self.connect()).await
             }

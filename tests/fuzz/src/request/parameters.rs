@@ -2,7 +2,7 @@
 
 use hyper::Uri;
 use tallyhouse_http::testing::{Place, places};
-use tallyhouse_pipeline::Position;
+use tallyhouse_pipeline::Cursor;
 
 use crate::oracle::{field, instant};
 
@@ -119,7 +119,7 @@ fn of_filter(name: &str, value: &str) -> bool {
 }
 
 fn is_position(text: &str) -> bool {
-    text.parse::<Position>().is_ok()
+    text.parse::<Cursor>().is_ok()
 }
 
 /// Says whether a text is a number from 1 to `max`.

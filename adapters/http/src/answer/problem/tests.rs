@@ -4,7 +4,7 @@ use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
 
 use super::*;
 
-const ALL: [ProblemCode; 15] = [
+const ALL: [ProblemCode; 16] = [
     ProblemCode::NotJson,
     ProblemCode::BadParameter,
     ProblemCode::Unauthorized,
@@ -13,6 +13,7 @@ const ALL: [ProblemCode; 15] = [
     ProblemCode::MethodNotAllowed,
     ProblemCode::Timeout,
     ProblemCode::Conflict,
+    ProblemCode::HistoryChanged,
     ProblemCode::TooLarge,
     ProblemCode::UnsupportedMediaType,
     ProblemCode::Rejected,
