@@ -1,7 +1,7 @@
 //! The feed: follows the messages of all instances, from any position on, without a gap.
 //!
-//! It reads the store by position, and is woken by the commits of this instance; those of others it sees at the next
-//! look. Followers at the same place share one reading of the store.
+//! It reads the store by position. Commits of this instance wake it; commits of others are seen at the next poll.
+//! Followers at the same position share one read of the store.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -14,10 +14,10 @@ use tallyhouse_core::ports::{Clock, HistoryQuery, PortError, RecordReader};
 use tallyhouse_core::{Message, Position, Topic};
 use tokio::sync::{Mutex, watch};
 
-/// How many records a follower reads at a time.
+/// The records that a follower reads at a time.
 const PAGE_RECORDS: usize = 100;
 
-/// A part of a topic.
+/// Consecutive messages of a topic, with their positions.
 type Page = Arc<[(Position, Message)]>;
 
 /// The messages of both topics. Clones are the same feed.
@@ -59,11 +59,11 @@ struct Inner {
     last_read: [Mutex<Option<LastRead>>; 2],
 }
 
-/// What was read last of a topic.
+/// The last read of a topic.
 struct LastRead {
     after: Position,
     page: Page,
-    /// When, and after how many commits of this instance: an empty page is true only for a while.
+    /// The time of the read, and the commits of this instance before it: they tell how long an empty page is valid.
     at: Duration,
     commits: u64,
 }
@@ -75,8 +75,8 @@ impl std::fmt::Debug for Feed {
 }
 
 impl Feed {
-    /// Builds a feed of a store. It looks for new messages whenever `commits` changes (see
-    /// [`crate::Pipeline::commits`]) and every `poll_interval`, as long as somebody follows.
+    /// Builds a feed of a store. While it has followers, it polls the store whenever `commits` changes (see
+    /// [`crate::Pipeline::commits`]) and every `poll_interval`.
     #[must_use]
     pub fn new(
         reader: Arc<dyn RecordReader>,
@@ -87,7 +87,7 @@ impl Feed {
         Self(Arc::new(Inner { reader, clock, commits, poll_interval, last_read: [Mutex::new(None), Mutex::new(None)] }))
     }
 
-    /// Returns the place after the last message that there is now.
+    /// Returns the position after the last message that there is now.
     ///
     /// # Errors
     /// The store can't answer now.
@@ -106,7 +106,7 @@ impl Feed {
         limit: usize,
     ) -> Result<Vec<(Position, Message)>, PortError> {
         let alerting_only = topic == Topic::Alerts;
-        // The record at `after` may have met further rules.
+        // The record at `after` may have raised further alerts.
         let whole_records = if alerting_only && after.part < u32::MAX { 1 } else { 0 };
         let query = HistoryQuery {
             after: after.record.saturating_sub(whole_records),
@@ -115,17 +115,17 @@ impl Feed {
         };
         let records = self.0.reader.history(query).await?;
         let messages = records.iter().flat_map(|(record, stored)| {
-            let place = move |(part, message)| (Position { record: *record, part }, message);
-            (0..).zip(Message::of(stored, topic)).map(place)
+            let with_position = move |(part, message)| (Position { record: *record, part }, message);
+            (0..).zip(Message::of(stored, topic)).map(with_position)
         });
         Ok(messages.filter(|(position, _)| *position > after).take(limit).collect())
     }
 
-    /// Follows a topic from a position on, or from now on: each message with its position, in order, without a gap, for
-    /// ever. "Now" is when this call returns.
+    /// Follows a topic from a position on, or from the moment when this call returns. The stream has each message with its
+    /// position, in order, without a gap, and no end.
     ///
     /// # Errors
-    /// The store can't answer now; also in the stream, which ends with it and can be resumed at the last position.
+    /// The store can't answer now; also in the stream, which then ends. The caller resumes it at the last position.
     pub async fn follow(
         &self,
         topic: Topic,
@@ -142,7 +142,7 @@ impl Feed {
         }))
     }
 
-    /// Reads what comes after a position, or takes it from whoever read it last.
+    /// Reads the messages after a position, or reuses the last read if that is still valid.
     async fn read(&self, topic: Topic, after: Position) -> Result<Page, PortError> {
         let slot = match topic {
             Topic::Notifications => &self.0.last_read[0],
@@ -151,7 +151,7 @@ impl Feed {
         let mut last = slot.lock().await;
         let (now, commits) = (self.0.clock.elapsed(), *self.0.commits.borrow());
         if let Some(last) = last.as_ref().filter(|last| last.after == after) {
-            // What follows a position never changes, except that more may follow.
+            // The messages after a position never change; there may only be more of them.
             let fresh = commits == last.commits && now < last.at + self.0.poll_interval;
             if fresh || !last.page.is_empty() {
                 return Ok(Arc::clone(&last.page));
@@ -181,10 +181,10 @@ impl Follower {
             commits.mark_unchanged();
             let page = self.feed.read(self.topic, self.after).await?;
             if page.is_empty() {
-                let look = self.feed.0.clock.sleep(self.feed.0.poll_interval);
-                if let Either::Left((Err(_closed), look)) = select(pin!(commits.changed()), pin!(look)).await {
-                    // No commit of this instance will come; those of others may.
-                    look.await;
+                let poll = self.feed.0.clock.sleep(self.feed.0.poll_interval);
+                if let Either::Left((Err(_closed), poll)) = select(pin!(commits.changed()), pin!(poll)).await {
+                    // This instance commits no more; others may.
+                    poll.await;
                 }
             }
             self.read.extend(page.iter().cloned());

@@ -109,7 +109,7 @@ async fn who_answers_questions_but_does_no_work_is_tried_less_and_less_often() {
 async fn silence_is_no_answer() {
     let breaker = breaker();
     let begun = tokio::time::Instant::now();
-    breaker.ask(std::future::pending()).await.unwrap_err();
+    breaker.ping(std::future::pending()).await.unwrap_err();
     assert_eq!(begun.elapsed(), SETTINGS.ping_timeout);
 }
 

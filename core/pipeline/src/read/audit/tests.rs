@@ -73,12 +73,9 @@ fn each_kind_of_damage_is_named() {
     );
     check(
         |parts| drop(parts.remove(5)),
-        &[
-            "destination \"b\", reference \"\" has a running summary and no record",
-            "messages are owed up to position 4",
-        ],
+        &["destination \"b\", reference \"\" has a running summary and no record", "the outbox reaches position 4"],
     );
-    check(|parts| parts[6] = AuditPart::Outbox(5, 4), &["messages are owed for the positions 5 to 4"]);
+    check(|parts| parts[6] = AuditPart::Outbox(5, 4), &["the outbox has the positions 5 to 4"]);
     check(|parts| parts.push(AuditPart::Unreadable("row 17: bad value".to_owned())), &["row 17: bad value"]);
     check(
         |parts| {
@@ -143,7 +140,7 @@ fn roll_ups_that_differ_from_their_records_are_named() {
     check_rolled_up(|parts| parts[0] = AuditPart::RolledUpTo(2), &["destination \"a\": the roll-up of 1 days from"]);
     check_rolled_up(
         |parts| parts[0] = AuditPart::RolledUpTo(5),
-        &["folded up to position 5, but the last record is at 4"],
+        &["rolled up to position 5, but the last record is at 4"],
     );
     check_rolled_up(|parts| drop(parts.remove(5)), &["destination \"a\": the roll-up of 1 days from"]);
     check_rolled_up(
