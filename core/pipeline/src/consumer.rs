@@ -1,28 +1,29 @@
 //! Consumes a queue: payloads go from a source through an ingress, and each is acknowledged after its commit or its dead
 //! letter.
 
-use std::collections::HashMap;
+mod round;
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use backon::ExponentialBackoff;
+use futures::future::{BoxFuture, Either, FutureExt as _, select};
+use tallyhouse_core::ports::{
+    Acknowledgement, Clock, Delivery, Disposition, PortError, RecordRepository, RecordSource,
+};
+use tokio::sync::watch;
+
 use crate::dependency::breaker::Breaker;
 use crate::dependency::retry::RetryPolicy;
 use crate::ingress::Ingress;
 use crate::ingress::chunks::{OrderedChunks, Submission};
 use crate::submit_error::SubmitError;
-use backon::ExponentialBackoff;
-use futures::future::{BoxFuture, Either, FutureExt as _, select};
-use tallyhouse_core::ports::{
-    Acknowledgement, Clock, DeadLetterReason, Delivery, Disposition, PortError, RecordRepository, RecordSource,
-};
-use tallyhouse_core::{Arrival, Field, Outcome, Record, Rejection, RejectionCode};
-use tokio::sync::watch;
+use round::{Acknowledgements, Round, disposition, parse_round};
 
-/// The longest payload of a queue, in bytes: the same limit as for a record over HTTP.
-pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+pub use round::PAYLOAD_BYTES_MAX;
 
 /// A consumer of a queue.
 ///
@@ -332,78 +333,6 @@ async fn unless_stopped<T>(mut stop: watch::Receiver<bool>, work: impl Future<Ou
         Either::Left(_) => Err(Stopped),
         Either::Right((done, _)) => Ok(done),
     }
-}
-
-/// Payloads that were received together.
-struct Round {
-    /// The tag of each payload.
-    tags: Vec<String>,
-    /// The indexes of the payloads that are records.
-    record_indexes: Vec<usize>,
-    /// The dispositions of the other payloads, by index.
-    dispositions: HashMap<usize, Disposition>,
-    /// The first trace, for the log.
-    trace_id: Option<String>,
-}
-
-fn parse_round(deliveries: Vec<Delivery>) -> (Round, Vec<Arrival>) {
-    let tags = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
-    let (mut record_indexes, mut arrivals, mut dispositions) = (Vec::new(), Vec::new(), HashMap::new());
-    for (index, delivery) in deliveries.into_iter().enumerate() {
-        match parse(delivery.payload.as_deref()) {
-            Ok(record) => {
-                record_indexes.push(index);
-                arrivals.push(Arrival { record, traceparent: delivery.traceparent });
-            }
-            Err(rejection) => {
-                dispositions.insert(index, dead_letter(&rejection));
-            }
-        }
-    }
-    let trace_id = arrivals.iter().find_map(Arrival::trace_id).map(str::to_owned);
-    (Round { tags, record_indexes, dispositions, trace_id }, arrivals)
-}
-
-impl Round {
-    fn nack(self) -> Acknowledgements {
-        let nack = |tag| Acknowledgement { tag, disposition: Disposition::Nack };
-        Acknowledgements { list: self.tags.into_iter().map(nack).collect(), trace_id: self.trace_id }
-    }
-}
-
-/// The acknowledgements of one round.
-struct Acknowledgements {
-    list: Vec<Acknowledgement>,
-    trace_id: Option<String>,
-}
-
-fn parse(payload: Option<&[u8]>) -> Result<Record, Rejection> {
-    let payload = payload.ok_or_else(|| Rejection::not_json("has no field \"record\""))?;
-    if payload.len() > PAYLOAD_BYTES_MAX {
-        return Err(Rejection::too_large(PAYLOAD_BYTES_MAX));
-    }
-    Record::from_json(payload)
-}
-
-fn disposition(outcome: &Outcome) -> Disposition {
-    match outcome {
-        Outcome::Processed(_) | Outcome::Duplicate { .. } => Disposition::Ack,
-        Outcome::Conflict { differs, .. } => {
-            let names: Vec<&str> = differs.iter().copied().map(Field::name).collect();
-            let detail = format!("was processed before with other content: {}", names.join(", "));
-            Disposition::DeadLetter { reason: DeadLetterReason::Conflict, detail }
-        }
-        Outcome::Rejected(rejection) => dead_letter(rejection),
-    }
-}
-
-fn dead_letter(rejection: &Rejection) -> Disposition {
-    let reason = match rejection.code {
-        code @ (RejectionCode::NotJson | RejectionCode::TooLarge | RejectionCode::Rejected) => {
-            DeadLetterReason::Rejection(code)
-        }
-    };
-    Disposition::DeadLetter { reason, detail: rejection.detail() }
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tallyhouse_core::{Message, Outcome, OutcomeCounts, Topic};
 use tokio::sync::Semaphore;
 
 use crate::submit_error::{RecordResult, SubmitError};
+
 pub use histogram::{Histogram, HistogramReading};
-use tallyhouse_core::{Message, Outcome, OutcomeCounts, Topic};
 
 /// The counts since the pipeline was built, and the records that wait at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

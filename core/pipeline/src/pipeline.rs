@@ -6,6 +6,11 @@
 
 use std::sync::Arc;
 
+use futures::future::{BoxFuture, FutureExt as _, join_all};
+use tallyhouse_core::ports::{Clock, RecordRepository};
+use tallyhouse_core::{Arrival, Outcome, RuleBook, RuleSet};
+use tokio::sync::{mpsc, watch};
+
 use crate::commit::bisect::PoisonTracker;
 use crate::commit::intake::{Intake, IntakeHandle};
 use crate::commit::writer::Writer;
@@ -17,10 +22,6 @@ use crate::publish::publisher::Publisher;
 use crate::publish::relay::Relay;
 use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
-use futures::future::{BoxFuture, FutureExt as _, join_all};
-use tallyhouse_core::ports::{Clock, RecordRepository};
-use tallyhouse_core::{Arrival, Outcome, RuleBook, RuleSet};
-use tokio::sync::{mpsc, watch};
 
 /// The name of ingresses without a name of their own.
 const LIBRARY: &str = "library";
@@ -199,7 +200,7 @@ impl Pipeline {
         self.breakers.clone()
     }
 
-    /// Returns how many records wait in the intake.
+    /// Returns the number of records that wait in the intake.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.intake.depth()

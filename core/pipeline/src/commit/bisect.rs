@@ -5,14 +5,16 @@
 //! commit begins after the first refusal is known, and is known to be done before the second attempt begins. A late
 //! answer would otherwise prove nothing about the time between the two refusals.
 
-use crate::commit::order::BatchOrder;
-use crate::commit::writer::{CommitFailure, Writer};
-use crate::submit_error::{RecordResult, SubmitError};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use tallyhouse_core::ports::PortErrorKind;
 use tallyhouse_core::{Arrival, Outcome, RecordId, Rejection};
+
+use crate::commit::order::BatchOrder;
+use crate::commit::writer::{CommitFailure, Writer};
+use crate::submit_error::{RecordResult, SubmitError};
 
 /// The most suspects that are kept: far more than there are poisonous records at a time, and a bound on memory.
 const SUSPECTS_MAX: usize = 1_024;

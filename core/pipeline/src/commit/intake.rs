@@ -13,15 +13,16 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::select;
+use tallyhouse_core::Arrival;
+use tallyhouse_core::ports::Clock;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
 use crate::closing::Closing;
 use crate::commit::order::Place;
 use crate::meter::IngressMeter;
 use crate::settings::PipelineSettings;
 use crate::submit_error::{Answer, SubmitError};
-use futures::future::select;
-use tallyhouse_core::Arrival;
-use tallyhouse_core::ports::Clock;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 /// The longest wait of records for a commit that is under way. That commit may itself wait for another instance's.
 const JOIN_WAIT: Duration = Duration::from_millis(50);

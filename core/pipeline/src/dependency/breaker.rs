@@ -12,13 +12,14 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::closing::Closing;
-use crate::dependency::error_chain::ErrorChain;
-use crate::dependency::retry::RetryPolicy;
 use backon::ExponentialBackoff;
 use futures::future::{Either, select};
 use tallyhouse_core::ports::{Clock, PortError, PortErrorKind, RecordRepository};
 use tokio::sync::watch;
+
+use crate::closing::Closing;
+use crate::dependency::error_chain::ErrorChain;
+use crate::dependency::retry::RetryPolicy;
 
 /// The least time between two log lines about failures that are retried. Metrics count every failure.
 const WARN_EVERY: Duration = Duration::from_secs(10);

@@ -21,7 +21,7 @@ pub type Submission = BoxFuture<'static, Answer>;
 /// The chunks of one sender, each with the work around it. They are committed in the order in which they are pushed, and
 /// their results are yielded in the same order.
 ///
-/// Dropping it cancels all work. Chunks that are in the intake already may be committed all the same.
+/// Dropping it cancels all work. Chunks that are in the intake already may be committed nevertheless.
 ///
 /// ```
 /// # use std::sync::Arc;

@@ -1,18 +1,19 @@
-//! The hand-off from the writers to the relay: committed batches in memory, and what both sides know of the outbox.
+//! The hand-off from the writers to the relay: committed batches in memory, and the state of the outbox that both share.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::meter::Meter;
-use crate::publish::publisher::Publisher;
 use tallyhouse_core::StoredRecord;
 use tallyhouse_core::ports::{Outbox, OutboxEntry, OutboxId, Owner, PortError};
 use tokio::sync::mpsc;
 
+use crate::meter::Meter;
+use crate::publish::publisher::Publisher;
+
 /// The number of polls in which the outbox is searched for entries of a commit without an answer. A frozen server
-/// carries out what it was sent once it goes on; four polls are one lease.
+/// carries out pending commits when it resumes; four polls are one lease.
 const POLLS_AFTER_UNKNOWN_COMMIT: u32 = 24;
 
 /// A committed batch in memory whose messages are to be published.
@@ -68,12 +69,12 @@ impl HandoffState {
         *self.spilled()
     }
 
-    /// Notes that a commit failed with an unknown result: the store may hold an entry that nobody handed over.
+    /// Notes that a commit failed with an unknown result: the store may have an entry that was not handed over.
     pub(crate) fn note_commit_unknown(&self) {
         self.unknown_polls.store(POLLS_AFTER_UNKNOWN_COMMIT, Ordering::Release);
     }
 
-    /// Returns whether the outbox may hold an entry that nobody handed over, and counts one poll down.
+    /// Returns whether the outbox may have an entry that was not handed over, and counts one poll down.
     pub(crate) fn take_commit_unknown(&self) -> bool {
         let fewer = |unknown_polls: u32| unknown_polls.checked_sub(1);
         self.unknown_polls.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok()

@@ -10,18 +10,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::closing::Closing;
-use crate::dependency::breaker::{Breaker, BreakerState};
-use crate::dependency::error_chain::ErrorChain;
-use crate::publish::handoff::{CommittedBatch, Handoff, HandoffState};
-use crate::publish::publisher::Publisher;
-use crate::settings::PipelineSettings;
 use futures::future::{Either, select};
 use tallyhouse_core::ports::{
     ClaimScope, Clock, HistoryQuery, Outbox, OutboxEntry, OutboxId, Owner, PortError, PortErrorKind,
 };
 use tallyhouse_core::{Message, StoredRecord};
 use tokio::sync::mpsc;
+
+use crate::closing::Closing;
+use crate::dependency::breaker::{Breaker, BreakerState};
+use crate::dependency::error_chain::ErrorChain;
+use crate::publish::handoff::{CommittedBatch, Handoff, HandoffState};
+use crate::publish::publisher::Publisher;
+use crate::settings::PipelineSettings;
 
 /// The records that are read from the store at a time, and from which on no further batch is added to those that are
 /// published together. If every small batch waited for its own answer of the emitter, the relay would never catch up.

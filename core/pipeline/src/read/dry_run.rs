@@ -4,12 +4,14 @@
 //! summary. A dry run therefore sums nothing up, and reads from the newest record backwards: if its host ends it early, it
 //! has covered the most interesting records. It writes nothing and publishes nothing.
 
-use crate::read::export::{PAGE_RECORDS, between};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
+
 use tallyhouse_core::ports::{PortError, RecordReader};
 use tallyhouse_core::{DestinationId, Filter, Message, Rule, StoredRecord, Timestamp};
+
+use crate::read::export::{PAGE_RECORDS, between};
 
 /// The most destinations whose alerts are counted separately. A rule that is met in more destinations is too wide to be of
 /// use, and each destination takes memory: the dry run ends.
@@ -40,9 +42,9 @@ pub struct DryRunReport {
     pub alerts_count: u64,
     /// First and last `time` of the records that would have raised them.
     pub times: Option<(Timestamp, Timestamp)>,
-    /// Of how many destinations they would be.
+    /// The number of their destinations.
     pub destinations_count: u64,
-    /// The [`DryRunReport::DESTINATIONS_LISTED`] destinations with most alerts, and how many: most first, then by
+    /// The [`DryRunReport::DESTINATIONS_LISTED`] destinations with the most alerts, with their number: most first, then by
     /// bytes.
     pub destinations: Vec<(DestinationId, u64)>,
     /// The [`DryRunReport::ALERTS_LISTED`] latest alerts in the order of processing, the latest first: to the letter
