@@ -1,4 +1,4 @@
-//! For adapters: what a repository caches, and when it rolls up.
+//! Parts for adapters: the cache of optimistic commits, and the schedule of roll-ups.
 
 mod summary_cache;
 mod speculation_gate;

@@ -1,4 +1,5 @@
-//! From the intake to the outcome: records wait, are committed in batches, and are answered.
+//! From the intake to the outcome: submissions wait, their records are committed in batches, and each submission is
+//! answered.
 
 // Read in this order.
 pub(crate) mod intake;

@@ -1,29 +1,31 @@
-//! Consumes a queue: from a source through a ingress, each payload settled only after its commit or its dead letter.
+//! Consumes a queue: payloads go from a source through an ingress, and each is acknowledged after its commit or its dead
+//! letter.
 
-use std::collections::HashMap;
+mod round;
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use backon::ExponentialBackoff;
+use futures::future::{BoxFuture, Either, FutureExt as _, select};
+use tallyhouse_core::ports::{
+    Acknowledgement, Clock, Delivery, Disposition, PortError, RecordRepository, RecordSource,
+};
+use tokio::sync::watch;
+
 use crate::dependency::breaker::Breaker;
 use crate::dependency::retry::RetryPolicy;
 use crate::ingress::Ingress;
 use crate::ingress::chunks::{OrderedChunks, Submission};
 use crate::submit_error::SubmitError;
-use backon::ExponentialBackoff;
-use futures::future::{BoxFuture, Either, FutureExt as _, select};
-use tallyhouse_core::ports::{
-    Acknowledgement, Clock, DeadLetterReason, Delivery, Disposition, PortError, RecordRepository, RecordSource,
-};
-use tallyhouse_core::{Arrival, Field, Outcome, Record, Rejection, RejectionCode};
-use tokio::sync::watch;
+use round::{Acknowledgements, Round, disposition, parse_round};
 
-/// The longest payload that is taken from a queue, in bytes: as long as a record over HTTP may be.
-pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+pub use round::PAYLOAD_BYTES_MAX;
 
-/// What a queue is consumed with.
+/// A consumer of a queue.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -49,7 +51,7 @@ pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 ///     retry: RetryPolicy::default(),
 /// };
 /// let consuming = tokio::spawn(consumer.run(stopped));
-/// // What is no record becomes a dead letter.
+/// // A payload that is no record becomes a dead letter.
 /// while queue.dead_letters().is_empty() {
 ///     tokio::task::yield_now().await;
 /// }
@@ -66,12 +68,11 @@ pub struct Consumer {
     pub source: Arc<dyn RecordSource>,
     /// The way into the pipeline.
     pub ingress: Ingress,
-    /// Asked whether storage is back, before anything more is taken from the queue.
+    /// Pinged before payloads are received: while storage is unavailable they stay in the queue.
     pub repository: Arc<dyn RecordRepository>,
-    /// The circuit breaker of the queue, by its name among [`crate::Pipeline::breakers`]: consumers of one queue share
-    /// it.
+    /// The circuit breaker of the queue, from [`crate::Pipeline::breakers`]. Consumers of one queue share it.
     pub breaker: Breaker,
-    /// How to wait.
+    /// The clock that it waits by.
     pub clock: Arc<dyn Clock>,
     /// The waits after a failure.
     pub retry: RetryPolicy,
@@ -84,23 +85,21 @@ impl std::fmt::Debug for Consumer {
 }
 
 impl Consumer {
-    /// Consumes until `stop` becomes true, or is dropped. Several consumers of one queue may run at once. While what
-    /// was taken is being committed, more is taken and submitted behind it: it is committed in the order in which it
-    /// was taken.
+    /// Consumes until `stop` becomes true, or is dropped. Several consumers of one queue may run at once. While payloads
+    /// are being committed, the next ones are received and submitted; they are committed in the order of the queue.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let consumer = Arc::new(self);
-        let looking = Hand::Looks(Arc::clone(&consumer).look(None, stop.clone()).boxed());
+        let receiver = Receiver::Checks(Arc::clone(&consumer).check(None, stop.clone()).boxed());
         let (waits, rounds) = (consumer.retry.waits(&*consumer.clock), OrderedChunks::new(&consumer.ingress));
-        Work { consumer, stop, waits, pause: None, rounds, hand: looking }.run().await;
+        Work { consumer, stop, waits, pause: None, rounds, receiver }.run().await;
     }
 
-    /// Waits until storage is there, and the queue; says whether they are.
-    async fn look(self: Arc<Self>, pause: Option<Duration>, stop: watch::Receiver<bool>) -> Result<bool, Stopped> {
+    /// Waits until neither breaker is open; returns whether storage answers a ping.
+    async fn check(self: Arc<Self>, pause: Option<Duration>, stop: watch::Receiver<bool>) -> Result<bool, Stopped> {
         unless_stopped(stop, async {
             if let Some(pause) = pause {
                 self.clock.sleep(pause).await;
             }
-            // While storage is away, nothing is taken.
             self.ingress.storage().usable().await;
             if self.storage_answers().await.is_err() {
                 return false;
@@ -111,8 +110,8 @@ impl Consumer {
         .await
     }
 
-    /// Waits for payloads; `None` if the queue fails.
-    async fn take(self: Arc<Self>, stop: watch::Receiver<bool>) -> Result<Option<Vec<Delivery>>, Stopped> {
+    /// Waits for payloads; returns `None` if the queue fails.
+    async fn receive(self: Arc<Self>, stop: watch::Receiver<bool>) -> Result<Option<Vec<Delivery>>, Stopped> {
         let received = unless_stopped(stop, self.source.receive(self.ingress.chunk_records_max())).await?;
         Ok(match received {
             Ok(deliveries) => {
@@ -120,197 +119,202 @@ impl Consumer {
                 Some(deliveries)
             }
             Err(error) => {
-                self.breaker.failed("a queue could not be read", &error);
+                self.breaker.failed("receiving from a queue failed", &error);
                 None
             }
         })
     }
 
-    /// Takes payloads through the pipeline, and settles them once they are stored or refused.
-    async fn process(self: Arc<Self>, sorted: Sorted, outcomes: Submission) -> Round {
-        match self.judge(sorted, outcomes).await {
-            Ok(settled) => Round::Finished(self.settle(settled).await),
-            Err(given_back) => Round::Unstored(given_back),
+    /// Awaits the commit of one round's records, and acknowledges its payloads.
+    async fn process(self: Arc<Self>, round: Round, submission: Submission) -> RoundResult {
+        match self.dispositions(round, submission).await {
+            Ok(acks) => RoundResult::Acknowledged(self.acknowledge(acks).await),
+            Err(nacks) => RoundResult::Unstored(nacks),
         }
     }
 
     async fn storage_answers(&self) -> Result<(), PortError> {
         let storage = self.ingress.storage();
-        let answer = storage.ask(self.repository.ping()).await;
+        let answer = storage.ping(self.repository.ping()).await;
         match &answer {
             Ok(()) => storage.answered(),
-            Err(error) => storage.failed("storage does not answer", error),
+            Err(error) => storage.failed("a ping is not answered", error),
         }
         answer
     }
 
-    /// Waits for the outcomes of what was submitted, and says what is to become of each payload. If storage is away
-    /// they are all to be given back, as an error, and nothing is put into the dead letters.
-    async fn judge(&self, sorted: Sorted, outcomes: Submission) -> Result<Finished, Finished> {
-        // Where there is no good record, only a question tells whether storage is there.
-        let outcomes = if sorted.places.is_empty() {
+    /// Awaits the outcomes, and returns the acknowledgement of each payload. If storage is unavailable, all payloads are
+    /// nacked, as an error, and none becomes a dead letter.
+    async fn dispositions(&self, round: Round, submission: Submission) -> Result<Acknowledgements, Acknowledgements> {
+        // A round without records has no commit that would show whether storage is available.
+        let outcomes = if round.record_indexes.is_empty() {
             self.storage_answers()
                 .await
                 .map(|()| Vec::new())
                 .map_err(|error| SubmitError::Unavailable(Some(Arc::new(error))))
         } else {
-            outcomes.await
+            submission.await
         };
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
             Err(SubmitError::Unavailable(_) | SubmitError::Overloaded | SubmitError::Stopped) => {
-                return Err(sorted.given_back());
+                return Err(round.nack());
             }
         };
-        let Sorted { tags, places, mut dispositions, trace_id } = sorted;
+        let Round { tags, record_indexes, mut dispositions, trace_id } = round;
         self.ingress.count_refused(dispositions.len());
-        dispositions.extend(places.into_iter().zip(outcomes.iter().map(disposition)));
-        let acknowledgements = tags.into_iter().enumerate().map(|(place, tag)| {
-            let disposition = dispositions.remove(&place).unwrap_or(Disposition::Nack);
+        dispositions.extend(record_indexes.into_iter().zip(outcomes.iter().map(disposition)));
+        let acknowledgements = tags.into_iter().enumerate().map(|(index, tag)| {
+            let disposition = dispositions.remove(&index).unwrap_or(Disposition::Nack);
             Acknowledgement { tag, disposition }
         });
-        Ok(Finished { acknowledgements: acknowledgements.collect(), trace_id })
+        Ok(Acknowledgements { list: acknowledgements.collect(), trace_id })
     }
 
-    /// Says whether the queue did it.
-    async fn settle(&self, settled: Finished) -> bool {
-        let Finished { acknowledgements, trace_id } = settled;
-        let (payloads, refused) =
-            (acknowledgements.len(), acknowledgements.iter().filter(|s| s.is_dead_letter()).count());
-        match self.source.ack(acknowledgements).await {
+    /// Acknowledges payloads; returns whether the queue did it.
+    async fn acknowledge(&self, acknowledgements: Acknowledgements) -> bool {
+        let Acknowledgements { list, trace_id } = acknowledgements;
+        let (payloads, dead_letters) = (list.len(), list.iter().filter(|ack| ack.is_dead_letter()).count());
+        match self.source.ack(list).await {
             Ok(()) => {
-                tracing::debug!(source = self.source.name(), trace_id, payloads, refused, "payloads are settled");
+                tracing::debug!(
+                    source = self.source.name(),
+                    trace_id,
+                    payloads,
+                    dead_letters,
+                    "payloads are acknowledged"
+                );
                 true
             }
             Err(error) => {
-                self.breaker.failed("a queue's payloads could not be settled", &error);
+                self.breaker.failed("acknowledging payloads of a queue failed", &error);
                 false
             }
         }
     }
 }
 
-/// A consumer at work.
+/// A running consumer.
 struct Work {
     consumer: Arc<Consumer>,
     stop: watch::Receiver<bool>,
     /// The waits after failures.
     waits: ExponentialBackoff,
-    /// How long to wait before the next look.
+    /// How long to wait before the next check.
     pause: Option<Duration>,
-    /// What was taken, in its order.
-    rounds: OrderedChunks<Round>,
-    hand: Hand,
+    /// The payloads under way, in the order of the queue.
+    rounds: OrderedChunks<RoundResult>,
+    receiver: Receiver,
 }
 
-/// What takes from the queue.
-enum Hand {
-    /// Looks whether something may be taken.
-    Looks(BoxFuture<'static, Result<bool, Stopped>>),
-    /// Is about to take, when there is room.
+/// The side that receives from the queue.
+enum Receiver {
+    /// Checks that storage and queue are available.
+    Checks(BoxFuture<'static, Result<bool, Stopped>>),
+    /// Receives as soon as a further round may be under way.
     Ready,
-    Takes(BoxFuture<'static, Result<Option<Vec<Delivery>>, Stopped>>),
+    Receives(BoxFuture<'static, Result<Option<Vec<Delivery>>, Stopped>>),
     Stopped,
 }
 
-/// Nothing more is to be taken.
+/// The consumer is to stop.
 struct Stopped;
 
-/// What became of what was taken at once.
-enum Round {
-    /// It is stored or refused; and whether the queue knows.
-    Finished(bool),
-    /// It could not be stored, and is to be given back.
-    Unstored(Finished),
+/// The result of one round.
+enum RoundResult {
+    /// Every payload is stored or a dead letter. False if the queue could not be told.
+    Acknowledged(bool),
+    /// The records could not be stored: these payloads have to go back into the queue.
+    Unstored(Acknowledgements),
 }
 
-/// What happens to a consumer.
+/// What ends a wait of the consumer.
 enum Event {
-    Ended(Round),
-    Looked(Result<bool, Stopped>),
-    Taken(Result<Option<Vec<Delivery>>, Stopped>),
+    RoundEnded(RoundResult),
+    Checked(Result<bool, Stopped>),
+    Received(Result<Option<Vec<Delivery>>, Stopped>),
 }
 
 impl Work {
     async fn run(mut self) {
         loop {
-            if matches!(self.hand, Hand::Ready) && self.rounds.has_room() {
-                self.hand = Hand::Takes(Arc::clone(&self.consumer).take(self.stop.clone()).boxed());
+            if matches!(self.receiver, Receiver::Ready) && self.rounds.has_room() {
+                self.receiver = Receiver::Receives(Arc::clone(&self.consumer).receive(self.stop.clone()).boxed());
             }
             match self.next().await {
                 None => return,
-                Some(Event::Looked(Err(Stopped)) | Event::Taken(Err(Stopped))) => self.hand = Hand::Stopped,
-                Some(Event::Looked(Ok(true))) => self.hand = Hand::Ready,
-                Some(Event::Looked(Ok(false)) | Event::Taken(Ok(None))) => {
+                Some(Event::Checked(Err(Stopped)) | Event::Received(Err(Stopped))) => self.receiver = Receiver::Stopped,
+                Some(Event::Checked(Ok(true))) => self.receiver = Receiver::Ready,
+                Some(Event::Checked(Ok(false)) | Event::Received(Ok(None))) => {
                     self.fail();
-                    self.look();
+                    self.check();
                 }
-                Some(Event::Taken(Ok(Some(deliveries)))) => {
+                Some(Event::Received(Ok(Some(deliveries)))) => {
                     self.process(deliveries);
-                    self.look();
+                    self.check();
                 }
-                Some(Event::Ended(Round::Finished(true))) => self.succeed(),
-                Some(Event::Ended(Round::Finished(false))) => {
+                Some(Event::RoundEnded(RoundResult::Acknowledged(true))) => self.succeed(),
+                Some(Event::RoundEnded(RoundResult::Acknowledged(false))) => {
                     self.fail();
-                    if matches!(self.hand, Hand::Looks(_) | Hand::Ready) {
-                        self.look();
+                    if matches!(self.receiver, Receiver::Checks(_) | Receiver::Ready) {
+                        self.check();
                     }
                 }
-                Some(Event::Ended(Round::Unstored(settled))) => {
+                Some(Event::RoundEnded(RoundResult::Unstored(nacks))) => {
                     self.fail();
-                    self.give_back(settled).await;
+                    self.nack(nacks).await;
                 }
             }
         }
     }
 
-    /// Waits for what happens next; `None` if nothing will.
+    /// Waits for the next event; returns `None` when the consumer has stopped and every round has ended.
     async fn next(&mut self) -> Option<Event> {
         poll_fn(|context| {
             if let Poll::Ready(Some(round)) = self.rounds.poll_next(context) {
-                return Poll::Ready(Some(Event::Ended(round)));
+                return Poll::Ready(Some(Event::RoundEnded(round)));
             }
-            match &mut self.hand {
-                Hand::Looks(look) => look.poll_unpin(context).map(|looked| Some(Event::Looked(looked))),
-                Hand::Takes(take) => take.poll_unpin(context).map(|taken| Some(Event::Taken(taken))),
-                Hand::Ready | Hand::Stopped if self.rounds.is_empty() => Poll::Ready(None),
-                Hand::Ready | Hand::Stopped => Poll::Pending,
+            match &mut self.receiver {
+                Receiver::Checks(check) => check.poll_unpin(context).map(|checked| Some(Event::Checked(checked))),
+                Receiver::Receives(receive) => receive.poll_unpin(context).map(|got| Some(Event::Received(got))),
+                Receiver::Ready | Receiver::Stopped if self.rounds.is_empty() => Poll::Ready(None),
+                Receiver::Ready | Receiver::Stopped => Poll::Pending,
             }
         })
         .await
     }
 
-    fn look(&mut self) {
-        let look = Arc::clone(&self.consumer).look(self.pause.take(), self.stop.clone());
-        self.hand = Hand::Looks(look.boxed());
+    fn check(&mut self) {
+        let check = Arc::clone(&self.consumer).check(self.pause.take(), self.stop.clone());
+        self.receiver = Receiver::Checks(check.boxed());
     }
 
     fn process(&mut self, deliveries: Vec<Delivery>) {
         if deliveries.is_empty() {
             return self.succeed();
         }
-        let (sorted, arrivals) = sort(deliveries);
+        let (round, arrivals) = parse_round(deliveries);
         let consumer = Arc::clone(&self.consumer);
-        self.rounds.push(arrivals, |submission| consumer.process(sorted, submission));
+        self.rounds.push(arrivals, |submission| consumer.process(round, submission));
     }
 
-    /// Gives back what could not be stored, with all that was taken after it: at once, so that the queue has its order
-    /// again.
-    async fn give_back(&mut self, mut unstored: Finished) {
-        while let Some(round) = self.rounds.next().await {
-            match round {
-                Round::Unstored(settled) => unstored.acknowledgements.extend(settled.acknowledgements),
-                Round::Finished(_) => {}
+    /// Nacks payloads that could not be stored, together with all payloads that were received after them: in one call, so
+    /// that the queue gets back its order.
+    async fn nack(&mut self, mut unstored: Acknowledgements) {
+        while let Some(result) = self.rounds.next().await {
+            match result {
+                RoundResult::Unstored(nacks) => unstored.list.extend(nacks.list),
+                RoundResult::Acknowledged(_) => {}
             }
         }
-        if let Hand::Takes(take) = &mut self.hand
-            && let Ok(Some(deliveries)) = take.await
+        if let Receiver::Receives(receive) = &mut self.receiver
+            && let Ok(Some(deliveries)) = receive.await
         {
-            unstored.acknowledgements.extend(sort(deliveries).0.given_back().acknowledgements);
+            unstored.list.extend(parse_round(deliveries).0.nack().list);
         }
-        self.consumer.settle(unstored).await;
+        self.consumer.acknowledge(unstored).await;
         self.rounds = OrderedChunks::new(&self.consumer.ingress);
-        self.look();
+        self.check();
     }
 
     fn succeed(&mut self) {
@@ -322,83 +326,13 @@ impl Work {
     }
 }
 
-/// Does something, unless a stop comes before it is done.
+/// Does some work, unless the consumer is stopped before the work is done.
 async fn unless_stopped<T>(mut stop: watch::Receiver<bool>, work: impl Future<Output = T>) -> Result<T, Stopped> {
-    // An error says that the sender was dropped.
+    // An error says that the sender was dropped, which is a stop, too.
     match select(pin!(stop.wait_for(|stop| *stop)), pin!(work)).await {
         Either::Left(_) => Err(Stopped),
         Either::Right((done, _)) => Ok(done),
     }
-}
-
-/// What was taken: good records and others, by their places.
-struct Sorted {
-    tags: Vec<String>,
-    /// Those of the good records.
-    places: Vec<usize>,
-    dispositions: HashMap<usize, Disposition>,
-    /// Of the traces that they belong to, the log names the first.
-    trace_id: Option<String>,
-}
-
-fn sort(deliveries: Vec<Delivery>) -> (Sorted, Vec<Arrival>) {
-    let tags = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
-    let (mut places, mut arrivals, mut dispositions) = (Vec::new(), Vec::new(), HashMap::new());
-    for (place, delivery) in deliveries.into_iter().enumerate() {
-        match parse(delivery.payload.as_deref()) {
-            Ok(record) => {
-                places.push(place);
-                arrivals.push(Arrival { record, traceparent: delivery.traceparent });
-            }
-            Err(rejection) => {
-                dispositions.insert(place, refusal(&rejection));
-            }
-        }
-    }
-    let trace_id = arrivals.iter().find_map(Arrival::trace_id).map(str::to_owned);
-    (Sorted { tags, places, dispositions, trace_id }, arrivals)
-}
-
-impl Sorted {
-    fn given_back(self) -> Finished {
-        let back = |tag| Acknowledgement { tag, disposition: Disposition::Nack };
-        Finished { acknowledgements: self.tags.into_iter().map(back).collect(), trace_id: self.trace_id }
-    }
-}
-
-/// What is to become of what was taken.
-struct Finished {
-    acknowledgements: Vec<Acknowledgement>,
-    trace_id: Option<String>,
-}
-
-fn parse(payload: Option<&[u8]>) -> Result<Record, Rejection> {
-    let payload = payload.ok_or_else(|| Rejection::not_json("has no field \"record\""))?;
-    if payload.len() > PAYLOAD_BYTES_MAX {
-        return Err(Rejection::too_large(PAYLOAD_BYTES_MAX));
-    }
-    Record::from_json(payload)
-}
-
-fn disposition(outcome: &Outcome) -> Disposition {
-    match outcome {
-        Outcome::Processed(_) | Outcome::Duplicate { .. } => Disposition::Ack,
-        Outcome::Conflict { differs, .. } => {
-            let names: Vec<&str> = differs.iter().copied().map(Field::name).collect();
-            let detail = format!("was processed before with other content: {}", names.join(", "));
-            Disposition::DeadLetter { reason: DeadLetterReason::Conflict, detail }
-        }
-        Outcome::Rejected(rejection) => refusal(rejection),
-    }
-}
-
-fn refusal(rejection: &Rejection) -> Disposition {
-    let reason = match rejection.code {
-        code @ (RejectionCode::NotJson | RejectionCode::TooLarge | RejectionCode::Rejected) => {
-            DeadLetterReason::Rejection(code)
-        }
-    };
-    Disposition::DeadLetter { reason, detail: rejection.detail() }
 }
 
 #[cfg(test)]

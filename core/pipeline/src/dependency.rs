@@ -1,4 +1,4 @@
-//! How the pipeline treats a dependency that fails: retries, circuit breakers, and one log line per failure.
+//! Failing dependencies: retries, circuit breakers, and errors in one log line.
 
 // Read in this order.
 pub(crate) mod retry;

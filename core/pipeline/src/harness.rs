@@ -1,19 +1,20 @@
-//! What the tests of the pipeline run in: a store and an emitter whose faults a test scripts, over paused time.
+//! The harness of the tests: a store and an emitter with scripted faults, in paused time.
 
-use crate::publish::publisher::Publisher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tallyhouse_core::ports::{Batch, Clock, CommitOrder, Committed, MessageEmitter, Owner, PortError, PortErrorKind};
-use tallyhouse_core::{Arrival, Message, Rule, RuleDraft, RuleSet, Timestamp};
-use tallyhouse_testing::{MemoryRepository, generate};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use tallyhouse_core::ports::{Batch, Clock, CommitOrder, Committed, MessageEmitter, Owner, PortError, PortErrorKind};
+use tallyhouse_core::{Arrival, Message, Rule, RuleDraft, RuleSet, Timestamp};
+use tallyhouse_testing::{MemoryRepository, generate};
 use tokio::time::Instant;
 
 use crate::pipeline::{Pipeline, PipelineParts};
+use crate::publish::publisher::Publisher;
 use crate::settings::PipelineSettings;
+
 pub(crate) use tallyhouse_testing::gated::{Call, Gate, Gated};
 
 /// Tokio's clock, which tests pause.
@@ -47,24 +48,24 @@ type CommitFault = dyn Fn(&Batch) -> Option<PortErrorKind> + Send + Sync;
 /// A store in memory, with faults and delays before it.
 pub(crate) type FaultyRepository = Gated<Script>;
 
-/// What a test wants of the calls of a store.
+/// The scripted behaviour of a store.
 pub(crate) struct Script {
     commit_fault: Mutex<Arc<CommitFault>>,
     pub(crate) commit_takes: Mutex<Duration>,
-    /// How many further commits are done without an answer.
+    /// The number of further commits that are carried out without an answer.
     pub(crate) answers_lost: AtomicUsize,
-    /// How many further claims of what others left are done without an answer.
+    /// The number of further claims of abandoned entries that are carried out without an answer.
     pub(crate) claims_lost: AtomicUsize,
-    /// While it is set nothing is answered, and nothing fails either.
+    /// While it is set, no call returns.
     pub(crate) frozen: tokio::sync::watch::Sender<bool>,
     /// Whether the store is pipelined: ordered batches start before they are committed.
     pub(crate) starts_early: AtomicBool,
-    /// Held by the batch that is being committed, in the order of their starts.
+    /// Locked during a commit, so that pipelined batches are committed in the order of their starts.
     order: tokio::sync::Mutex<()>,
-    /// The ordered batches that have started early and not ended: now, and at most.
+    /// The pipelined batches under way: now, and at most.
     early: AtomicUsize,
     pub(crate) early_most: AtomicUsize,
-    /// The sizes of the batches that were to be committed.
+    /// The sizes of the batches of all attempts.
     pub(crate) batches: Mutex<Vec<usize>>,
 }
 
@@ -98,11 +99,11 @@ impl Script {
         tokio::time::sleep(takes).await;
         self.thaw().await;
         self.batches.lock().unwrap().push(batch.arrivals.len());
-        self.fail_if_told(batch, "committing a batch")?;
-        lose_if_told(&self.answers_lost, work.await)
+        self.fail_if_scripted(batch, "committing a batch")?;
+        lose_if_scripted(&self.answers_lost, work.await)
     }
 
-    fn fail_if_told(&self, batch: &Batch, what: &'static str) -> Result<(), PortError> {
+    fn fail_if_scripted(&self, batch: &Batch, what: &'static str) -> Result<(), PortError> {
         let fault = Arc::clone(&self.commit_fault.lock().unwrap());
         fault(batch).map_or(Ok(()), |kind| Err(PortError::new(kind, what, "scripted")))
     }
@@ -145,21 +146,21 @@ impl Gate for Script {
             Call::Commit(batch) => self.commit(&batch, work).await,
             Call::Ping => {
                 self.thaw().await;
-                self.fail_if_told(&no_records(), "asking the store")?;
+                self.fail_if_scripted(&no_records(), "pinging the store")?;
                 work.await
             }
             Call::Write(what) => {
                 self.thaw().await;
                 let done = work.await;
-                if what == "claim abandoned" { lose_if_told(&self.claims_lost, done) } else { done }
+                if what == "claim abandoned" { lose_if_scripted(&self.claims_lost, done) } else { done }
             }
             Call::Read(_) => work.await,
         }
     }
 }
 
-/// Loses the answer of a call that was done, if more of them are to be lost.
-fn lose_if_told<T>(further: &AtomicUsize, done: Result<T, PortError>) -> Result<T, PortError> {
+/// Loses the answer of a call that was carried out, if the script says so.
+fn lose_if_scripted<T>(further: &AtomicUsize, done: Result<T, PortError>) -> Result<T, PortError> {
     let lost = further.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |further| further.checked_sub(1)).is_ok();
     if lost { Err(PortError::new(PortErrorKind::Unavailable, "hearing the answer", "cut")) } else { done }
 }
@@ -168,7 +169,7 @@ fn no_records() -> Batch {
     Batch { arrivals: Arc::new([]), rules: Arc::default(), now: Timestamp::MIN, owner: None, published: Vec::new() }
 }
 
-/// An emitter that keeps the ids of what it published, fails while it is told to, and takes its time.
+/// An emitter that records the ids of its messages, with scripted failures and delays.
 #[derive(Debug, Default)]
 pub(crate) struct FaultyEmitter {
     pub(crate) ids: Mutex<Vec<String>>,
@@ -194,13 +195,13 @@ impl MessageEmitter for FaultyEmitter {
     async fn ping(&self) -> Result<(), PortError> {
         self.pings.fetch_add(1, Ordering::SeqCst);
         match self.down.load(Ordering::SeqCst) {
-            true => Err(PortError::new(PortErrorKind::Unavailable, "asking", "scripted")),
+            true => Err(PortError::new(PortErrorKind::Unavailable, "pinging", "scripted")),
             false => Ok(()),
         }
     }
 }
 
-/// One instance: its pipeline, store and emitter, running.
+/// A running instance: its pipeline, store and emitter.
 pub(crate) struct Instance {
     pub(crate) pipeline: Pipeline,
     pub(crate) repository: Arc<FaultyRepository>,
@@ -213,7 +214,7 @@ impl Instance {
         Self::on(faulty_repository(PausedClock::start()), "instance", settings)
     }
 
-    /// Starts an instance on a store that others may use too.
+    /// Starts an instance on a store that other instances may share.
     pub(crate) fn on(repository: Arc<FaultyRepository>, owner: &str, settings: PipelineSettings) -> Self {
         let emitter = Arc::new(FaultyEmitter::default());
         let rule = RuleDraft { name: "large".to_owned(), threshold: "1000".to_owned(), ..RuleDraft::default() };
@@ -227,7 +228,7 @@ impl Instance {
         Self { pipeline, repository, emitter, work: tokio::spawn(driver.run()) }
     }
 
-    /// Stops as a host does, and waits for the work to end.
+    /// Closes the pipeline, and waits for its driver to end.
     pub(crate) async fn stop(self) {
         self.pipeline.close();
         self.work.await.unwrap();
@@ -244,13 +245,13 @@ pub(crate) fn arrivals(prefix: &str, n: usize) -> Vec<Arrival> {
     (0..n).map(|i| record(i).into()).collect()
 }
 
-/// Waits, in paused time, until something is so.
+/// Waits, in paused time, for a condition.
 #[track_caller]
-pub(crate) fn eventually(mut so: impl FnMut() -> bool) -> impl Future<Output = ()> {
+pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
     async move {
         for _ in 0..10_000 {
-            if so() {
+            if condition() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -79,7 +79,7 @@ impl Ingress {
         }
     }
 
-    /// Returns how many records a submission should have at most: as many as are committed together.
+    /// Returns the most records that a submission should have: as many as are committed together.
     #[must_use]
     pub fn chunk_records_max(&self) -> usize {
         self.chunk_records_max
@@ -87,7 +87,7 @@ impl Ingress {
 
     /// Submits records, waiting for room, and returns one outcome for each once they are committed.
     ///
-    /// Cancelling the call may leave them to be committed all the same.
+    /// If the call is cancelled, the records may be committed nevertheless.
     ///
     /// # Errors
     /// [`SubmitError::Unavailable`] or [`SubmitError::Stopped`]; submitting again is safe.
@@ -102,7 +102,7 @@ impl Ingress {
         }
     }
 
-    /// Submits records as [`Ingress::submit`] does, but refuses them at once when there is no room.
+    /// Submits records as [`Ingress::submit`] does, but fails at once if there is no room.
     ///
     /// # Errors
     /// Any [`SubmitError`]; submitting again is safe.
@@ -113,7 +113,7 @@ impl Ingress {
         }
     }
 
-    /// Counts records that were refused for their own fault before they could be submitted: with the rejected ones.
+    /// Counts records that the host rejected before it could submit them, e.g. invalid JSON.
     pub fn count_refused(&self, records: usize) {
         self.meter.refused(records);
     }
@@ -123,7 +123,7 @@ impl Ingress {
         self.reject(records, self.intake.failure())
     }
 
-    /// The breaker of storage.
+    /// Returns the breaker of storage.
     pub(crate) fn storage(&self) -> &Breaker {
         &self.breaker
     }
@@ -132,7 +132,7 @@ impl Ingress {
     async fn room(&self, arrivals: &[Arrival]) -> Result<Room, SubmitError> {
         self.check_breaker()?;
         let (records, bytes) = self.permits(arrivals);
-        // The semaphores are closed when the intake is stopped.
+        // The semaphores are closed when the intake stops.
         let records = Arc::clone(&self.records).acquire_many_owned(records).await.map_err(|_| SubmitError::Stopped)?;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| SubmitError::Stopped)?;
         Ok(Room { _records: records, _bytes: bytes })
@@ -148,13 +148,13 @@ impl Ingress {
         Ok(Room { _records: records, _bytes: bytes })
     }
 
-    /// Counts records that don't enter.
+    /// Counts records that do not enter the intake.
     pub(crate) fn reject(&self, records: usize, error: SubmitError) -> SubmitError {
         self.meter.unanswered(records, &error);
         error
     }
 
-    /// Nobody is made to wait for a storage that is known to be away.
+    /// Fails at once if storage is known to be unavailable.
     fn check_breaker(&self) -> Result<(), SubmitError> {
         match self.breaker.state() {
             BreakerState::Open => Err(self.intake.failure()),
@@ -170,11 +170,12 @@ impl Ingress {
         let (records, meter, since) = (arrivals.len(), Arc::clone(&self.meter), self.intake.now());
         let waiting = Waiting { arrivals, reply, room, meter, since, place };
         self.intake.push(self.lane, waiting).map_err(|error| self.reject(records, error))?;
-        // The sender is dropped unanswered only if a task of the driver was, or has panicked.
+        // The sender is dropped without an answer only if a task of the driver is gone.
         answer.await.unwrap_or_else(|_| Err(self.reject(records, SubmitError::Stopped)))
     }
 
-    /// A submission larger than all the room takes all of it, so that it passes once it is alone.
+    /// Returns the room that a submission takes. One that is larger than all the room takes all of it, and enters once it
+    /// is alone.
     fn permits(&self, arrivals: &[Arrival]) -> (u32, u32) {
         let records = arrivals.len().min(self.records_max);
         let bytes: usize = arrivals.iter().map(|arrival| arrival.record.weight()).sum();

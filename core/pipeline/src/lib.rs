@@ -1,8 +1,9 @@
-//! The pipeline of Tallyhouse: takes records from any ingress, commits them in batches through the ports of
+//! The pipeline of Tallyhouse: takes records from any ingress, commits each exactly once in batches through the ports of
 //! `tallyhouse-core` (re-exported here as a whole), and publishes their messages.
 //!
-//! It knows no database and no HTTP, and of tokio only its synchronisation primitives: a host spawns the futures of the
-//! [`Driver`] on its own runtime.
+//! It knows no database and no HTTP. A host spawns the futures of the [`Driver`] on its own runtime; of tokio the pipeline
+//! needs the synchronisation primitives and, for [`TokioClock`] (feature `tokio-clock`, on by default), the timer.
+//! [`Pipeline`] has an example.
 
 pub use tallyhouse_core::*;
 

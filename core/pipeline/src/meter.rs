@@ -1,7 +1,7 @@
-//! What a pipeline counts of its own work: plain atomics, which a host reads as [`Readings`] and shows in whatever form
-//! it likes. The core knows no library for that.
+//! The counts of a pipeline: plain atomics, which a host reads as [`Readings`] and exports in a format of its own. The
+//! pipeline depends on no metrics library.
 //!
-//! Counting takes no lock. What can be counted by batch or by submission is not counted by record.
+//! Counting takes no lock, and is done once for a batch or a submission where possible, not for each record.
 
 mod histogram;
 
@@ -9,56 +9,57 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tallyhouse_core::{Message, Outcome, OutcomeCounts, Topic};
 use tokio::sync::Semaphore;
 
 use crate::submit_error::{RecordResult, SubmitError};
-pub use histogram::{Histogram, HistogramReading};
-use tallyhouse_core::{Message, Outcome, OutcomeCounts, Topic};
 
-/// All that has been counted since the pipeline was built, and what waits at this moment.
+pub use histogram::{Histogram, HistogramReading};
+
+/// The counts since the pipeline was built, and the records that wait at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Readings {
-    /// By ingress, in the order in which the ingresses were first opened. Ingresses of one name are counted as one.
+    /// The counts of each ingress, in the order in which they were first opened. Ingresses of one name are one.
     pub ingresses: Vec<IngressReading>,
-    /// How many records were committed together.
+    /// The number of records in each batch.
     pub batch_records: HistogramReading,
-    /// How long commits took that were done, each by itself. In microseconds.
+    /// The duration of each successful commit, in microseconds.
     pub commit_micros: HistogramReading,
-    /// How many tries to commit failed.
+    /// The number of failed attempts to commit.
     pub commits_failed: u64,
-    /// How long it took each record from the intake to its outcome. In microseconds.
+    /// The time of each record from the intake to its outcome, in microseconds.
     pub accept_to_commit_micros: HistogramReading,
-    /// How long it took each record from its commit until its messages were published; where that was done by way of
-    /// the store, from when it was processed. In microseconds.
+    /// The time of each record from its commit until its messages were published, in microseconds. If the messages were
+    /// read from the store, it starts at the record's `processedAt`.
     pub commit_to_publish_micros: HistogramReading,
-    /// How many messages were published, by topic. Repeats count again.
+    /// The number of published messages, by topic. A message that is published twice counts twice.
     pub published: [(Topic, u64); 2],
-    /// How many tries to publish failed.
+    /// The number of failed attempts to publish.
     pub publishing_failed: u64,
 }
 
-/// What was counted at one ingress.
+/// The counts of one ingress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IngressReading {
     /// Its name.
     pub name: &'static str,
-    /// What became of records: also those that were refused before they entered.
+    /// The outcomes of records, those that were rejected before they entered the intake included.
     pub outcomes: OutcomeCounts,
-    /// How many records had no outcome since there was no room for them.
+    /// The number of records without an outcome for lack of room.
     pub overloaded: u64,
-    /// How many records had no outcome since storage was away.
+    /// The number of records without an outcome because storage was unavailable.
     pub unavailable: u64,
-    /// How many records had no outcome since the pipeline was closed.
+    /// The number of records without an outcome because the pipeline was closed, or had stopped.
     pub stopped: u64,
-    /// How many records wait, or are being committed.
+    /// The number of records that wait or are being committed.
     pub waiting_records: u64,
-    /// How many bytes of records wait, or are being committed.
+    /// The number of bytes of these records.
     pub waiting_bytes: u64,
-    /// For how many records there is room.
+    /// The most records that can wait.
     pub room_records: u64,
-    /// For how many bytes of records there is room.
+    /// The most bytes of records that can wait.
     pub room_bytes: u64,
 }
 
@@ -91,7 +92,7 @@ impl Meter {
         }
     }
 
-    /// Begins to count what comes by a ingress.
+    /// Adds the counts of a new ingress.
     pub(crate) fn open(&self, name: &'static str, records: Room, bytes: Room) -> Arc<IngressMeter> {
         let ingress = Arc::new(IngressMeter {
             name,
@@ -113,20 +114,20 @@ impl Meter {
         add(&self.commits_failed, 1);
     }
 
-    /// Counts the answer to one submission that had waited for so long.
+    /// Counts the results of one submission, and the time that it waited for them.
     pub(crate) fn answered(&self, ingress: &IngressMeter, results: &[RecordResult], waited: Duration) {
         let with_outcome = ingress.count(results);
         self.accept_to_commit.observe_time(waited, with_outcome);
     }
 
-    /// Counts messages that were published.
+    /// Counts published messages.
     pub(crate) fn published(&self, messages: &[Message]) {
         let alerts = messages.iter().filter(|message| message.topic() == Topic::Alerts).count();
         add(&self.alerts, number(alerts));
         add(&self.notifications, number(messages.len() - alerts));
     }
 
-    /// Counts records whose messages were published so long after their commit.
+    /// Counts records by the time from their commit until their messages were published.
     pub(crate) fn published_after(&self, waited: Duration, records: usize) {
         self.commit_to_publish.observe_time(waited, number(records));
     }
@@ -158,7 +159,7 @@ impl Meter {
     }
 }
 
-/// Room at a ingress: the semaphore that hands it out, and how much there is of it.
+/// The room of an ingress: its semaphore, and its size.
 #[derive(Debug, Clone)]
 pub(crate) struct Room {
     pub(crate) free: Arc<Semaphore>,
@@ -171,7 +172,7 @@ impl Room {
     }
 }
 
-/// The counts of a ingress.
+/// The live counts of one ingress.
 #[derive(Debug)]
 pub(crate) struct IngressMeter {
     name: &'static str,
@@ -184,22 +185,22 @@ pub(crate) struct IngressMeter {
 }
 
 impl IngressMeter {
-    /// Counts records that were refused before they could enter.
+    /// Counts records that were rejected before they could enter the intake.
     pub(crate) fn refused(&self, records: usize) {
         add(&self.outcomes[3], number(records));
     }
 
-    /// Counts records that have no outcome.
+    /// Counts records without an outcome.
     pub(crate) fn unanswered(&self, records: usize, error: &SubmitError) {
-        let place = match error {
+        let index = match error {
             SubmitError::Overloaded => 0,
             SubmitError::Unavailable(_) => 1,
             SubmitError::Stopped => 2,
         };
-        add(&self.unanswered[place], number(records));
+        add(&self.unanswered[index], number(records));
     }
 
-    /// Counts what became of records, and returns how many have an outcome.
+    /// Counts results, and returns the number of records with an outcome.
     fn count(&self, results: &[RecordResult]) -> u64 {
         let mut counts = [0; 4];
         for result in results {
@@ -248,7 +249,7 @@ impl IngressReading {
     }
 }
 
-/// Counts are read one by one: nothing depends on their order, and none of them guards anything.
+/// Adds to a count. Relaxed ordering is enough: the counts are read one by one, and none of them guards other data.
 fn add(count: &AtomicU64, more: u64) {
     if more > 0 {
         count.fetch_add(more, Ordering::Relaxed);

@@ -1,9 +1,15 @@
-//! The pipeline: from a record that is submitted to its outcome, with the messages that it owes on their way.
+//! The pipeline: takes records, commits them, answers with their outcomes, and publishes their messages.
 //!
-//! A host builds it from its ports, spawns the futures of the [`Driver`] on its runtime, and submits records through a
-//! [`Ingress`]. The whole life of a record is in `writer.rs`; that of its messages in `relay.rs`.
+//! A host builds it from its ports, spawns the futures of the [`Driver`] on its runtime, and submits records through an
+//! [`Ingress`]. The life of a record is `Writer::run` in `commit/writer.rs`, that of its messages `Relay::run` in
+//! `publish/relay.rs`.
 
 use std::sync::Arc;
+
+use futures::future::{BoxFuture, FutureExt as _, join_all};
+use tallyhouse_core::ports::{Clock, RecordRepository};
+use tallyhouse_core::{Arrival, Outcome, RuleBook, RuleSet};
+use tokio::sync::{mpsc, watch};
 
 use crate::commit::bisect::PoisonTracker;
 use crate::commit::intake::{Intake, IntakeHandle};
@@ -16,27 +22,23 @@ use crate::publish::publisher::Publisher;
 use crate::publish::relay::Relay;
 use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
-use futures::future::{BoxFuture, FutureExt as _, join_all};
-use tallyhouse_core::ports::{Clock, RecordRepository};
-use tallyhouse_core::{Arrival, Outcome, RuleBook, RuleSet};
-use tokio::sync::{mpsc, watch};
 
-/// The name of ingresses that have none of their own.
+/// The name of ingresses without a name of their own.
 const LIBRARY: &str = "library";
 
-/// What a pipeline is built of.
+/// The parts of a pipeline.
 #[derive(Clone)]
 pub struct PipelineParts {
-    /// Where batches are committed.
+    /// Commits batches.
     pub repository: Arc<dyn RecordRepository>,
-    /// What time it is.
+    /// Tells the time, and waits.
     pub clock: Arc<dyn Clock>,
-    /// The host's own alert rules. Those that are managed in the store are in force as well, in place of own ones of
+    /// The host's own alert rules. The managed rules in the store are in force, too; a managed rule replaces an own rule of
     /// the same name.
     pub rules: RuleSet,
-    /// How this instance publishes; `None` leaves the messages to another instance.
+    /// Publishes messages; `None` leaves them in the outbox for another instance.
     pub publisher: Option<Publisher>,
-    /// How to batch, wait and bound.
+    /// The limits and waits.
     pub settings: PipelineSettings,
 }
 
@@ -156,24 +158,24 @@ impl Pipeline {
     /// The record has no outcome, and processing it again is safe.
     pub async fn process(&self, arrival: impl Into<Arrival>) -> Result<Outcome, SubmitError> {
         let outcomes = self.library.submit(vec![arrival.into()]).await?;
-        // One record, one outcome: see `Committed`.
+        // A repository returns one outcome for each record: see `Committed`.
         outcomes.into_iter().next().ok_or(SubmitError::Unavailable(None))
     }
 
-    /// Opens a ingress with room of its own in the intake. Ingresses are for the life of the pipeline: open one for each way
-    /// in. What comes by it is counted under the name `library`.
+    /// Opens an ingress with room of its own in the intake. It takes memory for the life of the pipeline: open one for each
+    /// way in, not for each sender. Its records are counted under the name `library`.
     #[must_use]
     pub fn ingress(&self) -> Ingress {
         self.named_ingress(LIBRARY)
     }
 
-    /// Opens a ingress as [`Pipeline::ingress`] does, which is counted under a name of its own: see [`Pipeline::readings`].
+    /// Opens an ingress as [`Pipeline::ingress`] does, with a name of its own in [`Pipeline::readings`].
     #[must_use]
     pub fn named_ingress(&self, name: &'static str) -> Ingress {
         Ingress::new(name, &self.intake, &self.breaker, &self.meter, &self.settings)
     }
 
-    /// Reads what has been counted, and what waits now. Cheap: some hundred numbers.
+    /// Reads the counts, and the records that wait now. Cheap: some hundred numbers.
     #[must_use]
     pub fn readings(&self) -> Readings {
         self.meter.read()
@@ -185,27 +187,27 @@ impl Pipeline {
         self.commits.clone()
     }
 
-    /// Returns a watch on the circuit breaker in front of storage.
+    /// Returns a watch on the circuit breaker of storage.
     #[must_use]
     pub fn breaker(&self) -> watch::Receiver<BreakerState> {
         self.breaker.watch()
     }
 
-    /// Returns the circuit breakers of all dependencies: `storage`, `publishing` where there is an emitter, and those
-    /// that hosts name for their queues.
+    /// Returns the circuit breakers of all dependencies: `storage`, `publishing` if there is a publisher, and those that the
+    /// host names for its queues.
     #[must_use]
     pub fn breakers(&self) -> Breakers {
         self.breakers.clone()
     }
 
-    /// Returns how many records wait in the intake.
+    /// Returns the number of records that wait in the intake.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.intake.depth()
     }
 
-    /// Takes no more records. Those that wait are still committed, and their messages published; then the futures of
-    /// the [`Driver`] end.
+    /// Takes no more records. The records that wait are still committed, and their messages published; then the futures
+    /// of the [`Driver`] end.
     pub fn close(&self) {
         self.intake.close();
     }
@@ -218,7 +220,7 @@ impl Driver {
         self.tasks
     }
 
-    /// Runs all of them in one future.
+    /// Runs all futures in one.
     pub async fn run(self) {
         join_all(self.tasks).await;
     }

@@ -1,4 +1,4 @@
-//! From the commit to the emitter: messages of committed batches are published and marked as published.
+//! From the commit to the emitter: messages of committed batches are published, and their outbox entries marked.
 
 // Read in this order.
 pub(crate) mod publisher;

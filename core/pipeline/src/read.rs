@@ -1,4 +1,4 @@
-//! What is read back from a store: messages by position, whole copies, checks.
+//! Long reads of a store: the feed of messages, exports, dry runs and audits.
 
 // Read in this order.
 pub(crate) mod feed;

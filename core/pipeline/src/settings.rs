@@ -4,38 +4,38 @@ use std::time::Duration;
 
 use crate::dependency::retry::RetryPolicy;
 
-/// How the pipeline batches, waits and bounds. The defaults serve a host that changes none of them.
+/// The limits and waits of a pipeline. The defaults suit a host that changes none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PipelineSettings {
-    /// How many batches are under way at once. With two, a store with one writer may prepare the next one meanwhile.
-    /// Default 1.
+    /// The number of batches under way at once. With two, a store that commits one batch after the other can prepare the
+    /// next one meanwhile. Default 1.
     pub writers: usize,
-    /// How many records are committed together at most. Default 1,000: from there on batches gain little.
+    /// The most records in a batch. Default 1,000: larger batches gain little.
     pub batch_records_max: usize,
-    /// How many records must wait for a further batch to be begun while others are being committed; without them it
-    /// begins 50 ms after the last one. Default 250: below, one batch of all that waits costs less than two of half.
+    /// The number of waiting records from which a further batch begins while another is being committed. With fewer, it
+    /// begins 50 ms after the last batch began. Default 250: below that, one whole batch costs less than two halves.
     pub join_records_min: usize,
-    /// How many records wait at each ingress at most. Default 20,000.
+    /// The most records that wait at each ingress. Default 20,000.
     pub intake_records_max: usize,
-    /// How many bytes of records wait at each ingress at most. Default 32 MiB.
+    /// The most bytes of records that wait at each ingress. Default 32 MiB.
     pub intake_bytes_max: usize,
-    /// For how long a commit is tried again before its records are answered with [`SubmitError::Unavailable`]. Default
-    /// 5 s.
+    /// How long a failing commit is retried before its submissions fail with
+    /// [`SubmitError::Unavailable`](crate::SubmitError::Unavailable). Default 5 s.
     pub commit_retry_timeout: Duration,
-    /// The waits between these tries, those to publish and those to ask a dependency that is away.
+    /// The waits between retries of a commit, attempts to publish, and pings of an unavailable dependency.
     pub retry: RetryPolicy,
-    /// For how long publishing, or a queue, fails before its circuit breaker opens; storage's opens after
+    /// How long publishing, or a queue, has to fail before its circuit breaker opens; the breaker of storage opens after
     /// `commit_retry_timeout`. Default 5 s.
     pub open_after: Duration,
     /// How long a commit may take before storage is pinged. Default 2 s.
     pub ping_after: Duration,
-    /// How long any dependency may take to answer a ping before it counts as unavailable. Default 2 s.
+    /// How long a dependency may take to answer a ping before it counts as unavailable. Default 2 s.
     pub ping_timeout: Duration,
-    /// For how long this instance's owed messages are its own after it was last heard of. Default 10 s.
+    /// How long this instance's outbox entries stay its own without a renewal of its lease. Default 10 s.
     pub lease: Duration,
-    /// How long published batches wait to be settled together with the next commit. Default 200 ms.
+    /// How long published entries wait to be removed by the next commit, which costs no extra transaction. Default 200 ms.
     pub mark_published_delay: Duration,
-    /// How many committed batches wait in memory to be published; those beyond are read again from the store. Default
+    /// The most committed batches that wait in memory to be published; further ones are read again from the store. Default
     /// 64.
     pub relay_batches_max: usize,
 }

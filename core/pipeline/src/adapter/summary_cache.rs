@@ -1,22 +1,20 @@
-//! What an adapter remembers of its store from one commit to the next, so that a batch can be planned without asking
-//! first.
+//! The cache for optimistic commits: summaries as the last commits left them, so that a batch is planned without a read.
 //!
-//! Nothing is decided by it: the store refuses a plan that was made from what is no longer so, and the batch is then
-//! planned from what the store says under lock.
+//! The cache may be stale. The store checks every cached summary in the same transaction; if one is stale, the adapter
+//! plans the batch again, with locks.
 
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use tallyhouse_core::{Key, Summary};
 
-/// Most bytes of summaries that are remembered, about: those of some 35,000 keys.
+/// The approximate size of the cache in bytes: some 35,000 keys.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// What a key without its texts and a summary without totals take, about; and the totals of a unit.
+/// The approximate bytes of a key without its texts and a summary without totals, and of the totals of one unit.
 const BYTES_PER_KEY: u64 = 220;
 const BYTES_PER_UNIT: u64 = 230;
 
-/// The summaries of the keys that were in use last, as they are expected to be. What is rarely used goes when there are
-/// too many.
+/// The expected summaries of recently used keys. The cache evicts rarely used keys when it is full.
 #[derive(Debug)]
 pub struct SummaryCache(Cache<Key, Summary, ByUnits>);
 
@@ -39,20 +37,20 @@ impl Default for SummaryCache {
 }
 
 impl SummaryCache {
-    /// Returns the summary that this key is expected to have: `None` if that is not known.
+    /// Returns the expected summary of a key; `None` if it is not cached.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Summary> {
         self.0.get(key)
     }
 
-    /// Notes what a plan is about to write.
+    /// Caches the summaries that a plan is about to write.
     pub fn note(&mut self, planned: &[(Key, Summary)]) {
         for (key, summary) in planned {
             self.0.insert(key.clone(), summary.clone());
         }
     }
 
-    /// Forgets some keys: after a commit of theirs that was not done, or of which nobody knows whether it was.
+    /// Forgets some keys: after their commit has failed, or when its result is unknown.
     pub fn forget_keys<'a>(&mut self, keys: impl IntoIterator<Item = &'a Key>) {
         for key in keys {
             self.0.remove(key);

@@ -1,80 +1,82 @@
-//! How one poisonous record is found in a batch that the store refuses, so that its neighbours are committed.
+//! Bisection: finds the poisonous record in a batch that the store refuses, so that its neighbours are committed.
 //!
-//! A record is blamed only if the store refuses it alone, and refuses it alone again after another commit has stored
-//! something in between: what fails for all, such as a full disk, must not blame anyone. "In between" is strict: that
-//! commit began after the first refusal was known, and was known to be done before the second try began. Otherwise an
-//! answer that comes late would count for a time that it says nothing of.
+//! A record is rejected only if the store refuses it alone twice, and another commit stores something in between. A
+//! failure that affects every commit, such as a full disk, therefore rejects nothing. "In between" is strict: the other
+//! commit begins after the first refusal is known, and is known to be done before the second attempt begins. A late
+//! answer would otherwise prove nothing about the time between the two refusals.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tallyhouse_core::ports::PortErrorKind;
+use tallyhouse_core::{Arrival, Outcome, RecordId, Rejection};
 
 use crate::commit::order::BatchOrder;
 use crate::commit::writer::{CommitFailure, Writer};
 use crate::submit_error::{RecordResult, SubmitError};
-use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tallyhouse_core::ports::PortErrorKind;
-use tallyhouse_core::{Arrival, Outcome, RecordId, Rejection};
 
-/// How many suspects are remembered: far more than there are poisonous records at a time, and a bound on memory.
+/// The most suspects that are kept: far more than there are poisonous records at a time, and a bound on memory.
 const SUSPECTS_MAX: usize = 1_024;
 
-/// One try to commit something.
+/// One attempt to commit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt {
     number: u64,
-    /// The latest try that was known to have stored something when this one began; 0 for none.
+    /// The latest attempt that was known to have stored something when this one began; 0 for none.
     stored_before: u64,
 }
 
-/// Records that were refused alone, and what the tries to commit have come to since.
+/// Tracks records that were refused alone, and the attempts to commit since then.
 #[derive(Debug, Default)]
-pub(crate) struct PoisonTracker(Mutex<Tries>);
+pub(crate) struct PoisonTracker(Mutex<Attempts>);
 
 #[derive(Debug, Default)]
-struct Tries {
+struct Attempts {
     begun: u64,
-    /// The latest that has stored something.
+    /// The latest attempt that has stored something.
     stored: u64,
-    /// Each suspect, with how many tries had begun when its refusal was known.
+    /// Each suspect, with the number of attempts that had begun when its refusal was known.
     suspects: HashMap<RecordId, u64>,
 }
 
 impl PoisonTracker {
-    fn tries(&self) -> MutexGuard<'_, Tries> {
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that something is tried.
+    /// Begins an attempt.
     pub(crate) fn begin(&self) -> Attempt {
-        let mut tries = self.tries();
-        tries.begun += 1;
-        Attempt { number: tries.begun, stored_before: tries.stored }
+        let mut attempts = self.attempts();
+        attempts.begun += 1;
+        Attempt { number: attempts.begun, stored_before: attempts.stored }
     }
 
-    /// Notes that a try has stored something.
+    /// Notes that an attempt has stored something.
     pub(crate) fn stored(&self, done: Attempt) {
-        let mut tries = self.tries();
-        tries.stored = tries.stored.max(done.number);
+        let mut attempts = self.attempts();
+        attempts.stored = attempts.stored.max(done.number);
     }
 
-    /// Notes that a record was refused alone; says whether it is to blame.
+    /// Notes that a record was refused alone; returns whether it is poisonous.
     fn refused_alone(&self, id: &RecordId, refused: Attempt) -> bool {
-        let mut tries = self.tries();
-        if let Some(before) = tries.suspects.get(id) {
+        let mut attempts = self.attempts();
+        if let Some(before) = attempts.suspects.get(id) {
             return *before < refused.stored_before;
         }
-        if tries.suspects.len() >= SUSPECTS_MAX {
-            tries.suspects.clear();
+        if attempts.suspects.len() >= SUSPECTS_MAX {
+            attempts.suspects.clear();
         }
-        let begun = tries.begun;
-        tries.suspects.insert(id.clone(), begun);
+        let begun = attempts.begun;
+        attempts.suspects.insert(id.clone(), begun);
         false
     }
 }
 
-/// Commits a refused batch piece by piece, until the records at fault stand alone.
+/// Commits a refused batch piece by piece, until every refused record is alone.
 ///
-/// The first record is kept back, to be stored between the two trials of the others. Should it be at fault itself, it
-/// is blamed when it comes again after anything else was stored; until then it has no outcome.
+/// The first record is committed between the two attempts at each of the others. If it is poisonous itself, it has no
+/// outcome this time; it is rejected when it is submitted again after another commit has stored something.
 pub(crate) async fn bisect(writer: &Writer, arrivals: &Arc<[Arrival]>) -> Vec<RecordResult> {
     let mut search = Search { writer, arrivals, results: vec![Err(SubmitError::Unavailable(None)); arrivals.len()] };
     let Ok(suspects) = search.narrow_down(1..arrivals.len()).await else { return search.results };
@@ -93,7 +95,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Commits what can be committed of a piece by halving it, and returns the records that were refused alone.
+    /// Halves a piece until every part is committed or a single record, and returns the records that were refused alone.
     async fn narrow_down(&mut self, piece: Range<usize>) -> Result<Vec<usize>, PortErrorKind> {
         let (mut pieces, mut suspects) = (vec![piece], Vec::new());
         while let Some(piece) = pieces.pop() {
@@ -118,7 +120,7 @@ impl Search<'_> {
         let part: Arc<[Arrival]> = self.arrivals[piece.clone()].into();
         match self.writer.commit_with_retry(&part, &BatchOrder::default()).await {
             Ok(committed) => {
-                // Without an order, a commit never waits for a predecessor.
+                // A commit without an order is never `None`.
                 let outcomes = committed.into_iter().flat_map(|committed| committed.outcomes);
                 for (result, outcome) in self.results[piece].iter_mut().zip(outcomes) {
                     *result = Ok(outcome);
@@ -128,7 +130,7 @@ impl Search<'_> {
             Err(CommitFailure { error, last_attempt }) => {
                 let kind = error.kind();
                 self.results[piece.clone()].fill(Err(SubmitError::Unavailable(Some(error))));
-                // Corrupt data in the store is nobody's fault who sends a record.
+                // Corrupt data in the store is not the record's fault.
                 if piece.len() == 1 && matches!(kind, PortErrorKind::Refused | PortErrorKind::Misuse) {
                     self.suspect(piece.start, last_attempt);
                 }

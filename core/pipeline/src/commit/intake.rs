@@ -1,10 +1,10 @@
 //! The bounded intake: where records wait until a writer is free.
 //!
-//! Each ingress has a lane of its own with its own room, and writers serve the lanes in turn, so that one ingress's backlog
-//! neither fills another's room nor holds its records up.
+//! Each ingress has a lane with room of its own, and writers serve the lanes round robin: a backlog of one ingress neither
+//! fills the room of another nor delays its records.
 //!
-//! A batch costs about as much as a hundred records, so writers do not split between them what one could commit: while
-//! a commit is under way, another begins only when enough records wait for it, or when the last one began a while ago.
+//! A batch costs about as much as a hundred records, so two writers do not share records that fit into one batch. While a
+//! commit is under way, another begins only when enough records wait, or when the last one began a while ago.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,17 +13,18 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::closing::Closing;
-use crate::commit::order::Place;
-use crate::meter::IngressMeter;
-use crate::settings::PipelineSettings;
-use crate::submit_error::{Answer, SubmitError};
 use futures::future::select;
 use tallyhouse_core::Arrival;
 use tallyhouse_core::ports::Clock;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-/// How long records wait at most for a commit that is under way. It may be waiting itself, for another instance's.
+use crate::closing::Closing;
+use crate::commit::order::Place;
+use crate::meter::IngressMeter;
+use crate::settings::PipelineSettings;
+use crate::submit_error::{Answer, SubmitError};
+
+/// The longest wait of records for a commit that is under way. That commit may itself wait for another instance's.
 const JOIN_WAIT: Duration = Duration::from_millis(50);
 
 /// A submission that waits.
@@ -31,13 +32,13 @@ const JOIN_WAIT: Duration = Duration::from_millis(50);
 pub(crate) struct Waiting {
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) reply: oneshot::Sender<Answer>,
-    /// The room it takes, given back when it is dropped.
+    /// The room that it takes.
     pub(crate) room: Room,
     /// Where its answer is counted.
     pub(crate) meter: Arc<IngressMeter>,
-    /// When it entered, by the clock.
+    /// When it entered the intake, by the clock.
     pub(crate) since: Duration,
-    /// Its turn, if it has an order.
+    /// Its place in its sender's order, if it has one.
     pub(crate) place: Option<Place>,
 }
 
@@ -50,10 +51,11 @@ pub(crate) struct Room {
 
 pub(crate) struct Intake {
     lanes: Mutex<Lanes>,
-    waiting: Notify,
+    /// Wakes writers.
+    wake: Notify,
     closed: watch::Sender<bool>,
     clock: Arc<dyn Clock>,
-    /// How many records are worth another commit beside those under way.
+    /// The number of waiting records from which another commit begins beside those under way.
     join_records_min: usize,
 }
 
@@ -66,29 +68,29 @@ impl fmt::Debug for Intake {
 #[derive(Debug, Default)]
 struct Lanes {
     lanes: Vec<VecDeque<Waiting>>,
-    /// The room of every ingress: what waits for it ends when the intake is stopped.
+    /// The room of every ingress. It is closed when the intake stops, so that nobody waits for it.
     rooms: Vec<Arc<Semaphore>>,
-    /// The lane to look into first, next time.
-    turn: usize,
-    /// How many records wait.
+    /// The lane that is served next.
+    next_lane: usize,
+    /// The number of records that wait.
     records: usize,
-    /// How many of those who took have not finished.
+    /// The number of commits under way.
     busy: usize,
-    /// When the last of them took, by the clock.
+    /// When the last of them began, by the clock.
     last_taken: Duration,
     closed: bool,
-    /// Set once no writer may be left to take anything.
+    /// Set when a task of the driver is gone: a writer may be missing.
     stopped: bool,
 }
 
-/// What a writer takes: it is busy until it drops `busy`.
+/// The submissions for one batch. The commit is under way until `busy` is dropped.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) busy: Busy,
 }
 
-/// Says that a commit is under way.
+/// Counts a commit as under way.
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Intake>);
 
@@ -99,21 +101,21 @@ impl Drop for Busy {
         let more = lanes.records > 0;
         drop(lanes);
         if more {
-            self.0.waiting.notify_one();
+            self.0.wake.notify_one();
         }
     }
 }
 
 impl Intake {
     pub(crate) fn new(clock: Arc<dyn Clock>, settings: &PipelineSettings) -> Self {
-        let (lanes, waiting, closed) = (Mutex::default(), Notify::new(), watch::Sender::new(false));
+        let (lanes, wake, closed) = (Mutex::default(), Notify::new(), watch::Sender::new(false));
         // A full batch does not grow by waiting.
         let join_records_min = settings.join_records_min.min(settings.batch_records_max);
-        Self { lanes, waiting, closed, clock, join_records_min }
+        Self { lanes, wake, closed, clock, join_records_min }
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        // A panic elsewhere leaves the queues whole: every change to them is a single push or pop.
+        // A panic elsewhere leaves the lanes whole: every change to them is a single push or pop.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -133,21 +135,21 @@ impl Intake {
         let was_empty = lanes.records == 0;
         lanes.records += waiting.arrivals.len();
         lanes.lanes[lane].push_back(waiting);
-        // In between, whoever was woken by the first one looks after them, and so does whoever is busy.
+        // Otherwise a writer is awake already: woken by the first record, or committing and about to take more.
         let wakes = was_empty || lanes.busy == 0 || lanes.records >= self.join_records_min;
         drop(lanes);
         if wakes {
-            self.waiting.notify_one();
+            self.wake.notify_one();
         }
         Ok(())
     }
 
-    /// Waits until something waits that is worth a commit, and takes what is there, up to about `records_max`; `None`
-    /// once the intake is closed and empty.
+    /// Waits until a commit is due, and takes submissions of up to about `records_max` records. Returns `None` once the
+    /// intake is closed and empty.
     pub(crate) async fn take(self: &Arc<Self>, records_max: usize) -> Option<Taken> {
         loop {
-            // Made before the look, so that a push or a close in between wakes it.
-            let woken = self.waiting.notified();
+            // Registered before the lanes are checked, so that a push or a close in between wakes this writer.
+            let woken = self.wake.notified();
             let wait = {
                 let mut lanes = self.lanes();
                 let wait = lanes.wait(self.join_records_min, self.clock.elapsed());
@@ -158,7 +160,7 @@ impl Intake {
                     let more = lanes.records > 0;
                     drop(lanes);
                     if more {
-                        self.waiting.notify_one();
+                        self.wake.notify_one();
                     }
                     return Some(Taken { waiting, busy: Busy(Arc::clone(self)) });
                 }
@@ -175,14 +177,14 @@ impl Intake {
         }
     }
 
-    /// Refuses what comes from now on; what waits is still taken.
+    /// Refuses all further submissions. Those that wait are still taken.
     pub(crate) fn close(&self) {
         self.lanes().closed = true;
-        self.waiting.notify_waiters();
+        self.wake.notify_waiters();
         self.closed.send_replace(true);
     }
 
-    /// Ends every submission that no writer has taken, and refuses all further ones: no writer may be left.
+    /// Fails every submission that no writer has taken, and refuses all further ones: a writer may be missing.
     pub(crate) fn stop(&self) {
         let (waiting, rooms) = {
             let mut lanes = self.lanes();
@@ -191,12 +193,12 @@ impl Intake {
             (waiting, std::mem::take(&mut lanes.rooms))
         };
         rooms.iter().for_each(|room| room.close());
-        // Submissions without a reply are answered with `Stopped`.
+        // A submission whose reply is dropped fails with `Stopped`.
         drop(waiting);
         self.close();
     }
 
-    /// Returns why a submission fails without an attempt to commit it.
+    /// Returns the error of a submission that fails without an attempt to commit it.
     pub(crate) fn failure(&self) -> SubmitError {
         if self.lanes().stopped { SubmitError::Stopped } else { SubmitError::Unavailable(None) }
     }
@@ -214,14 +216,14 @@ impl Intake {
         self.clock.elapsed()
     }
 
-    /// Returns how many records wait.
+    /// Returns the number of records that wait.
     pub(crate) fn depth(&self) -> usize {
         self.lanes().records
     }
 }
 
 impl Lanes {
-    /// Returns how long what waits is still to be left waiting, unless something changes.
+    /// Returns the time until the next commit is due, unless something changes.
     fn wait(&self, join_records_min: usize, now: Duration) -> Duration {
         if self.records == 0 {
             Duration::MAX
@@ -232,13 +234,13 @@ impl Lanes {
         }
     }
 
-    /// Takes submissions from the lanes in turn. The first is taken whatever its size, and none that would exceed
-    /// `records_max` after it.
+    /// Takes submissions from the lanes, round robin. The first may have any size; no further one may exceed
+    /// `records_max` in total.
     fn take(&mut self, records_max: usize) -> Vec<Waiting> {
         let (mut taken, mut records) = (Vec::new(), 0);
         let mut idle_lanes = 0;
         while idle_lanes < self.lanes.len() {
-            let lane = self.turn % self.lanes.len();
+            let lane = self.next_lane % self.lanes.len();
             let fits = |waiting: &Waiting| taken.is_empty() || records + waiting.arrivals.len() <= records_max;
             if self.lanes[lane].front().is_some_and(fits) {
                 if let Some(waiting) = self.lanes[lane].pop_front() {
@@ -249,14 +251,14 @@ impl Lanes {
             } else {
                 idle_lanes += 1;
             }
-            self.turn = lane + 1;
+            self.next_lane = lane + 1;
         }
         self.records -= records;
         taken
     }
 }
 
-/// The intake as the pipeline and its ingresses hold it. Dropping the last one closes the intake: nothing can be submitted
+/// The intake, shared by the pipeline and its ingresses. Dropping the last share closes the intake, since nobody can submit
 /// any more.
 #[derive(Debug)]
 pub(crate) struct IntakeHandle(pub(crate) Arc<Intake>);

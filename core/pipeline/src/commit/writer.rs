@@ -1,5 +1,5 @@
-//! A writer: takes what waits in the intake, commits it in one transaction, and answers every submission. The whole
-//! life of a record is [`Writer::run`].
+//! A writer: takes submissions from the intake, commits their records in one transaction, and answers every submission.
+//! The whole life of a record is [`Writer::run`].
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) struct Writer {
     pub(crate) repository: Arc<dyn RecordRepository>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Arc<RuleBook>,
-    /// Where committed batches go to be published; `None` leaves them to another instance.
+    /// Passes committed batches to the relay; `None` leaves them to another instance.
     pub(crate) handoff: Option<Handoff>,
     /// Counts the commits that stored something.
     pub(crate) committed: watch::Sender<u64>,
@@ -50,7 +50,7 @@ impl Writer {
         while let Some(Taken { waiting, busy }) = self.intake.take(self.settings.batch_records_max).await {
             let group = Group::of(waiting);
             if self.breaker.is_open() {
-                // Submissions that were waiting when the breaker opened fail at once, too.
+                // Submissions that waited when the breaker opened fail at once, too.
                 self.reject(group);
                 continue;
             }
@@ -107,7 +107,7 @@ impl Writer {
         }
     }
 
-    /// Commits records, and tries again until the store commits or refuses them, or the time for retries is over.
+    /// Commits records, and retries until the store commits or refuses them, or the retry timeout is over. Returns
     /// `Ok(None)` if a predecessor has to end first.
     pub(crate) async fn commit_with_retry(
         &self,
@@ -142,7 +142,7 @@ impl Writer {
             let wait = waits.next().unwrap_or(Duration::MAX);
             let is_late = self.clock.elapsed().saturating_add(wait) > deadline;
             if !self.may_retry(&error, is_late) {
-                tracing::debug!(error = %ErrorChain(&error), records = arrivals.len(), "a commit was given up");
+                tracing::debug!(error = %ErrorChain(&error), records = arrivals.len(), "a commit is given up");
                 self.give_back(batch.published);
                 return Err(CommitFailure { error: Arc::new(error), last_attempt: attempt });
             }
@@ -150,13 +150,13 @@ impl Writer {
         }
     }
 
-    /// Commits a batch once. While the commit takes long, the store is pinged: a slow store is waited for, but one
-    /// that is frozen, or behind a connection that swallows everything, would never answer. A commit that was given up
-    /// may still be carried out later: its records are then found to be duplicates.
+    /// Attempts to commit a batch once. If the commit takes long, the store is pinged: a slow store may take its time, but
+    /// a frozen one, or a connection that drops every packet, would never answer. The store may carry out an abandoned
+    /// commit later: the retry then finds duplicates.
     async fn attempt(&self, batch: &Batch, order: &BatchOrder) -> Result<Option<Committed>, PortError> {
         let mut commit = pin!(async {
             if let Some(handoff) = &self.handoff {
-                // Entries of an owner without a lease would be taken over at once.
+                // Another instance would claim the entries of an owner without a lease at once.
                 handoff.lease_first(self.settings.lease).await?;
             }
             let began = self.clock.elapsed();
@@ -174,7 +174,7 @@ impl Writer {
         loop {
             let ping = async {
                 self.clock.sleep(self.settings.ping_after).await;
-                self.breaker.ask(self.repository.ping()).await.err()
+                self.breaker.ping(self.repository.ping()).await.err()
             };
             match select(commit.as_mut(), pin!(ping)).await {
                 Either::Left((done, _)) => return done,
@@ -187,23 +187,23 @@ impl Writer {
         }
     }
 
-    /// Says whether a failed commit is tried again, and tells the breaker.
+    /// Returns whether to retry a failed commit, and tells the breaker.
     fn may_retry(&self, error: &PortError, is_late: bool) -> bool {
-        const WHAT: &str = "a commit failed";
+        const MESSAGE: &str = "a commit failed";
         self.meter.commit_failed();
         if error.kind() != PortErrorKind::Unavailable {
-            tracing::error!(error = %ErrorChain(error), "{WHAT}");
+            tracing::error!(error = %ErrorChain(error), "{MESSAGE}");
             return false;
         }
-        // It may have been done all the same, e.g. if the connection broke before the answer.
+        // The commit may have been carried out, e.g. if the connection broke before the answer.
         if let Some(handoff) = &self.handoff {
             handoff.note_commit_unknown();
         }
         if is_late || self.breaker.is_open() {
-            self.breaker.gave_up(WHAT, error);
+            self.breaker.gave_up(MESSAGE, error);
             return false;
         }
-        self.breaker.failed(WHAT, error);
+        self.breaker.failed(MESSAGE, error);
         !self.breaker.is_open()
     }
 
@@ -243,7 +243,7 @@ impl Writer {
         tracing::debug!(trace_id, processed, duplicates, conflicts, rejected, ms, "a batch is committed");
     }
 
-    /// Answers that nothing was stored.
+    /// Fails a group of which nothing was stored.
     fn reject(&self, group: Group) {
         let results = vec![Err(self.intake.failure()); group.arrivals.len()];
         self.answer(group, results);
@@ -253,7 +253,7 @@ impl Writer {
     fn answer(&self, group: Group, results: Vec<RecordResult>) {
         let (mut results, now) = (results.into_iter(), self.clock.elapsed());
         for (records, Waiting { reply, room, meter, since, place, .. }) in group.replies {
-            // All of them are taken first: the answer ends at the first record without an outcome.
+            // All results are taken first: collecting stops at the first record without an outcome.
             let own: Vec<RecordResult> = results.by_ref().take(records).collect();
             self.meter.answered(&meter, &own, now.saturating_sub(since));
             let answer: Answer = own.into_iter().collect();
@@ -262,7 +262,7 @@ impl Writer {
                 place.end(answer.is_ok());
             }
             if reply.send(answer).is_err() {
-                tracing::debug!(records, "nobody waits any more for the outcome of a submission");
+                tracing::debug!(records, "the sender of a submission no longer awaits its outcomes");
             }
         }
     }

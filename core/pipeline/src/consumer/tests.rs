@@ -1,8 +1,9 @@
-//! A queue's payloads are settled after their commit or their dead letter, and left alone while storage is away.
+//! Payloads are acknowledged after their commit or their dead letter, and stay in the queue while storage is unavailable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
 use tallyhouse_core::StoredRecord;
 use tallyhouse_core::ports::{Batch, DeadLetter, PortErrorKind, RecordReader as _};
 use tallyhouse_testing::{ScriptedSource, generate};
@@ -74,7 +75,7 @@ async fn good_payloads_are_processed_and_bad_ones_become_dead_letters_with_their
     assert!(consuming.stored("good-1").await.is_some());
     assert_eq!(consuming.stored("good-2").await.unwrap().processed.sequence, 2);
     let dead_letters = consuming.queue.dead_letters();
-    // One call settles them, in an order of the queue's own.
+    // One call acknowledges them; the queue chooses their order.
     let mut reasons = reasons(&dead_letters);
     reasons.sort_unstable();
     let codes: Vec<&str> = reasons.iter().map(|(reason, _)| *reason).collect();
@@ -85,7 +86,7 @@ async fn good_payloads_are_processed_and_bad_ones_become_dead_letters_with_their
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_traceparent_is_handed_on() {
+async fn a_traceparent_is_stored_with_its_record() {
     let consuming = Consuming::start();
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     consuming.queue.push_entry(Some(&json("r", "1")), Some(traceparent));
@@ -94,11 +95,11 @@ async fn a_traceparent_is_handed_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_storage_is_away_nothing_is_taken_or_refused_and_afterwards_all_is_processed() {
+async fn while_storage_is_unavailable_payloads_stay_in_the_queue_and_are_processed_afterwards() {
     let consuming = Consuming::start();
-    let away = Arc::new(AtomicBool::new(true));
-    let down = Arc::clone(&away);
-    let fault = move |_: &_| down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable);
+    let unavailable = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&unavailable);
+    let fault = move |_: &_| is_down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable);
     consuming.instance.repository.fail_commits(fault);
     for i in 0..10 {
         consuming.queue.push(&json(&format!("r{i}"), "1"));
@@ -108,24 +109,24 @@ async fn while_storage_is_away_nothing_is_taken_or_refused_and_afterwards_all_is
     assert_eq!(consuming.queue.kept(), 20);
     assert!(consuming.queue.dead_letters().is_empty());
 
-    away.store(false, Ordering::SeqCst);
+    unavailable.store(false, Ordering::SeqCst);
     consuming.until_empty().await;
     assert_eq!(consuming.queue.dead_letters().len(), 10);
     assert_eq!(consuming.instance.repository.head().await.unwrap(), 10);
 }
 
-/// Whatever was taken in advance goes back behind what was taken before it, however many rounds that takes.
+/// Payloads that were received in advance go back into the queue after the earlier ones, in any number of rounds.
 #[tokio::test(start_paused = true)]
-async fn the_order_of_the_queue_outlasts_an_outage_of_storage() {
+async fn the_order_of_the_queue_survives_an_outage_of_storage() {
     for outage in 1..40 {
         let settings = PipelineSettings { writers: 2, batch_records_max: 2, ..PipelineSettings::default() };
         let consuming = Consuming::start_with(settings);
         consuming.instance.repository.starts_early.store(outage % 2 == 0, Ordering::SeqCst);
-        let away = Arc::new(AtomicBool::new(true));
-        let down = Arc::clone(&away);
-        // Questions are answered, so that payloads are taken.
+        let unavailable = Arc::new(AtomicBool::new(true));
+        let is_down = Arc::clone(&unavailable);
+        // Pings are answered, so that payloads are received.
         let fault = move |batch: &Batch| {
-            let fails = down.load(Ordering::SeqCst) && !batch.arrivals.is_empty();
+            let fails = is_down.load(Ordering::SeqCst) && !batch.arrivals.is_empty();
             fails.then_some(PortErrorKind::Unavailable)
         };
         consuming.instance.repository.fail_commits(fault);
@@ -133,7 +134,7 @@ async fn the_order_of_the_queue_outlasts_an_outage_of_storage() {
             consuming.queue.push(&json(&format!("r{i}"), "1"));
         }
         tokio::time::sleep(Duration::from_secs(outage)).await;
-        away.store(false, Ordering::SeqCst);
+        unavailable.store(false, Ordering::SeqCst);
         consuming.until_empty().await;
         for i in 0..20 {
             let sequence = consuming.stored(&format!("r{i}")).await.unwrap().processed.sequence;
@@ -143,7 +144,7 @@ async fn the_order_of_the_queue_outlasts_an_outage_of_storage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_queue_is_tried_again_and_what_was_not_settled_is_a_duplicate() {
+async fn a_failing_queue_is_retried_and_an_unacknowledged_payload_is_a_duplicate() {
     let consuming = Consuming::start();
     consuming.queue.push(&json("r", "1"));
     consuming.queue.fail_next_receives(3);
@@ -151,7 +152,7 @@ async fn a_failing_queue_is_tried_again_and_what_was_not_settled_is_a_duplicate(
     eventually(|| consuming.queue.kept() == 1).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(consuming.stored("r").await.unwrap().processed.sequence, 1);
-    // This consumer still holds it; when it has ended, another one gets it, and finds it done.
+    // This consumer still has the payload. When it has ended, another one receives the payload, which is a duplicate now.
     consuming.stop.send(true).unwrap();
     consuming.work.await.unwrap();
     let (_stop, stopped) = watch::channel(false);
@@ -170,7 +171,7 @@ async fn a_failing_queue_is_tried_again_and_what_was_not_settled_is_a_duplicate(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_breaker_of_a_queue_that_is_away_opens_and_closes_with_the_next_success() {
+async fn the_breaker_of_an_unavailable_queue_opens_and_closes_with_the_next_success() {
     let consuming = Consuming::start();
     let breaker = consuming.instance.pipeline.breakers().named("queue-scripted");
     consuming.queue.fail_next_receives(20);
@@ -178,11 +179,15 @@ async fn the_breaker_of_a_queue_that_is_away_opens_and_closes_with_the_next_succ
     consuming.queue.push(&json("r", "1"));
     consuming.until_empty().await;
     assert_eq!(breaker.state(), BreakerState::Closed);
-    assert_eq!(*consuming.instance.pipeline.breaker().borrow(), BreakerState::Closed, "storage was there all the time");
+    assert_eq!(
+        *consuming.instance.pipeline.breaker().borrow(),
+        BreakerState::Closed,
+        "storage was available all the time"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn storage_that_no_consumer_reaches_opens_its_breaker_without_any_write() {
+async fn unreachable_storage_opens_its_breaker_without_any_write() {
     let consuming = Consuming::start();
     consuming.instance.repository.frozen.send_replace(true);
     let storage = consuming.instance.pipeline.breaker();
@@ -196,7 +201,7 @@ async fn storage_that_no_consumer_reaches_opens_its_breaker_without_any_write() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_ends_the_wait_at_once() {
+async fn a_stop_ends_a_consumer_at_once() {
     let consuming = Consuming::start();
     tokio::time::sleep(Duration::from_millis(10)).await;
     consuming.stop.send(true).unwrap();

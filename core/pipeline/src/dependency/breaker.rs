@@ -1,39 +1,39 @@
-//! Circuit breakers, one for each dependency: once one has failed for a while, nothing more is made to wait for it,
-//! until it answers again.
+//! Circuit breakers, one for each dependency: once a dependency has failed for a while, callers fail at once instead of
+//! waiting for it.
 //!
-//! Closed: it is used. It has failed for long enough: open. While it is open it is only asked, with back-off, whether
-//! it answers. It does: half-open, and one try decides between closed and open.
+//! A closed breaker opens when its dependency has failed for long enough. An open breaker pings the dependency, with
+//! back-off. The first answer makes it half-open; the next call then closes or opens it.
 //!
-//! The breaker is also the one place that logs what its dependency does: each change of its state once, a failure
-//! before that at most every few seconds, and a reminder every minute, however many callers fail.
+//! The breaker also logs the failures of its dependency, in one place: each change of its state once, a failure before
+//! that at most every ten seconds, and a reminder every minute, however many callers fail.
 
 use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::closing::Closing;
-use crate::dependency::error_chain::ErrorChain;
-use crate::dependency::retry::RetryPolicy;
 use backon::ExponentialBackoff;
 use futures::future::{Either, select};
 use tallyhouse_core::ports::{Clock, PortError, PortErrorKind, RecordRepository};
 use tokio::sync::watch;
 
-/// Failures that are tried again are logged no more often than this: where every other call fails, the log is no use
-/// for counting them.
+use crate::closing::Closing;
+use crate::dependency::error_chain::ErrorChain;
+use crate::dependency::retry::RetryPolicy;
+
+/// The least time between two log lines about failures that are retried. Metrics count every failure.
 const WARN_EVERY: Duration = Duration::from_secs(10);
-/// How often the log says that a dependency is still away.
+/// The time between two log lines about a breaker that stays open.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
 
-/// Whether a dependency is used.
+/// The state of a circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BreakerState {
-    /// It is used.
+    /// The dependency is used.
     Closed,
-    /// It is away: nobody waits for it, and it is asked every now and then whether it is back.
+    /// The dependency is unavailable: calls fail at once, and it is pinged until it answers.
     Open,
-    /// It answers again: it is tried once, and that decides.
+    /// The dependency has answered a ping: the next call closes or opens the breaker.
     HalfOpen,
 }
 
@@ -52,9 +52,9 @@ impl BreakerState {
 /// When a breaker opens, and how it is probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BreakerSettings {
-    /// For how long the dependency has to fail, with no success in between.
+    /// The time of failures without a success after which the breaker opens.
     pub(crate) open_after: Duration,
-    /// How long it may take to answer a ping.
+    /// The time that the dependency has to answer a ping.
     pub(crate) ping_timeout: Duration,
     /// The waits between two pings.
     pub(crate) retry: RetryPolicy,
@@ -69,20 +69,20 @@ struct Inner {
     clock: Arc<dyn Clock>,
     settings: BreakerSettings,
     states: watch::Sender<BreakerState>,
-    spell: Mutex<Spell>,
+    outage: Mutex<Outage>,
 }
 
 /// A time of failures without a success.
 #[derive(Default)]
-struct Spell {
-    /// When it began; `None` while all is well.
+struct Outage {
+    /// When it began; `None` while there is none.
     since: Option<Duration>,
     /// Whether the breaker has opened in it.
     opened: bool,
-    /// The waits between pings. They go on growing where the dependency answers pings and does nothing else.
+    /// The waits between pings. They keep growing if the dependency answers pings but fails every call.
     waits: Option<ExponentialBackoff>,
-    /// When the log was last told; outlives the spell.
-    told: Option<Duration>,
+    /// When the last line was logged. It outlives the outage.
+    logged: Option<Duration>,
 }
 
 impl fmt::Debug for Breaker {
@@ -94,7 +94,7 @@ impl fmt::Debug for Breaker {
 impl Breaker {
     pub(crate) fn new(name: &str, clock: Arc<dyn Clock>, settings: BreakerSettings) -> Self {
         let states = watch::Sender::new(BreakerState::Closed);
-        Self(Arc::new(Inner { name: Arc::from(name), clock, settings, states, spell: Mutex::default() }))
+        Self(Arc::new(Inner { name: Arc::from(name), clock, settings, states, outage: Mutex::default() }))
     }
 
     /// Returns the name of the dependency, e.g. `storage`.
@@ -119,13 +119,13 @@ impl Breaker {
         self.state() == BreakerState::Open
     }
 
-    /// Notes that the dependency did its work.
+    /// Notes a successful call: it closes the breaker.
     pub(crate) fn succeeded(&self) {
-        let mut spell = self.spell();
-        let Some(since) = spell.since else { return };
-        *spell = Spell { told: spell.told, ..Spell::default() };
+        let mut outage = self.outage();
+        let Some(since) = outage.since else { return };
+        *outage = Outage { logged: outage.logged, ..Outage::default() };
         let was = self.0.states.send_replace(BreakerState::Closed);
-        drop(spell);
+        drop(outage);
         let failed_ms = self.now().saturating_sub(since).as_millis();
         if was == BreakerState::Closed {
             tracing::debug!(dependency = self.name(), failed_ms, "a dependency answers again");
@@ -134,29 +134,32 @@ impl Breaker {
         }
     }
 
-    /// Notes that the dependency answered a question, which shows less than that it works: it ends a spell of failures,
-    /// but closes no breaker.
+    /// Notes an answer to a ping. It shows less than a successful call: it ends an outage, but closes no breaker.
     pub(crate) fn answered(&self) {
         if self.state() == BreakerState::Closed {
             self.succeeded();
         }
     }
 
-    /// Notes that the dependency failed, in what.
-    pub(crate) fn failed(&self, what: &'static str, error: &PortError) {
-        self.note(what, error, false);
+    /// Notes a failed call, with a message for the log.
+    pub(crate) fn failed(&self, message: &'static str, error: &PortError) {
+        self.note(message, error, false);
     }
 
-    /// Notes that a caller's patience with the dependency has ended: that opens the breaker.
-    pub(crate) fn gave_up(&self, what: &'static str, error: &PortError) {
-        self.note(what, error, true);
+    /// Notes that a caller has given up on the dependency: this opens the breaker at once.
+    pub(crate) fn gave_up(&self, message: &'static str, error: &PortError) {
+        self.note(message, error, true);
     }
 
-    /// Asks the dependency, within the time that it has for an answer.
-    pub(crate) async fn ask(&self, ping: impl Future<Output = Result<(), PortError>>) -> Result<(), PortError> {
+    /// Pings the dependency. No answer within the ping timeout is a failure.
+    pub(crate) async fn ping(&self, ping: impl Future<Output = Result<(), PortError>>) -> Result<(), PortError> {
         match select(pin!(ping), pin!(self.0.clock.sleep(self.0.settings.ping_timeout))).await {
             Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(PortError::new(PortErrorKind::Unavailable, "asking a dependency", "it is silent")),
+            Either::Right(_) => Err(PortError::new(
+                PortErrorKind::Unavailable,
+                "pinging a dependency",
+                "no answer within the ping timeout",
+            )),
         }
     }
 
@@ -167,22 +170,22 @@ impl Breaker {
         drop(states.wait_for(|state| *state != BreakerState::Open).await);
     }
 
-    /// While the breaker is open, asks the dependency, after longer and longer waits, until it answers.
+    /// Pings the dependency while the breaker is open, with back-off, until it answers.
     pub(crate) async fn probe<F: Future<Output = Result<(), PortError>>>(&self, ping: impl Fn() -> F) {
         while self.is_open() {
             let wait = self.next_wait();
             self.0.clock.sleep(wait).await;
-            match self.ask(ping()).await {
+            match self.ping(ping()).await {
                 Ok(()) => self.half_open(),
-                Err(error) => self.failed("a question is not answered", &error),
+                Err(error) => self.failed("a ping is not answered", &error),
             }
         }
     }
 
-    fn note(&self, what: &'static str, error: &PortError, at_once: bool) {
+    fn note(&self, message: &'static str, error: &PortError, at_once: bool) {
         let now = self.now();
-        let mut spell = self.spell();
-        let since = *spell.since.get_or_insert(now);
+        let mut outage = self.outage();
+        let since = *outage.since.get_or_insert(now);
         let state = self.state();
         let opens = match state {
             BreakerState::Closed => at_once || now.saturating_sub(since) >= self.0.settings.open_after,
@@ -192,25 +195,25 @@ impl Breaker {
         if opens {
             self.0.states.send_replace(BreakerState::Open);
         }
-        // A breaker that goes back and forth between open and half-open is news only once.
-        let is_news = opens && !spell.opened;
-        spell.opened |= opens;
-        let every = if spell.opened { REMIND_EVERY } else { WARN_EVERY };
-        let tells = is_news || spell.told.is_none_or(|told| now.saturating_sub(told) >= every);
-        if tells {
-            spell.told = Some(now);
+        // A breaker that alternates between open and half-open is logged as opened only once.
+        let is_news = opens && !outage.opened;
+        outage.opened |= opens;
+        let every = if outage.opened { REMIND_EVERY } else { WARN_EVERY };
+        let is_logged = is_news || outage.logged.is_none_or(|logged| now.saturating_sub(logged) >= every);
+        if is_logged {
+            outage.logged = Some(now);
         }
-        let (opened, failed_ms) = (spell.opened, now.saturating_sub(since).as_millis());
-        drop(spell);
+        let (opened, failed_ms) = (outage.opened, now.saturating_sub(since).as_millis());
+        drop(outage);
         let (dependency, error) = (self.name(), ErrorChain(error));
         if is_news {
-            tracing::warn!(dependency, state = "open", failed_ms, %error, "a circuit breaker has changed: {what}");
-        } else if tells && opened {
-            tracing::warn!(dependency, state = "open", failed_ms, %error, "a dependency is still away");
-        } else if tells {
-            tracing::warn!(dependency, %error, "{what}; it is tried again");
+            tracing::warn!(dependency, state = "open", failed_ms, %error, "a circuit breaker has changed: {message}");
+        } else if is_logged && opened {
+            tracing::warn!(dependency, state = "open", failed_ms, %error, "a dependency is still unavailable");
+        } else if is_logged {
+            tracing::warn!(dependency, %error, "{message}; it is retried");
         } else {
-            tracing::debug!(dependency, failed_ms, %error, "{what}");
+            tracing::debug!(dependency, failed_ms, %error, "{message}");
         }
     }
 
@@ -229,20 +232,20 @@ impl Breaker {
 
     fn next_wait(&self) -> Duration {
         let Inner { settings: BreakerSettings { retry, .. }, clock, .. } = &*self.0;
-        self.spell().waits.get_or_insert_with(|| retry.waits(&**clock)).next().unwrap_or(retry.wait_max)
+        self.outage().waits.get_or_insert_with(|| retry.waits(&**clock)).next().unwrap_or(retry.wait_max)
     }
 
     fn now(&self) -> Duration {
         self.0.clock.elapsed()
     }
 
-    /// Taken before the state is changed, so that the two belong together.
-    fn spell(&self) -> MutexGuard<'_, Spell> {
-        self.0.spell.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the outage. Every change of the state is made under this lock, so that the two agree.
+    fn outage(&self) -> MutexGuard<'_, Outage> {
+        self.0.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The breakers of a pipeline and of the queues that feed it. Clones are the same ones.
+/// The breakers of a pipeline and of its queues. Clones are the same breakers.
 #[derive(Debug, Clone)]
 pub struct Breakers(Arc<Registry>);
 
@@ -263,13 +266,13 @@ impl Breakers {
         Self(Arc::new(Registry { clock, settings, all: Mutex::default() }))
     }
 
-    /// Returns the breaker of a dependency of this name, which is made if there is none yet.
+    /// Returns the breaker of the dependency with this name. The first call makes it.
     #[must_use]
     pub fn named(&self, name: &str) -> Breaker {
         self.named_with(name, self.0.settings)
     }
 
-    /// Returns all of them, in the order in which they were made.
+    /// Returns all breakers, in the order in which they were made.
     #[must_use]
     pub fn all(&self) -> Vec<Breaker> {
         self.lock().clone()
@@ -286,7 +289,7 @@ impl Breakers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Breaker>> {
-        // A push can't be left half done.
+        // A panic can't interrupt a push half-way.
         self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -302,7 +305,7 @@ pub(crate) async fn probe_storage(breaker: Breaker, repository: Arc<dyn RecordRe
     select(pin!(probing), pin!(closing.closed())).await;
 }
 
-/// Returns for how long a failing commit is tried again in a state of the breaker.
+/// Returns how long a failing commit is retried in a state of the breaker.
 pub(crate) fn retry_timeout(state: BreakerState, usual: Duration) -> Duration {
     match state {
         BreakerState::Closed => usual,

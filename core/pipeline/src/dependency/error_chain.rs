@@ -1,4 +1,4 @@
-//! An error with its causes, in one line of the log.
+//! An error with all its causes, for one line of the log.
 
 /// Shows an error with all its causes in one line.
 pub(crate) struct ErrorChain<'a>(pub(crate) &'a dyn std::error::Error);

@@ -1,11 +1,11 @@
-//! How often and how long to try again: exponential back-off with jitter and a cap.
+//! Retries: exponential back-off with jitter and a cap.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tallyhouse_core::ports::Clock;
 
-/// When to try again after a failure that may pass.
+/// The waits between retries of a call that may succeed later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The first wait. Each further one is twice as long, with up to as much again added at random.
@@ -22,10 +22,10 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Returns the waits, one after the other, without end.
+    /// Returns the waits, without end.
     ///
-    /// What is random in them comes from the moment by this clock: instances that fail together try again apart, and
-    /// under a clock that a test moves on, the same happens every time.
+    /// The clock seeds the jitter: instances that fail together retry apart, and a test that moves its clock itself gets
+    /// the same waits every time.
     pub(crate) fn waits(&self, clock: &dyn Clock) -> ExponentialBackoff {
         let moment = clock.now().as_micros().cast_unsigned() ^ u64::from(clock.elapsed().subsec_nanos());
         ExponentialBuilder::new()

@@ -1,7 +1,7 @@
-//! Long input of one sender: chunks that are committed in order, with two under way at once.
+//! Long input of one sender, in chunks that are committed in order, two at once.
 //!
-//! A request body, a queue or a file does not fit into one submission. While the store commits one chunk, the next is
-//! read, parsed and planned; a third would only take memory.
+//! A request body, a queue or a file is too long for one submission. While the store commits one chunk, the next one is
+//! read, parsed and planned. A third one would only take memory.
 
 use std::fmt;
 use std::future::{Future, poll_fn, ready};
@@ -18,10 +18,10 @@ use crate::submit_error::Answer;
 /// A chunk on its way: awaits its outcomes, one for each of its records.
 pub type Submission = BoxFuture<'static, Answer>;
 
-/// The chunks of one sender, each with the work that belongs to it. They are committed in the order in which they are
-/// pushed, and their results are yielded in the same order.
+/// The chunks of one sender, each with the work around it. They are committed in the order in which they are pushed, and
+/// their results are yielded in the same order.
 ///
-/// Dropping it cancels all work. Chunks that are in the intake already may be committed all the same.
+/// Dropping it cancels all work. Chunks that are in the intake already may be committed nevertheless.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -88,12 +88,13 @@ impl<T: Send + 'static> OrderedChunks<T> {
         self.under_way.len() < OrderedIngress::UNDER_WAY_MAX
     }
 
-    /// Starts a chunk. Its place in the order is taken by this call. `work` gets the submission and awaits it, with
-    /// whatever has to be done before (a rate limit) and after (an acknowledgement). The work of all chunks runs
-    /// concurrently, while [`OrderedChunks::next`] is awaited; it has been polled once when this call returns.
+    /// Starts a chunk. This call takes its place in the order. `work` gets the submission and awaits it; a rate limit may be
+    /// awaited before, an acknowledgement sent after. The work of all chunks runs concurrently while
+    /// [`OrderedChunks::next`] is awaited. It has been polled once when this call returns: the chunk is in the intake then,
+    /// if there is room and nothing else is awaited first.
     ///
-    /// Once a chunk has failed, all chunks that were pushed before its result was yielded fail, too: see
-    /// [`OrderedIngress::submit`].
+    /// If a chunk fails, all later chunks that were pushed before its result was yielded fail, too. Go on with a new
+    /// `OrderedChunks` then.
     pub fn push<F>(&mut self, arrivals: Vec<Arrival>, work: impl FnOnce(Submission) -> F)
     where
         F: Future<Output = T> + Send + 'static,

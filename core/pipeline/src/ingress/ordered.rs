@@ -8,8 +8,7 @@ use crate::commit::order::{Place, Progress};
 use crate::ingress::Ingress;
 use crate::submit_error::Answer;
 
-/// An ingress for submissions that are processed in the order in which they are made, while more than one of them is
-/// under way. [`OrderedChunks`](crate::OrderedChunks) also keeps the submissions that are under way.
+/// An ingress for submissions that are processed in the order in which they are made, while two of them are under way. [`OrderedChunks`](crate::OrderedChunks) also keeps the submissions that are under way.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -40,12 +39,12 @@ pub struct OrderedIngress {
 }
 
 impl OrderedIngress {
-    /// The most submissions under way; further ones wait. While the store commits the one, the next is prepared.
+    /// The most submissions under way; further ones wait. While the store commits one, the next is prepared.
     pub const UNDER_WAY_MAX: usize = 2;
 
-    /// Submits records as [`Ingress::submit`] does, after all earlier submissions. The place in the order is taken by
-    /// the call; later submissions wait until the returned future is polled. Once a submission has failed, all that
-    /// were made before its answer fail; make a new ordered ingress then, and submit again.
+    /// Submits records as [`Ingress::submit`] does, after all earlier submissions. The call takes the place in the order;
+    /// later submissions wait until the returned future is polled. If a submission fails, all later ones that were made
+    /// before its answer fail, too. Make a new ordered ingress then, and submit again.
     ///
     /// # Errors
     /// As for [`Ingress::submit`]. Cancelling counts as an error for later submissions, unless the records are in the

@@ -1,12 +1,13 @@
-//! What happens is counted, each record once: by ingress and outcome, and how long it took.
+//! Each record is counted once, by ingress and outcome, with its times.
 
 use std::sync::atomic::Ordering as Order;
 use std::time::Duration;
 
+use tallyhouse_testing::generate;
+
 use super::*;
 use crate::harness::{Instance, arrivals, eventually};
 use crate::settings::PipelineSettings;
-use tallyhouse_testing::generate;
 
 fn outcomes(reading: &IngressReading) -> [u64; 4] {
     let OutcomeCounts { processed, duplicates, conflicts, rejected } = reading.outcomes;
@@ -33,7 +34,7 @@ fn a_histogram_counts_each_value_at_its_bound_and_above() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_are_counted_by_door_and_outcome_and_their_times_by_record() {
+async fn records_are_counted_by_ingress_and_outcome_and_times_by_record() {
     let instance = Instance::start(PipelineSettings { batch_records_max: 100, ..PipelineSettings::default() });
     *instance.repository.commit_takes.lock().unwrap() = Duration::from_millis(10);
     let (http, list) = (instance.pipeline.named_ingress("http"), instance.pipeline.named_ingress("list"));
@@ -60,7 +61,7 @@ async fn records_are_counted_by_door_and_outcome_and_their_times_by_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_is_shown_while_it_waits() {
+async fn waiting_records_are_shown_in_the_readings() {
     let instance = Instance::start(PipelineSettings { intake_records_max: 10, ..PipelineSettings::default() });
     *instance.repository.commit_takes.lock().unwrap() = Duration::from_secs(1);
     let ingress = instance.pipeline.named_ingress("http");
@@ -82,7 +83,7 @@ async fn what_waits_is_shown_while_it_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_are_counted_and_what_goes_out_late_counts_as_late() {
+async fn failures_are_counted_and_late_messages_are_measured() {
     let instance = Instance::start(PipelineSettings::default());
     instance.emitter.down.store(true, Order::SeqCst);
     let ingress = instance.pipeline.named_ingress("http");

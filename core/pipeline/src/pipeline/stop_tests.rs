@@ -1,4 +1,4 @@
-//! A pipeline that ends, in whatever way, leaves nobody waiting.
+//! No submission waits for a pipeline that has ended, by a close, a drop or a panic.
 
 use std::sync::Arc;
 use std::time::Duration;

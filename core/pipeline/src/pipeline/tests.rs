@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
+use tallyhouse_core::ports::{Batch, PortErrorKind};
 
 use super::*;
 use crate::harness::{Instance, arrivals, eventually};
 use crate::read::audit::audit;
-use tallyhouse_core::ports::{Batch, PortErrorKind};
 
 fn slow_commits() -> Instance {
     let instance = Instance::start(PipelineSettings { batch_records_max: 100, ..PipelineSettings::default() });
@@ -18,7 +18,7 @@ fn slow_commits() -> Instance {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_pipeline_commits_at_once_and_a_busy_one_commits_what_has_gathered() {
+async fn an_idle_pipeline_commits_at_once_and_a_busy_one_commits_all_that_waits() {
     let instance = slow_commits();
     let ingress = instance.pipeline.ingress();
     let submissions = arrivals("r", 250).into_iter().map(|arrival| ingress.submit(vec![arrival]));
@@ -45,7 +45,7 @@ async fn each_submission_gets_the_outcomes_of_its_own_records_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_door_refuses_at_once_or_waits_and_leaves_the_other_doors_alone() {
+async fn a_full_ingress_rejects_at_once_or_waits_and_leaves_other_ingresses_alone() {
     let settings = PipelineSettings { intake_records_max: 10, batch_records_max: 10, ..PipelineSettings::default() };
     let instance = Instance::start(settings);
     *instance.repository.commit_takes.lock().unwrap() = Duration::from_secs(1);
@@ -61,19 +61,19 @@ async fn a_full_door_refuses_at_once_or_waits_and_leaves_the_other_doors_alone()
     assert_eq!(waited.unwrap().len(), 10);
     assert_eq!(beside.unwrap().len(), 1);
     assert_eq!(first.await.unwrap().unwrap().len(), 10);
-    // What was refused at the ingress has not been stored.
+    // The rejected record was not stored.
     assert_eq!(full.submit_now(arrivals("b", 1)).await.unwrap()[0].name(), "processed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_submission_larger_than_the_room_passes_by_itself() {
+async fn a_submission_larger_than_the_room_enters_alone() {
     let settings = PipelineSettings { intake_records_max: 10, intake_bytes_max: 100, ..PipelineSettings::default() };
     let instance = Instance::start(settings);
     assert_eq!(instance.pipeline.ingress().submit(arrivals("r", 50)).await.unwrap().len(), 50);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_doors_backlog_does_not_hold_up_another_ingress() {
+async fn a_backlog_of_one_ingress_does_not_delay_another() {
     let instance = slow_commits();
     let (busy, calm) = (instance.pipeline.ingress(), instance.pipeline.ingress());
     let backlog = join_all((0..50).map(|i| busy.submit(arrivals(&format!("b{i}"), 100))));
@@ -88,22 +88,22 @@ async fn one_doors_backlog_does_not_hold_up_another_ingress() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_is_tried_again_until_it_is_done_or_patience_ends() {
+async fn a_commit_is_retried_until_it_succeeds_or_the_retry_timeout_ends() {
     let instance = Instance::start(PipelineSettings::default());
-    let away = Arc::new(AtomicBool::new(true));
-    let down = Arc::clone(&away);
-    instance.repository.fail_commits(move |_| down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable));
+    let unavailable = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&unavailable);
+    instance.repository.fail_commits(move |_| is_down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable));
 
     let later = tokio::spawn({
         let pipeline = instance.pipeline.clone();
         async move { pipeline.process(arrivals("r", 1).remove(0)).await }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    away.store(false, Ordering::SeqCst);
+    unavailable.store(false, Ordering::SeqCst);
     assert_eq!(later.await.unwrap().unwrap().name(), "processed");
-    assert!(instance.repository.batches.lock().unwrap().len() > 2, "it was tried more than twice");
+    assert!(instance.repository.batches.lock().unwrap().len() > 2, "it was attempted more than twice");
 
-    away.store(true, Ordering::SeqCst);
+    unavailable.store(true, Ordering::SeqCst);
     let begun = tokio::time::Instant::now();
     let refused = instance.pipeline.process(arrivals("s", 1).remove(0)).await;
     assert_eq!(refused, Err(SubmitError::Unavailable(None)));
@@ -111,11 +111,11 @@ async fn a_commit_is_tried_again_until_it_is_done_or_patience_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_breaker_is_open_nobody_waits_and_it_closes_by_itself_when_storage_is_back() {
+async fn an_open_breaker_fails_submissions_at_once_and_closes_by_itself_when_storage_is_back() {
     let instance = Instance::start(PipelineSettings::default());
-    let away = Arc::new(AtomicBool::new(true));
-    let down = Arc::clone(&away);
-    instance.repository.fail_commits(move |_| down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable));
+    let unavailable = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&unavailable);
+    instance.repository.fail_commits(move |_| is_down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable));
     let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
     assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
     assert_eq!(*breaker.borrow(), BreakerState::Open);
@@ -130,7 +130,7 @@ async fn while_the_breaker_is_open_nobody_waits_and_it_closes_by_itself_when_sto
     assert_eq!(instance.repository.batches.lock().unwrap().len(), tries, "storage is left alone");
 
     tokio::time::sleep(Duration::from_secs(60)).await;
-    away.store(false, Ordering::SeqCst);
+    unavailable.store(false, Ordering::SeqCst);
     let begun = tokio::time::Instant::now();
     eventually(|| *breaker.borrow() == BreakerState::HalfOpen).await;
     assert_eq!(ingress.submit(arrivals("r", 1)).await.unwrap()[0].name(), "processed");
@@ -153,7 +153,7 @@ async fn a_half_open_breaker_opens_again_at_the_first_failed_commit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn storage_that_is_silent_is_noticed_long_before_a_commit_fails_and_one_that_is_slow_is_waited_for() {
+async fn a_silent_store_is_noticed_long_before_a_commit_fails_and_a_slow_one_is_awaited() {
     let instance = Instance::start(PipelineSettings::default());
     let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
     *instance.repository.commit_takes.lock().unwrap() = Duration::from_secs(30);

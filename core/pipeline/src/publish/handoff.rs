@@ -1,22 +1,22 @@
-//! The hand-off from the writers to the relay: committed batches in memory, and what both sides know of the outbox in
-//! the store.
+//! The hand-off from the writers to the relay: committed batches in memory, and the state of the outbox that both share.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::meter::Meter;
-use crate::publish::publisher::Publisher;
 use tallyhouse_core::StoredRecord;
 use tallyhouse_core::ports::{Outbox, OutboxEntry, OutboxId, Owner, PortError};
 use tokio::sync::mpsc;
 
+use crate::meter::Meter;
+use crate::publish::publisher::Publisher;
+
 /// The number of polls in which the outbox is searched for entries of a commit without an answer. A frozen server
-/// carries out what it was sent once it goes on; four polls are one lease.
+/// carries out pending commits when it resumes; four polls are one lease.
 const POLLS_AFTER_UNKNOWN_COMMIT: u32 = 24;
 
-/// A committed batch in memory, whose messages are owed.
+/// A committed batch in memory whose messages are to be published.
 #[derive(Debug)]
 pub(crate) struct CommittedBatch {
     pub(crate) entry: OutboxEntry,
@@ -33,25 +33,26 @@ pub(crate) struct Handoff {
     fresh: mpsc::Sender<CommittedBatch>,
 }
 
-/// What writers and relay share.
+/// The state that writers and relay share.
 #[derive(Debug)]
 pub(crate) struct HandoffState {
     pub(crate) owner: Owner,
     /// Where publishing is counted.
     pub(crate) meter: Arc<Meter>,
-    /// Set while batches go by way of the store only. Held while a batch is handed over, so that none is in between.
+    /// Set while the relay reads batches from the store instead of memory. The lock is held while a batch is handed over:
+    /// no batch can slip between a change of the flag and the hand-over.
     spilled: Mutex<bool>,
     leased: AtomicBool,
-    /// How many more looks are in doubt.
+    /// The polls of the outbox that are left after a commit with an unknown result.
     unknown_polls: AtomicU32,
     published: Mutex<Published>,
 }
 
-/// Batches that have been published, until the store has forgotten them.
+/// Entries that have been published, until they are removed from the outbox.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     pub(crate) to_mark: Vec<OutboxId>,
-    /// Those to settle, and those that a commit under way is settling.
+    /// Those in `to_mark`, and those that a commit under way is removing.
     pub(crate) unmarked: HashSet<OutboxId>,
 }
 
@@ -68,12 +69,12 @@ impl HandoffState {
         *self.spilled()
     }
 
-    /// Notes that the store may hold batches of ours that nobody was told of.
+    /// Notes that a commit failed with an unknown result: the store may have an entry that was not handed over.
     pub(crate) fn note_commit_unknown(&self) {
         self.unknown_polls.store(POLLS_AFTER_UNKNOWN_COMMIT, Ordering::Release);
     }
 
-    /// Says whether the store may hold batches of ours that nobody was told of: for some looks after a commit in doubt.
+    /// Returns whether the outbox may have an entry that was not handed over, and counts one poll down.
     pub(crate) fn take_commit_unknown(&self) -> bool {
         let fewer = |unknown_polls: u32| unknown_polls.checked_sub(1);
         self.unknown_polls.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok()
@@ -98,7 +99,7 @@ impl Handoff {
         self.state.owner.clone()
     }
 
-    /// Takes the first lease, once.
+    /// Takes the lease before the first commit.
     pub(crate) async fn lease_first(&self, lease: Duration) -> Result<(), PortError> {
         if !self.state.leased.load(Ordering::Acquire) {
             self.outbox.renew(&self.state.owner, lease).await?;
@@ -107,17 +108,17 @@ impl Handoff {
         Ok(())
     }
 
-    /// Takes the published batches that the next commit is to settle.
+    /// Takes the published entries that the next commit removes.
     pub(crate) fn take_published(&self) -> Vec<OutboxId> {
         std::mem::take(&mut self.state.published().to_mark)
     }
 
-    /// Gives back what could not be marked.
+    /// Gives back entries whose removal failed.
     pub(crate) fn put_published(&self, mut ids: Vec<OutboxId>) {
         self.state.published().to_mark.append(&mut ids);
     }
 
-    /// Forgets what has been marked.
+    /// Forgets entries that have been removed.
     pub(crate) fn forget(&self, marked: &[OutboxId]) {
         let mut published = self.state.published();
         marked.iter().for_each(|id| {
@@ -125,14 +126,13 @@ impl Handoff {
         });
     }
 
-    /// Notes that a commit may have been done, though nobody was told so: then its messages are owed, and only the
-    /// store knows of them.
+    /// Notes that a commit failed with an unknown result: its messages may be in the outbox, and only there.
     pub(crate) fn note_commit_unknown(&self) {
         self.state.note_commit_unknown();
     }
 
-    /// Hands a batch that was committed at `since` to the relay, unless that is spilled: then it will find the batch in
-    /// the store.
+    /// Hands a batch that was committed at `since` to the relay. If the hand-off has spilled, or spills now, the relay
+    /// finds the batch in the outbox.
     pub(crate) fn hand_over(&self, entry: OutboxEntry, stored: Vec<Arc<StoredRecord>>, since: Duration) {
         let mut spilled = self.state.spilled();
         if !*spilled && self.fresh.try_send(CommittedBatch { entry, stored, since }).is_err() {

@@ -1,19 +1,19 @@
-//! What an instance needs to publish messages.
+//! The parts with which an instance publishes messages.
 
 use std::sync::Arc;
 
 use tallyhouse_core::ports::{MessageEmitter, Outbox, Owner, RecordReader};
 
-/// How an instance publishes the messages of what it commits, and of what dead instances have committed.
+/// Publishes the messages of the batches that this instance commits, and of those that a dead instance has committed.
 #[derive(Clone)]
 pub struct Publisher {
-    /// The name under which its outbox entries are kept.
+    /// The owner of this instance's outbox entries.
     pub owner: Owner,
-    /// Where messages go.
+    /// Publishes messages.
     pub emitter: Arc<dyn MessageEmitter>,
-    /// Where the outbox entries are kept.
+    /// Keeps the outbox entries.
     pub outbox: Arc<dyn Outbox>,
-    /// Where the records of outbox entries are read again.
+    /// Reads the records of outbox entries again.
     pub reader: Arc<dyn RecordReader>,
 }
 

@@ -1,8 +1,8 @@
-//! The relay: publishes what committed batches owe, and settles what has been published.
+//! The relay: publishes the messages of committed batches, and marks their outbox entries as published.
 //!
-//! The usual way is short: a writer hands a committed batch over in memory, the relay publishes it, and the next commit
-//! settles it. Where the relay can't keep up, memory stays bounded: batches are dropped here, and read again from the
-//! outbox, where they are owed all the same. Batches that another instance left spilled come by the same way.
+//! Usually a writer hands a committed batch over in memory, the relay publishes it, and the next commit removes its outbox
+//! entry. If the relay can't keep up, the hand-off *spills*: batches are dropped from memory and read again from the
+//! outbox, so that memory stays bounded. Entries that another instance abandoned are read from the outbox, too.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -10,12 +10,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::closing::Closing;
-use crate::dependency::breaker::{Breaker, BreakerState};
-use crate::dependency::error_chain::ErrorChain;
-use crate::publish::handoff::{CommittedBatch, Handoff, HandoffState};
-use crate::publish::publisher::Publisher;
-use crate::settings::PipelineSettings;
 use futures::future::{Either, select};
 use tallyhouse_core::ports::{
     ClaimScope, Clock, HistoryQuery, Outbox, OutboxEntry, OutboxId, Owner, PortError, PortErrorKind,
@@ -23,12 +17,19 @@ use tallyhouse_core::ports::{
 use tallyhouse_core::{Message, StoredRecord};
 use tokio::sync::mpsc;
 
-/// How many records are read back from the store at a time, and at how many no further batch is added to those that are
-/// published together. Small batches in turn would each wait for an answer of the emitter, and never catch up.
+use crate::closing::Closing;
+use crate::dependency::breaker::{Breaker, BreakerState};
+use crate::dependency::error_chain::ErrorChain;
+use crate::publish::handoff::{CommittedBatch, Handoff, HandoffState};
+use crate::publish::publisher::Publisher;
+use crate::settings::PipelineSettings;
+
+/// The records that are read from the store at a time, and from which on no further batch is added to those that are
+/// published together. If every small batch waited for its own answer of the emitter, the relay would never catch up.
 const PAGE_RECORDS: usize = 500;
-/// How many owed batches are claimed at a time. Those that others left spilled hold up new ones meanwhile.
+/// The outbox entries that are claimed at a time. While abandoned entries are published, new batches wait.
 const CLAIM_BATCHES: usize = 64;
-/// Up to how many records of others may lie between two batches that are read back as one run.
+/// The most records of other instances between two batches that are read as one run.
 const GAP_RECORDS: u64 = 16;
 
 pub(crate) struct Relay {
@@ -39,14 +40,14 @@ pub(crate) struct Relay {
     settings: PipelineSettings,
     storage: Breaker,
     publishing: Breaker,
-    /// Batches that were published from the store while a writer may have been handing them over.
+    /// Entries that were published from the store while a writer may have been handing them over.
     swept: HashSet<OutboxId>,
 }
 
-/// What the relay woke up for.
+/// What ends a wait of the relay.
 enum Event {
     Committed(CommittedBatch),
-    Quiet,
+    TimedOut,
     Closed,
 }
 
@@ -63,63 +64,62 @@ impl Relay {
         Self { publisher, clock, state, closing, settings, storage, publishing, swept: HashSet::new() }
     }
 
-    /// Works until the writers have ended and what they handed over is published, as far as that can be done.
+    /// Works until the writers have ended and their last batches are published, or publishing has failed after the close.
     pub(crate) async fn run(mut self, fresh: mpsc::Receiver<CommittedBatch>) {
         let (outbox, clock) = (Arc::clone(&self.publisher.outbox), Arc::clone(&self.clock));
         let (owner, storage, lease) = (self.state.owner.clone(), self.storage.clone(), self.settings.lease);
-        let renewals = renew_again_and_again(&*outbox, &*clock, &storage, &owner, lease);
-        // The lease is kept also while publishing takes long.
+        let renewals = keep_lease(&*outbox, &*clock, &storage, &owner, lease);
+        // The lease is kept while publishing takes long, too.
         match select(pin!(renewals), pin!(self.publish_all(fresh))).await {
             Either::Left((never, _)) => match never {},
             Either::Right(((), _)) => {}
         }
         if !storage.is_open() {
             let ended = outbox.renew(&owner, Duration::ZERO).await;
-            note(&storage, &ended, "giving up the lease on owed messages failed");
+            note(&storage, &ended, "ending the lease on outbox entries failed");
         }
     }
 
     async fn publish_all(&mut self, mut fresh: mpsc::Receiver<CommittedBatch>) {
-        let mut next_look = self.clock.elapsed();
+        let mut next_poll = self.clock.elapsed();
         loop {
-            if self.clock.elapsed() >= next_look {
-                let more = !self.storage.is_open() && self.look().await;
-                next_look = self.clock.elapsed() + if more { Duration::ZERO } else { self.settings.lease / 4 };
+            if self.clock.elapsed() >= next_poll {
+                let more = !self.storage.is_open() && self.poll_outbox().await;
+                next_poll = self.clock.elapsed() + if more { Duration::ZERO } else { self.settings.lease / 4 };
             }
-            let patience = self.patience(next_look);
-            match self.next_event(&mut fresh, patience).await {
+            let timeout = self.event_timeout(next_poll);
+            match self.next_event(&mut fresh, timeout).await {
                 Event::Committed(batch) => self.publish_fresh(batch, &mut fresh).await,
-                Event::Quiet => self.settle().await,
+                Event::TimedOut => self.mark_published().await,
                 Event::Closed => break,
             }
-            // What was handed over before is older than what is only in the store.
+            // Batches that were handed over are older than those that are only in the store.
             if fresh.is_empty() {
                 self.catch_up_if_spilled().await;
             }
         }
         self.catch_up_if_spilled().await;
-        self.settle().await;
+        self.mark_published().await;
     }
 
-    /// For how long nothing may happen: a short while if something could be settled, else until the next look for what
-    /// others left.
-    fn patience(&self, next_look: Duration) -> Duration {
-        let until_look = next_look.saturating_sub(self.clock.elapsed());
+    /// Returns how long to wait for a batch: until the next poll of the outbox, or shorter if there are entries to mark.
+    fn event_timeout(&self, next_poll: Duration) -> Duration {
+        let until_poll = next_poll.saturating_sub(self.clock.elapsed());
         if self.state.published().to_mark.is_empty() || self.storage.is_open() {
-            return until_look;
+            return until_poll;
         }
-        self.settings.mark_published_delay.min(until_look)
+        self.settings.mark_published_delay.min(until_poll)
     }
 
-    async fn next_event(&self, fresh: &mut mpsc::Receiver<CommittedBatch>, patience: Duration) -> Event {
-        match select(pin!(fresh.recv()), pin!(self.clock.sleep(patience))).await {
+    async fn next_event(&self, fresh: &mut mpsc::Receiver<CommittedBatch>, timeout: Duration) -> Event {
+        match select(pin!(fresh.recv()), pin!(self.clock.sleep(timeout))).await {
             Either::Left((Some(batch), _)) => Event::Committed(batch),
             Either::Left((None, _)) => Event::Closed,
-            Either::Right(((), _)) => Event::Quiet,
+            Either::Right(((), _)) => Event::TimedOut,
         }
     }
 
-    /// Publishes a batch that was handed over, together with those that wait spilled it.
+    /// Publishes a batch that was handed over, together with the batches that wait after it.
     async fn publish_fresh(&mut self, batch: CommittedBatch, waiting: &mut mpsc::Receiver<CommittedBatch>) {
         let (mut ids, mut records, mut committed) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = Some(batch);
@@ -139,8 +139,8 @@ impl Relay {
         }
     }
 
-    /// Publishes the messages of some records, trying until it is done; `false` if the pipeline was closed before: they
-    /// stay owed.
+    /// Publishes the messages of some records, and retries until the emitter has them. Returns `false` if the pipeline
+    /// was closed before: the messages stay in the outbox.
     async fn emit(&self, stored: &[(u64, Arc<StoredRecord>)]) -> bool {
         let messages: Vec<Message> =
             stored.iter().flat_map(|(position, stored)| Message::all_of(*position, stored)).collect();
@@ -166,14 +166,14 @@ impl Relay {
                 return false;
             }
             let wait = waits.next().unwrap_or(self.settings.retry.wait_max);
-            let rested = async {
+            let waited = async {
                 if self.publishing.is_open() {
                     self.publishing.probe(|| self.publisher.emitter.ping()).await;
                 } else {
                     self.clock.sleep(wait).await;
                 }
             };
-            select(pin!(rested), pin!(self.closing.closed())).await;
+            select(pin!(waited), pin!(self.closing.closed())).await;
         }
     }
 
@@ -183,8 +183,8 @@ impl Relay {
         published.unmarked.insert(id);
     }
 
-    /// Counts how long it took until messages were published that had gone by way of the store.
-    fn note_late(&self, stored: &[(u64, Arc<StoredRecord>)]) {
+    /// Counts how long it took to publish messages that were read from the store.
+    fn measure_delay(&self, stored: &[(u64, Arc<StoredRecord>)]) {
         let now = self.clock.now().as_micros();
         for (_, record) in stored {
             let waited = now.saturating_sub(record.processed.processed_at.as_micros());
@@ -194,8 +194,8 @@ impl Relay {
         }
     }
 
-    /// Settles what has been published and no commit has settled.
-    async fn settle(&self) {
+    /// Marks the entries that are published and that no commit has taken along.
+    async fn mark_published(&self) {
         if self.storage.is_open() {
             return;
         }
@@ -203,46 +203,46 @@ impl Relay {
         if ids.is_empty() {
             return;
         }
-        let settled = self.publisher.outbox.mark_published(&self.state.owner, &ids).await;
+        let marked = self.publisher.outbox.mark_published(&self.state.owner, &ids).await;
         let mut published = self.state.published();
-        match &settled {
+        match &marked {
             Ok(()) => ids.iter().for_each(|id| {
                 published.unmarked.remove(id);
             }),
             Err(_) => published.to_mark.extend(ids),
         }
         drop(published);
-        note(&self.storage, &settled, "settling published messages failed");
+        note(&self.storage, &marked, "marking messages as published failed");
     }
 
-    /// Looks for what others left and, where a commit is in doubt, for what this instance owes without knowing it; says
-    /// whether there is more.
-    async fn look(&mut self) -> bool {
+    /// Publishes abandoned entries and, after a commit with an unknown result, has this instance's own entries read from
+    /// the store. Returns whether there may be more.
+    async fn poll_outbox(&mut self) -> bool {
         if self.state.take_commit_unknown() {
             self.state.set_spilled(true);
         }
         self.take_over().await
     }
 
-    /// Publishes what nobody alive owes; says whether there is more.
+    /// Claims and publishes entries whose owner is gone. Returns whether there may be more.
     async fn take_over(&mut self) -> bool {
         let claimed = match self.publisher.outbox.claim(&self.state.owner, ClaimScope::Abandoned, CLAIM_BATCHES).await {
             Ok(batches) => batches,
             Err(error) => {
-                note(&self.storage, &Err(error), "looking for messages that were left spilled failed");
-                // It may have been done all the same: then they are this instance's own now.
+                note(&self.storage, &Err(error), "claiming abandoned messages failed");
+                // The claim may have been carried out: then the entries are this instance's own now.
                 self.state.note_commit_unknown();
                 return false;
             }
         };
         self.storage.answered();
         if !claimed.is_empty() {
-            tracing::info!(batches = claimed.len(), "publishing messages that were left spilled");
+            tracing::info!(batches = claimed.len(), "publishing abandoned messages");
         }
         if let Err(error) = self.publish_stored(&claimed).await {
-            // They are this instance's own now.
+            // The entries are this instance's own now.
             self.state.set_spilled(true);
-            note(&self.storage, &Err(error), "publishing messages that were left spilled failed");
+            note(&self.storage, &Err(error), "publishing abandoned messages failed");
         }
         claimed.len() == CLAIM_BATCHES
     }
@@ -250,19 +250,19 @@ impl Relay {
     async fn catch_up_if_spilled(&mut self) {
         if self.state.is_spilled() && !self.storage.is_open() {
             let caught_up = self.catch_up().await;
-            note(&self.storage, &caught_up, "catching up with owed messages failed");
+            note(&self.storage, &caught_up, "publishing messages from the outbox failed");
         }
     }
 
-    /// Publishes this instance's batches that are only in the store, and says when writers may hand over again.
+    /// Publishes this instance's batches that are only in the store, then lets writers hand over again.
     ///
-    /// While `spilled` is set nothing is handed over, and it is called when all that was handed over before is
-    /// published.
+    /// The caller has published every batch that was handed over before. Writers hand nothing over while `spilled` is
+    /// set.
     async fn catch_up(&mut self) -> Result<(), PortError> {
         self.swept.clear();
         while self.publish_own().await?.is_none() {}
-        // From here on writers hand over again. What they committed just before is swept up now, and with it perhaps
-        // something that they hand over at the same time: that is passed over when it comes.
+        // From here on writers hand over again. The next call publishes the batches that they committed just before. It may
+        // also find one that they hand over at the same time: `swept` lets the relay skip that one.
         self.state.set_spilled(false);
         match self.publish_own().await {
             Ok(None) => self.state.set_spilled(true),
@@ -275,26 +275,25 @@ impl Relay {
         Ok(())
     }
 
-    /// Publishes some of this instance's batches from the store; `Some` if there were few, so that there may be no
-    /// more.
+    /// Publishes some of this instance's batches from the store. Returns `Some` if these were the last ones.
     async fn publish_own(&mut self) -> Result<Option<()>, PortError> {
-        self.settle().await;
+        self.mark_published().await;
         let claimed = self.publisher.outbox.claim(&self.state.owner, ClaimScope::Own, CLAIM_BATCHES).await?;
         let few = (claimed.len() < CLAIM_BATCHES).then_some(());
-        let owed: Vec<OutboxEntry> = {
+        let unpublished: Vec<OutboxEntry> = {
             let published = self.state.published();
             claimed.into_iter().filter(|batch| !published.unmarked.contains(&batch.id)).collect()
         };
-        if owed.is_empty() && few.is_none() {
-            // All of them are published, and some commit is settling them.
+        if unpublished.is_empty() && few.is_none() {
+            // All of them are published, and a commit under way is removing them.
             self.clock.sleep(self.settings.mark_published_delay).await;
         }
-        self.swept.extend(owed.iter().map(|batch| batch.id));
-        self.publish_stored(&owed).await?;
+        self.swept.extend(unpublished.iter().map(|batch| batch.id));
+        self.publish_stored(&unpublished).await?;
         Ok(few)
     }
 
-    /// Reads batches back and publishes them, small ones together.
+    /// Reads batches from the store and publishes them, small ones together.
     async fn publish_stored(&self, batches: &[OutboxEntry]) -> Result<(), PortError> {
         for run in runs(batches) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
@@ -305,17 +304,17 @@ impl Relay {
                 let page = self.publisher.reader.history(query).await?;
                 let Some((reached, _)) = page.last() else {
                     let lost = format!("no records at the positions {} to {}", after + 1, last.last);
-                    return Err(PortError::new(PortErrorKind::Corrupt, "reading owed messages", lost));
+                    return Err(PortError::new(PortErrorKind::Corrupt, "reading unpublished messages", lost));
                 };
                 after = *reached;
-                // Between the batches lie those of other instances.
-                let is_owed = |position: u64| run.iter().any(|batch| (batch.first..=batch.last).contains(&position));
-                let stored: Vec<_> = page.into_iter().filter(|(position, _)| is_owed(*position)).collect();
+                // Batches of other instances lie between these.
+                let is_ours = |position: u64| run.iter().any(|batch| (batch.first..=batch.last).contains(&position));
+                let stored: Vec<_> = page.into_iter().filter(|(position, _)| is_ours(*position)).collect();
                 if !stored.is_empty() && !self.emit(&stored).await {
                     let stopping = "the pipeline was closed while the emitter was away";
-                    return Err(PortError::new(PortErrorKind::Unavailable, "publishing owed messages", stopping));
+                    return Err(PortError::new(PortErrorKind::Unavailable, "publishing from the outbox", stopping));
                 }
-                self.note_late(&stored);
+                self.measure_delay(&stored);
             }
             run.iter().for_each(|batch| self.note_published(batch.id));
         }
@@ -323,8 +322,8 @@ impl Relay {
     }
 }
 
-/// Cuts batches, which are sorted, into runes of few enough records to be read and published as one page. A batch
-/// that is larger stands alone.
+/// Cuts sorted batches into runs that are read and published as one page. A batch that is larger than a page is a run of
+/// its own.
 fn runs(batches: &[OutboxEntry]) -> impl Iterator<Item = &[OutboxEntry]> {
     let mut rest = batches;
     std::iter::from_fn(move || {
@@ -334,16 +333,16 @@ fn runs(batches: &[OutboxEntry]) -> impl Iterator<Item = &[OutboxEntry]> {
             let span = (batch.last + 1).saturating_sub(first.first);
             batch.first.saturating_sub(before.last) <= GAP_RECORDS + 1 && span <= PAGE_RECORDS as u64
         };
-        let together = 1 + rest.windows(2).take_while(|pair| fits(pair)).count();
-        let (run, spilled) = rest.split_at(together);
-        rest = spilled;
+        let length = 1 + rest.windows(2).take_while(|pair| fits(pair)).count();
+        let (run, others) = rest.split_at(length);
+        rest = others;
         Some(run)
     })
 }
 
-/// Keeps the lease, without end. An outage may have taken longer than the lease: it is renewed as soon as storage
-/// answers.
-async fn renew_again_and_again(
+/// Renews the lease, without end. After an outage it is renewed as soon as storage answers, since the outage may have
+/// lasted longer than the lease.
+async fn keep_lease(
     outbox: &dyn Outbox,
     clock: &dyn Clock,
     storage: &Breaker,
@@ -360,12 +359,12 @@ async fn renew_again_and_again(
         select(pin!(clock.sleep(lease / 3)), pin!(reopened)).await;
         if !storage.is_open() {
             let renewed = outbox.renew(owner, lease).await;
-            note(storage, &renewed, "renewing the lease on owed messages failed");
+            note(storage, &renewed, "renewing the lease on outbox entries failed");
         }
     }
 }
 
-/// Tells the breaker of storage how a call of it ended. What is not storage being away is logged each time.
+/// Tells the breaker of storage how a call ended. Failures other than an unavailable store are logged each time.
 fn note(storage: &Breaker, result: &Result<(), PortError>, what: &'static str) {
     match result {
         Ok(()) => storage.answered(),

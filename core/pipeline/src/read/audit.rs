@@ -1,5 +1,5 @@
-//! The audit: proves on a live store that sums, sequences, previous summaries, positions, roll-ups and owed messages
-//! hold.
+//! The audit: proves on a live store that sums, sequences, previous summaries, positions, roll-ups and the outbox are
+//! right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use futures::StreamExt as _;
 use tallyhouse_core::ports::{AuditPart, PortError, RecordReader};
 use tallyhouse_core::{DestinationId, Key, Period, Record, RollUp, StoredRecord, Summary, Timestamp};
 
-/// How many findings are kept in words; the rest is only counted.
+/// The most findings that are kept as text; further ones are only counted.
 const FINDINGS_MAX: usize = 100;
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditReport {
-    /// How many records were read.
+    /// The number of records that were read.
     pub records: u64,
-    /// How many keys (destination and reference) they have.
+    /// The number of their keys (destination and reference).
     pub keys: u64,
-    /// Of how many records the messages are owed.
+    /// The number of records in the outbox, whose messages are still to be published.
     pub owed_records: u64,
-    /// What is wrong, each with its place: the first hundred.
+    /// The first hundred faults, each with its place.
     pub findings: Vec<String>,
-    /// How many things are wrong in all.
+    /// The number of all faults.
     pub findings_count: u64,
 }
 
-/// Checks every invariant of a store.
+/// Checks every invariant of a store, in one snapshot.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -48,8 +48,7 @@ pub struct AuditReport {
 /// # }
 /// ```
 ///
-/// Reads everything in one snapshot and checks every invariant. Memory: O(1) in the number of records; a summary for
-/// each day of one destination.
+/// Memory: O(1) in the number of records; a summary for each day of one destination.
 ///
 /// # Errors
 /// The store can't answer now.
@@ -61,8 +60,8 @@ pub async fn audit(reader: &dyn RecordReader) -> Result<AuditReport, PortError> 
             AuditPart::Key(key, kept) => audit.begin(key, kept),
             AuditPart::Record(position, stored) => audit.record(position, &stored),
             AuditPart::Unreadable(what) => audit.find(what),
-            AuditPart::Outbox(first, last) => audit.owed(first, last),
-            AuditPart::RolledUpTo(position) => audit.folded = position,
+            AuditPart::Outbox(first, last) => audit.outbox(first, last),
+            AuditPart::RolledUpTo(position) => audit.rolled_up_to = position,
             AuditPart::RollUp(kept) => audit.roll_up(&kept),
         }
     }
@@ -73,16 +72,16 @@ pub async fn audit(reader: &dyn RecordReader) -> Result<AuditReport, PortError> 
 struct Audit {
     report: AuditReport,
     key: Option<Key>,
-    /// The running summary as it is kept.
+    /// The running summary in the store.
     kept: Option<Summary>,
-    /// The running summary as the records give it.
+    /// The running summary of the records that were read.
     running: Summary,
     position_last: u64,
-    /// The sum of all positions, to see whether they are 1 to n: they are unique in the store.
+    /// The sum of all positions. Positions are unique in the store, so the sum and the last one prove that they are 1 to n.
     position_sum: u128,
-    owed_last: u64,
-    /// The last position that is folded into roll-ups.
-    folded: u64,
+    outbox_last: u64,
+    /// The last position that is rolled up.
+    rolled_up_to: u64,
     roll_ups: RollUps,
 }
 
@@ -90,20 +89,20 @@ struct Audit {
 #[derive(Debug, Default)]
 struct RollUps {
     destination_id: Option<DestinationId>,
-    /// As they are kept, by length and begin of their stretch.
+    /// The roll-ups in the store, by period and begin.
     kept: BTreeMap<(Period, i64), Summary>,
-    /// As the records give them.
+    /// The roll-ups of the records that were read.
     counted: BTreeMap<(Period, i64), Summary>,
 }
 
 impl RollUps {
     fn count(&mut self, record: &Record) {
-        for stretch in Period::ALL {
-            self.counted.entry((stretch, stretch.begin(record.time))).or_default().add(record);
+        for period in Period::ALL {
+            self.counted.entry((period, period.begin(record.time))).or_default().add(record);
         }
     }
 
-    /// Ends the destination; returns what is wrong with its roll-ups.
+    /// Ends the destination; returns the faults of its roll-ups.
     fn end(&mut self) -> Vec<String> {
         let Self { destination_id, kept, counted } = std::mem::take(self);
         let Some(destination_id) = destination_id else { return Vec::new() };
@@ -112,11 +111,11 @@ impl RollUps {
         let both = all.into_iter().map(|place| {
             (place, kept.get(place).unwrap_or(&none).to_compact(), counted.get(place).unwrap_or(&none).to_compact())
         });
-        let wrong = both.filter(|(_, kept, counted)| kept != counted).map(|((stretch, begin), kept, counted)| {
-            let days = match stretch {
+        let wrong = both.filter(|(_, kept, counted)| kept != counted).map(|((period, begin), kept, counted)| {
+            let days = match period {
                 Period::Ever => "all of time".to_owned(),
                 _ => {
-                    format!("{} days from {}", stretch.days(), Timestamp::from_micros(*begin).unwrap_or(Timestamp::MIN))
+                    format!("{} days from {}", period.days(), Timestamp::from_micros(*begin).unwrap_or(Timestamp::MIN))
                 }
             };
             let destination_id = destination_id.as_str();
@@ -136,7 +135,7 @@ impl Audit {
         self.running = Summary::default();
     }
 
-    /// Compares the kept summary of a key with that of its records, after the last of them.
+    /// Compares the stored summary of a key with that of its records, after the last record of the key.
     fn end(&mut self) {
         let Some(key) = self.key.take() else { return };
         let place = place(&key);
@@ -171,7 +170,7 @@ impl Audit {
             }
         }
         self.running.add(&processed.record);
-        if position <= self.folded {
+        if position <= self.rolled_up_to {
             self.roll_ups.count(&processed.record);
         }
     }
@@ -183,7 +182,7 @@ impl Audit {
         summary.add_side(&kept.unit, kept.record_type, kept.side, kept.first, kept.last);
     }
 
-    /// Comes to a destination, and ends the one before.
+    /// Begins a destination, and ends the one before it.
     fn enter(&mut self, destination_id: &DestinationId) {
         if self.roll_ups.destination_id.as_ref() != Some(destination_id) {
             self.leave();
@@ -197,10 +196,10 @@ impl Audit {
         }
     }
 
-    fn owed(&mut self, first: u64, last: u64) {
-        self.owed_last = self.owed_last.max(last);
+    fn outbox(&mut self, first: u64, last: u64) {
+        self.outbox_last = self.outbox_last.max(last);
         if first == 0 || last < first {
-            self.find(format!("messages are owed for the positions {first} to {last}, which is no range"));
+            self.find(format!("the outbox has the positions {first} to {last}, which is no range"));
         } else {
             self.report.owed_records += last - first + 1;
         }
@@ -214,13 +213,13 @@ impl Audit {
             let (records, last) = (self.report.records, self.position_last);
             self.find(format!("the positions are not 1 to {records}: the last is {last}"));
         }
-        if self.folded > self.position_last {
-            let (folded, last) = (self.folded, self.position_last);
-            self.find(format!("records are folded up to position {folded}, but the last record is at {last}"));
+        if self.rolled_up_to > self.position_last {
+            let (rolled_up_to, last) = (self.rolled_up_to, self.position_last);
+            self.find(format!("records are rolled up to position {rolled_up_to}, but the last record is at {last}"));
         }
-        if self.owed_last > self.position_last {
-            let (owed, last) = (self.owed_last, self.position_last);
-            self.find(format!("messages are owed up to position {owed}, but the last record is at {last}"));
+        if self.outbox_last > self.position_last {
+            let (outbox, last) = (self.outbox_last, self.position_last);
+            self.find(format!("the outbox reaches position {outbox}, but the last record is at {last}"));
         }
         self.report
     }

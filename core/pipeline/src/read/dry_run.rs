@@ -1,18 +1,20 @@
 //! The dry run of an alert rule: which alerts it would have raised, had it been in force from the first record on.
 //!
-//! A stored record bears the summary of the earlier ones of its key, and a rule looks at nothing else beside the
-//! record. So nothing is summed up again, and a dry run goes from the newest record backwards: where its host ends it
-//! early, it has looked at what is of most interest. It writes nothing and publishes nothing.
+//! A rule depends only on a record and the summary of the earlier records of its key, and a stored record has that
+//! summary. A dry run therefore sums nothing up, and reads from the newest record backwards: if its host ends it early, it
+//! has covered the most interesting records. It writes nothing and publishes nothing.
 
-use crate::read::export::{PAGE_RECORDS, between};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
+
 use tallyhouse_core::ports::{PortError, RecordReader};
 use tallyhouse_core::{DestinationId, Filter, Message, Rule, StoredRecord, Timestamp};
 
-/// Of how many destinations alerts are counted apart. A rule that is met in more of them is too wide to be of use, and
-/// each takes memory: the dry run ends.
+use crate::read::export::{PAGE_RECORDS, between};
+
+/// The most destinations whose alerts are counted separately. A rule that is met in more destinations is too wide to be of
+/// use, and each destination takes memory: the dry run ends.
 const DESTINATIONS_MAX: usize = 10_000;
 
 /// A dry run under way: all records that were stored when it began, from the newest backwards.
@@ -20,29 +22,29 @@ pub struct DryRun {
     reader: Arc<dyn RecordReader>,
     rule: Arc<Rule>,
     window: Filter,
-    /// The records up to this position are still to be looked at.
+    /// The records up to this position have not been read.
     left: u64,
     by_destination: HashMap<DestinationId, u64>,
     report: DryRunReport,
 }
 
-/// What a rule would have raised. Every number is exact for the records that were looked at.
+/// The alerts that a rule would have raised. Every number is exact for the records that were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DryRunReport {
-    /// Whether all records were looked at; else only the newest.
+    /// Whether all records were read; otherwise only the newest.
     pub complete: bool,
-    /// How many records of the window were looked at.
+    /// The number of records of the window that were read.
     pub records: u64,
-    /// When the oldest record was processed that was looked at, in the window or not.
+    /// When the oldest record that was read, in the window or not, was processed.
     pub back_to: Option<Timestamp>,
-    /// How many alerts there would be.
+    /// The number of alerts.
     pub alerts_count: u64,
     /// First and last `time` of the records that would have raised them.
     pub times: Option<(Timestamp, Timestamp)>,
-    /// Of how many destinations they would be.
+    /// The number of their destinations.
     pub destinations_count: u64,
-    /// The [`DryRunReport::DESTINATIONS_LISTED`] destinations with most alerts, and how many: most first, then by
+    /// The [`DryRunReport::DESTINATIONS_LISTED`] destinations with the most alerts, with their number: most first, then by
     /// bytes.
     pub destinations: Vec<(DestinationId, u64)>,
     /// The [`DryRunReport::ALERTS_LISTED`] latest alerts in the order of processing, the latest first: to the letter
@@ -68,11 +70,11 @@ impl DryRun {
         Ok(Self { reader, rule, window, left, by_destination: HashMap::new(), report })
     }
 
-    /// Looks at the next page of records; says whether there is more to look at. May be dropped at any point: a page
-    /// counts as a whole or not at all. Memory: a page, and a number for each destination.
+    /// Reads the next page of records; returns whether there are more. The call may be cancelled at any point: a page
+    /// counts as a whole or not at all. Memory: one page, and a number for each destination.
     ///
     /// # Errors
-    /// The store can't answer now. [`tallyhouse_core::ports::PortErrorKind::Corrupt`] where a position has no record.
+    /// The store can't answer now. [`tallyhouse_core::ports::PortErrorKind::Corrupt`] if a position has no record.
     pub async fn step(&mut self) -> Result<bool, PortError> {
         if self.is_over() {
             return Ok(false);
@@ -81,7 +83,7 @@ impl DryRun {
         let page = between(&*self.reader, &Filter::default(), after, self.left).await?;
         // Without a filter, the page has a record at every position.
         for (position, stored) in (after + 1..=self.left).rev().zip(page.iter().rev()) {
-            self.look_at(position, stored);
+            self.evaluate(position, stored);
         }
         self.left = after;
         Ok(!self.is_over())
@@ -91,7 +93,7 @@ impl DryRun {
         self.left == 0 || self.by_destination.len() > DESTINATIONS_MAX
     }
 
-    fn look_at(&mut self, position: u64, stored: &Arc<StoredRecord>) {
+    fn evaluate(&mut self, position: u64, stored: &Arc<StoredRecord>) {
         let report = &mut self.report;
         report.back_to = Some(stored.processed.processed_at);
         let record = &stored.processed.record;
@@ -117,7 +119,7 @@ impl DryRun {
         }
     }
 
-    /// Ends the dry run, wherever it is.
+    /// Ends the dry run, finished or not.
     #[must_use]
     pub fn report(self) -> DryRunReport {
         let mut destinations: Vec<(DestinationId, u64)> = self.by_destination.into_iter().collect();
@@ -130,10 +132,10 @@ impl DryRun {
 }
 
 impl DryRunReport {
-    /// How many of the latest alerts are listed.
+    /// The most alerts that are listed: the latest ones.
     pub const ALERTS_LISTED: usize = 20;
 
-    /// How many destinations are listed.
+    /// The most destinations that are listed.
     pub const DESTINATIONS_LISTED: usize = 20;
 }
 

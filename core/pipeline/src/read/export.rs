@@ -1,8 +1,8 @@
 //! The export: every record of one moment, in the order in which they were processed.
 //!
-//! Positions become visible in order, have no gap, and what stands at one never changes. So all records up to the last
-//! position of a moment are a snapshot that no transaction has to hold: it is read page by page, however long that
-//! takes.
+//! Positions become visible in order and have no gap, and the record at a position never changes. All records up to the
+//! last position of a moment are therefore a snapshot that needs no open transaction: it is read page by page, however
+//! long that takes.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use futures::stream;
 use tallyhouse_core::ports::{HistoryQuery, PartStream, PortError, PortErrorKind, RecordReader};
 use tallyhouse_core::{Filter, StoredRecord};
 
-/// How many records are read at a time.
+/// The records that are read at a time.
 pub(crate) const PAGE_RECORDS: u64 = 500;
 
 /// All records of one moment, in pages.
 #[non_exhaustive]
 pub struct Export {
-    /// The last position that there was when the export began: 0 where there was no record.
+    /// The last position when the export began: 0 if there was no record.
     pub head: u64,
-    /// The pages. Dropping the stream early ends the work behind it.
+    /// The pages. Dropping the stream early ends the export.
     pub pages: PartStream<ExportPage>,
 }
 
@@ -32,13 +32,13 @@ impl std::fmt::Debug for Export {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportPage {
-    /// How far the export is, between 1 and [`Export::head`].
+    /// The last position that has been read: from 1 to [`Export::head`].
     pub position: u64,
     /// The records of the page that match; perhaps none.
     pub records: Vec<Arc<StoredRecord>>,
 }
 
-/// Exports a store.
+/// Reads all matching records of this moment, in the order in which they were processed.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -64,12 +64,12 @@ pub struct ExportPage {
 /// # }
 /// ```
 ///
-/// Reads all records that match and are stored now, in the order in which they were processed: processed again in that
-/// order, whole keys get the same sequences. Memory: a page. Time: O(all records), whatever the filter.
+/// If they are processed again in that order, whole keys get the same sequences. Memory: one page. Time: O(all records),
+/// for any filter.
 ///
 /// # Errors
-/// The store can't answer now; also in the stream, where it ends the export. [`PortErrorKind::Corrupt`] where a position
-/// has no record: an export is whole, or fails.
+/// The store can't answer now; also in the stream, which then ends. [`PortErrorKind::Corrupt`] if a position has no record:
+/// an export is whole, or fails.
 pub async fn export(reader: Arc<dyn RecordReader>, filter: Filter) -> Result<Export, PortError> {
     let head = reader.head().await?;
     let pages = stream::try_unfold(0, move |after| {
@@ -87,8 +87,8 @@ pub async fn export(reader: Arc<dyn RecordReader>, filter: Filter) -> Result<Exp
     Ok(Export { head, pages: Box::pin(pages) })
 }
 
-/// Reads the matching records at the positions above `after` and up to `last`, at which there must be records: at most
-/// [`PAGE_RECORDS`].
+/// Reads the matching records at the positions above `after` and up to `last`, at most [`PAGE_RECORDS`]. Each of these
+/// positions must have a record.
 pub(crate) async fn between(
     reader: &dyn RecordReader,
     filter: &Filter,

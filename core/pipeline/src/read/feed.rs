@@ -18,7 +18,7 @@ use tallyhouse_core::ports::{Clock, HistoryQuery, PortError, RecordReader};
 use tallyhouse_core::{Cursor, Fingerprint, Message, Position, StoredRecord, Topic};
 use tokio::sync::{Mutex, watch};
 
-/// How many records a follower reads at a time.
+/// The records that a follower reads at a time.
 const PAGE_RECORDS: usize = 100;
 
 /// A part of a topic.
@@ -63,7 +63,7 @@ struct Inner {
     last_read: [Mutex<Option<LastRead>>; 2],
 }
 
-/// What was read last of a topic.
+/// The last read of a topic.
 struct LastRead {
     after: Cursor,
     page: Page,
@@ -79,8 +79,8 @@ impl std::fmt::Debug for Feed {
 }
 
 impl Feed {
-    /// Builds a feed of a store. It looks for new messages whenever `commits` changes (see
-    /// [`crate::Pipeline::commits`]) and every `poll_interval`, as long as somebody follows.
+    /// Builds a feed of a store. While it has followers, it polls the store whenever `commits` changes (see
+    /// [`crate::Pipeline::commits`]) and every `poll_interval`.
     #[must_use]
     pub fn new(
         reader: Arc<dyn RecordReader>,

@@ -1,7 +1,8 @@
 //! The cache keeps the latest summaries, within its size.
 
-use super::*;
 use tallyhouse_core::{Draft, Record};
+
+use super::*;
 
 fn record(reference: &str, unit: &str) -> Record {
     let draft = Draft {

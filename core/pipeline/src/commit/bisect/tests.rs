@@ -1,14 +1,16 @@
-//! A poisonous record is found, its neighbours are committed, and nobody else is blamed.
+//! A poisonous record is rejected, its neighbours are committed, and no other record is rejected.
+
+use std::sync::Arc;
+
+use tallyhouse_core::ports::{Batch, PortErrorKind};
+use tallyhouse_core::{Outcome, RecordId};
 
 use crate::commit::bisect::PoisonTracker;
 use crate::harness::{Instance, arrivals};
 use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
-use std::sync::Arc;
-use tallyhouse_core::ports::{Batch, PortErrorKind};
-use tallyhouse_core::{Outcome, RecordId};
 
-/// Refuses every batch that holds one of these records.
+/// Refuses every batch with one of these records.
 fn poison(ids: &[usize], kind: PortErrorKind) -> impl Fn(&Batch) -> Option<PortErrorKind> + Send + Sync + 'static {
     let ids: Vec<String> = ids.iter().map(|i| format!("r-{i}")).collect();
     move |batch| {
@@ -48,7 +50,7 @@ async fn several_poisonous_records_are_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_for_all_blames_nobody() {
+async fn a_failure_of_every_commit_rejects_no_record() {
     let instance = Instance::start(PipelineSettings::default());
     instance.repository.fail_commits(|_| Some(PortErrorKind::Refused));
     let ingress = instance.pipeline.ingress();
@@ -60,7 +62,7 @@ async fn what_fails_for_all_blames_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lone_poisonous_record_is_blamed_once_others_were_stored_in_between() {
+async fn a_lone_poisonous_record_is_rejected_once_others_were_stored_in_between() {
     let instance = Instance::start(PipelineSettings::default());
     instance.repository.fail_commits(poison(&[0], PortErrorKind::Refused));
     let ingress = instance.pipeline.ingress();
@@ -72,7 +74,7 @@ async fn a_lone_poisonous_record_is_blamed_once_others_were_stored_in_between() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_of_a_batch_is_blamed_when_it_comes_again() {
+async fn the_first_record_of_a_batch_is_rejected_when_it_is_submitted_again() {
     let instance = Instance::start(PipelineSettings::default());
     instance.repository.fail_commits(poison(&[0], PortErrorKind::Refused));
     let ingress = instance.pipeline.ingress();
@@ -84,7 +86,7 @@ async fn the_first_of_a_batch_is_blamed_when_it_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn corrupt_data_in_the_store_blames_nobody_and_holds_up_nobody_else() {
+async fn corrupt_data_in_the_store_rejects_no_record_and_delays_no_other() {
     let instance = Instance::start(PipelineSettings::default());
     instance.repository.fail_commits(poison(&[1], PortErrorKind::Corrupt));
     let ingress = Arc::new(instance.pipeline.ingress());
@@ -95,14 +97,14 @@ async fn corrupt_data_in_the_store_blames_nobody_and_holds_up_nobody_else() {
 }
 
 #[test]
-fn only_what_was_stored_strictly_between_two_refusals_blames() {
+fn only_a_commit_strictly_between_two_refusals_proves_poison() {
     let (suspects, id) = (PoisonTracker::default(), RecordId::new("r").unwrap());
     let under_way = suspects.begin();
     assert!(!suspects.refused_alone(&id, suspects.begin()));
     // Storage may have done it before it refused anything.
     suspects.stored(under_way);
     assert!(!suspects.refused_alone(&id, suspects.begin()));
-    // The refusal may be older than what was stored.
+    // The refusal may be older than the commit that stored something.
     let (between, beside) = (suspects.begin(), suspects.begin());
     suspects.stored(between);
     assert!(!suspects.refused_alone(&id, beside));

@@ -1,4 +1,4 @@
-//! Lanes are served in turn, and a close wakes everyone. Room and refusals are shown by the pipeline's tests.
+//! Lanes are served round robin, and a close wakes every writer. The tests of the pipeline cover room and rejections.
 
 use super::*;
 use crate::harness::{PausedClock, arrivals};
@@ -42,7 +42,7 @@ fn check(lanes: &mut Lanes, records_max: usize, expected_left: &[usize]) {
 }
 
 #[test]
-fn lanes_are_served_in_turn() {
+fn lanes_are_served_round_robin() {
     let mut lanes = filled(&[10, 2, 0, 10]);
     check(&mut lanes, 6, &[8, 0, 0, 8]);
     check(&mut lanes, 5, &[5, 0, 0, 6]);
@@ -51,7 +51,7 @@ fn lanes_are_served_in_turn() {
 }
 
 #[test]
-fn the_first_is_taken_whatever_its_size_and_the_batch_stays_below_its_limit_after_it() {
+fn the_first_submission_may_have_any_size_and_further_ones_must_fit() {
     let mut lanes = Lanes::default();
     lanes.lanes.push([waiting("large", 50), waiting("next", 1)].into());
     lanes.records = 51;
@@ -64,7 +64,7 @@ fn the_first_is_taken_whatever_its_size_and_the_batch_stays_below_its_limit_afte
 }
 
 #[tokio::test]
-async fn a_close_wakes_whoever_waits() {
+async fn a_close_wakes_every_waiting_writer() {
     let intake = intake();
     let waiting: Vec<_> = (0..3)
         .map(|_| {
@@ -90,7 +90,7 @@ async fn take(intake: &Arc<Intake>) -> (usize, Busy) {
     (taken.waiting.len(), taken.busy)
 }
 
-/// Returns whether somebody who is ready to take would take within the time.
+/// Returns whether a writer that is ready would take records within the time.
 async fn takes_within(intake: &Arc<Intake>, time: Duration) -> bool {
     tokio::time::timeout(time, intake.take(1_000)).await.is_ok()
 }
@@ -145,7 +145,7 @@ async fn no_record_waits_long_for_a_commit_that_does_not_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_a_commit_is_taken_when_the_intake_is_closed() {
+async fn a_closed_intake_hands_out_waiting_records_at_once() {
     let intake = intake();
     push(&intake);
     let (_, _busy) = take(&intake).await;

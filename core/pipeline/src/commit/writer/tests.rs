@@ -1,15 +1,16 @@
-//! Whoever waits is answered with what became of its own records.
+//! Each submission is answered with the outcomes of its own records.
+
+use futures::future::join;
+use tallyhouse_core::ports::{Batch, PortErrorKind};
 
 use crate::harness::{Instance, arrivals};
 use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
-use futures::future::join;
-use tallyhouse_core::ports::{Batch, PortErrorKind};
 
 #[tokio::test(start_paused = true)]
-async fn a_submission_without_an_outcome_leaves_the_answers_of_the_others_alone() {
+async fn a_submission_without_an_outcome_leaves_the_answers_of_others_alone() {
     let instance = Instance::start(PipelineSettings::default());
-    // Refused by storage, and first in the batch, so that it has no outcome yet, while those behind it have.
+    // The store refuses the first record of the batch: it has no outcome yet, but the later ones have.
     let poisonous = |batch: &Batch| batch.arrivals.iter().any(|arrival| arrival.record.record_id.as_str() == "a-0");
     instance.repository.fail_commits(move |batch| poisonous(batch).then_some(PortErrorKind::Refused));
     let ingress = instance.pipeline.ingress();

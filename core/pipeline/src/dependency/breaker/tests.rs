@@ -1,4 +1,4 @@
-//! When a breaker opens, how it is probed, and what closes it.
+//! A breaker opens after failures, pings its dependency, and closes after a success.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -15,7 +15,7 @@ fn breaker() -> Breaker {
     Breaker::new("redis", PausedClock::start(), SETTINGS)
 }
 
-fn away() -> PortError {
+fn unavailable() -> PortError {
     PortError::new(PortErrorKind::Unavailable, "a test", "scripted")
 }
 
@@ -24,28 +24,28 @@ async fn pass(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_opens_after_failing_for_a_while_with_no_success_in_between() {
+async fn a_breaker_opens_after_failures_for_a_while_without_a_success() {
     let breaker = breaker();
-    breaker.failed("a test", &away());
+    breaker.failed("a test", &unavailable());
     pass(4).await;
-    breaker.failed("a test", &away());
+    breaker.failed("a test", &unavailable());
     assert_eq!(breaker.state(), BreakerState::Closed);
     breaker.succeeded();
     pass(4).await;
-    breaker.failed("a test", &away());
+    breaker.failed("a test", &unavailable());
     pass(4).await;
-    breaker.failed("a test", &away());
+    breaker.failed("a test", &unavailable());
     assert_eq!(breaker.state(), BreakerState::Closed, "it had worked four seconds ago");
     pass(1).await;
-    breaker.failed("a test", &away());
+    breaker.failed("a test", &unavailable());
     assert_eq!(breaker.state(), BreakerState::Open);
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_open_one_try_decides() {
+async fn one_call_decides_a_half_open_breaker() {
     for works in [true, false] {
         let breaker = breaker();
-        breaker.gave_up("a test", &away());
+        breaker.gave_up("a test", &unavailable());
         assert_eq!(breaker.state(), BreakerState::Open);
         breaker.answered();
         assert_eq!(breaker.state(), BreakerState::Open, "an answer shows less than work done");
@@ -56,20 +56,20 @@ async fn half_open_one_try_decides() {
         if works {
             breaker.succeeded()
         } else {
-            breaker.failed("a test", &away())
+            breaker.failed("a test", &unavailable())
         }
         assert_eq!(breaker.state(), if works { BreakerState::Closed } else { BreakerState::Open });
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_one_is_probed_seldom_and_found_closed_soon_after_it_is_back() {
+async fn an_open_breaker_pings_with_back_off_and_closes_soon_after_recovery() {
     let breaker = breaker();
-    breaker.gave_up("a test", &away());
-    let (asked, is_back) = (AtomicUsize::new(0), AtomicBool::new(false));
+    breaker.gave_up("a test", &unavailable());
+    let (pings, is_back) = (AtomicUsize::new(0), AtomicBool::new(false));
     let ping = || async {
-        asked.fetch_add(1, Ordering::SeqCst);
-        if is_back.load(Ordering::SeqCst) { Ok(()) } else { Err(away()) }
+        pings.fetch_add(1, Ordering::SeqCst);
+        if is_back.load(Ordering::SeqCst) { Ok(()) } else { Err(unavailable()) }
     };
     let probing = breaker.probe(ping);
     let begun = tokio::time::Instant::now();
@@ -80,43 +80,43 @@ async fn an_open_one_is_probed_seldom_and_found_closed_soon_after_it_is_back() {
     tokio::join!(probing, coming_back);
     assert_eq!(breaker.state(), BreakerState::HalfOpen);
     assert!(begun.elapsed() < Duration::from_secs(65), "{:?}", begun.elapsed());
-    let asked = asked.into_inner();
-    assert!((15..=40).contains(&asked), "{asked} questions in a minute");
+    let pings = pings.into_inner();
+    assert!((15..=40).contains(&pings), "{pings} pings in a minute");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_questions_but_does_no_work_is_tried_less_and_less_often() {
+async fn a_dependency_that_answers_only_pings_is_tried_with_back_off() {
     let breaker = breaker();
-    breaker.gave_up("a test", &away());
+    breaker.gave_up("a test", &unavailable());
     let mut waits = Vec::new();
     for _ in 0..12 {
         let begun = tokio::time::Instant::now();
         breaker.probe(|| async { Ok(()) }).await;
         waits.push(begun.elapsed());
-        breaker.failed("a test", &away());
+        breaker.failed("a test", &unavailable());
     }
     assert!(waits[0] < Duration::from_millis(150), "{waits:?}");
     assert!(waits[8..].iter().all(|wait| *wait >= Duration::from_secs(2)), "{waits:?}");
     breaker.probe(|| async { Ok(()) }).await;
     breaker.succeeded();
-    breaker.gave_up("a test", &away());
+    breaker.gave_up("a test", &unavailable());
     let begun = tokio::time::Instant::now();
     breaker.probe(|| async { Ok(()) }).await;
     assert!(begun.elapsed() < Duration::from_millis(150), "after a success it begins anew");
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_no_answer() {
+async fn a_ping_without_an_answer_in_time_is_a_failure() {
     let breaker = breaker();
     let begun = tokio::time::Instant::now();
-    breaker.ask(std::future::pending()).await.unwrap_err();
+    breaker.ping(std::future::pending()).await.unwrap_err();
     assert_eq!(begun.elapsed(), SETTINGS.ping_timeout);
 }
 
 #[tokio::test(start_paused = true)]
-async fn breakers_are_known_by_their_names() {
+async fn breakers_of_one_name_are_the_same() {
     let breakers = Breakers::new(PausedClock::start(), SETTINGS);
-    breakers.named("queue-list").gave_up("a test", &away());
+    breakers.named("queue-list").gave_up("a test", &unavailable());
     let _other = breakers.named("queue-stream");
     let all: Vec<_> = breakers.all().iter().map(|breaker| (breaker.name().to_owned(), breaker.state())).collect();
     assert_eq!(all, [("queue-list".to_owned(), BreakerState::Open), ("queue-stream".to_owned(), BreakerState::Closed)]);

@@ -1,14 +1,15 @@
-//! The waits grow, stay below their cap, and differ from moment to moment but not from run to run.
+//! The waits grow up to their cap, and their jitter depends on the clock alone.
+
+use tallyhouse_testing::TestClock;
 
 use super::*;
-use tallyhouse_testing::TestClock;
 
 fn waits(clock: &TestClock) -> Vec<Duration> {
     RetryPolicy::default().waits(clock).take(20).collect()
 }
 
 #[test]
-fn waits_double_up_to_a_cap_with_as_much_again_at_random() {
+fn waits_double_up_to_a_cap_and_jitter_at_most_doubles_them() {
     let policy = RetryPolicy::default();
     let mut least = policy.wait_min;
     for wait in waits(&TestClock::default()) {
@@ -18,7 +19,7 @@ fn waits_double_up_to_a_cap_with_as_much_again_at_random() {
 }
 
 #[test]
-fn the_moment_decides_the_random_part() {
+fn the_clock_seeds_the_jitter() {
     let clock = TestClock::default();
     let waits_now = waits(&clock);
     assert_eq!(waits(&TestClock::default()), waits_now);

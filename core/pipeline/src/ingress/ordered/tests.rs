@@ -1,27 +1,27 @@
-//! Submissions keep their order, whatever becomes of the one before.
+//! Submissions keep their order, also when a predecessor fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use futures::stream::{FuturesOrdered, StreamExt as _};
 use tallyhouse_core::ports::{Batch, PortErrorKind, RecordReader as _};
 use tallyhouse_core::{Outcome, RecordId};
 use tallyhouse_testing::generate;
-
-use futures::stream::{FuturesOrdered, StreamExt as _};
 
 use super::*;
 use crate::harness::{Instance, arrivals, eventually};
 use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
 
-/// A store that lets the next batch begin before the last one is committed, with writers enough for both.
+/// A store that pipelines commits, with writers enough for two.
 fn instance() -> Instance {
-    let instance = lazy_instance();
+    let instance = instance_without_pipelining();
     instance.repository.starts_early.store(true, Ordering::SeqCst);
     *instance.repository.commit_takes.lock().unwrap() = Duration::from_millis(10);
     instance
 }
 
-fn lazy_instance() -> Instance {
+fn instance_without_pipelining() -> Instance {
     Instance::start(PipelineSettings { writers: 4, join_records_min: 1, ..PipelineSettings::default() })
 }
 
@@ -31,7 +31,7 @@ fn chunk(number: usize) -> Vec<Arrival> {
     (0..3).map(record).collect()
 }
 
-/// Submits chunks as long as they succeed, as many at once as may be, and returns how many did.
+/// Submits all chunks at once, and returns the number of those that succeeded.
 async fn submit_chunks(instance: &Instance, chunks: usize) -> usize {
     let mut ordered = instance.pipeline.ingress().ordered();
     let (mut under_way, mut done) = (FuturesOrdered::new(), 0);
@@ -47,7 +47,7 @@ async fn submit_chunks(instance: &Instance, chunks: usize) -> usize {
     done
 }
 
-/// Checks that just the records of the first chunks are stored, in their order.
+/// Checks that exactly the records of the first chunks are stored, in their order.
 async fn check_stored(instance: &Instance, chunks: usize) {
     assert_eq!(instance.repository.head().await.unwrap(), 3 * chunks as u64);
     for i in 0..3 * chunks {
@@ -57,7 +57,7 @@ async fn check_stored(instance: &Instance, chunks: usize) {
     }
 }
 
-/// Fails commits of records of a chunk, the first so many times.
+/// Fails the first commits of a chunk.
 fn fail(instance: &Instance, number: usize, kind: PortErrorKind, times: usize) {
     let id = format!("r-{}", 3 * number);
     let failed = AtomicUsize::new(0);
@@ -76,14 +76,14 @@ async fn two_submissions_are_under_way_at_once_in_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_begins_nothing_early_does_one_after_the_other() {
-    let instance = lazy_instance();
+async fn a_store_that_does_not_pipeline_commits_one_after_the_other() {
+    let instance = instance_without_pipelining();
     assert_eq!(submit_chunks(&instance, 20).await, 20);
     check_stored(&instance, 20).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_tried_again_still_comes_before_what_was_begun_behind_it() {
+async fn a_retried_submission_still_precedes_its_successors() {
     for times in 1..4 {
         let instance = instance();
         fail(&instance, 7, PortErrorKind::Unavailable, times);
@@ -93,7 +93,7 @@ async fn what_is_tried_again_still_comes_before_what_was_begun_behind_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_one_has_no_outcome_nor_have_those_behind_it() {
+async fn successors_of_a_submission_without_an_outcome_have_none_either() {
     for early in [true, false] {
         let instance = instance();
         instance.repository.starts_early.store(early, Ordering::SeqCst);
@@ -104,7 +104,7 @@ async fn where_one_has_no_outcome_nor_have_those_behind_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_the_store_refuses_is_sought_before_the_next_ones_are_done() {
+async fn a_poisonous_record_is_bisected_out_before_the_next_chunks_are_done() {
     let instance = instance();
     let poisonous = |arrival: &Arrival| arrival.record.record_id.as_str() == "r-22";
     let refuse = move |batch: &Batch| batch.arrivals.iter().any(poisonous).then_some(PortErrorKind::Refused);
@@ -119,7 +119,7 @@ async fn a_record_that_the_store_refuses_is_sought_before_the_next_ones_are_done
                 sequences.push(stored.processed.sequence);
             }
         }
-        // Within its chunk, the search takes an order of its own.
+        // Within the chunk, bisection changes the order.
         assert_eq!(sequences.iter().min(), Some(&(last + 1)), "chunk {number}");
         last += sequences.len() as u64;
         assert_eq!(sequences.iter().max(), Some(&last), "chunk {number}");
@@ -127,7 +127,7 @@ async fn a_record_that_the_store_refuses_is_sought_before_the_next_ones_are_done
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_without_order_does_not_wait_for_those_who_have_one() {
+async fn unordered_submissions_do_not_wait_for_ordered_ones() {
     let instance = instance();
     let ingress = instance.pipeline.ingress();
     let mut ordered = ingress.ordered();
@@ -135,7 +135,7 @@ async fn who_comes_without_order_does_not_wait_for_those_who_have_one() {
     let first = tokio::spawn(ordered.submit(chunk(0)));
     eventually(|| instance.repository.early_most.load(Ordering::SeqCst) == 1).await;
     let began = tokio::time::Instant::now();
-    // Both enter the intake before a writer takes them.
+    // Both are in the intake before a writer takes them.
     let second = tokio::spawn(ordered.submit(chunk(1)));
     let beside = ingress.submit(arrivals("beside", 5)).await.unwrap();
     assert!(beside.iter().all(|outcome| matches!(outcome, Outcome::Processed(_))));
@@ -146,7 +146,7 @@ async fn who_comes_without_order_does_not_wait_for_those_who_have_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_submission_that_is_cancelled_before_it_has_entered_fails_those_behind_it() {
+async fn a_submission_that_is_cancelled_before_it_enters_fails_its_successors() {
     let instance = instance();
     let mut ordered = instance.pipeline.ingress().ordered();
     let first = ordered.submit(chunk(0));
@@ -154,6 +154,6 @@ async fn a_submission_that_is_cancelled_before_it_has_entered_fails_those_behind
     let third = ordered.submit(chunk(2));
     assert_eq!(first.await.unwrap().len(), 3);
     assert_eq!(third.await, Err(SubmitError::Unavailable(None)));
-    assert_eq!(ordered.submit(Vec::new()).await, Ok(Vec::new()), "nothing to keep in order");
+    assert_eq!(ordered.submit(Vec::new()).await, Ok(Vec::new()), "an empty submission has no order");
     check_stored(&instance, 1).await;
 }

@@ -1,12 +1,12 @@
-//! A whole store is found whole, and each kind of damage is named.
+//! A correct store has no findings, and each kind of damage is named.
 
 use futures::stream;
-
-use super::*;
 use tallyhouse_core::{ProcessedRecord, Rule, RuleDraft, Timestamp};
 use tallyhouse_testing::{MockRecordReader, generate};
 
-/// What an undamaged store of three records of one key, and one of another, reads as.
+use super::*;
+
+/// The parts of a correct store with three records of one key, and one of another.
 fn whole() -> Vec<AuditPart> {
     let mut parts = Vec::new();
     let mut position = 0;
@@ -30,7 +30,7 @@ fn whole() -> Vec<AuditPart> {
     parts
 }
 
-/// Damages a whole store and checks what the audit says of it.
+/// Damages a correct store and checks the findings.
 #[track_caller]
 fn check(damage: impl FnOnce(&mut Vec<AuditPart>), expected: &[&str]) {
     let mut parts = whole();
@@ -51,7 +51,7 @@ fn stored_mut(part: &mut AuditPart) -> &mut StoredRecord {
 }
 
 #[test]
-fn a_whole_store_has_no_findings() {
+fn a_correct_store_has_no_findings() {
     check(|_| {}, &[]);
 }
 
@@ -73,12 +73,9 @@ fn each_kind_of_damage_is_named() {
     );
     check(
         |parts| drop(parts.remove(5)),
-        &[
-            "destination \"b\", reference \"\" has a running summary and no record",
-            "messages are owed up to position 4",
-        ],
+        &["destination \"b\", reference \"\" has a running summary and no record", "the outbox reaches position 4"],
     );
-    check(|parts| parts[6] = AuditPart::Outbox(5, 4), &["messages are owed for the positions 5 to 4"]);
+    check(|parts| parts[6] = AuditPart::Outbox(5, 4), &["the outbox has the positions 5 to 4"]);
     check(|parts| parts.push(AuditPart::Unreadable("row 17: bad value".to_owned())), &["row 17: bad value"]);
     check(
         |parts| {
@@ -90,7 +87,7 @@ fn each_kind_of_damage_is_named() {
 }
 
 #[test]
-fn the_report_counts() {
+fn a_report_counts_records_keys_and_the_outbox() {
     let mut repository = MockRecordReader::new();
     repository.expect_audit().return_once(|| Ok(Box::pin(stream::iter(whole().into_iter().map(Ok)))));
     let report = futures::executor::block_on(audit(&repository)).unwrap();
@@ -121,7 +118,7 @@ fn roll_up_mut(part: &mut AuditPart) -> &mut RollUp {
     }
 }
 
-/// Damages a store with roll-ups and checks what the audit says of it.
+/// Damages a store with roll-ups and checks the findings.
 #[track_caller]
 fn check_rolled_up(damage: impl FnOnce(&mut Vec<AuditPart>), expected: &[&str]) {
     check(
@@ -143,7 +140,7 @@ fn roll_ups_that_differ_from_their_records_are_named() {
     check_rolled_up(|parts| parts[0] = AuditPart::RolledUpTo(2), &["destination \"a\": the roll-up of 1 days from"]);
     check_rolled_up(
         |parts| parts[0] = AuditPart::RolledUpTo(5),
-        &["folded up to position 5, but the last record is at 4"],
+        &["rolled up to position 5, but the last record is at 4"],
     );
     check_rolled_up(|parts| drop(parts.remove(5)), &["destination \"a\": the roll-up of 1 days from"]);
     check_rolled_up(

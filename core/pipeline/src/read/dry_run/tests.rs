@@ -1,19 +1,19 @@
-//! A dry run gives what the rule in force would have given.
+//! A dry run gives exactly the alerts of the rule in force.
 
-use crate::publish::publisher::Publisher;
 use std::sync::Mutex;
 use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
 use tallyhouse_core::ports::{HistoryQuery, Owner, PortErrorKind, RecordReader as _};
 use tallyhouse_core::{Arrival, Draft, Record, RuleDraft, RuleSet, Topic};
 use tallyhouse_testing::generate::{Generator, draft, record};
 use tallyhouse_testing::{MemoryRepository, MockRecordReader};
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-
 use super::*;
 use crate::harness::{FaultyEmitter, PausedClock};
 use crate::pipeline::{Pipeline, PipelineParts};
+use crate::publish::publisher::Publisher;
 use crate::settings::PipelineSettings;
 
 fn rule(draft: RuleDraft) -> Arc<Rule> {
@@ -24,7 +24,7 @@ fn above(threshold: &str) -> Arc<Rule> {
     rule(RuleDraft { threshold: threshold.to_owned(), ..RuleDraft::default() })
 }
 
-/// A store into which a pipeline has put the records in batches, with these rules in force; and what it published.
+/// A store into which a pipeline has committed the records in batches, with these rules in force, and its messages.
 async fn processed(batches: &[Vec<Record>], rules: RuleSet) -> (Arc<MemoryRepository>, Vec<String>) {
     let clock = PausedClock::start();
     let (repository, emitter) = (Arc::new(MemoryRepository::new(clock.clone())), Arc::new(FaultyEmitter::default()));
@@ -53,7 +53,7 @@ async fn tried(repository: &Arc<MemoryRepository>, rule: &Arc<Rule>, window: Fil
     run.report()
 }
 
-/// The alerts that are owed, in the order of processing.
+/// The expected alerts, in the order of processing.
 async fn owed(repository: &MemoryRepository) -> Vec<Message> {
     let query = HistoryQuery { after: 0, alerting_only: true, limit: usize::MAX };
     let stored = repository.history(query).await.unwrap();
@@ -155,7 +155,7 @@ fn check(report: &DryRunReport, raised: &[Message]) -> Result<(), TestCaseError>
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_total_counts_what_came_before_the_window() {
+async fn a_total_counts_records_before_the_window() {
     let steps = [
         ("00", "8", "positive"),
         ("01", "1", "positive"),
@@ -187,7 +187,7 @@ async fn a_total_counts_what_came_before_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_listed_is_bounded_and_what_is_counted_is_not() {
+async fn lists_are_bounded_and_counts_are_not() {
     let mut generator = Generator::new(7).over(60, 2);
     let records = generator.records("r", 3_000);
     let (repository, _) = processed(std::slice::from_ref(&records), RuleSet::default()).await;
@@ -202,7 +202,7 @@ async fn what_is_listed_is_bounded_and_what_is_counted_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ends_early_has_looked_at_the_newest() {
+async fn a_dry_run_that_ends_early_has_read_the_newest_records() {
     let batches: Vec<Vec<Record>> = (0..12)
         .map(|batch| (0..100).map(|i| record(&format!("r{}", batch * 100 + i), "d", "", "2", "EUR")).collect())
         .collect();
@@ -240,8 +240,8 @@ async fn a_step_that_fails_counts_for_nothing_and_can_be_repeated() {
     let records = (0..3).map(|i| record(&format!("r{i}"), "d", "", "2", "EUR")).collect();
     let (whole, _) = processed(&[records], RuleSet::default()).await;
     let read = whole.history(HistoryQuery { after: 0, alerting_only: false, limit: 3 }).await.unwrap();
-    let away = PortError::new(PortErrorKind::Unavailable, "reading", "away");
-    let answers = Mutex::new(Vec::from([Ok(read.clone()), Ok(read[1..].to_vec()), Err(away)]));
+    let unavailable = PortError::new(PortErrorKind::Unavailable, "reading", "scripted");
+    let answers = Mutex::new(Vec::from([Ok(read.clone()), Ok(read[1..].to_vec()), Err(unavailable)]));
     let mut repository = MockRecordReader::new();
     repository.expect_head().return_once(|| Ok(3));
     repository.expect_history().returning(move |_| answers.lock().unwrap().pop().unwrap());

@@ -33,7 +33,7 @@ async fn all(export: Export) -> Vec<ExportPage> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_stored_while_an_export_is_read_is_not_in_it() {
+async fn records_stored_during_an_export_are_not_in_it() {
     let repository = Arc::new(MemoryRepository::new(PausedClock::start()));
     commit(&repository, 0..PAGE + 20).await;
     let begun = export(repository.clone(), Filter::default()).await.unwrap();
@@ -45,7 +45,7 @@ async fn what_is_stored_while_an_export_is_read_is_not_in_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_leaves_the_others_out_and_keeps_the_order() {
+async fn a_filter_keeps_the_order_of_matching_records() {
     let repository = Arc::new(MemoryRepository::new(PausedClock::start()));
     commit(&repository, 0..1_200).await;
     let filter = Filter { destination_id: Some(DestinationId::new("third").unwrap()), ..Filter::default() };

@@ -1,22 +1,22 @@
-//! Followers see every message, in order, without a gap, whoever committed it.
+//! Followers see every message of all instances, in order, without a gap.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures::StreamExt as _;
 use tallyhouse_core::ports::{Batch, RecordRepository as _};
 use tallyhouse_core::{Arrival, Rule, RuleDraft, RuleSet, Timestamp};
 use tallyhouse_testing::generate;
-
-use futures::StreamExt as _;
 
 use super::*;
 use crate::harness::{Instance, PausedClock, faulty_repository};
 use crate::settings::PipelineSettings;
 
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 fn feed(instance: &Instance) -> Feed {
-    Feed::new(instance.repository.clone(), PausedClock::start(), instance.pipeline.commits(), LOOK_EVERY)
+    Feed::new(instance.repository.clone(), PausedClock::start(), instance.pipeline.commits(), POLL_INTERVAL)
 }
 
 async fn process(instance: &Instance, ids: std::ops::Range<usize>, value: &str) {
@@ -77,7 +77,7 @@ async fn alerts_of_one_record_are_paged_one_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_sees_what_comes_from_now_on_at_once() {
+async fn a_follower_sees_new_messages_at_once() {
     let instance = Instance::start(PipelineSettings::default());
     process(&instance, 0..5, "5").await;
     let mut follower = pin!(feed(&instance).follow(Topic::Notifications, None).await.unwrap());
@@ -90,7 +90,7 @@ async fn a_follower_sees_what_comes_from_now_on_at_once() {
         process(&instance, 7..8, "5").await;
     });
     assert_eq!(next.unwrap().unwrap().id(), "r7");
-    assert!(begun.elapsed() < LOOK_EVERY, "a commit of this instance wakes it");
+    assert!(begun.elapsed() < POLL_INTERVAL, "a commit of this instance wakes it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +113,7 @@ async fn a_follower_resumes_without_a_gap_and_sees_the_commits_of_other_instance
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_of_a_closed_pipeline_still_looks() {
+async fn a_follower_of_a_closed_pipeline_still_polls() {
     let repository = faulty_repository(PausedClock::start());
     let here = Instance::on(Arc::clone(&repository), "here", PipelineSettings::default());
     let there = Instance::on(repository, "there", PipelineSettings::default());
