@@ -1,9 +1,10 @@
 //! What becomes of a record that was sent: the same on every ingress.
 
+mod json;
+
 use std::sync::Arc;
 
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::record::rejection::Rejection;
 use crate::record::text::RecordId;
@@ -13,9 +14,11 @@ use crate::rule::Rule;
 use crate::summary::Summary;
 
 /// A record as it was processed: its place in the order of its key, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ProcessedRecord {
     /// The record as it came the first time.
+    #[serde(flatten)]
     pub record: Record,
     /// Its ordinal among the processed records with its destination and reference: 1, 2, 3 …
     pub sequence: u64,
@@ -115,23 +118,6 @@ impl OutcomeCounts {
     }
 }
 
-impl Serialize for ProcessedRecord {
-    /// Writes the eight fields of the record, `sequence` and `processedAt`.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("ProcessedRecord", 10)?;
-        self.write_fields(&mut object)?;
-        object.end()
-    }
-}
-
-impl ProcessedRecord {
-    fn write_fields<S: SerializeStruct>(&self, object: &mut S) -> Result<(), S::Error> {
-        self.record.write_fields(object)?;
-        object.serialize_field("sequence", &self.sequence)?;
-        object.serialize_field("processedAt", &self.processed_at)
-    }
-}
-
 impl StoredRecord {
     /// Returns the id of the trace that it belongs to, for a log.
     #[must_use]
@@ -146,13 +132,5 @@ impl StoredRecord {
     }
 }
 
-impl Serialize for StoredRecord {
-    /// Writes the eight fields of the record, `sequence`, `processedAt`, `previous` and the names of its `alerts`.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("StoredRecord", 12)?;
-        self.processed.write_fields(&mut object)?;
-        object.serialize_field("previous", &self.previous)?;
-        object.serialize_field("alerts", &self.alert_names())?;
-        object.end()
-    }
-}
+#[cfg(test)]
+mod tests;

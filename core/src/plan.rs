@@ -35,8 +35,8 @@ impl From<Record> for Arrival {
     }
 }
 
-/// What the store already has for the record ids and the keys of a batch: read under lock in the batch's transaction,
-/// or expected, and made sure of there.
+/// What the store already has for the record ids and the keys of a batch. It is read under lock in the transaction of
+/// the batch, or taken from a cache and verified there. What it has beyond the batch does no harm.
 #[derive(Debug, Default)]
 pub struct Known {
     /// The records of the batch's ids that exist.

@@ -1,5 +1,6 @@
 //! The record: what comes in, by whichever ingress. A [`Record`] that exists keeps every rule.
 
+pub(crate) mod parsed;
 pub(crate) mod text;
 pub(crate) mod time;
 pub(crate) mod value;
@@ -9,8 +10,9 @@ pub(crate) mod draft;
 pub(crate) mod json;
 
 use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::record::parsed::parsed;
 use crate::record::text::{DestinationId, Key, RecordId, Reference, SourceId, Unit};
 use crate::record::time::Timestamp;
 use crate::record::value::Value;
@@ -77,6 +79,18 @@ impl Field {
     }
 }
 
+impl Serialize for Field {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, |name| Self::named(name).ok_or("must be the name of a record's field"))
+    }
+}
+
 /// The sign of a value in a net total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordType {
@@ -113,9 +127,19 @@ impl Serialize for RecordType {
     }
 }
 
-/// A record that keeps every rule. Made from parts that are each valid, from JSON
-/// ([`Record::from_json`]) or from eight texts ([`crate::Draft`]).
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl<'de> Deserialize<'de> for RecordType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, |name| Self::named(name).ok_or("must be \"positive\" or \"negative\""))
+    }
+}
+
+/// A record that keeps every rule. It is made from parts that are each valid, from JSON ([`Record::from_json`]) or from
+/// eight texts ([`crate::Draft`]).
+///
+/// `Deserialize` reads what `Serialize` wrote, and checks it. What comes from outside is better read by
+/// [`Record::from_json`], which takes a value as a JSON number, too, and names every broken field.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Record {
     /// The identity, for ever.
     pub record_id: RecordId,
@@ -126,6 +150,7 @@ pub struct Record {
     /// What it is booked on.
     pub destination_id: DestinationId,
     /// The sign of the value in a net total.
+    #[serde(rename = "type")]
     pub record_type: RecordType,
     /// How much.
     pub value: Value,

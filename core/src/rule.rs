@@ -75,9 +75,9 @@ impl RuleOn {
 /// An alert rule: met by a record that matches all that is asked, and whose `value`, or the total that it leads to, is
 /// strictly above `threshold`.
 ///
-/// A rule that is kept or sent bears `on` only where it is on totals.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// A rule that is stored or sent has the member `on` only where it is on totals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", try_from = "RuleDraft")]
 pub struct Rule {
     name: String,
     threshold: Value,
@@ -93,6 +93,14 @@ pub struct Rule {
     source_id: Option<SourceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<Reference>,
+}
+
+impl TryFrom<RuleDraft> for Rule {
+    type Error = RuleError;
+
+    fn try_from(draft: RuleDraft) -> Result<Self, RuleError> {
+        Self::new(draft)
+    }
 }
 
 /// Says what is wrong with a rule.
@@ -215,7 +223,7 @@ impl Rule {
     /// Reads what [`Rule::to_stored`] wrote; `None` if it is anything else.
     #[must_use]
     pub fn from_stored(json: &str) -> Option<Self> {
-        serde_json::from_str(json).ok().and_then(|draft| Self::new(draft).ok())
+        serde_json::from_str(json).ok()
     }
 }
 
@@ -291,8 +299,8 @@ pub fn rules_to_json(rules: &[Arc<Rule>]) -> String {
 /// Reads what [`rules_to_json`] wrote; `None` if it is anything else.
 #[must_use]
 pub fn rules_from_json(json: &str) -> Option<Vec<Arc<Rule>>> {
-    let drafts: Vec<RuleDraft> = serde_json::from_str(json).ok()?;
-    drafts.into_iter().map(|draft| Rule::new(draft).ok().map(Arc::new)).collect()
+    let rules: Vec<Rule> = serde_json::from_str(json).ok()?;
+    Some(rules.into_iter().map(Arc::new).collect())
 }
 
 #[cfg(test)]

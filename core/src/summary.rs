@@ -1,11 +1,10 @@
 //! The summary of a set of records: how many, when, and exact totals per unit.
 
 pub(crate) mod sum;
+mod json;
+mod compact;
 
-use std::borrow::Cow;
-
-use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::record::text::Unit;
 use crate::record::time::Timestamp;
@@ -18,7 +17,7 @@ use crate::summary::sum::{Net, Sum};
 const COUNT_MAX: u64 = i64::MAX.cast_unsigned();
 
 /// How many records of one type there are, and their exact sum.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     /// How many records.
     pub count: u64,
@@ -164,95 +163,17 @@ impl<'a> FromIterator<&'a Record> for Summary {
     }
 }
 
-impl Serialize for UnitTotal {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("UnitTotal", 5)?;
-        object.serialize_field("unit", &self.unit)?;
-        object.serialize_field("count", &self.count())?;
-        object.serialize_field("positive", &self.positive)?;
-        object.serialize_field("negative", &self.negative)?;
-        object.serialize_field("net", &self.net())?;
-        object.end()
-    }
-}
-
-impl Serialize for Summary {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Summary", 4)?;
-        self.write_fields(&mut object)?;
-        object.end()
-    }
-}
-
 impl Summary {
-    /// Writes the members of a summary into a JSON object that is under way.
-    pub(crate) fn write_fields<S: SerializeStruct>(&self, object: &mut S) -> Result<(), S::Error> {
-        object.serialize_field("count", &self.count)?;
-        object.serialize_field("firstTime", &self.times.map(|(first, _)| first))?;
-        object.serialize_field("lastTime", &self.times.map(|(_, last)| last))?;
-        object.serialize_field("totals", &self.totals)
-    }
-}
-
-/// The short form in which adapters keep a summary, as JSON text:
-/// `[count, first µs, last µs, [[unit, positive count, positive sum, negative count, negative sum], …]]`.
-#[derive(Serialize, Deserialize)]
-struct Compact<'a>(u64, Option<i64>, Option<i64>, #[serde(borrow)] Vec<CompactTotal<'a>>);
-
-#[derive(Serialize, Deserialize)]
-struct CompactTotal<'a>(
-    #[serde(borrow)] Cow<'a, str>,
-    u64,
-    #[serde(borrow)] Cow<'a, str>,
-    u64,
-    #[serde(borrow)] Cow<'a, str>,
-);
-
-impl Summary {
-    /// Writes the short form in which adapters keep a summary: a JSON array,
-    /// `[count, first µs, last µs, [[unit, positive count, positive sum, negative count, negative sum], …]]`.
-    #[must_use]
-    pub fn to_compact(&self) -> String {
-        let (first, last) = self.times.map(|(first, last)| (first.as_micros(), last.as_micros())).unzip();
-        let compact = Compact(self.count, first, last, self.totals.iter().map(CompactTotal::of).collect());
-        serde_json::to_string(&compact).expect("numbers and strings are always JSON")
-    }
-
-    /// Reads what [`Summary::to_compact`] wrote; `None` if it is anything else, or contradicts itself.
-    #[must_use]
-    pub fn from_compact(text: &str) -> Option<Self> {
-        let Compact(count, first, last, totals) = serde_json::from_str(text).ok()?;
-        let times = match (first, last) {
-            (Some(first), Some(last)) => Some((Timestamp::from_micros(first)?, Timestamp::from_micros(last)?)),
-            (None, None) => None,
-            (Some(_), None) | (None, Some(_)) => return None,
-        };
-        let totals: Vec<UnitTotal> = totals.into_iter().map(CompactTotal::read).collect::<Option<_>>()?;
+    /// Makes a summary of parts that were read; `None` if they contradict each other.
+    fn of_parts(count: u64, times: Option<(Timestamp, Timestamp)>, totals: Vec<UnitTotal>) -> Option<Self> {
         let counted =
             totals.iter().try_fold(0_u64, |n, t| n.checked_add(t.positive.count)?.checked_add(t.negative.count))?;
+        let possible = |side: &Side| side.sum.can_be_of(side.count);
+        let sides_fit = totals.iter().all(|t| t.count() > 0 && possible(&t.positive) && possible(&t.negative));
         let sorted = totals.windows(2).all(|pair| pair[0].unit < pair[1].unit);
         let in_order = times.is_none_or(|(first, last)| first <= last);
-        let consistent = counted == count && count <= COUNT_MAX && times.is_some() == (count > 0) && sorted && in_order;
-        consistent.then_some(Self { count, times, totals })
-    }
-}
-
-impl<'a> CompactTotal<'a> {
-    fn of(total: &'a UnitTotal) -> Self {
-        let UnitTotal { unit, positive, negative } = total;
-        let (positive_sum, negative_sum) = (positive.sum.to_string(), negative.sum.to_string());
-        Self(unit.as_str().into(), positive.count, positive_sum.into(), negative.count, negative_sum.into())
-    }
-
-    fn read(self) -> Option<UnitTotal> {
-        let Self(unit, positive, positive_sum, negative, negative_sum) = self;
-        let side = |count, sum: &str| Sum::parse(sum).filter(|sum| sum.can_be_of(count)).map(|sum| Side { count, sum });
-        let total = UnitTotal {
-            unit: Unit::new(&unit).ok()?,
-            positive: side(positive, &positive_sum)?,
-            negative: side(negative, &negative_sum)?,
-        };
-        (positive > 0 || negative > 0).then_some(total)
+        let counts_fit = counted == count && count <= COUNT_MAX && times.is_some() == (count > 0);
+        (counts_fit && sides_fit && sorted && in_order).then_some(Self { count, times, totals })
     }
 }
 

@@ -67,6 +67,8 @@ mod packages;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod imports;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod plans;

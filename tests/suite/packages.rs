@@ -179,3 +179,16 @@ fn every_package_says_what_it_is_or_is_not_published() {
         }
     }
 }
+
+#[test]
+fn the_oldest_rust_of_the_crates_for_embedding_is_the_one_that_is_checked() {
+    let workflow = std::fs::read_to_string(workspace().join(".github/workflows/ci.yml")).expect("there is a workflow");
+    let embedded = ["tallyhouse-core", "tallyhouse-pipeline", "tallyhouse-testing"];
+    for package in packages().iter().filter(|package| embedded.iter().any(|name| package["name"] == *name)) {
+        let name = package["name"].as_str().expect("a name");
+        let oldest = package["rust_version"].as_str().expect("a version of Rust");
+        let check = format!("cargo +{oldest} check --locked ");
+        let is_checked = workflow.lines().any(|line| line.contains(&check) && line.contains(&format!("-p {name}")));
+        assert!(is_checked, "{name} is not checked with Rust {oldest}");
+    }
+}

@@ -16,7 +16,10 @@ use crate::record::time::Timestamp;
 #[async_trait]
 pub trait Outbox: Send + Sync {
     /// Makes the owner's lease last `lease` from now, by a clock that all owners share (the store's, where it has one).
-    /// A lease of zero ends it.
+    /// A lease of zero ends it; an owner without a lease is no error.
+    ///
+    /// A lease SHOULD outlive a restart of the store. If it does not, other owners claim the entries of an owner that is
+    /// alive, and messages are published twice.
     ///
     /// # Errors
     /// The store can't do it now.
@@ -31,8 +34,8 @@ pub trait Outbox: Send + Sync {
     /// The store can't do it now. Abandoned entries may have become this owner's all the same.
     async fn claim(&self, owner: &Owner, scope: ClaimScope, entries_max: usize) -> Result<Vec<OutboxEntry>, PortError>;
 
-    /// Removes entries whose messages have been published. An adapter MUST leave alone those that are not this owner's
-    /// any more.
+    /// Removes entries whose messages have been published. An adapter MUST ignore entries that are not this owner's, and
+    /// ids that do not exist.
     ///
     /// # Errors
     /// The store can't do it now.
@@ -63,7 +66,7 @@ impl Owner {
     }
 }
 
-/// The identity of an outbox entry.
+/// The identity of an outbox entry. No two entries of a store ever have the same, not even after the first is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutboxId(pub i64);
 
@@ -92,8 +95,8 @@ pub struct Backlog {
 /// Which outbox entries are claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimScope {
-    /// The caller's own.
+    /// The caller's own, whether or not its lease is live.
     Own,
-    /// Those without an owner, and those of an owner whose lease has lapsed.
+    /// Those without an owner, and those of another owner without a live lease: it has lapsed, was ended, or never was.
     Abandoned,
 }

@@ -69,7 +69,8 @@ pub struct Batch {
     pub now: Timestamp,
     /// The instance that will publish the messages; `None` leaves them to the first that claims them.
     pub owner: Option<Owner>,
-    /// The owner's entries whose messages have been published since its last commit.
+    /// The owner's entries whose messages have been published since its last commit. They are removed as
+    /// [`Outbox::mark_published`](crate::ports::Outbox::mark_published) does; without an owner none is.
     pub published: Vec<OutboxId>,
 }
 

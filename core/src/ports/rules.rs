@@ -17,8 +17,10 @@ pub trait RuleRepository: Send + Sync {
     /// Changes one of them.
     ///
     /// An adapter MUST do all of this in one transaction: lock out every other change, read the rules and their
-    /// version, call [`crate::amend`], and write its result with the new version. Every commit that begins after this
-    /// call has returned, on any instance, MUST see the new version.
+    /// version, call [`crate::amend`], and write its result. There is something to write if the result has a
+    /// [`version`](RuleEdited::version): this version becomes that of all managed rules, and the rule of the result takes
+    /// the place of the one with its name, or that one is deleted. Every commit that begins after this call has returned,
+    /// on any instance, MUST see the new version.
     ///
     /// # Errors
     /// The store can't do it now. It may have been done all the same, and the caller may repeat it.

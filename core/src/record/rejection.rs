@@ -3,13 +3,14 @@
 use std::error::Error;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::record::Field;
 use crate::record::text::RecordId;
 
 /// What kind of refusal it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RejectionCode {
     /// Not well-formed JSON in UTF-8: lone surrogates and nesting over 128 included.
     NotJson,
@@ -32,7 +33,7 @@ impl RejectionCode {
 }
 
 /// One broken rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) of the place; empty for the whole.
     pub pointer: String,

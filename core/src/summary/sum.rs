@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use ethnum::U256;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::record::parsed::parsed;
 use crate::record::value::Value;
 
 /// Most decimal places, of a value and so of a sum.
@@ -138,6 +139,12 @@ impl fmt::Display for Net {
 impl Serialize for Sum {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sum {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, |text| Self::parse(text).ok_or("must be a sum as it is written"))
     }
 }
 

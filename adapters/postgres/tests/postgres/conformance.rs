@@ -31,7 +31,12 @@ impl RepositoryFixture for Fixture {
         tokio::time::sleep(lease + Duration::from_millis(50)).await;
     }
 
-    async fn tidy_up(&self) {
+    async fn reopen(&mut self) -> bool {
+        // The next handle connects anew. The server goes on: that it keeps what it has committed is its own promise.
+        true
+    }
+
+    async fn run_background_work(&self) {
         repository(&self.0).roll_up().await.expect("records are folded");
     }
 }

@@ -38,7 +38,12 @@ impl RepositoryFixture for Database {
         self.clock.advance(lease);
     }
 
-    async fn tidy_up(&self) {
+    async fn reopen(&mut self) -> bool {
+        // The case has dropped its handles, and the fixture has no connection: the next handle opens the file anew.
+        true
+    }
+
+    async fn run_background_work(&self) {
         self.repository().await.roll_up().await.unwrap();
     }
 }

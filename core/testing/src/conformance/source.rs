@@ -51,18 +51,18 @@ macro_rules! source_conformance {
     ($fixture:ty) => {
         $crate::conformance_tests! { $fixture, source;
             cases::payloads_come_in_order_byte_for_byte;
-            cases::what_is_done_is_removed;
-            cases::what_is_refused_becomes_a_dead_letter;
-            cases::what_is_given_back_is_received_again;
-            cases::what_is_given_back_comes_again_in_its_order;
-            cases::one_call_settles_each_in_its_own_way;
-            cases::settling_twice_does_no_harm;
-            cases::many_come_at_once_but_no_more_than_asked_for;
-            cases::an_empty_queue_is_waited_at;
+            cases::an_acked_payload_is_removed;
+            cases::a_refused_payload_becomes_a_dead_letter;
+            cases::a_nacked_payload_is_received_again;
+            cases::nacked_payloads_come_again_in_their_order;
+            cases::one_call_may_ack_nack_and_dead_letter;
+            cases::acknowledging_twice_does_no_harm;
+            cases::a_call_returns_many_but_no_more_than_asked_for;
+            cases::a_call_waits_at_an_empty_queue;
             cases::consumers_share_a_queue;
-            cases::what_a_dead_consumer_held_goes_to_another;
-            cases::what_was_left_behind_waits_for_the_next_start;
-            cases::a_cancelled_call_loses_nothing;
+            cases::unacknowledged_payloads_of_a_dead_consumer_go_to_another;
+            cases::unacknowledged_payloads_wait_for_the_next_consumer;
+            cases::a_cancelled_receive_loses_nothing;
         }
     };
 }

@@ -26,7 +26,7 @@ pub async fn messages_arrive_in_order_on_their_topics<F: EmitterFixture>() {
 }
 
 /// A message arrives to the letter: every text that the rules allow, and the longest message that there is.
-pub async fn messages_arrive_to_the_letter<F: EmitterFixture>() {
+pub async fn messages_arrive_unchanged<F: EmitterFixture>() {
     let fixture = F::fresh().await;
     let emitter = fixture.emitter().await;
     let longest = "𝄞".repeat(255);
@@ -59,7 +59,7 @@ pub async fn messages_arrive_to_the_letter<F: EmitterFixture>() {
 }
 
 /// To emit nothing is no error, and nothing arrives.
-pub async fn nothing_to_emit_is_no_error<F: EmitterFixture>() {
+pub async fn emitting_nothing_is_no_error<F: EmitterFixture>() {
     let fixture = F::fresh().await;
     let emitter = fixture.emitter().await;
     emit(&*emitter, &[]).await;
@@ -70,7 +70,7 @@ pub async fn nothing_to_emit_is_no_error<F: EmitterFixture>() {
 }
 
 /// A message that is emitted once more, by whichever instance, is the same to the letter.
-pub async fn a_repetition_is_the_same_to_the_letter<F: EmitterFixture>() {
+pub async fn a_repeated_message_is_identical<F: EmitterFixture>() {
     let fixture = F::fresh().await;
     let stored = stored(Generator::new(2).records("r", 5));
     for _ in 0..2 {
@@ -83,7 +83,7 @@ pub async fn a_repetition_is_the_same_to_the_letter<F: EmitterFixture>() {
 }
 
 /// As many messages as a large batch owes arrive, each once, from several emitters at once.
-pub async fn many_messages_at_once_arrive_each_once<F: EmitterFixture>() {
+pub async fn concurrent_messages_arrive_once_each<F: EmitterFixture>() {
     let fixture = F::fresh().await;
     let stored = stored(Generator::new(3).over(50, 2).records("r", 3_000));
     let emitters = [fixture.emitter().await, fixture.emitter().await];

@@ -3,13 +3,13 @@
 use futures::{StreamExt, TryStreamExt};
 use tallyhouse_core::ports::{AuditPart, Batch, Owner, Store};
 
-use super::whole::assert_whole;
+use super::consistency::assert_consistent;
 use super::{RepositoryFixture, batch, batch_of, commit, commit_records, exact, rule, rules};
 use crate::doubles::generate::{Generator, record};
 
 /// Keys come by the bytes of the destination, then of the reference, each with its running summary and its records by
 /// sequence; at the end comes what is owed.
-pub async fn an_audit_reads_keys_records_and_debts_in_order<F: RepositoryFixture>() {
+pub async fn an_audit_reads_keys_records_and_outbox_in_order<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let me = Owner::new("me");
@@ -53,7 +53,7 @@ pub async fn an_audit_reads_keys_records_and_debts_in_order<F: RepositoryFixture
             assert_eq!(exact(stored), exact(&by_id));
         }
     }
-    assert_whole(&*repository).await;
+    assert_consistent(&*repository).await;
 }
 
 /// What is committed, claimed or settled while an audit reads does not make it find what never was.
@@ -78,7 +78,7 @@ pub async fn an_audit_is_one_snapshot_while_a_writer_goes_on<F: RepositoryFixtur
     let report = tallyhouse_pipeline::audit(&*reader).await.expect("the audit ends");
     assert_eq!((report.findings, report.records > 3_000), (Vec::new(), true));
     commit_records(&*writer, [record("after", "D", "", "1", "EUR")]).await;
-    assert_whole(&*reader).await;
+    assert_consistent(&*reader).await;
 }
 
 async fn read(repository: &dyn Store) -> Vec<AuditPart> {

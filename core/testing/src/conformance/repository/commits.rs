@@ -7,14 +7,14 @@ use tallyhouse_core::{
     SummaryQuery,
 };
 
-use super::whole::assert_whole;
+use super::consistency::assert_consistent;
 use super::{
     RepositoryFixture, batch, commit, commit_records, exact, exact_outcome, id, moment, processed, rule, rules,
 };
 use crate::doubles::generate::{AWKWARD_TEXTS, Generator, draft, record};
 
 /// Nothing is there before the first commit, and asking for it is no error.
-pub async fn an_empty_store_answers_emptily<F: RepositoryFixture>() {
+pub async fn an_empty_store_has_empty_answers<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     repository.ping().await.expect("the store answers");
@@ -28,7 +28,7 @@ pub async fn an_empty_store_answers_emptily<F: RepositoryFixture>() {
     let groups =
         repository.groups(GroupQuery { records: true, ..GroupQuery::default() }).await.expect("groups are read");
     assert_eq!(groups.next, None);
-    assert_eq!(assert_whole(&*repository).await, []);
+    assert_eq!(assert_consistent(&*repository).await, []);
 }
 
 /// Every text, time and value that the rules allow comes back to the letter.
@@ -72,7 +72,7 @@ pub async fn a_record_is_found_exactly_as_it_came<F: RepositoryFixture>() {
     for near in ["plain ", "Plain", "zurich", "Zürich ", "100%", "100%_of_i_"] {
         assert_eq!(another.find(&id(near)).await.expect("a record is looked up"), None, "{near:?} was never sent");
     }
-    assert_whole(&*another).await;
+    assert_consistent(&*another).await;
 }
 
 /// A record that was seen before with the same content is answered with its first sequence and time.
@@ -137,7 +137,7 @@ pub async fn a_conflict_names_the_fields_and_changes_nothing<F: RepositoryFixtur
 }
 
 /// Repetitions inside one batch are judged one after the other.
-pub async fn inside_a_batch_records_meet_as_they_do_in_the_store<F: RepositoryFixture>() {
+pub async fn records_inside_a_batch_are_judged_as_against_the_store<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     commit_records(&*repository, [record("old", "D", "", "5", "EUR")]).await;
@@ -161,11 +161,11 @@ pub async fn inside_a_batch_records_meet_as_they_do_in_the_store<F: RepositoryFi
     assert_eq!(outcomes[3], Outcome::Conflict { record_id: id("new"), differs: vec![Field::DestinationId] });
     assert_eq!(outcomes[4], Outcome::Conflict { record_id: id("old"), differs: vec![Field::Value, Field::Reference] });
     assert_eq!(processed(&outcomes[5]).processed.sequence, 3);
-    assert_eq!(assert_whole(&*repository).await.len(), 3);
+    assert_eq!(assert_consistent(&*repository).await.len(), 3);
 }
 
 /// Sequences go on where the batch before left them, key by key, and `previous` is the summary of all before.
-pub async fn sequences_and_previous_summaries_run_on<F: RepositoryFixture>() {
+pub async fn sequences_and_previous_summaries_continue_across_batches<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let mut generator = Generator::new(11);
     for round in 0..12 {
@@ -178,7 +178,7 @@ pub async fn sequences_and_previous_summaries_run_on<F: RepositoryFixture>() {
         }
     }
     let repository = fixture.handle().await;
-    let records = assert_whole(&*repository).await;
+    let records = assert_consistent(&*repository).await;
     assert_eq!(records.len(), (0..12).map(|round| 1 + 7 * round).sum::<usize>());
     assert!(records.iter().map(|stored| stored.processed.sequence).max() > Some(20), "some key is hot");
 }
@@ -210,7 +210,7 @@ pub async fn a_batch_of_n_does_what_n_batches_of_one_do<F: RepositoryFixture>() 
 }
 
 /// A refused record may name a key that has no record; the key stays unknown.
-pub async fn a_key_that_only_refusals_touch_has_no_summary<F: RepositoryFixture>() {
+pub async fn a_key_of_refused_records_only_has_no_summary<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     commit_records(&*repository, [record("r-1", "D", "", "1", "EUR")]).await;
@@ -226,14 +226,14 @@ pub async fn a_key_that_only_refusals_touch_has_no_summary<F: RepositoryFixture>
         let references: Vec<&str> = summaries.iter().map(|(reference, _)| reference.as_str()).collect();
         assert_eq!(references, expected, "the references of {destination}");
     }
-    assert_whole(&*repository).await;
+    assert_consistent(&*repository).await;
     // The same keys can be used afterwards.
     let outcomes = commit_records(&*repository, [record("r-2", "elsewhere", "", "1", "EUR")]).await;
     assert_eq!(processed(&outcomes[0]).processed.sequence, 1);
 }
 
 /// A record keeps the rules that it met with all that they asked then, and its trace; later rules change nothing.
-pub async fn rules_and_traces_are_kept_as_they_were<F: RepositoryFixture>() {
+pub async fn rules_and_traces_are_stored_as_they_were<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let everything = RuleDraft {
@@ -257,7 +257,7 @@ pub async fn rules_and_traces_are_kept_as_they_were<F: RepositoryFixture>() {
     commit(&*repository, Batch { rules: later, ..batch([record("r-4", "D\\1", "", "2", "it's \"EUR\"")]) }).await;
 
     let expected = [vec!["everything", "default"], vec!["default"], vec!["default"], vec!["everything", "another"]];
-    for (stored, names) in assert_whole(&*repository).await.iter().zip(expected) {
+    for (stored, names) in assert_consistent(&*repository).await.iter().zip(expected) {
         assert_eq!(stored.alert_names(), names, "{}", stored.processed.record.record_id);
     }
     let another = fixture.handle().await;
@@ -277,7 +277,7 @@ pub async fn ten_thousand_records_are_one_commit<F: RepositoryFixture>() {
     let committed = commit(&*repository, batch(records.clone())).await;
     let owed = committed.entry.expect("messages are owed");
     assert_eq!((owed.first, owed.last), (1, 10_000));
-    let stored = assert_whole(&*repository).await;
+    let stored = assert_consistent(&*repository).await;
     assert_eq!(stored.len(), 10_000);
     for (sent, stored) in records.iter().zip(&stored) {
         assert_eq!(*sent, stored.processed.record, "positions follow the order in the batch");
@@ -288,16 +288,16 @@ pub async fn ten_thousand_records_are_one_commit<F: RepositoryFixture>() {
 }
 
 /// A batch without records is no error: it may settle what was published.
-pub async fn a_batch_of_nothing_stores_nothing<F: RepositoryFixture>() {
+pub async fn an_empty_batch_stores_nothing<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     assert_eq!(commit(&*repository, batch([])).await.entry, None);
-    assert_eq!(assert_whole(&*repository).await, []);
+    assert_eq!(assert_consistent(&*repository).await, []);
 }
 
 /// All that the store shows, as text.
 async fn state(repository: &dyn Store) -> Vec<String> {
-    let records = assert_whole(repository).await;
+    let records = assert_consistent(repository).await;
     let summary: Summary = records.iter().map(|stored| &stored.processed.record).collect();
     records.iter().map(|stored| exact(stored)).chain([summary.to_compact()]).collect()
 }

@@ -6,8 +6,8 @@ use tallyhouse_core::{DestinationId, Filter, GroupQuery, ProcessedRecord, Record
 
 use futures::{StreamExt, TryStreamExt};
 
+use super::consistency::assert_consistent;
 use super::pages::{is_asked_for, random_filter};
-use super::whole::assert_whole;
 use super::{RepositoryFixture, commit_records, moment};
 use crate::conformance::yield_now;
 use crate::doubles::generate::{Generator, record};
@@ -67,7 +67,7 @@ pub async fn totals_are_those_of_the_records_listed<F: RepositoryFixture>() {
 
 /// The same, with records over a hundred days, of which a store may have added up as many as it likes beforehand: all,
 /// none, or those of the first commits; for bounds within days and between them.
-pub async fn totals_are_exact_whatever_is_kept_ready<F: RepositoryFixture>() {
+pub async fn totals_are_exact_however_much_is_rolled_up<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let mut generator = Generator::new(41).over(12, 3);
@@ -86,11 +86,11 @@ pub async fn totals_are_exact_whatever_is_kept_ready<F: RepositoryFixture>() {
             assert_totals(&*repository, &records[..200 * (n + 1)], &mut generator, &day).await;
         }
         if n < 3 {
-            fixture.tidy_up().await;
+            fixture.run_background_work().await;
         }
     }
     assert_totals(&*repository, &records, &mut generator, &day).await;
-    fixture.tidy_up().await;
+    fixture.run_background_work().await;
     assert_totals(&*repository, &records, &mut generator, &day).await;
 }
 
@@ -188,11 +188,11 @@ pub async fn an_answer_is_one_snapshot_while_a_writer_goes_on<F: RepositoryFixtu
             assert_eq!(*summary, fold, "{destination_id}");
         }
     }
-    assert_whole(&*reader).await;
+    assert_consistent(&*reader).await;
 }
 
 /// A reader may leave at any time, also many of them: nothing stays occupied behind it.
-pub async fn leaving_an_answer_early_leaves_the_store_usable<F: RepositoryFixture>() {
+pub async fn dropping_an_answer_early_leaves_the_store_usable<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     commit_records(&*repository, Generator::new(37).over(50, 2).records("r", 5_000)).await;
@@ -207,7 +207,7 @@ pub async fn leaving_an_answer_early_leaves_the_store_usable<F: RepositoryFixtur
         yield_now().await;
     }
     commit_records(&*repository, [record("after", "D", "", "1", "EUR")]).await;
-    assert_eq!(assert_whole(&*repository).await.len(), 5_001);
+    assert_eq!(assert_consistent(&*repository).await.len(), 5_001);
 }
 
 /// Reads an answer to its end.

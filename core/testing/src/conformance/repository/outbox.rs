@@ -6,14 +6,14 @@ use tallyhouse_core::ports::{Backlog, Batch, ClaimScope, OutboxEntry, OutboxId, 
 
 use futures::future::{join, join_all};
 
-use super::whole::assert_whole;
+use super::consistency::assert_consistent;
 use super::{LONG_LEASE, RepositoryFixture, SHORT_LEASE, batch, batch_of, commit, commit_records, moment};
 use crate::conformance::assert_distinct;
 use crate::conformance::yield_now;
 use crate::doubles::generate::{Generator, record};
 
 /// A commit owes the messages of what it stored to the owner it names, until they are settled.
-pub async fn a_commit_owes_messages_to_its_owner<F: RepositoryFixture>() {
+pub async fn a_commit_adds_an_entry_for_its_owner<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let (me, other) = (Owner::new("me"), Owner::new("other"));
@@ -31,11 +31,11 @@ pub async fn a_commit_owes_messages_to_its_owner<F: RepositoryFixture>() {
     settle(&*repository, &me, &[first.id, OutboxId(i64::MAX), second.id]).await;
     settle(&*repository, &me, &[]).await;
     assert_eq!(owed(&*repository).await, Backlog::default());
-    assert_whole(&*repository).await;
+    assert_consistent(&*repository).await;
 }
 
 /// Nothing stored, nothing owed.
-pub async fn refusals_and_repetitions_owe_nothing<F: RepositoryFixture>() {
+pub async fn a_batch_without_new_records_adds_no_entry<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let me = Owner::new("me");
@@ -49,7 +49,7 @@ pub async fn refusals_and_repetitions_owe_nothing<F: RepositoryFixture>() {
 }
 
 /// What nobody owes is there for the first who asks, and then is that one's.
-pub async fn what_nobody_owes_goes_to_the_first_who_asks<F: RepositoryFixture>() {
+pub async fn an_entry_without_an_owner_goes_to_the_first_claim<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
     let (first, second) = (Owner::new("first"), Owner::new("second"));
@@ -84,7 +84,7 @@ pub async fn claims_take_the_oldest_first_up_to_the_limit<F: RepositoryFixture>(
 }
 
 /// Whoever renews keeps what is owed, however short the lease was before.
-pub async fn a_live_lease_is_not_taken_over<F: RepositoryFixture>() {
+pub async fn entries_of_a_live_lease_are_not_abandoned<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
     let (slow, other) = (Owner::new("slow"), Owner::new("other"));
@@ -97,7 +97,7 @@ pub async fn a_live_lease_is_not_taken_over<F: RepositoryFixture>() {
 }
 
 /// What a dead owner left is handed to one of those who ask at once, and to no other.
-pub async fn a_lapsed_lease_is_taken_over_by_exactly_one<F: RepositoryFixture>() {
+pub async fn entries_of_a_lapsed_lease_go_to_one_claimant<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
     let (dead, one, two) = (Owner::new("dead"), Owner::new("one"), Owner::new("two"));
@@ -129,7 +129,7 @@ pub async fn a_lapsed_lease_is_taken_over_by_exactly_one<F: RepositoryFixture>()
 }
 
 /// Many claimants on two handles, while writers go on: every batch is handed out once.
-pub async fn every_abandoned_batch_is_handed_out_once<F: RepositoryFixture>() {
+pub async fn every_abandoned_entry_is_claimed_once<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let handles = [fixture.handle().await, fixture.handle().await];
     for i in 0..40 {
@@ -163,7 +163,7 @@ pub async fn every_abandoned_batch_is_handed_out_once<F: RepositoryFixture>() {
 }
 
 /// Only the owner settles: not a stranger, and not who was taken over, by itself or with its next commit.
-pub async fn a_settlement_by_another_does_nothing<F: RepositoryFixture>() {
+pub async fn only_its_owner_marks_an_entry_as_published<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
     let (late, heir) = (Owner::new("late"), Owner::new("heir"));
@@ -188,7 +188,7 @@ pub async fn a_settlement_by_another_does_nothing<F: RepositoryFixture>() {
 }
 
 /// What has been published is settled on the way, in the next commit, also in one that stores nothing.
-pub async fn the_next_commit_settles_what_was_published<F: RepositoryFixture>() {
+pub async fn a_commit_removes_the_published_entries_of_its_owner<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let me = Owner::new("me");
@@ -204,11 +204,11 @@ pub async fn the_next_commit_settles_what_was_published<F: RepositoryFixture>() 
     let nothing = Batch { published: vec![third.id], ..batch_of(&me, []) };
     assert_eq!(commit(&*repository, nothing).await.entry, None);
     assert_eq!(owed(&*repository).await, Backlog::default());
-    assert_eq!(assert_whole(&*repository).await.len(), 5, "only the debt is forgotten");
+    assert_eq!(assert_consistent(&*repository).await.len(), 5, "only the debt is forgotten");
 }
 
 /// Who gives up the lease leaves what is owed to others at once.
-pub async fn a_lease_of_zero_ends_it<F: RepositoryFixture>() {
+pub async fn a_lease_of_zero_ends_the_lease<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let (leaving, other) = (Owner::new("leaving"), Owner::new("other"));
@@ -226,7 +226,7 @@ pub async fn a_lease_of_zero_ends_it<F: RepositoryFixture>() {
 }
 
 /// How much is owed, and since when, counts the batches that are there.
-pub async fn what_is_owed_is_counted<F: RepositoryFixture>() {
+pub async fn the_backlog_counts_entries_and_records<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let (me, other) = (Owner::new("me"), Owner::new("other"));

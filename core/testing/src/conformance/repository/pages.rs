@@ -36,7 +36,7 @@ pub async fn records_page_by_time_then_id<F: RepositoryFixture>() {
 }
 
 /// Filters combine with *and*, and mean what a look at every record finds.
-pub async fn every_filter_finds_what_a_naive_look_finds<F: RepositoryFixture>() {
+pub async fn every_filter_finds_what_a_full_scan_finds<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let mut generator = Generator::new(17);

@@ -1,20 +1,16 @@
 //! Several instances commit at once: two handles on one store, several commits under way on each.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tallyhouse_core::ports::{Batch, HistoryQuery, Store};
-use tallyhouse_core::{Arrival, Field, Outcome, Record, RecordId, RuleSet, StoredRecord};
-use tallyhouse_pipeline::{Ingress, Pipeline, PipelineParts, PipelineSettings};
+use tallyhouse_core::{Arrival, Field, Outcome, Record, RecordId, StoredRecord};
 
-use futures::future::{Either, join, join_all, select};
-use futures::stream::{FuturesOrdered, StreamExt as _};
+use futures::future::{join, join_all, select};
 
-use super::whole::assert_whole;
+use super::consistency::assert_consistent;
 use super::{RepositoryFixture, batch, commit, commit_records, exact, id, processed};
 use crate::conformance::yield_now;
-use crate::doubles::clock::TestClock;
 use crate::doubles::generate::{Generator, record};
 
 /// Commits under way at once on each of two handles.
@@ -33,7 +29,7 @@ pub async fn one_hot_key_counts_every_record_of_all_writers<F: RepositoryFixture
         }
     };
     join_all((0..handles.len()).map(write)).await;
-    let records = assert_whole(&*handles[0]).await;
+    let records = assert_consistent(&*handles[0]).await;
     assert_eq!(records.len(), handles.len() * 60);
     let last = records.last().expect("there are records");
     assert_eq!(last.processed.sequence, records.len() as u64);
@@ -64,7 +60,7 @@ pub async fn the_same_records_in_opposite_orders_have_one_effect_each<F: Reposit
         let outcomes: Vec<Outcome> = join_all((0..handles.len()).map(write)).await.into_iter().flatten().collect();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.name() == "processed").count(), records.len());
         assert!(outcomes.iter().all(|outcome| matches!(outcome.name(), "processed" | "duplicate")));
-        let stored = assert_whole(&*handles[1]).await;
+        let stored = assert_consistent(&*handles[1]).await;
         assert_eq!(stored.len() as u64, before + records.len() as u64);
         assert_told_the_same(&outcomes, &stored);
     }
@@ -99,7 +95,7 @@ pub async fn one_id_raced_under_two_keys_has_one_effect<F: RepositoryFixture>() 
             assert_eq!(*refused, expected, "{contested}");
         }
     }
-    assert_eq!(assert_whole(&*handles[0]).await.len(), 25 * 6);
+    assert_eq!(assert_consistent(&*handles[0]).await.len(), 25 * 6);
 }
 
 /// A reader who follows the history while others commit sees every position, in order, and none later than its turn.
@@ -138,7 +134,7 @@ pub async fn history_shows_every_position_in_order_while_others_commit<F: Reposi
         }
     };
     let (seen, _) = join(follow, join_all((0..handles.len()).map(write))).await;
-    let stored = assert_whole(&*reader).await;
+    let stored = assert_consistent(&*reader).await;
     assert!(seen.iter().map(|stored| exact(stored)).eq(stored.iter().map(|stored| exact(stored))));
     let written: usize =
         (0..handles.len()).map(|writer| (0..15).map(|r| [1, 60, 5][(writer + r) % 3]).sum::<usize>()).sum();
@@ -146,7 +142,7 @@ pub async fn history_shows_every_position_in_order_while_others_commit<F: Reposi
 }
 
 /// A caller may give up waiting at any time: the batch is then committed as a whole or not at all, and can be repeated.
-pub async fn a_commit_that_nobody_waits_for_is_whole_or_nothing<F: RepositoryFixture>() {
+pub async fn a_cancelled_commit_is_whole_or_nothing<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let mut generator = Generator::new(47).over(10, 1);
@@ -168,7 +164,7 @@ pub async fn a_commit_that_nobody_waits_for_is_whole_or_nothing<F: RepositoryFix
         assert!(matches!(first, "processed" | "duplicate"));
         assert!(outcomes.iter().all(|outcome| outcome.name() == first), "one batch has one result");
     }
-    assert_eq!(assert_whole(&*repository).await.len(), 600);
+    assert_eq!(assert_consistent(&*repository).await.len(), 600);
 }
 
 /// Several writers send the same batch at the same moment, as callers do who repeat what timed out.
@@ -187,44 +183,7 @@ pub async fn a_batch_sent_by_all_at_once_is_processed_once<F: RepositoryFixture>
         assert_eq!(winners.len(), 1, "one send has the effect");
         assert!(winners[0].outcomes.iter().all(|outcome| outcome.name() == "processed"));
     }
-    assert_eq!(assert_whole(&*handles[0]).await.len(), 400);
-}
-
-/// Two senders by each of two handles, which share all keys: each sees its own records processed in the order in which
-/// it sent them, although its next chunk is under way before it knows what became of the one before.
-pub async fn senders_keep_their_order_with_two_chunks_under_way<F: RepositoryFixture>() {
-    const CHUNKS: usize = 12;
-    let fixture = F::fresh().await;
-    let (mut senders, mut drivers) = (Vec::new(), Vec::new());
-    for handle in ["a", "b"] {
-        let (pipeline, driver) = Pipeline::new(PipelineParts {
-            repository: fixture.handle().await,
-            clock: Arc::new(TestClock::default()),
-            rules: RuleSet::default(),
-            publisher: None,
-            settings: PipelineSettings { writers: 3, batch_records_max: 300, ..PipelineSettings::default() },
-        });
-        drivers.push(driver.run());
-        senders.extend([(format!("{handle}1"), pipeline.ingress()), (format!("{handle}2"), pipeline.ingress())]);
-    }
-    let send = async |(name, ingress): (String, Ingress)| {
-        let (mut ordered, mut under_way) = (ingress.ordered(), FuturesOrdered::new());
-        for n in 0..CHUNKS {
-            let nth = |i: usize| record(&format!("{name}-{n}-{i}"), &format!("d{}", i % 3), "", "1", "EUR").into();
-            under_way.push_back(ordered.submit((0..300).map(nth).collect()));
-        }
-        let mut last = [0; 3];
-        while let Some(outcomes) = under_way.next().await {
-            for (i, outcome) in outcomes.expect("the store does it").iter().enumerate() {
-                let sequence = processed(outcome).processed.sequence;
-                assert!(sequence > last[i % 3], "{sequence} after {} by {name}", last[i % 3]);
-                last[i % 3] = sequence;
-            }
-        }
-    };
-    let (sending, working) = (pin!(join_all(senders.into_iter().map(send))), pin!(join_all(drivers)));
-    assert!(matches!(select(sending, working).await, Either::Left(_)), "the pipelines work on");
-    assert_eq!(assert_whole(&*fixture.handle().await).await.len(), 4 * CHUNKS * 300);
+    assert_eq!(assert_consistent(&*handles[0]).await.len(), 400);
 }
 
 /// Two handles, each for several writers.

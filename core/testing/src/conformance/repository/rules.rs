@@ -50,7 +50,7 @@ pub async fn a_new_store_has_no_managed_rules<F: RepositoryFixture>() {
 }
 
 /// What a rule asks comes back to the letter, sorted by name, with its version and when it was changed.
-pub async fn a_managed_rule_is_kept_as_it_was_put<F: RepositoryFixture>() {
+pub async fn a_managed_rule_is_stored_as_it_was_given<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (store, other) = (fixture.rules().await, fixture.rules().await);
     let everything = RuleDraft {
@@ -97,7 +97,7 @@ pub async fn a_change_is_in_force_for_every_commit_after_it<F: RepositoryFixture
 }
 
 /// None is lost, none has another's version, and of those who saw the same version one wins.
-pub async fn changes_at_once_come_one_after_the_other<F: RepositoryFixture>() {
+pub async fn concurrent_changes_are_serialized<F: RepositoryFixture>() {
     const CALLERS: usize = 6;
     let fixture = F::fresh().await;
     let stores = join_all((0..CALLERS).map(|_| fixture.rules())).await;

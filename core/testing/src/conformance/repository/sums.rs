@@ -1,7 +1,7 @@
 //! Sums and limits at their edges.
 
+use super::consistency::assert_consistent;
 use super::groups::read_groups;
-use super::whole::assert_whole;
 use super::{RepositoryFixture, commit_records, processed};
 use crate::doubles::generate::{draft, record};
 use tallyhouse_core::ports::{GroupPart, Store};
@@ -40,7 +40,7 @@ pub async fn sums_stay_exact_far_beyond_one_value<F: RepositoryFixture>() {
     for record in mixed {
         commit_records(&*repository, [record]).await;
     }
-    assert_whole(&*repository).await;
+    assert_consistent(&*repository).await;
     // 1,200 × (10^28 − 1), and 10^27 + 10^−28.
     let (nines_sum, mixed_sum) = (format!("1199{}8800", "9".repeat(24)), format!("{large}.{}", &smallest[2..]));
     let mixed_negative = format!("{}1.60", &large[..27]);
@@ -67,7 +67,7 @@ pub async fn a_sum_keeps_the_largest_scale<F: RepositoryFixture>() {
     for (id, value) in records {
         commit_records(&*repository, [record(id, "D", "", value, "EUR")]).await;
     }
-    let stored = assert_whole(&*repository).await;
+    let stored = assert_consistent(&*repository).await;
     let sums = stored.iter().skip(1).map(|stored| stored.previous.totals()[0].positive.sum.to_string());
     assert_eq!(sums.collect::<Vec<_>>(), ["12.50", "13.50", "13.500"]);
     for summary in [running_summary(&*repository, "D").await, group_summary(&*repository, "D").await] {
@@ -97,7 +97,7 @@ pub async fn the_unit_beyond_the_limit_is_rejected<F: RepositoryFixture>() {
     assert_one_unit_too_many(&outcomes[0]);
     assert_eq!(processed(&outcomes[1]).processed.sequence, 101);
     assert_eq!(processed(&outcomes[2]).processed.sequence, 1);
-    assert_eq!(assert_whole(&*repository).await.len(), 102);
+    assert_eq!(assert_consistent(&*repository).await.len(), 102);
     assert_eq!(group_summary(&*repository, "D").await.totals().len(), 101);
 
     // What was processed before and comes again with another unit is a conflict, whether or not that one has room: also

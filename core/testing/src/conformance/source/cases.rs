@@ -46,7 +46,7 @@ pub async fn payloads_come_in_order_byte_for_byte<F: SourceFixture>() {
 }
 
 /// What was settled as done is gone; what was not is still there.
-pub async fn what_is_done_is_removed<F: SourceFixture>() {
+pub async fn an_acked_payload_is_removed<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 3).await;
     let consumer = fixture.consumer().await;
@@ -62,7 +62,7 @@ pub async fn what_is_done_is_removed<F: SourceFixture>() {
 }
 
 /// What is refused is in the dead letters with all that is to be known about it, and no longer in the queue.
-pub async fn what_is_refused_becomes_a_dead_letter<F: SourceFixture>() {
+pub async fn a_refused_payload_becomes_a_dead_letter<F: SourceFixture>() {
     let fixture = F::fresh().await;
     let payloads: [&[u8]; 4] = [b"\xff not text \0", b"{}", b"[1", b"again"];
     for payload in payloads {
@@ -96,7 +96,7 @@ pub async fn what_is_refused_becomes_a_dead_letter<F: SourceFixture>() {
 }
 
 /// What is given back is received again, by whoever asks, and no other is held up or lost.
-pub async fn what_is_given_back_is_received_again<F: SourceFixture>() {
+pub async fn a_nacked_payload_is_received_again<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 4).await;
     let consumer = fixture.consumer().await;
@@ -114,7 +114,7 @@ pub async fn what_is_given_back_is_received_again<F: SourceFixture>() {
 }
 
 /// What is given back in one call comes again in its old order, before what is new: also the second time.
-pub async fn what_is_given_back_comes_again_in_its_order<F: SourceFixture>() {
+pub async fn nacked_payloads_come_again_in_their_order<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 6).await;
     let consumer = fixture.consumer().await;
@@ -136,7 +136,7 @@ pub async fn what_is_given_back_comes_again_in_its_order<F: SourceFixture>() {
 }
 
 /// Each delivery of one call may end in another way.
-pub async fn one_call_settles_each_in_its_own_way<F: SourceFixture>() {
+pub async fn one_call_may_ack_nack_and_dead_letter<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 90).await;
     let consumer = fixture.consumer().await;
@@ -162,7 +162,7 @@ pub async fn one_call_settles_each_in_its_own_way<F: SourceFixture>() {
 }
 
 /// To settle once more, in whatever way, or what never was received, does nothing.
-pub async fn settling_twice_does_no_harm<F: SourceFixture>() {
+pub async fn acknowledging_twice_does_no_harm<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 2).await;
     let consumer = fixture.consumer().await;
@@ -179,7 +179,7 @@ pub async fn settling_twice_does_no_harm<F: SourceFixture>() {
 }
 
 /// No call reorder more than it was asked for, and a long queue comes whole.
-pub async fn many_come_at_once_but_no_more_than_asked_for<F: SourceFixture>() {
+pub async fn a_call_returns_many_but_no_more_than_asked_for<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 500).await;
     let consumer = fixture.consumer().await;
@@ -198,7 +198,7 @@ pub async fn many_come_at_once_but_no_more_than_asked_for<F: SourceFixture>() {
 }
 
 /// An empty queue is no error: the call waits, and ends with what arrives or, after a while, with nothing.
-pub async fn an_empty_queue_is_waited_at<F: SourceFixture>() {
+pub async fn a_call_waits_at_an_empty_queue<F: SourceFixture>() {
     let fixture = F::fresh().await;
     let consumer = fixture.consumer().await;
     assert_eq!(peek(&fixture, &*consumer).await, Vec::<Delivery>::new());
@@ -230,7 +230,7 @@ pub async fn consumers_share_a_queue<F: SourceFixture>() {
 }
 
 /// What a dead consumer had received and not settled goes to another one, once; what it had settled does not.
-pub async fn what_a_dead_consumer_held_goes_to_another<F: SourceFixture>() {
+pub async fn unacknowledged_payloads_of_a_dead_consumer_go_to_another<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 12).await;
     let (dying, heir) = (fixture.consumer().await, fixture.consumer().await);
@@ -246,7 +246,7 @@ pub async fn what_a_dead_consumer_held_goes_to_another<F: SourceFixture>() {
 }
 
 /// What all consumers left when they died is there for one that starts afterwards.
-pub async fn what_was_left_behind_waits_for_the_next_start<F: SourceFixture>() {
+pub async fn unacknowledged_payloads_wait_for_the_next_consumer<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 6).await;
     for _ in 0..2 {
@@ -265,7 +265,7 @@ pub async fn what_was_left_behind_waits_for_the_next_start<F: SourceFixture>() {
 }
 
 /// A call may be given up at any moment: what it had taken by then comes again.
-pub async fn a_cancelled_call_loses_nothing<F: SourceFixture>() {
+pub async fn a_cancelled_receive_loses_nothing<F: SourceFixture>() {
     let fixture = F::fresh().await;
     let consumer = fixture.consumer().await;
     let mut pushed = 0;

@@ -18,7 +18,7 @@ const PAGE: usize = 700;
 ///
 /// Whole means: positions 1…n; each id once; per key the sequences 1…n, each record's `previous` exactly the summary of
 /// the earlier ones, and the running summary that of all.
-pub(super) async fn assert_whole(repository: &dyn Store) -> Vec<Arc<StoredRecord>> {
+pub(super) async fn assert_consistent(repository: &dyn Store) -> Vec<Arc<StoredRecord>> {
     let records = read_history(repository).await;
     let head = repository.head().await.expect("the head is read");
     assert_eq!(head, records.len() as u64, "the head is the last position");

@@ -1,0 +1,53 @@
+//! A fault is planted in the toy: it loses everything when it is opened again. The suite must find it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tallyhouse_core::ports::{RuleRepository, Store};
+use tallyhouse_testing::RepositoryFixture;
+use tallyhouse_testing::conformance::repository::durability;
+
+use crate::fixture::ToyFixture;
+
+/// The toy on a file that is empty after the end of the process.
+struct Forgetful(ToyFixture);
+
+#[async_trait]
+impl RepositoryFixture for Forgetful {
+    async fn fresh() -> Self {
+        Self(ToyFixture::fresh().await)
+    }
+
+    async fn handle(&self) -> Arc<dyn Store> {
+        self.0.handle().await
+    }
+
+    async fn rules(&self) -> Arc<dyn RuleRepository> {
+        self.0.rules().await
+    }
+
+    async fn let_lapse(&self, lease: Duration) {
+        self.0.let_lapse(lease).await;
+    }
+
+    async fn reopen(&mut self) -> bool {
+        std::fs::write(self.0.file(), "").unwrap();
+        self.0.reopen().await
+    }
+}
+
+/// Runs a case that must fail, and returns the message of its panic.
+pub(crate) async fn failure(case: impl Future<Output = ()> + Send + 'static) -> String {
+    let panic = tokio::spawn(case).await.expect_err("the case must find the fault").into_panic();
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).expect("a panic has a message")
+}
+
+#[tokio::test]
+async fn a_store_that_loses_everything_at_a_reopen_fails_the_suite() {
+    failure(durability::records_and_summaries_are_durable::<Forgetful>()).await;
+    failure(durability::outbox_entries_are_durable::<Forgetful>()).await;
+    failure(durability::managed_rules_are_durable::<Forgetful>()).await;
+    failure(durability::positions_and_sequences_continue_after_a_reopen::<Forgetful>()).await;
+}
