@@ -6,3 +6,4 @@ pub(crate) mod schema;
 pub(crate) mod rows;
 pub(crate) mod statement;
 pub(crate) mod filter;
+pub(crate) mod sums;

@@ -1,20 +1,20 @@
-//! What is checked in a connection URL before libpq sees it: libpq quotes what it can't read, or takes it for the name
-//! of a host, and that may be a part of a password.
+//! Checks a connection URL before libpq sees it. libpq quotes text that it can't parse, or takes it for the name of a
+//! host, and that text may be part of a password.
 
 const UNESCAPED: &str =
     "holds a character in its user or password that must be percent-encoded, as %40 for @ or %2F for /";
 
-/// Checks that libpq will read a connection URL as it is meant (PostgreSQL documentation, "Connection URIs"). A list of
-/// `name=value` is not looked at.
+/// Checks that libpq will parse a connection URL as intended (PostgreSQL documentation, "Connection URIs"). A list of
+/// `name=value` is not checked.
 ///
 /// # Errors
-/// What is wrong with it, in words that quote nothing of it.
+/// What is wrong, without quoting the URL. The user has to correct it.
 pub fn check_url(url: &str) -> Result<(), &'static str> {
     let Some((_, rest)) = url.split_once("://") else { return Ok(()) };
-    // As libpq does: the first @ ends the login, unless there is a slash before it.
+    // As in libpq, the first @ ends the login, unless a slash comes before it.
     let login_end = rest.find(['@', '/']).filter(|at| rest[*at..].starts_with('@'));
-    let behind = login_end.map_or(rest, |at| &rest[at + 1..]);
-    let (hosts, tail) = behind.split_at(behind.find(['/', '?']).unwrap_or(behind.len()));
+    let after_login = login_end.map_or(rest, |at| &rest[at + 1..]);
+    let (hosts, tail) = after_login.split_at(after_login.find(['/', '?']).unwrap_or(after_login.len()));
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
     if hosts.contains('@') || path.contains('@') {
         return Err(UNESCAPED);
@@ -49,8 +49,8 @@ fn is_host(host: &str) -> bool {
 }
 
 fn is_percent_encoded(text: &str) -> bool {
-    text.split('%').skip(1).all(|behind| {
-        let digits = behind.as_bytes().get(..2);
+    text.split('%').skip(1).all(|rest| {
+        let digits = rest.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit) && digits != b"00")
     })
 }

@@ -1,4 +1,4 @@
-//! The schema: made and brought up to date by the migrations that are built in.
+//! Applies the embedded migrations, and checks the schema.
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
@@ -13,28 +13,29 @@ use crate::connection::settings::PostgresSettings;
 use crate::sql::error::Fault;
 use crate::sql::statement::Statement;
 
-/// Two instances that start at once migrate one after the other. Any number will do that nobody else takes: "tally".
+/// The advisory lock around migrations: instances that start at once migrate one after the other. The number is "tally"
+/// in ASCII.
 const LOCK: i64 = 0x0074_616c_6c79;
 
-/// Runs the migrations that are pending, on a connection of its own, without time-outs of the server: the caller has
-/// one for all of it; returns their names.
+/// Runs the pending migrations, and returns their names. On a connection of its own without time-outs of the server: the
+/// caller has one for all of it.
 pub(crate) fn migrate(settings: &PostgresSettings) -> Result<Vec<String>, Fault> {
     let mut connection = connect(settings)?;
     check_encoding(&mut connection)?;
-    // Session locks end with the session, so that an error below leaves none behind.
+    // A session lock ends with the session, so an error below leaves none behind.
     connection.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
-    check_not_ahead(&mut connection)?;
+    check_not_newer(&mut connection)?;
     let run = connection.run_pending_migrations(MIGRATIONS).map_err(migration_fault)?;
     let names = run.iter().map(ToString::to_string).collect();
     connection.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})"))?;
     Ok(names)
 }
 
-/// Checks that the schema is exactly the one that this version was built for.
+/// Checks that the schema is the one of this version.
 pub(crate) fn check(settings: &PostgresSettings) -> Result<(), Fault> {
     let mut connection = connect(settings)?;
     check_encoding(&mut connection)?;
-    check_not_ahead(&mut connection)?;
+    check_not_newer(&mut connection)?;
     if connection.has_pending_migration(MIGRATIONS).map_err(migration_fault)? {
         return Err(Fault::Misuse("the schema is older than this version: run the migrations".to_owned()));
     }
@@ -48,7 +49,7 @@ fn connect(settings: &PostgresSettings) -> Result<PgConnection, Fault> {
     Ok(connection)
 }
 
-/// Other encodings refuse characters that records may have, and a good record would be blamed for it.
+/// Checks the encoding. Others refuse characters that records may have, and a good record would be blamed for it.
 fn check_encoding(connection: &mut PgConnection) -> Result<(), Fault> {
     let encoding: String =
         Statement::<Text>::new("SELECT current_setting('server_encoding')").get_result(connection)?;
@@ -58,8 +59,9 @@ fn check_encoding(connection: &mut PgConnection) -> Result<(), Fault> {
     Err(Fault::Misuse(format!("the database is in {encoding}; it must be created with ENCODING 'UTF8'")))
 }
 
-/// A schema with migrations that this version does not know belongs to a newer one, whose data it would spoil.
-fn check_not_ahead(connection: &mut PgConnection) -> Result<(), Fault> {
+/// Checks that every applied migration is known. An unknown one belongs to a newer version, whose data this version would
+/// damage.
+fn check_not_newer(connection: &mut PgConnection) -> Result<(), Fault> {
     let known: Vec<String> = MigrationSource::<Pg>::migrations(&MIGRATIONS)
         .map_err(migration_fault)?
         .iter()

@@ -1,5 +1,5 @@
-//! Connections: four pools, so that neither a slow client nor a burst of reads keeps commits waiting, or lets the lease
-//! lapse; each behind a semaphore, so that waiting takes no thread.
+//! Four pools of connections, so that neither a slow client nor a burst of reads delays commits or lets the lease lapse.
+//! Each pool is behind a semaphore, so that waiting takes no thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::connection::address::check_url;
 use crate::connection::settings::PostgresSettings;
 use crate::sql::error::Fault;
 
-/// A connection for commits that was used this recently is handed out untested: testing costs a round trip for each
-/// use.
-const TESTED_AFTER: Duration = Duration::from_secs(1);
+/// Idle time after which a connection for commits is tested before use. Testing every time would cost a round trip for
+/// each commit.
+const TEST_WRITERS_AFTER: Duration = Duration::from_secs(1);
 
-/// As much for all other connections. What they are for is done again where one turns out to have been cut.
-const READERS_TESTED_AFTER: Duration = Duration::from_secs(60);
+/// Idle time after which any other connection is tested before use. Their work is repeated if the connection was cut.
+const TEST_READERS_AFTER: Duration = Duration::from_secs(60);
 
-/// How long an answer may take beyond the time-outs of the server before the server counts as silent.
+/// Time beyond the server's own time-outs after which a missing answer counts as none.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Connections of the service's own: one that waits, and one beside it.
+/// Connections for upkeep: one may wait for a lock while the other works.
 const UPKEEP: u32 = 2;
 
 /// A pool of connections of one kind.
@@ -48,10 +48,10 @@ pub(crate) struct Pools {
     pub(crate) writers: Pool,
     /// For short reads.
     pub(crate) readers: Pool,
-    /// For answers that are streamed.
+    /// For streamed answers.
     pub(crate) streams: Pool,
-    /// For what the service itself asks, whatever its clients read: whether the database answers, who owes what, the
-    /// lease; and to cancel what a stream has left.
+    /// For the service's own statements, which must not wait for clients: pings, the outbox, the lease, roll-ups, and the
+    /// cancelling of dropped streams.
     pub(crate) upkeep: Pool,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Debug for Pools {
 }
 
 impl Pools {
-    /// Makes the pools; no connection is made yet, so that a service starts before its database.
+    /// Creates the pools without connecting, so that a service can start before its database.
     pub(crate) fn new(settings: &PostgresSettings) -> Self {
         Self {
             writers: Pool::for_writers(settings),
@@ -80,14 +80,14 @@ impl Pools {
 
 impl Pool {
     fn new(settings: &PostgresSettings, size: u32, statement_timeout: Duration, setup: String) -> Self {
-        let manager = Manager { url: settings.connection_string(), setup, tested_after: READERS_TESTED_AFTER };
+        let manager = Manager { url: settings.connection_string(), setup, test_after: TEST_READERS_AFTER };
         Self::of(manager, size, settings, statement_timeout)
     }
 
     /// A pool for commits.
     fn for_writers(settings: &PostgresSettings) -> Self {
         let setup = writer_setup(settings);
-        let manager = Manager { url: settings.connection_string(), setup, tested_after: TESTED_AFTER };
+        let manager = Manager { url: settings.connection_string(), setup, test_after: TEST_WRITERS_AFTER };
         Self::of(manager, settings.writers, settings, settings.write_timeout)
     }
 
@@ -97,7 +97,7 @@ impl Pool {
             .max_size(size)
             .min_idle(Some(0))
             .connection_timeout(settings.acquire_timeout)
-            // Whoever waits for the connection is told why there is none, and says so once.
+            // The caller that waits for the connection gets the error, and logs it once.
             .error_handler(Box::new(NopErrorHandler))
             .build_unchecked(manager);
         Self {
@@ -108,29 +108,29 @@ impl Pool {
         }
     }
 
-    /// Returns how many connections there may be, and how many of them are at work.
+    /// Returns the size of the pool, and how many of its connections are in use.
     pub(crate) fn usage(&self) -> (u32, u32) {
         let size = self.connections.max_size();
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         (size, size.saturating_sub(free))
     }
 
-    /// Waits for the right to take a connection.
+    /// Waits for the permit to take a connection.
     pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Fault> {
         let permit = timeout(self.acquire_timeout, Arc::clone(&self.permits).acquire_owned()).await;
-        permit.map_err(|_| Fault::Busy)?.map_err(|_| Fault::Busy)
+        permit.map_err(|_| Fault::PoolBusy)?.map_err(|_| Fault::PoolBusy)
     }
 
-    /// Does work on a connection. Blocks; only for holders of a permit.
+    /// Runs work on a connection. Blocks. The caller must hold a permit.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut PgConnection) -> Result<T, Fault>) -> Result<T, Fault> {
-        let mut link = self.connections.get()?;
-        let result = work(&mut link.connection);
-        link.spoilt = result.as_ref().is_err_and(Fault::spoils_connection);
+        let mut pooled = self.connections.get()?;
+        let result = work(&mut pooled.connection);
+        pooled.broken = result.as_ref().is_err_and(Fault::breaks_connection);
         result
     }
 
-    /// Does work on a connection, again on another one where the connection turns out to have been cut: after a
-    /// restart of the server, each one that lies in the pool is found to be, one at a time.
+    /// Runs work on a connection, and repeats it on another one if the connection was cut. After a restart of the server
+    /// every idle connection of the pool was.
     pub(crate) fn with_any<T>(&self, mut work: impl FnMut(&mut PgConnection) -> Result<T, Fault>) -> Result<T, Fault> {
         for _ in 0..self.connections.max_size() {
             match self.with(&mut work) {
@@ -141,16 +141,15 @@ impl Pool {
         self.with(work)
     }
 
-    /// Returns how long an answer may take before the server counts as silent.
+    /// Returns the time after which a missing answer counts as none.
     pub(crate) fn answer_timeout(&self) -> Duration {
         self.answer_timeout
     }
 
-    /// Runs blocking work on a connection. `what` says in the words of the port what it is for.
+    /// Runs blocking work on a connection. `what` names the operation in the words of the port.
     ///
-    /// If the connection turns out to have been cut, the work is done again on another one: it must bear that. A
-    /// server that is frozen sends nothing at all; then the caller is released, and the work keeps its connection and
-    /// its permit until it ends.
+    /// If the connection was cut, the work is repeated on another one; it must be safe to repeat. If the server does not
+    /// answer at all, the caller gets an error, and the work keeps its connection and its permit until it ends.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         what: &'static str,
@@ -160,7 +159,7 @@ impl Pool {
         self.blocking(what, move || pool.with_any(work)).await
     }
 
-    /// Runs blocking work as [`Pool::run`] does, for work that must not be done twice.
+    /// Runs blocking work as [`Pool::run`] does, without repeating it.
     pub(crate) async fn run_once<T: Send + 'static>(
         &self,
         what: &'static str,
@@ -183,23 +182,24 @@ impl Pool {
         match timeout(self.answer_timeout, task).await {
             Ok(Ok(result)) => result,
             Ok(Err(panicked)) => Err(Fault::Misuse(panicked.to_string())),
-            Err(_) => Err(Fault::Silent),
+            Err(_) => Err(Fault::NoAnswer),
         }
         .map_err(|fault| fault.port(what))
     }
 }
 
-/// What a writer's session is like.
+/// Returns the settings of a session that commits.
 ///
-/// `synchronous_commit`: acknowledged means durable, whatever the server's setting is. The isolation: a statement that
-/// commits by itself is to see what it waited for. The plan settings: a statement that was planned while the tables
-/// were empty would keep its sequential scan as they grow, and planning afresh each time costs a third of everything at
-/// small batches; so the only plan left is the one by index, and it is made once. And an instance that is stopped in
-/// the midst of a commit, by a debugger or by its host, must not keep its keys locked.
+/// - `synchronous_commit`: an acknowledged commit is durable, whatever the server's setting.
+/// - Isolation: after a wait for a lock, the next statement must see what the other transaction has committed.
+/// - `idle_in_transaction_session_timeout`: an instance that is stopped during a commit, by a debugger or its host, must
+///   not keep its keys locked.
+/// - Plans: a plan from the time when the tables were empty would keep its sequential scans as they grow, and a plan per
+///   statement costs a third of a small batch. So each statement is planned once, and only index scans are left.
 fn writer_setup(settings: &PostgresSettings) -> String {
     format!(
-        "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; SET statement_timeout = {}; SET lock_timeout = {}; \
-         SET idle_in_transaction_session_timeout = {}; \
+        "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; \
+         SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
          SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; \
          SET enable_mergejoin = off; SET jit = off",
         settings.write_timeout.as_millis(),
@@ -208,8 +208,8 @@ fn writer_setup(settings: &PostgresSettings) -> String {
     )
 }
 
-/// What a reader's session is like. Which plan is good depends on the filter's values, and a plan kept from the days
-/// when the tables were small would be a bad one: each statement is planned with its values.
+/// Returns the settings of a session that reads. Each statement is planned with its values: the best plan depends on
+/// the filter and on the size of the tables.
 fn reader_setup(statement_timeout: Duration) -> String {
     format!(
         "SET statement_timeout = {}; SET plan_cache_mode = force_custom_plan; SET jit = off",
@@ -217,49 +217,49 @@ fn reader_setup(statement_timeout: Duration) -> String {
     )
 }
 
-/// What the session of the service's own questions is like: short statements, some of which write.
+/// Returns the settings of a session for upkeep: short statements, some of which write.
 fn upkeep_setup(settings: &PostgresSettings) -> String {
     let lock_timeout = settings.lock_timeout.as_millis();
     format!("{}; SET lock_timeout = {lock_timeout}", reader_setup(settings.write_timeout))
 }
 
-/// Makes and tests connections for r2d2.
+/// Opens and tests connections for r2d2.
 pub(crate) struct Manager {
     url: String,
     setup: String,
-    /// For how long a connection may lie in the pool before it is tested.
-    tested_after: Duration,
+    /// Idle time after which a connection is tested before use.
+    test_after: Duration,
 }
 
-/// A connection, and when it was used last.
-pub(crate) struct Link {
+/// A connection of a pool.
+pub(crate) struct PooledConnection {
     /// The connection.
     pub(crate) connection: PgConnection,
     used: Instant,
-    /// Whether it is to be thrown away.
-    spoilt: bool,
+    /// Whether it must be closed.
+    broken: bool,
 }
 
 impl ManageConnection for Manager {
-    type Connection = Link;
+    type Connection = PooledConnection;
     type Error = ConnectionError;
 
-    fn connect(&self) -> Result<Link, ConnectionError> {
+    fn connect(&self) -> Result<PooledConnection, ConnectionError> {
         check_url(&self.url).map_err(|fault| ConnectionError::InvalidConnectionUrl(format!("the URL {fault}")))?;
         let mut connection = PgConnection::establish(&self.url)?;
         connection.batch_execute(&self.setup).map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(Link { connection, used: Instant::now(), spoilt: false })
+        Ok(PooledConnection { connection, used: Instant::now(), broken: false })
     }
 
-    fn is_valid(&self, link: &mut Link) -> Result<(), ConnectionError> {
-        if link.used.elapsed() < self.tested_after {
+    fn is_valid(&self, pooled: &mut PooledConnection) -> Result<(), ConnectionError> {
+        if pooled.used.elapsed() < self.test_after {
             return Ok(());
         }
-        link.connection.ping().map_err(ConnectionError::CouldntSetupConfiguration)
+        pooled.connection.ping().map_err(ConnectionError::CouldntSetupConfiguration)
     }
 
-    fn has_broken(&self, link: &mut Link) -> bool {
-        link.used = Instant::now();
-        link.spoilt || std::thread::panicking() || link.connection.is_broken()
+    fn has_broken(&self, pooled: &mut PooledConnection) -> bool {
+        pooled.used = Instant::now();
+        pooled.broken || std::thread::panicking() || pooled.connection.is_broken()
     }
 }

@@ -1,20 +1,20 @@
-//! The settings of the repository. The defaults serve whoever sets nothing but the URL.
+//! The settings of the repository. The defaults serve a user who sets only the URL.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How to reach Postgres, and for how long to wait for it.
+/// How to reach Postgres, and how long to wait for it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresSettings {
-    /// Where the database is: a URL or a list of `name=value`, as libpq takes it (PostgreSQL documentation, "Connection
-    /// Strings"), e.g. with `sslmode=verify-full`. What it says itself wins over the settings here.
+    /// The database: a URL or a list of `name=value`, as libpq takes it (PostgreSQL documentation, "Connection Strings"),
+    /// e.g. with `sslmode=verify-full`. Its parameters take precedence over the settings here.
     pub url: String,
-    /// Connections for commits: 4. Positions are given to one commit at a time, so that more gain little; batches grow
-    /// instead.
+    /// Connections for commits: 4. One commit at a time is given its positions, so more connections gain little; batches
+    /// grow instead.
     pub writers: u32,
     /// Connections for short reads: 4.
     pub readers: u32,
-    /// Connections for answers that are streamed, which a slow client may keep for long: 4.
+    /// Connections for streamed answers, which a slow client may occupy for long: 4.
     pub streams: u32,
     /// Longest wait for a connection: 3 s.
     pub acquire_timeout: Duration,
@@ -22,18 +22,17 @@ pub struct PostgresSettings {
     pub connect_timeout: Duration,
     /// Longest run of a statement of a commit: 10 s.
     pub write_timeout: Duration,
-    /// Longest wait of a commit for a lock, that is for other commits: 5 s.
+    /// Longest wait of a commit for a lock, i.e. for other commits: 5 s.
     pub lock_timeout: Duration,
     /// Longest run of a short read: 30 s.
     pub read_timeout: Duration,
     /// Longest run of one fetch of a streamed answer: 10 min.
     pub stream_timeout: Duration,
-    /// Longest wait for the migrations at the start, or for another instance that runs them, and for the look at the
-    /// schema of those who run none: 10 min.
+    /// Longest wait for the migrations at the start, also by another instance, and for the check of the schema: 10 min.
     pub migrate_timeout: Duration,
     /// How long sent data may stay unacknowledged before the connection counts as dead: 10 s. Linux only.
     pub tcp_user_timeout: Duration,
-    /// After which silence the other side is asked whether it is still there: 10 s.
+    /// Time without traffic after which TCP keep-alive probes begin: 10 s.
     pub keepalive: Duration,
 }
 
@@ -78,9 +77,9 @@ impl fmt::Debug for PostgresSettings {
 }
 
 impl PostgresSettings {
-    /// Returns the connection string with the time-outs that it does not set itself.
+    /// Returns the connection string, with the time-outs that it does not set.
     pub(crate) fn connection_string(&self) -> String {
-        // How often the question is repeated before the connection counts as dead.
+        // Unanswered probes before the connection counts as dead.
         const KEEPALIVE_COUNT: u128 = 3;
         let interval = (self.keepalive / 2).as_secs().max(1);
         let parameters = [

@@ -1,4 +1,4 @@
-//! The full read for an audit: everything, in one snapshot, key by key.
+//! The full read for an audit: all tables in one snapshot, key by key.
 
 use diesel::Queryable;
 use diesel::connection::SimpleConnection;
@@ -23,7 +23,7 @@ type RollUps = Cursor<RollUpSql, RollUpRow>;
 type RollUpSql = (Text, SmallInt, BigInt, Text, Bool, BigInt, Text, Timestamptz, Timestamptz);
 type Records = Cursor<(StoredSql, Nullable<BigInt>), (StoredRow, Option<i64>)>;
 
-/// A running summary as it is kept.
+/// A row of `summaries`.
 #[derive(Queryable)]
 struct SummaryRow {
     destination_id: String,
@@ -31,12 +31,12 @@ struct SummaryRow {
     summary: Option<String>,
 }
 
-/// A roll-up as it is kept.
+/// A row of `roll_ups`.
 #[derive(Queryable)]
 struct RollUpRow {
     destination_id: String,
     days: i16,
-    /// Days since 1970-01-01; of no meaning for all of time.
+    /// Days since 1970-01-01; 0 for all time.
     starts: i64,
     unit: String,
     positive: bool,
@@ -66,7 +66,7 @@ impl RollUpRow {
     }
 }
 
-/// Begins to read everything.
+/// Starts to read everything.
 pub(crate) async fn audit(pools: &Pools) -> Result<PartStream<AuditPart>, PortError> {
     let ((), parts) = snapshot(&pools.streams, &pools.upkeep, "reading everything for an audit", read).await?;
     Ok(parts)
@@ -74,13 +74,12 @@ pub(crate) async fn audit(pools: &Pools) -> Result<PartStream<AuditPart>, PortEr
 
 fn read(connection: &mut PgConnection, output: &mut AuditOutput) -> Result<(), Fault> {
     output.open(())?;
-    // There is no index in the order of sequences, which nobody else reads by: it is sorted once, for as long as it
-    // takes.
+    // No index has the order of sequences, so the records are sorted first, which may take longer than any time-out.
     connection.batch_execute("SET LOCAL statement_timeout = 0")?;
-    let folded: i64 =
+    let rolled_up_to: i64 =
         Statement::<BigInt>::new("SELECT position FROM roll_up_position WHERE only_row").get_result(connection)?;
-    if folded > 0 {
-        output.send(AuditPart::RolledUpTo(count(folded)?))?;
+    if rolled_up_to > 0 {
+        output.send(AuditPart::RolledUpTo(count(rolled_up_to)?))?;
     }
     let mut summaries = open_summaries(connection)?;
     let mut records = open_records(connection)?;
@@ -95,37 +94,39 @@ fn read(connection: &mut PgConnection, output: &mut AuditOutput) -> Result<(), F
         }
     }
     send_roll_ups(connection, &mut roll_ups, None, output)?;
-    send_owed(connection, output)
+    send_outbox(connection, output)
 }
 
 fn open_summaries(connection: &mut PgConnection) -> Result<Summaries, Fault> {
     let declaration = Statement::new(
-        "DECLARE kept NO SCROLL CURSOR FOR SELECT destination_id, reference, summary FROM summaries \
+        "DECLARE summaries_cursor NO SCROLL CURSOR FOR SELECT destination_id, reference, summary FROM summaries \
          ORDER BY destination_id, reference",
     );
-    Cursor::open(connection, "kept", declaration)
+    Cursor::open(connection, "summaries_cursor", declaration)
 }
 
 fn open_records(connection: &mut PgConnection) -> Result<Records, Fault> {
-    let declaration =
-        Statement::new("DECLARE listed NO SCROLL CURSOR FOR SELECT ").sql(PROCESSED_COLUMNS).sql(STORED_COLUMNS).sql(
+    let declaration = Statement::new("DECLARE records_cursor NO SCROLL CURSOR FOR SELECT ")
+        .sql(PROCESSED_COLUMNS)
+        .sql(STORED_COLUMNS)
+        .sql(
             ", b.first + (r.slot - b.slot) FROM records r LEFT JOIN batches b \
              ON b.slot = r.slot & ~1048575::bigint AND r.slot - b.slot <= b.last - b.first \
              ORDER BY r.destination_id, r.reference, r.sequence",
         );
-    Cursor::open(connection, "listed", declaration)
+    Cursor::open(connection, "records_cursor", declaration)
 }
 
 fn open_roll_ups(connection: &mut PgConnection) -> Result<RollUps, Fault> {
     let declaration = Statement::new(
-        "DECLARE rolled NO SCROLL CURSOR FOR SELECT destination_id, days, \
+        "DECLARE roll_ups_cursor NO SCROLL CURSOR FOR SELECT destination_id, days, \
          CASE WHEN days = 0 THEN 0 ELSE starts - date '1970-01-01' END::bigint, unit, positive, count, sum::text, \
          first, last FROM roll_ups ORDER BY destination_id, days, starts",
     );
-    Cursor::open(connection, "rolled", declaration)
+    Cursor::open(connection, "roll_ups_cursor", declaration)
 }
 
-/// Sends the roll-ups of the destinations before one, or of all that are left.
+/// Sends the roll-ups of the destinations before `before`, or all that are left.
 fn send_roll_ups(
     connection: &mut PgConnection,
     roll_ups: &mut RollUps,
@@ -136,22 +137,22 @@ fn send_roll_ups(
     {
         if let Some(row) = roll_ups.take() {
             let unreadable = || AuditPart::Unreadable(format!("a roll-up of {:?} can't be read", row.destination_id));
-            output.send(row.decode().map_or_else(unreadable, |kept| AuditPart::RollUp(Box::new(kept))))?;
+            output.send(row.decode().map_or_else(unreadable, |roll_up| AuditPart::RollUp(Box::new(roll_up))))?;
         }
     }
     Ok(())
 }
 
-/// Returns the smaller of the keys that the two cursors have come to.
+/// Returns the smaller of the next keys of both cursors.
 fn next_key(
     connection: &mut PgConnection,
     summaries: &mut Summaries,
     records: &mut Records,
 ) -> Result<Option<(String, String)>, Fault> {
-    let kept = summaries.peek(connection)?.map(|row| (row.destination_id.as_str(), row.reference.as_str()));
-    let listed = records.peek(connection)?.map(|(row, _)| row.key());
-    let smaller = match (kept, listed) {
-        (Some(kept), Some(listed)) => Some(kept.min(listed)),
+    let of_summary = summaries.peek(connection)?.map(|row| (row.destination_id.as_str(), row.reference.as_str()));
+    let of_record = records.peek(connection)?.map(|(row, _)| row.key());
+    let smaller = match (of_summary, of_record) {
+        (Some(of_summary), Some(of_record)) => Some(of_summary.min(of_record)),
         (one, other) => one.or(other),
     };
     Ok(smaller.map(|(destination_id, reference)| (destination_id.to_owned(), reference.to_owned())))
@@ -165,15 +166,15 @@ fn send_key(
 ) -> Result<(), Fault> {
     let same = |row: &SummaryRow| row.destination_id == *destination_id && row.reference == *reference;
     let row = if summaries.peek(connection)?.is_some_and(same) { summaries.take() } else { None };
-    let kept = match row.map(|row| summary(destination_id, reference, row.summary.as_deref())).transpose() {
-        Ok(kept) => kept,
+    let summary = match row.map(|row| summary(destination_id, reference, row.summary.as_deref())).transpose() {
+        Ok(summary) => summary,
         Err(fault) => {
             output.send(AuditPart::Unreadable(fault.to_string()))?;
             None
         }
     };
     match key(destination_id, reference) {
-        Ok(key) => output.send(AuditPart::Key(key, kept)),
+        Ok(key) => output.send(AuditPart::Key(key, summary)),
         Err(fault) => output.send(AuditPart::Unreadable(fault.to_string())),
     }
 }
@@ -181,7 +182,7 @@ fn send_key(
 fn record_part(row: StoredRow, position: Option<i64>) -> AuditPart {
     let id = row.processed.record_id.clone();
     let Some(position) = position.and_then(|position| u64::try_from(position).ok()) else {
-        return AuditPart::Unreadable(format!("the record {id:?} has no position: its batch is not there"));
+        return AuditPart::Unreadable(format!("the record {id:?} has no position: its batch is missing"));
     };
     match row.decode() {
         Ok(stored) => AuditPart::Record(position, Box::new(stored)),
@@ -189,12 +190,12 @@ fn record_part(row: StoredRow, position: Option<i64>) -> AuditPart {
     }
 }
 
-fn send_owed(connection: &mut PgConnection, output: &AuditOutput) -> Result<(), Fault> {
+fn send_outbox(connection: &mut PgConnection, output: &AuditOutput) -> Result<(), Fault> {
     let declaration =
-        Statement::new("DECLARE owing NO SCROLL CURSOR FOR SELECT first, last FROM outbox ORDER BY first");
-    let mut owed: Cursor<(BigInt, BigInt), (i64, i64)> = Cursor::open(connection, "owing", declaration)?;
-    while owed.peek(connection)?.is_some() {
-        if let Some((first, last)) = owed.take() {
+        Statement::new("DECLARE outbox_cursor NO SCROLL CURSOR FOR SELECT first, last FROM outbox ORDER BY first");
+    let mut entries: Cursor<(BigInt, BigInt), (i64, i64)> = Cursor::open(connection, "outbox_cursor", declaration)?;
+    while entries.peek(connection)?.is_some() {
+        if let Some((first, last)) = entries.take() {
             output.send(AuditPart::Outbox(count(first)?, count(last)?))?;
         }
     }

@@ -1,5 +1,5 @@
-//! The records that match, grouped by destination: two cursors over one snapshot, one with the totals and one with the
-//! records, merged as they both go by destination.
+//! Matching records grouped by destination: two cursors over one snapshot, one for totals and one for records, merged by
+//! destination.
 
 use diesel::Queryable;
 use diesel::data_types::PgTimestamp;
@@ -10,19 +10,19 @@ use tallyhouse_core::ports::{GroupPart, Groups, PortError};
 use tallyhouse_core::{DestinationId, GroupQuery, ProcessedRecord, RecordType, Side, Sum, Summary, Unit};
 
 use crate::connection::pool::Pools;
-use crate::read::records::limit;
 use crate::read::stream::{Cursor, Output, ROWS_PER_FETCH, snapshot};
+use crate::read::totals::{TotalsSource, bounded};
 use crate::sql::error::Fault;
-use crate::sql::row::{PROCESSED_COLUMNS, ProcessedRow, ProcessedSql, count, timestamp};
+use crate::sql::row::{PROCESSED_COLUMNS, ProcessedRow, ProcessedSql, count, limit, timestamp};
 use crate::sql::statement::Statement;
-use crate::write::roll_ups::{RollUpWorker, Source, bounded};
+use crate::write::roll_ups::RollUpWorker;
 
-/// What is known before the first group: where the next page begins.
+/// The opening is the last group of this page, if another page follows.
 type GroupsOutput = Output<Option<DestinationId>, GroupPart>;
 
 type TotalSql = (Text, Text, Bool, BigInt, Text, Timestamptz, Timestamptz);
 
-/// The records of one destination, unit and type, summed up. Postgres adds `numeric` exactly, with the largest scale.
+/// The total of one destination, unit and type. Postgres adds `numeric` exactly, with the largest scale.
 #[derive(Queryable)]
 struct TotalRow {
     destination_id: String,
@@ -34,11 +34,11 @@ struct TotalRow {
     last: PgTimestamp,
 }
 
-/// Begins to read groups.
-pub(crate) async fn groups(pools: &Pools, folder: &RollUpWorker, query: GroupQuery) -> Result<Groups, PortError> {
-    let folder = folder.clone();
+/// Starts to read groups.
+pub(crate) async fn groups(pools: &Pools, roll_ups: &RollUpWorker, query: GroupQuery) -> Result<Groups, PortError> {
+    let roll_ups = roll_ups.clone();
     let work = move |connection: &mut PgConnection, output: &mut GroupsOutput| {
-        let source = Source::choose(connection, &query, &folder)?;
+        let source = TotalsSource::choose(connection, &query, &roll_ups)?;
         read(connection, &query, &source, output)
     };
     let (next, parts) = snapshot(&pools.streams, &pools.upkeep, "reading groups", work).await?;
@@ -48,7 +48,7 @@ pub(crate) async fn groups(pools: &Pools, folder: &RollUpWorker, query: GroupQue
 fn read(
     connection: &mut PgConnection,
     query: &GroupQuery,
-    source: &Source<'_>,
+    source: &TotalsSource<'_>,
     output: &mut GroupsOutput,
 ) -> Result<(), Fault> {
     let next = match query.limit {
@@ -61,12 +61,12 @@ fn read(
     let mut totals = open_totals(connection, source, until)?;
     let mut records = if query.records { Some(open_records(connection, query, until)?) } else { None };
     while let Some((destination, summary)) = next_group(connection, &mut totals)? {
-        let promised = summary.count();
+        let expected = summary.count();
         output.send(GroupPart::Group(destination.clone(), summary))?;
         if let Some(records) = &mut records {
             let sent = send_records(connection, records, &destination, output)?;
-            if sent != promised {
-                let detail = format!("{sent} records were read of the {promised} of destination {destination}");
+            if sent != expected {
+                let detail = format!("{sent} records were read of the {expected} of destination {destination}");
                 return Err(Fault::Corrupt(detail));
             }
         }
@@ -77,7 +77,7 @@ fn read(
 /// Returns the last destination of this page, if another one follows it.
 fn next_page(
     connection: &mut PgConnection,
-    source: &Source<'_>,
+    source: &TotalsSource<'_>,
     groups: usize,
 ) -> Result<Option<DestinationId>, Fault> {
     let ends: Vec<String> = source
@@ -93,17 +93,17 @@ fn next_page(
 
 fn open_totals(
     connection: &mut PgConnection,
-    source: &Source<'_>,
+    source: &TotalsSource<'_>,
     until: Option<&DestinationId>,
 ) -> Result<Cursor<TotalSql, TotalRow>, Fault> {
     let declaration = Statement::new(
-        "DECLARE totals NO SCROLL CURSOR FOR SELECT r.destination_id, r.unit, r.positive, sum(r.count)::bigint, \
+        "DECLARE totals_cursor NO SCROLL CURSOR FOR SELECT r.destination_id, r.unit, r.positive, sum(r.count)::bigint, \
          sum(r.sum)::text, min(r.first), max(r.last)",
     );
     let declaration = source
         .push(declaration, until)
         .sql(" GROUP BY r.destination_id, r.unit, r.positive ORDER BY r.destination_id, r.unit, r.positive");
-    Cursor::open(connection, "totals", declaration)
+    Cursor::open(connection, "totals_cursor", declaration)
 }
 
 fn open_records(
@@ -111,13 +111,13 @@ fn open_records(
     query: &GroupQuery,
     until: Option<&DestinationId>,
 ) -> Result<Cursor<ProcessedSql, ProcessedRow>, Fault> {
-    let declaration = Statement::new("DECLARE listed NO SCROLL CURSOR FOR SELECT ").sql(PROCESSED_COLUMNS);
+    let declaration = Statement::new("DECLARE records_cursor NO SCROLL CURSOR FOR SELECT ").sql(PROCESSED_COLUMNS);
     let declaration = bounded(declaration.sql(" FROM records r").filtered(&query.filter), query, until)
         .sql(" ORDER BY r.destination_id, r.time, r.record_id");
-    Cursor::open(connection, "listed", declaration)
+    Cursor::open(connection, "records_cursor", declaration)
 }
 
-/// Puts together the next group from the rows of its units and types.
+/// Combines the rows of the next group, one per unit and type.
 fn next_group(
     connection: &mut PgConnection,
     totals: &mut Cursor<TotalSql, TotalRow>,
@@ -138,7 +138,7 @@ fn next_group(
     Ok(Some((destination, summary)))
 }
 
-/// Sends the records of one group, in parts; returns how many there were.
+/// Sends the records of one group in parts, and returns their number.
 fn send_records(
     connection: &mut PgConnection,
     records: &mut Cursor<ProcessedSql, ProcessedRow>,

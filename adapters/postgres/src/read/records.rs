@@ -1,4 +1,4 @@
-//! Short reads: each is one statement, and so one snapshot.
+//! Short reads: each is one statement and therefore one snapshot.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use tallyhouse_core::{RecordId, RecordQuery, Reference, StoredRecord, Summary, S
 
 use crate::sql::error::Fault;
 use crate::sql::row::{
-    PROCESSED_COLUMNS, STORED_COLUMNS, StoredRow, StoredSql, bigint, count, key, pg_timestamp, summary,
+    PROCESSED_COLUMNS, STORED_COLUMNS, StoredRow, StoredSql, bigint, count, key, limit, pg_timestamp, summary,
 };
 use crate::sql::statement::Statement;
 
-/// Returns the stored record of this id.
+/// Returns the stored record with this id.
 pub(crate) fn find(connection: &mut PgConnection, id: &RecordId) -> Result<Option<StoredRecord>, Fault> {
     let rows: Vec<StoredRow> =
         stored_records().sql(" FROM records r WHERE r.record_id = ").bind::<Text, _>(id.as_str()).load(connection)?;
     rows.into_iter().next().map(StoredRow::decode).transpose()
 }
 
-/// Returns a page of records by time and id. The row comparison is a bound of the index, also among many records of
-/// one instant.
+/// Returns a page of records by time and id. The comparison of rows is an index condition, so that a page among many
+/// records of one instant is found at once.
 pub(crate) fn records(connection: &mut PgConnection, query: &RecordQuery) -> Result<Vec<StoredRecord>, Fault> {
     let mut statement = stored_records().sql(" FROM records r").filtered(&query.filter);
     if let Some((time, id)) = &query.after {
@@ -62,8 +62,8 @@ pub(crate) fn summaries(
     rows.into_iter().map(decode).collect()
 }
 
-/// Returns stored records by position. Batch by batch in the order of their positions, each batch's records by an index
-/// of their own, and no more of either than are asked for.
+/// Returns stored records by position: batches by the index of their positions, their records by the index of their
+/// slots, and no more of either than the limit.
 pub(crate) fn history(
     connection: &mut PgConnection,
     query: HistoryQuery,
@@ -95,7 +95,7 @@ pub(crate) fn head(connection: &mut PgConnection) -> Result<u64, Fault> {
     count(last)
 }
 
-/// Asks whether the server answers.
+/// Checks that the server answers.
 pub(crate) fn ping(connection: &mut PgConnection) -> Result<(), Fault> {
     Ok(connection.batch_execute("SELECT 1")?)
 }
@@ -103,9 +103,4 @@ pub(crate) fn ping(connection: &mut PgConnection) -> Result<(), Fault> {
 /// Begins a statement that returns [`StoredRow`]s.
 fn stored_records() -> Statement<'static, StoredSql> {
     Statement::new("SELECT ").sql(PROCESSED_COLUMNS).sql(STORED_COLUMNS)
-}
-
-/// Turns a number of rows into what LIMIT takes.
-pub(crate) fn limit(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
 }

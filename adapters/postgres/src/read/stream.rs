@@ -1,5 +1,5 @@
-//! Answers of any length: one read-only snapshot, read by cursors on a thread of its own, handed over in parts through
-//! a bounded channel. Whoever leaves early ends the work behind it.
+//! Streamed answers of any length: one read-only snapshot, read by cursors on a thread of its own, and passed on in parts
+//! through a bounded channel. Dropping the stream cancels the read.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -21,21 +21,21 @@ use crate::connection::pool::Pool;
 use crate::sql::error::Fault;
 use crate::sql::statement::Statement;
 
-/// Rows in one fetch, and records in one part: some 100 kB, which makes the round trip small beside the work.
+/// Rows per fetch, and records per part: about 100 kB, so that the round trip is small beside the work.
 pub(crate) const ROWS_PER_FETCH: usize = 256;
 
-/// Parts that are read before anybody asks for them.
-const PARTS_AHEAD: usize = 4;
+/// Parts that are read before the client takes them.
+const PARTS_BUFFERED: usize = 4;
 
-/// What travels from the reading thread to the stream. The end is said in words, because a thread that died would
-/// otherwise look like the end of a well-formed, short answer.
+/// An item of the channel from the reading thread to the stream. The end is an item, because the channel of a thread that
+/// died closes, too, and that must not look like a complete answer.
 enum Item<T> {
     Part(T),
     Fault(PortError),
     End,
 }
 
-/// The reading thread's end.
+/// The sending end, for the reading thread.
 pub(crate) struct Output<O, T> {
     opened: Option<oneshot::Sender<Result<O, PortError>>>,
     parts: mpsc::Sender<Item<T>>,
@@ -43,18 +43,18 @@ pub(crate) struct Output<O, T> {
 }
 
 impl<O, T> Output<O, T> {
-    /// Hands over what is known before the first part; to be called once.
+    /// Sends the opening of the answer, which precedes the first part. To be called once.
     pub(crate) fn open(&mut self, opening: O) -> Result<(), Fault> {
-        self.opened.take().map_or(Ok(()), |opened| opened.send(Ok(opening)).map_err(|_| Fault::Left))
+        self.opened.take().map_or(Ok(()), |opened| opened.send(Ok(opening)).map_err(|_| Fault::StreamDropped))
     }
 
-    /// Hands over a part; waits until there is room for it.
+    /// Sends a part. Waits until there is room for it.
     pub(crate) fn send(&self, part: T) -> Result<(), Fault> {
-        self.parts.blocking_send(Item::Part(part)).map_err(|_| Fault::Left)
+        self.parts.blocking_send(Item::Part(part)).map_err(|_| Fault::StreamDropped)
     }
 
     fn finish(self, result: Result<(), Fault>) {
-        // That nobody waits for the last word is no fault.
+        // The stream may be dropped by now.
         match (result, self.opened) {
             (Ok(()), _) => drop(self.parts.blocking_send(Item::End)),
             (Err(fault), Some(opened)) => drop(opened.send(Err(fault.port(self.what)))),
@@ -63,8 +63,8 @@ impl<O, T> Output<O, T> {
     }
 }
 
-/// Runs `work` in a snapshot on a connection of `pool`, and returns what it opens its answer with, and the parts that
-/// it sends. `cancels` has the connection on which a statement is cancelled whose answer nobody wants any more.
+/// Runs `work` in a snapshot on a connection of `pool`, and returns the opening and the parts that it sends. A dropped
+/// stream cancels its statement on a connection of `cancels`.
 pub(crate) async fn snapshot<O, T>(
     pool: &Pool,
     cancels: &Pool,
@@ -77,10 +77,10 @@ where
 {
     let permit = pool.permit().await.map_err(|fault| fault.port(what))?;
     let (open, opened) = oneshot::channel();
-    let (sender, receiver) = mpsc::channel(PARTS_AHEAD);
+    let (sender, receiver) = mpsc::channel(PARTS_BUFFERED);
     let backend = Backend::default();
-    let leaver = Leaver { backend: backend.clone(), cancels: cancels.clone() };
-    let parts = Parts { receiver, ended: false, what, _leaver: leaver };
+    let cancel = CancelOnDrop { backend: backend.clone(), cancels: cancels.clone() };
+    let parts = Parts { receiver, ended: false, what, _cancel: cancel };
     let thread_pool = pool.clone();
     spawn_blocking(move || {
         let _permit = permit;
@@ -90,8 +90,8 @@ where
     });
     match timeout(pool.answer_timeout(), opened).await {
         Ok(Ok(opening)) => Ok((opening?, Box::pin(parts) as PartStream<T>)),
-        Ok(Err(_)) => Err(Fault::Misuse("the reading thread ended without a word".to_owned()).port(what)),
-        Err(_) => Err(Fault::Silent.port(what)),
+        Ok(Err(_)) => Err(Fault::Misuse("the reading thread ended without a result".to_owned()).port(what)),
+        Err(_) => Err(Fault::NoAnswer.port(what)),
     }
 }
 
@@ -104,19 +104,19 @@ fn read<O, T>(
     pool.with_any(|connection| {
         let result = connection.build_transaction().repeatable_read().read_only().run(|connection| {
             let pid = Statement::<Integer>::new("SELECT pg_backend_pid()").get_result(connection)?;
-            // Ends before the transaction does, and the connection with it belongs to somebody else.
+            // Dropped before the transaction ends: afterwards the connection serves other work.
             let _working = backend.begin(pid);
             work(connection, output)
         });
         match result {
-            // What has been handed over can't be taken back and begun again.
+            // Parts have been sent, so the read can't be repeated on another connection.
             Err(fault) if fault.is_cut() && output.opened.is_none() => Err(Fault::CommitUnknown(Box::new(fault))),
             result => result,
         }
     })
 }
 
-/// The server's process that works for a stream, as long as it does.
+/// The server process that works for a stream; `None` when none does.
 #[derive(Clone, Default)]
 struct Backend(Arc<Mutex<Option<i32>>>);
 
@@ -127,11 +127,11 @@ impl Backend {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<i32>> {
-        // A number can't be left half-written by whoever panicked.
+        // A panic can't leave a number half-written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cancels what it does. Under the lock, so that it can't meanwhile begin to work for somebody else.
+    /// Cancels the running statement. The lock keeps the process from starting other work meanwhile.
     fn cancel(&self, cancels: &Pool) -> Result<(), Fault> {
         let running = self.lock();
         if let Some(pid) = *running {
@@ -142,7 +142,7 @@ impl Backend {
     }
 }
 
-/// As long as it lives, the process works for the stream.
+/// While it exists, the process works for the stream.
 struct Working<'a>(&'a Backend);
 
 impl Drop for Working<'_> {
@@ -151,16 +151,16 @@ impl Drop for Working<'_> {
     }
 }
 
-/// Cancels what still runs when its reader leaves: a sort that nobody waits for may take minutes.
-struct Leaver {
+/// Cancels the running statement when the stream is dropped: a sort without a reader may take minutes.
+struct CancelOnDrop {
     backend: Backend,
     cancels: Pool,
 }
 
-impl Drop for Leaver {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         let still_runs = self.backend.lock().is_some();
-        // Without a runtime the thread ends by itself, with the next part that nobody takes.
+        // Without a runtime the thread ends by itself, when it sends the next part.
         if let (true, Ok(runtime)) = (still_runs, Handle::try_current()) {
             let (backend, cancels) = (self.backend.clone(), self.cancels.clone());
             runtime.spawn(async move {
@@ -168,7 +168,7 @@ impl Drop for Leaver {
                 spawn_blocking(move || {
                     let _permit = permit;
                     if let Err(fault) = backend.cancel(&cancels) {
-                        tracing::debug!(%fault, "a query that nobody waits for was not cancelled");
+                        tracing::debug!(%fault, "the statement of a dropped stream was not cancelled");
                     }
                 });
             });
@@ -176,13 +176,13 @@ impl Drop for Leaver {
     }
 }
 
-/// The reader's end.
+/// The receiving end.
 struct Parts<T> {
     receiver: mpsc::Receiver<Item<T>>,
     ended: bool,
     what: &'static str,
-    /// After the receiver, so that the thread is already told when it is cancelled.
-    _leaver: Leaver,
+    /// Dropped after the receiver, so that a cancelled thread finds the channel closed.
+    _cancel: CancelOnDrop,
 }
 
 impl<T> Stream for Parts<T> {
@@ -198,12 +198,12 @@ impl<T> Stream for Parts<T> {
             Some(Item::Part(part)) => Some(Ok(part)),
             Some(Item::Fault(error)) => Some(Err(error)),
             Some(Item::End) => None,
-            None => Some(Err(Fault::Misuse("the reading thread ended without a word".to_owned()).port(self.what))),
+            None => Some(Err(Fault::Misuse("the reading thread ended without a result".to_owned()).port(self.what))),
         })
     }
 }
 
-/// A cursor of the running transaction, with the rows that have been fetched and not yet taken.
+/// A cursor of the running transaction, with the rows that were fetched and not taken yet.
 pub(crate) struct Cursor<ST, R> {
     fetch: String,
     rows: VecDeque<R>,
@@ -214,7 +214,7 @@ pub(crate) struct Cursor<ST, R> {
 impl<ST, R> Cursor<ST, R> {
     /// Opens a cursor named `name`; `declaration` is `DECLARE name NO SCROLL CURSOR FOR …`.
     pub(crate) fn open(connection: &mut PgConnection, name: &str, declaration: Statement<'_>) -> Result<Self, Fault> {
-        declaration.not_kept().execute(connection)?;
+        declaration.uncached().execute(connection)?;
         let fetch = format!("FETCH FORWARD {ROWS_PER_FETCH} FROM {name}");
         Ok(Self { fetch, rows: VecDeque::new(), ended: false, sql: std::marker::PhantomData })
     }
@@ -225,14 +225,14 @@ impl<ST, R> Cursor<ST, R> {
         for<'a> Statement<'a, ST>: LoadQuery<'a, PgConnection, R>,
     {
         if self.rows.is_empty() && !self.ended {
-            let rows: Vec<R> = Statement::<ST>::new(&self.fetch).not_kept().load(connection)?;
+            let rows: Vec<R> = Statement::<ST>::new(&self.fetch).uncached().load(connection)?;
             self.ended = rows.len() < ROWS_PER_FETCH;
             self.rows = rows.into();
         }
         Ok(self.rows.front())
     }
 
-    /// Takes the row that [`Cursor::peek`] has shown.
+    /// Takes the row that [`Cursor::peek`] has returned.
     pub(crate) fn take(&mut self) -> Option<R> {
         self.rows.pop_front()
     }

@@ -1,4 +1,4 @@
-//! What can go wrong, and what it means to the caller: decided in one place, [`Fault::kind`].
+//! What can go wrong, and what the caller can do about it: [`Fault::kind`] decides.
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tallyhouse_core::ports::{PortError, PortErrorKind};
@@ -6,86 +6,85 @@ use tallyhouse_core::ports::{PortError, PortErrorKind};
 /// Why a call of the repository failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    /// The database or the way to it.
+    /// Postgres or Diesel returned an error.
     #[error("the database failed")]
     Database(#[from] DieselError),
-    /// No connection could be had.
+    /// The pool could not make a connection in time.
     #[error("there is no connection")]
     Connection(#[from] r2d2::Error),
-    /// No connection could be made.
+    /// A connection outside the pools could not be made.
     #[error("there is no connection")]
     Unreachable(#[source] Box<diesel::ConnectionError>),
     /// A migration failed.
     #[error("a migration failed")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// All connections are taken.
+    /// Every connection of the pool is in use.
     #[error("every connection has been in use for too long")]
-    Busy,
-    /// The database does not answer, not even with an error.
+    PoolBusy,
+    /// The server sends neither an answer nor an error.
     #[error("the database does not answer")]
-    Silent,
-    /// Another transaction inserted a record id of ours under another key: the batch is to be done again.
+    NoAnswer,
+    /// Another transaction inserted one of the record ids under another key. The batch is committed again.
     #[error("other transactions took a record id at the same time, again and again")]
-    Raced,
-    /// The connection was cut while a commit was under way, and another one is to find out what became of it.
+    IdConflict,
+    /// The connection was cut during a commit. The batch is committed again on another connection, which finds out the
+    /// result.
     #[error("the connection was cut")]
-    InDoubt,
-    /// The connection was cut while the COMMIT, or the answer, was under way.
+    CommitInterrupted,
+    /// The connection was cut before the answer to a COMMIT, and the result can't be found out.
     #[error("the connection was cut before the answer to COMMIT")]
     CommitUnknown(#[source] Box<Fault>),
-    /// Whoever read the stream has left it.
-    #[error("the stream was left")]
-    Left,
-    /// What is stored breaks a rule.
+    /// The caller dropped the stream.
+    #[error("the stream was dropped")]
+    StreamDropped,
+    /// Stored data breaks a rule of the core.
     #[error("{0}")]
     Corrupt(String),
-    /// The caller, or this adapter, is wrong.
+    /// The caller or this adapter is wrong, or the database is set up wrongly.
     #[error("{0}")]
     Misuse(String),
 }
 
 impl Fault {
-    /// Says what the caller can do. Diesel shows no SQLSTATE, and messages may be translated (`lc_messages`): what
-    /// Diesel tells apart for certain is branched on, and everything else is taken for storage that is away, which is
-    /// tried again and blames no record.
+    /// Says what the caller can do. Diesel shows no SQLSTATE, and messages may be translated (`lc_messages`). So only the
+    /// kinds that Diesel tells apart are branched on. Every other error counts as unavailable: the batch is tried again,
+    /// and no record is blamed.
     pub(crate) fn kind(&self) -> PortErrorKind {
         match self {
             Self::Database(error) => kind_of(error),
             Self::Connection(_)
             | Self::Unreachable(_)
             | Self::Migration(_)
-            | Self::Busy
-            | Self::Silent
-            | Self::Raced
-            | Self::InDoubt
+            | Self::PoolBusy
+            | Self::NoAnswer
+            | Self::IdConflict
+            | Self::CommitInterrupted
             | Self::CommitUnknown(_)
-            | Self::Left => PortErrorKind::Unavailable,
+            | Self::StreamDropped => PortErrorKind::Unavailable,
             Self::Corrupt(_) => PortErrorKind::Corrupt,
             Self::Misuse(_) => PortErrorKind::Misuse,
         }
     }
 
-    /// Says whether the same transaction, begun again at once, is likely to succeed.
-    pub(crate) fn is_passing(&self) -> bool {
+    /// Says whether the same transaction is likely to succeed if it is tried again.
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Raced | Self::Database(DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => {
-                true
-            }
-            // 40P01 has no kind of its own. Where the message is translated, the caller repeats the batch instead of
-            // us.
-            Self::Database(DieselError::DatabaseError(DatabaseErrorKind::Unknown, about)) => {
-                about.message() == "deadlock detected"
+            Self::IdConflict
+            | Self::Database(DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
+            // SQLSTATE 40P01 has no kind of its own. If the message is translated, the caller repeats the batch instead.
+            Self::Database(DieselError::DatabaseError(DatabaseErrorKind::Unknown, details)) => {
+                details.message() == "deadlock detected"
             }
             _ => false,
         }
     }
 
-    /// Says whether the connection was cut, and the work may be done on another one: nothing was committed, or who does
-    /// it again sees to that.
+    /// Says whether the connection was cut and the work may be repeated on another one: either nothing was committed, or
+    /// the repetition finds out.
     pub(crate) fn is_cut(&self) -> bool {
         matches!(
             self,
-            Self::InDoubt
+            Self::CommitInterrupted
                 | Self::Database(DieselError::DatabaseError(
                     DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
                     _
@@ -93,23 +92,22 @@ impl Fault {
         )
     }
 
-    /// Says whether the connection may have been cut all the same: Diesel tells that apart in none of the errors that
-    /// it gets while it prepares a statement.
+    /// Says whether the connection may have been cut: while Diesel prepares a statement it reports that as an unknown
+    /// error.
     pub(crate) fn may_be_cut(&self) -> bool {
         matches!(self, Self::Database(DieselError::DatabaseError(DatabaseErrorKind::Unknown, _)))
     }
 
-    /// Says whether the connection is of no more use. Diesel does not notice when it is cut while a statement is
-    /// prepared.
-    pub(crate) fn spoils_connection(&self) -> bool {
+    /// Says whether the connection must be closed. Diesel does not notice a cut while it prepares a statement.
+    pub(crate) fn breaks_connection(&self) -> bool {
         self.is_cut() || matches!(self, Self::CommitUnknown(_))
     }
 
-    /// Turns it into the port's error. `what` says in the words of the port what failed.
+    /// Turns the fault into the port's error. `what` names the operation in the words of the port.
     pub(crate) fn port(self, what: &'static str) -> PortError {
         let kind = self.kind();
         match self {
-            // These say it all; a cause above them would only repeat what the port says.
+            // The port's error already says what these two would say above their cause.
             Self::Database(error) => PortError::new(kind, what, error),
             Self::Connection(error) => PortError::new(kind, what, error),
             other => PortError::new(kind, what, other),
@@ -132,8 +130,8 @@ fn kind_of(error: &DieselError) -> PortErrorKind {
         DieselError::SerializationError(_) | DieselError::QueryBuilderError(_) | DieselError::InvalidCString(_) => {
             PortErrorKind::Misuse
         }
-        // Closed, read-only (a standby after a failover), serialization, time-outs, shutdown, a full disk, and what
-        // later versions of Diesel may tell apart.
+        // A closed connection, a read-only server (a standby after a failover), a serialization failure, a time-out, a
+        // shutdown, a full disk, and kinds that later versions of Diesel may add.
         _ => PortErrorKind::Unavailable,
     }
 }

@@ -1,4 +1,4 @@
-//! A filter as SQL.
+//! A filter as SQL conditions.
 
 use diesel::sql_types::{Bool, Text, Timestamptz};
 use tallyhouse_core::{Filter, RecordType};
@@ -7,8 +7,8 @@ use crate::sql::row::pg_timestamp;
 use crate::sql::statement::Statement;
 
 impl<'a, ST> Statement<'a, ST> {
-    /// Continues a statement on the table `records` as `r` by the conditions of a filter: `WHERE …`, to which more can
-    /// be added by `AND`.
+    /// Appends `WHERE` with the conditions of a filter on the table `records` as `r`. The caller may append more with
+    /// `AND`.
     pub(crate) fn filtered(self, filter: &'a Filter) -> Self {
         let mut statement = self.sql(" WHERE true");
         if let Some(start) = filter.start {
@@ -17,11 +17,11 @@ impl<'a, ST> Statement<'a, ST> {
         if let Some(end) = filter.end {
             statement = statement.sql(" AND r.time < ").bind::<Timestamptz, _>(pg_timestamp(end));
         }
-        statement.filtered_beside_time(filter)
+        statement.filtered_except_time(filter)
     }
 
-    /// Continues a statement that has a `WHERE` by the conditions of a filter other than those on time.
-    pub(crate) fn filtered_beside_time(self, filter: &'a Filter) -> Self {
+    /// Appends the conditions of a filter other than those on time to a statement that has a `WHERE`.
+    pub(crate) fn filtered_except_time(self, filter: &'a Filter) -> Self {
         let mut statement = self;
         if let Some(record_type) = filter.record_type {
             let positive = record_type == RecordType::Positive;

@@ -1,4 +1,4 @@
-//! Between rows and the core's types.
+//! Rows, and their conversion to and from the types of the core.
 
 use diesel::Queryable;
 use diesel::data_types::{PgDate, PgTimestamp};
@@ -10,7 +10,7 @@ use tallyhouse_core::{
 
 use crate::sql::error::Fault;
 
-/// 2000-01-01T00:00:00Z, where Postgres begins to count microseconds.
+/// 2000-01-01T00:00:00Z in microseconds since 1970: the epoch of Postgres.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 pub(crate) const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -19,13 +19,13 @@ pub(crate) const MICROS_PER_DAY: i64 = 86_400_000_000;
 pub(crate) const PROCESSED_COLUMNS: &str = "r.record_id, r.time, r.source_id, r.destination_id, r.positive, \
      r.value::text, r.unit, r.reference, r.sequence, r.processed_at";
 
-/// The columns that a [`StoredRow`] has beyond those of its [`ProcessedRow`].
+/// The further columns of a [`StoredRow`].
 pub(crate) const STORED_COLUMNS: &str = ", r.previous, r.alerts, r.traceparent";
 
 /// The SQL type of [`ProcessedRow`].
 pub(crate) type ProcessedSql = (Text, Timestamptz, Text, Text, Bool, Text, Text, Text, BigInt, Timestamptz);
 
-/// The SQL type of [`StoredRow`]: nested as a tuple, the columns in one sequence.
+/// The SQL type of [`StoredRow`].
 pub(crate) type StoredSql = (
     (Text, Timestamptz, Text, Text, Bool, Text, Text, Text, BigInt, Timestamptz),
     (Nullable<Text>, Nullable<Text>, Nullable<Text>),
@@ -46,7 +46,7 @@ pub(crate) struct ProcessedRow {
     processed_at: PgTimestamp,
 }
 
-/// A record with all that its messages need.
+/// A record with everything that its messages hold.
 #[derive(Queryable)]
 pub(crate) struct StoredRow {
     pub(crate) processed: ProcessedRow,
@@ -54,10 +54,10 @@ pub(crate) struct StoredRow {
 }
 
 impl ProcessedRow {
-    /// Makes the record.
+    /// Decodes the record.
     ///
     /// # Errors
-    /// The row breaks a rule of the core: somebody else has written it.
+    /// The row breaks a rule of the core.
     pub(crate) fn decode(&self) -> Result<ProcessedRecord, Fault> {
         self.try_decode().ok_or_else(|| Fault::Corrupt(format!("the record {:?} breaks a rule", self.record_id)))
     }
@@ -79,15 +79,15 @@ impl ProcessedRow {
 }
 
 impl StoredRow {
-    /// Returns the two columns of its key.
+    /// Returns the columns of its key.
     pub(crate) fn key(&self) -> (&str, &str) {
         (&self.processed.destination_id, &self.processed.reference)
     }
 
-    /// Makes the record.
+    /// Decodes the record.
     ///
     /// # Errors
-    /// The row breaks a rule of the core: somebody else has written it.
+    /// The row breaks a rule of the core.
     pub(crate) fn decode(self) -> Result<StoredRecord, Fault> {
         let processed = self.processed.decode()?;
         let fault = |column| {
@@ -106,52 +106,57 @@ impl StoredRow {
     }
 }
 
-/// Makes a key of its two columns.
+/// Decodes a key.
 ///
 /// # Errors
-/// They break a rule of the core.
+/// A column breaks a rule of the core.
 pub(crate) fn key(destination_id: &str, reference: &str) -> Result<Key, Fault> {
     let made = DestinationId::new(destination_id)
         .and_then(|destination_id| Ok(Key { destination_id, reference: Reference::new(reference)? }));
     made.map_err(|error| Fault::Corrupt(format!("the key ({destination_id:?}, {reference:?}) {error}")))
 }
 
-/// Reads a summary in its short form.
+/// Decodes a summary in compact form.
 ///
 /// # Errors
-/// It is none.
+/// The text is none.
 pub(crate) fn summary(destination_id: &str, reference: &str, text: Option<&str>) -> Result<Summary, Fault> {
     text.and_then(Summary::from_compact)
         .ok_or_else(|| Fault::Corrupt(format!("the summary of ({destination_id:?}, {reference:?}) can't be read")))
 }
 
-/// Turns an instant into what Postgres keeps.
+/// Encodes an instant.
 pub(crate) fn pg_timestamp(at: Timestamp) -> PgTimestamp {
     PgTimestamp(at.as_micros() - POSTGRES_EPOCH_MICROS)
 }
 
-/// Turns the beginning of a day, in microseconds since 1970-01-01T00:00:00Z, into what Postgres keeps of the day.
+/// Encodes a day, given by its beginning in microseconds since 1970-01-01T00:00:00Z.
 pub(crate) fn pg_date(micros: i64) -> PgDate {
     let days = (micros - POSTGRES_EPOCH_MICROS).div_euclid(MICROS_PER_DAY);
-    // All days of the years 0001 to 10000 are within some 3 million.
+    // The years 0001 to 10000 have fewer than 4 million days.
     PgDate(i32::try_from(days).unwrap_or(i32::MAX))
 }
 
-/// Turns back what [`pg_timestamp`] made; `None` outside the years 0001 to 9999.
+/// Decodes an instant; `None` outside the years 0001 to 9999.
 pub(crate) fn timestamp(at: PgTimestamp) -> Option<Timestamp> {
     Timestamp::from_micros(at.0.checked_add(POSTGRES_EPOCH_MICROS)?)
 }
 
-/// Turns a count or a position into what Postgres keeps.
+/// Encodes a count or a position.
 pub(crate) fn bigint(n: u64) -> i64 {
-    // No table holds 2^63 rows; a caller's number above is as good as the largest.
+    // No table holds 2^63 rows, so larger numbers mean the same as the largest.
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// Turns back what [`bigint`] made.
+/// Decodes a count or a position.
 ///
 /// # Errors
 /// The number is negative.
 pub(crate) fn count(n: i64) -> Result<u64, Fault> {
     u64::try_from(n).map_err(|_| Fault::Corrupt(format!("a count or a position is {n}")))
+}
+
+/// Encodes a number of rows for LIMIT.
+pub(crate) fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }

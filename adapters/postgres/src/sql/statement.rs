@@ -1,7 +1,7 @@
-//! A statement in SQL with typed binds, kept prepared by Diesel.
+//! A statement in SQL with typed binds that Diesel keeps prepared.
 //!
-//! Diesel keeps neither `sql_query` nor batch inserts prepared, which costs a parse and a plan each time. A query
-//! fragment of our own is kept: Diesel's cache knows it by its text.
+//! Diesel keeps neither `sql_query` nor batch inserts prepared, which costs a parse and a plan each time. It does keep a
+//! query fragment of our own, by its text.
 
 use std::marker::PhantomData;
 
@@ -12,10 +12,10 @@ use diesel::result::QueryResult;
 use diesel::serialize::ToSql;
 use diesel::sql_types::HasSqlType;
 
-/// A statement whose rows have the SQL type `ST`, or that returns none.
+/// A statement whose rows have the SQL type `ST`.
 pub(crate) struct Statement<'a, ST = ()> {
     parts: Vec<Part<'a>>,
-    kept: bool,
+    is_cached: bool,
     rows: PhantomData<fn() -> ST>,
 }
 
@@ -43,16 +43,16 @@ where
 impl<'a, ST> Statement<'a, ST> {
     /// Begins a statement.
     pub(crate) fn new(sql: &'a str) -> Self {
-        Self { parts: vec![Part::Sql(sql)], kept: true, rows: PhantomData }
+        Self { parts: vec![Part::Sql(sql)], is_cached: true, rows: PhantomData }
     }
 
-    /// Continues it.
+    /// Appends SQL.
     pub(crate) fn sql(mut self, sql: &'a str) -> Self {
         self.parts.push(Part::Sql(sql));
         self
     }
 
-    /// Continues it by a value of the SQL type `T`.
+    /// Appends a value of the SQL type `T`.
     pub(crate) fn bind<T, U>(mut self, value: U) -> Self
     where
         T: 'a,
@@ -63,16 +63,16 @@ impl<'a, ST> Statement<'a, ST> {
         self
     }
 
-    /// Leaves it out of the cache: what FETCH returns changes with the cursor that has the name.
-    pub(crate) fn not_kept(mut self) -> Self {
-        self.kept = false;
+    /// Keeps the statement out of the cache: the columns of a FETCH depend on the cursor that has the name now.
+    pub(crate) fn uncached(mut self) -> Self {
+        self.is_cached = false;
         self
     }
 }
 
 impl<ST> QueryFragment<Pg> for Statement<'_, ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        if !self.kept {
+        if !self.is_cached {
             out.unsafe_to_cache_prepared();
         }
         for part in &self.parts {

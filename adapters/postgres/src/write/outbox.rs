@@ -1,5 +1,5 @@
 //! The outbox: the entries of committed batches, and the leases of their owners. Each call is one short statement; no
-//! transaction is ever held while messages are published.
+//! transaction is open while messages are published.
 
 use std::time::Duration;
 
@@ -9,13 +9,12 @@ use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use tallyhouse_core::ports::{Backlog, ClaimScope, OutboxEntry, OutboxId, Owner};
 
-use crate::read::records::limit;
 use crate::sql::error::Fault;
-use crate::sql::row::{count, timestamp};
+use crate::sql::row::{count, limit, timestamp};
 use crate::sql::statement::Statement;
 
-/// Leases that lapsed this long ago are of no instance that still runs; they mean the same as none, and are dropped.
-const LEASES_KEPT: &str = "1 day";
+/// Age at which a lapsed lease is deleted. A missing lease means the same.
+const LAPSED_LEASES_KEPT: &str = "1 day";
 
 type EntrySql = (BigInt, BigInt);
 
@@ -29,20 +28,20 @@ pub(crate) fn renew(connection: &mut PgConnection, owner: &Owner, lease: Duratio
     }
     let micros = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
     Statement::<()>::new("WITH old AS (DELETE FROM leases WHERE until < clock_timestamp() - interval '")
-        .sql(LEASES_KEPT)
+        .sql(LAPSED_LEASES_KEPT)
         .sql("' AND owner <> ")
         .bind::<Text, _>(owner.as_str())
         .sql(") INSERT INTO leases (owner, until) VALUES (")
         .bind::<Text, _>(owner.as_str())
         .sql(", clock_timestamp() + ")
-        // No lease is so long that a double would round its microseconds.
+        // The multiplication is by a double, which holds the microseconds of 285 years exactly.
         .bind::<BigInt, _>(micros)
         .sql(" * interval '1 microsecond') ON CONFLICT (owner) DO UPDATE SET until = excluded.until")
         .execute(connection)?;
     Ok(())
 }
 
-/// Returns entries, oldest first; abandoned ones become this owner's.
+/// Returns entries, oldest first. Abandoned ones become this owner's.
 pub(crate) fn claim(
     connection: &mut PgConnection,
     owner: &Owner,
@@ -54,23 +53,23 @@ pub(crate) fn claim(
             .bind::<Text, _>(owner.as_str())
             .sql(" ORDER BY first LIMIT ")
             .bind::<BigInt, _>(limit(entries_max)),
-        // Rows that another caller is taking at this moment are skipped, and not waited for.
+        // Entries that another instance is claiming are skipped, not waited for.
         ClaimScope::Abandoned => Statement::<EntrySql>::new(
-            "WITH taken AS MATERIALIZED (SELECT o.first FROM outbox o WHERE o.owner IS NULL OR NOT EXISTS \
+            "WITH claimed AS MATERIALIZED (SELECT o.first FROM outbox o WHERE o.owner IS NULL OR NOT EXISTS \
              (SELECT 1 FROM leases l WHERE l.owner = o.owner AND l.until > clock_timestamp()) \
              ORDER BY o.first LIMIT ",
         )
         .bind::<BigInt, _>(limit(entries_max))
         .sql(" FOR UPDATE SKIP LOCKED) UPDATE outbox SET owner = ")
         .bind::<Text, _>(owner.as_str())
-        .sql(" FROM taken WHERE outbox.first = taken.first RETURNING outbox.first, outbox.last"),
+        .sql(" FROM claimed WHERE outbox.first = claimed.first RETURNING outbox.first, outbox.last"),
     };
     let mut rows: Vec<(i64, i64)> = statement.load(connection)?;
     rows.sort_unstable();
     rows.into_iter().map(entry).collect()
 }
 
-/// Removes published entries, as far as they are still this owner's.
+/// Removes published entries that are still this owner's.
 pub(crate) fn mark_published(
     connection: &mut PgConnection,
     owner: &Owner,

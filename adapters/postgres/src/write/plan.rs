@@ -1,4 +1,4 @@
-//! Writing a plan: one statement, whatever its size.
+//! Writes a plan: one statement, whatever its size.
 
 use std::sync::Arc;
 
@@ -13,34 +13,37 @@ use tallyhouse_core::{Key, Plan, RecordType, StoredRecord, rules_to_json};
 use crate::sql::error::Fault;
 use crate::sql::row::{bigint, count, pg_timestamp};
 use crate::sql::statement::Statement;
+use crate::write::stored::key_columns;
 
-/// What a plan counts on, beside its record ids being free.
+/// What a plan expects of the store, besides free record ids.
 #[derive(Debug, Default)]
-pub(crate) struct Expected {
-    /// What the plan's keys have now, in short form, in the order of the plan; `None` for a key that has no record.
+pub(crate) struct Expectations {
+    /// The stored summaries of the plan's keys in compact form, in the order of the plan; `None` for a key without
+    /// records.
     pub(crate) summaries: Vec<Option<String>>,
-    /// The version of the managed rules; `None` where they were read under lock.
+    /// The version of the managed rules; `None` where they were read under locks.
     pub(crate) rules_version: Option<u64>,
-    /// Keys whose rows were created by this transaction, and that no record came to.
-    pub(crate) void: Vec<Key>,
+    /// Keys without records whose rows this transaction has created to lock them.
+    pub(crate) keys_to_remove: Vec<Key>,
 }
 
-/// What came of it.
+/// The result of a write.
 #[derive(Debug)]
 pub(crate) enum Written {
-    /// It is written; the messages of these records are owed.
+    /// The plan is written, with this entry in the outbox if it has records.
     All(Option<OutboxEntry>),
-    /// Nothing is: a record id is taken.
+    /// Nothing is written: a record id is taken.
     IdTaken,
-    /// Nothing is, or may be: a key has another summary.
+    /// The transaction must be rolled back: a key has another summary.
     SummaryDiffers,
-    /// Nothing is, or may be: the managed rules have another version.
+    /// The transaction must be rolled back: the managed rules have another version.
     RulesDiffer,
-    /// Nothing is: the commit before has not ended for long.
-    Overdue,
+    /// The transaction must be rolled back: the predecessor's commit takes too long.
+    PredecessorSlow,
 }
 
 impl Written {
+    /// Reads the result of the SQL functions.
     fn read(first: i64, plan: &Plan) -> Result<Self, Fault> {
         match first {
             -1 => Ok(Self::IdTaken),
@@ -48,68 +51,73 @@ impl Written {
             -3 => Ok(Self::RulesDiffer),
             0 => Ok(Self::All(None)),
             first => {
-                let last = first + bigint_of(plan.stored.len()) - 1;
+                let last = first + row_count(plan) - 1;
                 Ok(Self::All(Some(OutboxEntry { id: OutboxId(first), first: count(first)?, last: count(last)? })))
             }
         }
     }
 }
 
-/// Writes a plan, if things are as expected: see `write_optimistic` in the migrations.
-pub(crate) fn write(
+/// Writes a plan if the store is as expected: see `write_plan` in the migrations.
+pub(crate) fn write_plan(
     connection: &mut PgConnection,
     batch: &Batch,
     plan: &Plan,
-    expected: &Expected,
+    expectations: &Expectations,
 ) -> Result<Written, Fault> {
-    let (void_destinations, void_references) = key_columns(expected.void.iter());
-    let statement = Columns::of(&plan.stored)
-        .bind(Statement::<BigInt>::new("SELECT write_optimistic("))
+    let (destinations, references) = key_columns(expectations.keys_to_remove.iter());
+    let statement = RecordColumns::of(&plan.stored)
+        .bind(Statement::<BigInt>::new("SELECT write_plan("))
         .bind::<Timestamptz, _>(pg_timestamp(batch.now))
         .sql(", ");
-    let statement = bind_keys(statement, plan, expected)
-        .bind::<Array<Text>, _>(void_destinations)
+    let statement = bind_keys(statement, plan, expectations)
+        .bind::<Array<Text>, _>(destinations)
         .sql(", ")
-        .bind::<Array<Text>, _>(void_references)
+        .bind::<Array<Text>, _>(references)
         .sql(", ");
-    let first = bind_end(statement, batch, expected).get_result(connection)?;
+    let first = bind_end(statement, batch, expectations).get_result(connection)?;
     Written::read(first, plan)
 }
 
-/// Writes the records of a plan, and returns their slot. To be called in a transaction, and before [`write_pipelined`].
-pub(crate) fn write_records(connection: &mut PgConnection, batch: &Batch, plan: &Plan) -> Result<i64, Fault> {
-    let statement = Columns::of(&plan.stored)
-        .bind(Statement::<BigInt>::new("SELECT write_records("))
+/// Inserts the records of a plan, and returns their slot. The first half of a pipelined commit; [`write_pipelined`] is
+/// the second, in the same transaction.
+pub(crate) fn insert_records(connection: &mut PgConnection, batch: &Batch, plan: &Plan) -> Result<i64, Fault> {
+    let statement = RecordColumns::of(&plan.stored)
+        .bind(Statement::<BigInt>::new("SELECT insert_records("))
         .bind::<Timestamptz, _>(pg_timestamp(batch.now))
         .sql(")");
-    statement.get_result(connection).map_err(raced)
+    statement.get_result(connection).map_err(id_conflict)
 }
 
-/// Writes the rest of a plan, if things are as expected; otherwise the transaction is to be rolled back.
+/// Writes the rest of a plan whose records are inserted, if the store is as expected.
 pub(crate) fn write_pipelined(
     connection: &mut PgConnection,
     batch: &Batch,
     plan: &Plan,
-    expected: &Expected,
+    expectations: &Expectations,
     slot: i64,
 ) -> Result<Written, Fault> {
     let statement = Statement::<BigInt>::new("SELECT write_pipelined(")
         .bind::<BigInt, _>(slot)
         .sql(", ")
-        .bind::<BigInt, _>(bigint_of(plan.stored.len()))
+        .bind::<BigInt, _>(row_count(plan))
         .sql(", ")
         .bind::<Bool, _>(plan.stored.iter().any(|stored| !stored.alerts.is_empty()))
         .sql(", ")
         .bind::<Timestamptz, _>(pg_timestamp(batch.now))
         .sql(", ");
-    let first = bind_end(bind_keys(statement, plan, expected), batch, expected).get_result(connection)?;
+    let first = bind_end(bind_keys(statement, plan, expectations), batch, expectations).get_result(connection)?;
     Written::read(first, plan)
 }
 
-/// Binds the keys of a plan: their columns, and their summaries as expected and as planned.
-fn bind_keys<'a, ST>(statement: Statement<'a, ST>, plan: &'a Plan, expected: &'a Expected) -> Statement<'a, ST> {
+/// Binds the keys of a plan: their columns, and their expected and planned summaries.
+fn bind_keys<'a, ST>(
+    statement: Statement<'a, ST>,
+    plan: &'a Plan,
+    expectations: &'a Expectations,
+) -> Statement<'a, ST> {
     let (destinations, references) = key_columns(plan.summaries.iter().map(|(key, _)| key));
-    let before: Vec<Option<&str>> = expected.summaries.iter().map(Option::as_deref).collect();
+    let before: Vec<Option<&str>> = expectations.summaries.iter().map(Option::as_deref).collect();
     let after: Vec<String> = plan.summaries.iter().map(|(_, summary)| summary.to_compact()).collect();
     statement
         .bind::<Array<Text>, _>(destinations)
@@ -122,43 +130,38 @@ fn bind_keys<'a, ST>(statement: Statement<'a, ST>, plan: &'a Plan, expected: &'a
         .sql(", ")
 }
 
-/// Binds the last parameters: what is settled, by whom, and the rules.
-fn bind_end<'a, ST>(statement: Statement<'a, ST>, batch: &'a Batch, expected: &Expected) -> Statement<'a, ST> {
-    let settled: Vec<i64> = batch.published.iter().map(|id| id.0).collect();
+/// Binds the last parameters: the published outbox entries, the owner, and the version of the rules.
+fn bind_end<'a, ST>(statement: Statement<'a, ST>, batch: &'a Batch, expectations: &Expectations) -> Statement<'a, ST> {
+    let published: Vec<i64> = batch.published.iter().map(|id| id.0).collect();
     statement
-        .bind::<Array<BigInt>, _>(settled)
+        .bind::<Array<BigInt>, _>(published)
         .sql(", ")
         .bind::<Nullable<Text>, _>(batch.owner.as_ref().map(|owner| owner.as_str()))
         .sql(", ")
-        .bind::<Nullable<BigInt>, _>(expected.rules_version.map(bigint))
+        .bind::<Nullable<BigInt>, _>(expectations.rules_version.map(bigint))
         .sql(")")
 }
 
 /// Tells a record id that is taken from every other failure.
-fn raced(error: DieselError) -> Fault {
+fn id_conflict(error: DieselError) -> Fault {
     match &error {
-        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, about)
-            if about.constraint_name() == Some("records_pkey") =>
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, details)
+            if details.constraint_name() == Some("records_pkey") =>
         {
-            Fault::Raced
+            Fault::IdConflict
         }
         _ => error.into(),
     }
 }
 
-fn bigint_of(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
+fn row_count(plan: &Plan) -> i64 {
+    i64::try_from(plan.stored.len()).unwrap_or(i64::MAX)
 }
 
-/// Returns the two columns of keys.
-pub(crate) fn key_columns<'a>(keys: impl Iterator<Item = &'a Key>) -> (Vec<&'a str>, Vec<&'a str>) {
-    keys.map(|key| (key.destination_id.as_str(), key.reference.as_str())).unzip()
-}
-
-/// The records to insert, column by column, in the order of their ids: two transactions that insert the same ones wait
-/// for each other in the same order.
+/// The records to insert, column by column, in the order of their ids: two transactions that insert the same ids do not
+/// deadlock.
 #[derive(Default)]
-struct Columns<'a> {
+struct RecordColumns<'a> {
     record_ids: Vec<&'a str>,
     times: Vec<PgTimestamp>,
     source_ids: Vec<&'a str>,
@@ -175,7 +178,7 @@ struct Columns<'a> {
     places: Vec<i64>,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> RecordColumns<'a> {
     fn of(stored: &'a [Arc<StoredRecord>]) -> Self {
         let mut sorted: Vec<(i64, &StoredRecord)> = (0..).zip(stored.iter().map(AsRef::as_ref)).collect();
         sorted.sort_unstable_by_key(|(_, stored)| stored.processed.record.record_id.as_str());
@@ -203,7 +206,7 @@ impl<'a> Columns<'a> {
         self.places.push(place);
     }
 
-    /// Binds the first parameters of `write_optimistic` and `write_records`.
+    /// Binds the first parameters of `write_plan` and `insert_records`.
     fn bind<ST>(self, statement: Statement<'a, ST>) -> Statement<'a, ST> {
         statement
             .bind::<Array<Text>, _>(self.record_ids)

@@ -15,7 +15,7 @@ use crate::sql::statement::Statement;
 type ManagedSql = (BigInt, Nullable<(Text, Text, BigInt, Timestamptz)>);
 type ManagedRow = (i64, Option<(String, String, i64, PgTimestamp)>);
 
-/// Returns the rules with their version: one statement, and so one snapshot.
+/// Returns the rules with their version: one statement and therefore one snapshot.
 pub(crate) fn managed(connection: &mut PgConnection) -> Result<ManagedRules, Fault> {
     let rows: Vec<ManagedRow> = Statement::<ManagedSql>::new(
         "SELECT v.version, r.name, r.rule, r.version, r.changed_at \
@@ -37,7 +37,7 @@ pub(crate) fn managed(connection: &mut PgConnection) -> Result<ManagedRules, Fau
 pub(crate) fn change(connection: &mut PgConnection, edit: &RuleEdit) -> Result<RuleEdited, Fault> {
     let mut written = false;
     let result = connection.build_transaction().read_committed().run(|connection| {
-        // Each further statement sees what was committed before the lock was had.
+        // The next statement sees every change that was committed before this lock was granted.
         let lock = Statement::<BigInt>::new("SELECT version FROM alert_rules_version WHERE only_row FOR UPDATE");
         let _version: i64 = lock.get_result(connection)?;
         let edited = amend(&managed(connection)?, edit);
@@ -46,7 +46,7 @@ pub(crate) fn change(connection: &mut PgConnection, edit: &RuleEdit) -> Result<R
         Ok(edited)
     });
     match result {
-        // Cut while the COMMIT was under way: done again, the change might meet itself.
+        // The connection was cut during COMMIT. A repetition might see its own change.
         Err(fault) if written && Fault::is_cut(&fault) => Err(Fault::CommitUnknown(Box::new(fault))),
         result => result,
     }
@@ -54,7 +54,7 @@ pub(crate) fn change(connection: &mut PgConnection, edit: &RuleEdit) -> Result<R
 
 fn write(connection: &mut PgConnection, edit: &RuleEdit, edited: &RuleEdited) -> Result<(), Fault> {
     match edited {
-        RuleEdited::Created(managed) | RuleEdited::Replaced(managed) => keep(connection, managed)?,
+        RuleEdited::Created(managed) | RuleEdited::Replaced(managed) => upsert(connection, managed)?,
         RuleEdited::Deleted(_) => {
             Statement::<()>::new("DELETE FROM alert_rules WHERE name = ")
                 .bind::<Text, _>(edit.name.as_str())
@@ -70,7 +70,7 @@ fn write(connection: &mut PgConnection, edit: &RuleEdit, edited: &RuleEdited) ->
     Ok(())
 }
 
-fn keep(connection: &mut PgConnection, managed: &ManagedRule) -> Result<(), Fault> {
+fn upsert(connection: &mut PgConnection, managed: &ManagedRule) -> Result<(), Fault> {
     Statement::<()>::new("INSERT INTO alert_rules (name, rule, version, changed_at) VALUES (")
         .bind::<Text, _>(managed.rule.name())
         .sql(", ")

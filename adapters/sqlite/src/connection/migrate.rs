@@ -1,4 +1,4 @@
-//! Brings the tables up to date, and says whether they are.
+//! Applies the embedded migrations, and checks the schema.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,8 +17,8 @@ const HAS_VERSIONS: &str =
     "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '__diesel_schema_migrations'";
 const VERSIONS: &str = "SELECT version FROM __diesel_schema_migrations ORDER BY version";
 
-/// Applies the migrations that are missing, all or none, and returns their versions. The write lock comes first, so
-/// that of two processes at once the later one finds nothing left to do.
+/// Applies the pending migrations, all or none, and returns their versions. The write lock is taken first, so that of two
+/// processes at once the later one finds none pending.
 pub(crate) fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<Vec<String>, SqliteError> {
     let known = known(path)?;
     let mut cause = None;
@@ -31,7 +31,7 @@ pub(crate) fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<Vec<Stri
     applied.map_err(|error| cause.unwrap_or_else(|| SqliteError::of(path, error)))
 }
 
-/// Says whether the tables are those of this version, and changes nothing.
+/// Checks that the schema is the one of this version. Changes nothing.
 pub(crate) fn check(db: &mut SqliteConnection, path: &Path) -> Result<(), SqliteError> {
     let (known, applied) = (known(path)?, applied(db, path)?);
     refuse_newer(path, &known, &applied)?;

@@ -1,4 +1,4 @@
-//! Opens connections, each with what durability, speed and neighbours ask for.
+//! Opens connections, and configures them for durability, speed and concurrent processes.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,27 +10,27 @@ use diesel::sql_types::Text;
 use crate::connection::settings::SqliteSettings;
 use crate::sql::error::{SqliteError, SqliteProblem};
 use crate::sql::statement::Statement;
-use crate::write::roll_ups;
+use crate::sql::sums;
 
-/// Pages that the writer keeps in memory, in KiB: the upper parts of four indexes of some ten million records.
+/// Page cache of the writer in KiB: the inner pages of four indexes of some ten million records.
 const WRITER_CACHE_KIB: u32 = 64 * 1024;
 
-/// Pages that one reader keeps in memory, in KiB.
+/// Page cache of one reader in KiB.
 const READER_CACHE_KIB: u32 = 8 * 1024;
 
-/// Pages in the write-ahead log before a commit copies them into the database: 32 MB. With SQLite's 1,000, nearly every
-/// batch of records with random ids did so, at two thirds of the speed.
+/// Pages in the write-ahead log before a commit checkpoints it: 32 MB. With SQLite's default of 1,000, nearly every batch
+/// of records with random ids did so, at two thirds of the speed.
 const CHECKPOINT_PAGES: u32 = 8_000;
 
-/// To what the log is cut once it has been copied, after a reader has kept it growing.
+/// Size to which the log is truncated after a checkpoint: a long read may have made it grow.
 const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
-/// Opens the connection that writes, and makes the file where there is none.
+/// Opens a connection that writes. Creates the file if there is none.
 pub(crate) fn open_writer(settings: &SqliteSettings) -> Result<SqliteConnection, SqliteError> {
     let path = &settings.path;
     let mut db = open(settings)?;
     use_write_ahead_log(&mut db, settings)?;
-    // FULL syncs the log at every commit: an answer to a write promises that it survives a power cut.
+    // FULL syncs the log at every commit, so that an acknowledged commit survives a power cut.
     let pragmas = format!(
         "PRAGMA synchronous = FULL;
          PRAGMA cache_size = -{WRITER_CACHE_KIB};
@@ -38,7 +38,7 @@ pub(crate) fn open_writer(settings: &SqliteSettings) -> Result<SqliteConnection,
          PRAGMA journal_size_limit = {LOG_BYTES_MAX};"
     );
     db.batch_execute(&pragmas).map_err(|error| SqliteError::of(path, error))?;
-    roll_ups::register(&mut db).map_err(|error| SqliteError::of(path, error))?;
+    sums::register(&mut db).map_err(|error| SqliteError::of(path, error))?;
     Ok(db)
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn open_reader(settings: &SqliteSettings) -> Result<SqliteConnection,
     Ok(db)
 }
 
-/// Opens a connection only where the file exists: an empty one in its place would look like a loss of everything.
+/// Opens a connection only if the file exists: an empty file in its place would look like a loss of all records.
 pub(crate) fn reopen(
     settings: &SqliteSettings,
     open: impl FnOnce(&SqliteSettings) -> Result<SqliteConnection, SqliteError>,
@@ -61,14 +61,14 @@ pub(crate) fn reopen(
     open(settings)
 }
 
-/// Says whether the database can be written to. SQLite opens what it may only read without a word.
+/// Checks that the database can be written to. SQLite opens a read-only file without an error.
 pub(crate) fn check_writable(db: &mut SqliteConnection, path: &Path) -> Result<(), SqliteError> {
     db.batch_execute("BEGIN IMMEDIATE; ROLLBACK;").map_err(|error| SqliteError::of(path, error))
 }
 
 fn open(settings: &SqliteSettings) -> Result<SqliteConnection, SqliteError> {
     let path = &settings.path;
-    // SQLite's own names (":memory:", "file:…", "") all become files: an absolute path has no meaning but its own.
+    // SQLite gives names such as ":memory:", "file:…" and "" a meaning of their own. An absolute path has none.
     let absolute =
         std::path::absolute(path).map_err(|error| SqliteError::caused(path, SqliteProblem::CannotOpen, error))?;
     let name = absolute
@@ -76,14 +76,14 @@ fn open(settings: &SqliteSettings) -> Result<SqliteConnection, SqliteError> {
         .ok_or_else(|| SqliteError::caused(path, SqliteProblem::CannotOpen, "the path is not UTF-8"))?;
     let mut db = SqliteConnection::establish(name)
         .map_err(|error| SqliteError::caused(path, SqliteProblem::CannotOpen, error))?;
-    // First of all: the very next statement may meet a lock.
+    // First of all, since the next statement may meet a lock.
     let busy_timeout = format!("PRAGMA busy_timeout = {};", settings.busy_timeout.as_millis());
     db.batch_execute(&busy_timeout).map_err(|error| SqliteError::of(path, error))?;
     Ok(db)
 }
 
-/// Switches to a write-ahead log. Where two processes do so at once on a new file, one is told "locked" without waiting
-/// (each would wait for the other), so that the busy timeout is kept here.
+/// Switches to a write-ahead log. If two processes do so at once on a new file, SQLite reports a lock without waiting,
+/// since they would deadlock. So the busy timeout is implemented here.
 fn use_write_ahead_log(db: &mut SqliteConnection, settings: &SqliteSettings) -> Result<(), SqliteError> {
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! The connections that read, beside the writer and never in its way.
+//! The connections that read. With a write-ahead log they never wait for the writer, nor it for them.
 
 use std::sync::Arc;
 
@@ -12,18 +12,18 @@ use crate::connection::settings::SqliteSettings;
 use crate::connection::stream::{self, Parts, Stop};
 use crate::sql::error::{Failure, SqliteError};
 
-/// Connections for the service's own questions.
+/// Connections for the service's own reads.
 const UPKEEP: u32 = 1;
 
 /// A pool of connections that read.
 #[derive(Clone)]
 pub(crate) struct Readers {
     pool: r2d2::Pool<OpenReaders>,
-    /// Questions and streams have turns of their own: clients that read slowly keep streams for long, and must not keep
-    /// the short questions out. Together they are as many as the pool has connections, so that the pool never waits.
-    questions: Arc<Semaphore>,
+    /// Short reads and streams have permits of their own: a slow client occupies a stream for long, and must not keep
+    /// short reads waiting. All permits together are as many as the connections, so the pool never waits.
+    short_reads: Arc<Semaphore>,
     streams: Arc<Semaphore>,
-    /// The service's own questions, on which its commits and its lease depend, wait for no client's.
+    /// The service's own reads, on which its commits and its lease depend, do not wait for clients.
     upkeep: Arc<Semaphore>,
     settings: Arc<SqliteSettings>,
     clock: Arc<dyn Clock>,
@@ -31,29 +31,36 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub(crate) fn new(settings: Arc<SqliteSettings>, clock: Arc<dyn Clock>) -> Self {
-        let (questions, streams) = (settings.readers.max(1), settings.streams.max(1));
+        let (short_reads, streams) = (settings.readers.max(1), settings.streams.max(1));
         let pool = r2d2::Pool::builder()
-            .max_size(questions + streams + UPKEEP)
+            .max_size(short_reads + streams + UPKEEP)
             .min_idle(Some(0))
             .test_on_check_out(false)
             .idle_timeout(None)
             .max_lifetime(None)
             .connection_timeout(settings.reader_wait)
             .build_unchecked(OpenReaders(Arc::clone(&settings)));
-        let turns = |n: u32| Arc::new(Semaphore::new(usize::try_from(n).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self { pool, questions: turns(questions), streams: turns(streams), upkeep: turns(UPKEEP), settings, clock }
+        let permits = |n: u32| Arc::new(Semaphore::new(usize::try_from(n).unwrap_or(Semaphore::MAX_PERMITS)));
+        Self {
+            pool,
+            short_reads: permits(short_reads),
+            streams: permits(streams),
+            upkeep: permits(UPKEEP),
+            settings,
+            clock,
+        }
     }
 
-    /// Answers a question on a thread that may block.
+    /// Runs a short read on a blocking thread.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         what: &'static str,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, PortError> {
-        self.run_in(&self.questions, what, work).await
+        self.run_in(&self.short_reads, what, work).await
     }
 
-    /// Answers a question of the service itself, as [`Readers::run`] does those of its clients.
+    /// Runs a read of the service itself, as [`Readers::run`] does those of clients.
     pub(crate) async fn run_upkeep<T: Send + 'static>(
         &self,
         what: &'static str,
@@ -64,63 +71,64 @@ impl Readers {
 
     async fn run_in<T: Send + 'static>(
         &self,
-        turns: &Arc<Semaphore>,
+        permits: &Arc<Semaphore>,
         what: &'static str,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, PortError> {
-        let turn = self.turn(turns).await.map_err(|failure| failure.into_port(what))?;
+        let permit = self.permit(permits).await.map_err(|failure| failure.into_port(what))?;
         let pool = self.pool.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            lend(&pool, work, |failure| failure.kind() == PortErrorKind::Refused)
+            let _permit = permit;
+            with_reader(&pool, work, |failure| failure.kind() == PortErrorKind::Refused)
         });
-        task.await.unwrap_or_else(|error| Err(Failure::BrokenOff(error))).map_err(|failure| failure.into_port(what))
+        task.await.unwrap_or_else(|error| Err(Failure::TaskFailed(error))).map_err(|failure| failure.into_port(what))
     }
 
-    /// Streams an answer from a thread that may block, as long as somebody listens.
+    /// Streams an answer from a blocking thread until the stream is dropped.
     pub(crate) async fn stream<T: Send + 'static>(
         &self,
         what: &'static str,
         work: impl FnOnce(&mut SqliteConnection, &Parts<T>) -> Result<(), Stop> + Send + 'static,
     ) -> Result<PartStream<T>, PortError> {
-        let turn = self.turn(&self.streams).await.map_err(|failure| failure.into_port(what))?;
+        let permit = self.permit(&self.streams).await.map_err(|failure| failure.into_port(what))?;
         let pool = self.pool.clone();
         let (parts, stream) = stream::channel(what);
         tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let result = lend(&pool, |db| work(db, &parts), |stop| matches!(stop, Stop::Gone));
+            let _permit = permit;
+            let result = with_reader(&pool, |db| work(db, &parts), |stop| matches!(stop, Stop::Dropped));
             parts.end(result, what);
         });
         Ok(stream)
     }
 
-    async fn turn(&self, turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(turn) = Arc::clone(turns).try_acquire_owned() {
-            return Ok(turn);
+    async fn permit(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+        if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+            return Ok(permit);
         }
         let late = self.clock.sleep(self.settings.reader_wait);
-        match select(Box::pin(Arc::clone(turns).acquire_owned()), late).await {
-            Either::Left((Ok(turn), _)) => Ok(turn),
-            // Nobody closes the semaphore; if it were closed, there would be no turn either.
+        match select(Box::pin(Arc::clone(permits).acquire_owned()), late).await {
+            Either::Left((Ok(permit), _)) => Ok(permit),
+            // The semaphore is never closed.
             Either::Left((Err(_), _)) | Either::Right(_) => Err(Failure::Busy),
         }
     }
 }
 
-/// Lends a connection of the pool, which is thrown away after an error that does not say otherwise, and after a panic.
-fn lend<T, E: From<Failure>>(
+/// Runs work on a connection of the pool. The connection is closed after a panic, and after an error unless
+/// `keeps_connection` says otherwise.
+fn with_reader<T, E: From<Failure>>(
     pool: &r2d2::Pool<OpenReaders>,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
-    spares: impl FnOnce(&E) -> bool,
+    keeps_connection: impl FnOnce(&E) -> bool,
 ) -> Result<T, E> {
     let mut reader = pool.get().map_err(Failure::Pool)?;
     reader.broken = true;
     let result = work(&mut reader.db);
-    reader.broken = result.as_ref().err().is_some_and(|error| !spares(error));
+    reader.broken = result.as_ref().err().is_some_and(|error| !keeps_connection(error));
     result
 }
 
-/// Opens the connections of the pool.
+/// Opens the connections of the pool for r2d2.
 struct OpenReaders(Arc<SqliteSettings>);
 
 /// A connection of the pool.

@@ -1,25 +1,25 @@
-//! Where the database is, and how it is used.
+//! The settings of the repository.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the database is, and how it is used. [`SqliteSettings::at`] gives defaults that serve most.
+/// Where the database is, and how long to wait for it. [`SqliteSettings::at`] has the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteSettings {
-    /// The file. It is made where there is none; two more beside it (`-wal`, `-shm`) belong to it.
+    /// The file. It is created if missing; two more files beside it (`-wal`, `-shm`) belong to it.
     pub path: PathBuf,
-    /// How long a statement waits for another process that writes, before the store counts as away.
+    /// Longest wait of a statement for another process that writes: 5 s. Then the store counts as unavailable.
     pub busy_timeout: Duration,
-    /// How many questions are answered at once; the rest wait. One connection each, opened on first use.
+    /// Connections for short reads: 4. Opened on first use.
     pub readers: u32,
-    /// How many answers are streamed at once, beside the questions. One connection each, opened on first use.
+    /// Connections for streamed answers: 4. Opened on first use.
     pub streams: u32,
-    /// How long a question or a stream waits for its turn, before the store counts as away.
+    /// Longest wait of a read for a connection: 5 s. Then the store counts as unavailable.
     pub reader_wait: Duration,
 }
 
 impl SqliteSettings {
-    /// Takes the path of the file: 5 s busy timeout, 4 readers, 4 streams, 5 s to wait for one of these.
+    /// Returns the default settings for a file.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self {

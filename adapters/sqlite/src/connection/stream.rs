@@ -1,4 +1,4 @@
-//! A stream whose parts are made on a thread that may block.
+//! A stream whose parts are read on a blocking thread.
 
 use diesel::result::Error as DieselError;
 use futures::stream;
@@ -7,25 +7,25 @@ use tokio::sync::mpsc;
 
 use crate::sql::error::{Failure, Unreadable};
 
-/// How many parts are made ahead of whoever reads them: enough to keep both sides busy, few enough to be held.
-const PARTS_AHEAD: usize = 16;
+/// Parts that are read before the client takes them: enough to keep both sides busy, few enough for memory.
+const PARTS_BUFFERED: usize = 16;
 
-/// Where the parts of a stream go.
-pub(crate) struct Parts<T>(mpsc::Sender<Part<T>>);
+/// The sending end of a stream.
+pub(crate) struct Parts<T>(mpsc::Sender<Item<T>>);
 
-enum Part<T> {
-    Made(T),
+enum Item<T> {
+    Part(T),
     Failed(PortError),
-    /// Said at the good end, so that work that breaks off is never taken for an answer that is complete.
+    /// The complete end. The channel of a thread that died closes, too, and that must not look like a complete answer.
     End,
 }
 
-/// Why the making of parts stops early.
+/// Why reading stops early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// Nobody listens any more.
-    Gone,
-    /// It can't go on.
+    /// The stream was dropped.
+    Dropped,
+    /// Reading failed.
     Failed(Failure),
 }
 
@@ -47,15 +47,15 @@ impl From<Unreadable> for Stop {
     }
 }
 
-/// Makes a stream and the place where its parts go.
+/// Creates a stream and its sending end.
 pub(crate) fn channel<T: Send + 'static>(what: &'static str) -> (Parts<T>, PartStream<T>) {
-    let (tx, rx) = mpsc::channel(PARTS_AHEAD);
+    let (tx, rx) = mpsc::channel(PARTS_BUFFERED);
     let parts = stream::unfold(Some(rx), move |rx| async move {
         let mut rx = rx?;
         match rx.recv().await {
-            Some(Part::Made(part)) => Some((Ok(part), Some(rx))),
-            Some(Part::Failed(error)) => Some((Err(error), None)),
-            Some(Part::End) => None,
+            Some(Item::Part(part)) => Some((Ok(part), Some(rx))),
+            Some(Item::Failed(error)) => Some((Err(error), None)),
+            Some(Item::End) => None,
             None => Some((Err(PortError::new(PortErrorKind::Misuse, what, "the work broke off")), None)),
         }
     });
@@ -63,25 +63,25 @@ pub(crate) fn channel<T: Send + 'static>(what: &'static str) -> (Parts<T>, PartS
 }
 
 impl<T> Parts<T> {
-    /// Hands on a part, when there is room for it.
+    /// Sends a part. Waits until there is room for it.
     pub(crate) fn send(&self, part: T) -> Result<(), Stop> {
-        self.0.blocking_send(Part::Made(part)).map_err(|_| Stop::Gone)
+        self.0.blocking_send(Item::Part(part)).map_err(|_| Stop::Dropped)
     }
 
-    /// Stops if nobody listens any more: for work that goes on for long without a part.
+    /// Stops if the stream was dropped: for work that goes on for long without a part.
     pub(crate) fn check(&self) -> Result<(), Stop> {
-        if self.0.is_closed() { Err(Stop::Gone) } else { Ok(()) }
+        if self.0.is_closed() { Err(Stop::Dropped) } else { Ok(()) }
     }
 
-    /// Says how the work ended.
+    /// Ends the stream.
     pub(crate) fn end(self, result: Result<(), Stop>, what: &'static str) {
         let last = match result {
-            Ok(()) => Part::End,
-            Err(Stop::Gone) => return,
-            Err(Stop::Failed(failure)) => Part::Failed(failure.into_port(what)),
+            Ok(()) => Item::End,
+            Err(Stop::Dropped) => return,
+            Err(Stop::Failed(failure)) => Item::Failed(failure.into_port(what)),
         };
         if self.0.blocking_send(last).is_err() {
-            tracing::debug!(what, "nobody listened to the end of a stream");
+            tracing::debug!(what, "a stream was dropped before its end");
         }
     }
 }

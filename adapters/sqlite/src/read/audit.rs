@@ -1,4 +1,4 @@
-//! Everything, read in order for an audit.
+//! The full read for an audit: all tables in one snapshot, key by key.
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
@@ -13,8 +13,8 @@ use crate::sql::schema::{outbox, roll_up_position};
 use crate::sql::statement::Statement;
 use crate::write::outbox::read_entry;
 
-/// Running summaries and records merged by key, each summary in front of its records, and behind all of a destination
-/// its roll-ups, in columns that they borrow. What does not fit into memory is sorted in a temporary file.
+/// Summaries and records merged by key, each summary before its records, then the roll-ups of the destination, in the
+/// columns of records. SQLite sorts them in a temporary file if they do not fit into memory.
 const EVERYTHING: &str = "SELECT 0 AS part, 0 AS kind, summary, 0 AS days, 0 AS starts, 0 AS position, '' AS record_id, \
      0 AS time, '' AS source_id, destination_id, '' AS type, '' AS value, '' AS unit, reference, 0 AS sequence, \
      0 AS processed_at, NULL AS previous, NULL AS alerts, NULL AS traceparent FROM summaries \
@@ -42,16 +42,16 @@ type EverythingRow = (i64, i64, String, i64, i64, StoredRow);
 /// Reads everything, in one read transaction.
 pub(crate) fn audit(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop> {
     db.transaction(|db| {
-        let folded: i64 = roll_up_position::table.select(roll_up_position::position).first(db)?;
-        if let Some(folded) = u64::try_from(folded).ok().filter(|folded| *folded > 0) {
-            parts.send(AuditPart::RolledUpTo(folded))?;
+        let rolled_up_to: i64 = roll_up_position::table.select(roll_up_position::position).first(db)?;
+        if let Some(rolled_up_to) = u64::try_from(rolled_up_to).ok().filter(|position| *position > 0) {
+            parts.send(AuditPart::RolledUpTo(rolled_up_to))?;
         }
-        keys(db, parts)?;
-        debts(db, parts)
+        send_keys(db, parts)?;
+        send_outbox(db, parts)
     })
 }
 
-fn keys(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop> {
+fn send_keys(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop> {
     let everything = Statement::<EverythingSql, 0>::new(EVERYTHING, []);
     let mut open: Option<(String, String)> = None;
     for row in everything.load_iter::<EverythingRow, DefaultLoadingMode>(db)? {
@@ -59,15 +59,15 @@ fn keys(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop>
         if kind == ROLL_UP {
             let unreadable =
                 || AuditPart::Unreadable(format!("table roll_ups, destination {:?}", row.processed.destination_id));
-            let kept = read_roll_up(days, starts, &summary, &row.processed);
-            parts.send(kept.map_or_else(unreadable, |kept| AuditPart::RollUp(Box::new(kept))))?;
+            let roll_up = read_roll_up(days, starts, &summary, &row.processed);
+            parts.send(roll_up.map_or_else(unreadable, |roll_up| AuditPart::RollUp(Box::new(roll_up))))?;
             continue;
         }
         let (destination_id, reference) = (row.processed.destination_id.clone(), row.processed.reference.clone());
         let is_summary = kind == SUMMARY;
         let key = match read_key(&destination_id, &reference) {
             Ok(key) => key,
-            // What has no key that is one belongs to none, and can only be named: a record by its position.
+            // Without a readable key the row belongs to none. A record is named by its position.
             Err(key) => {
                 let of_record = if is_summary { None } else { row.read().err() };
                 parts.send(unreadable(of_record.unwrap_or(key)))?;
@@ -94,7 +94,7 @@ fn keys(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop>
     Ok(())
 }
 
-/// Reads a roll-up out of the columns that it borrows.
+/// Decodes a roll-up from the columns of a record.
 fn read_roll_up(days: i64, starts: i64, sum: &str, row: &ProcessedRow) -> Option<RollUp> {
     let period = Period::of_days(i16::try_from(days).ok()?)?;
     Some(RollUp {
@@ -109,10 +109,10 @@ fn read_roll_up(days: i64, starts: i64, sum: &str, row: &ProcessedRow) -> Option
     })
 }
 
-fn debts(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop> {
+fn send_outbox(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop> {
     let rows = outbox::table.select((outbox::first, outbox::last)).order(outbox::first);
     for row in rows.load_iter::<(i64, i64), DefaultLoadingMode>(db)? {
-        parts.send(read_entry(row?).map_or_else(unreadable, |owed| AuditPart::Outbox(owed.first, owed.last)))?;
+        parts.send(read_entry(row?).map_or_else(unreadable, |entry| AuditPart::Outbox(entry.first, entry.last)))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Records grouped by destination, streamed from one snapshot.
+//! Matching records grouped by destination, streamed from one snapshot.
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
@@ -6,16 +6,18 @@ use tallyhouse_core::ports::GroupPart;
 use tallyhouse_core::{DestinationId, Filter, GroupQuery, ProcessedRecord, RollUpPlan, Summary, Unit, Value};
 
 use crate::connection::stream::{Parts, Stop};
+use crate::read::totals;
 use crate::sql::error::Unreadable;
 use crate::sql::filter::{Filtered, TimeBy, filtered};
 use crate::sql::rows::{At, ProcessedRow};
 use crate::sql::schema::records;
-use crate::write::roll_ups::{self, RollUpWorker};
+use crate::write::roll_ups::RollUpWorker;
 
-/// Records in one part, and how many of a group are held until its totals are known. A larger group is read twice.
+/// Records per part, and the most records of a group that are buffered until its totals are known. A larger group is read
+/// twice.
 const PART_RECORDS: usize = 500;
 
-/// A part of the answer, in front of which comes what is known of the next page.
+/// An item of the answer. The first one says whether another page follows.
 pub(crate) enum Item {
     /// The last group of this answer, where there are more groups than the limit.
     Next(Option<DestinationId>),
@@ -23,20 +25,20 @@ pub(crate) enum Item {
     Part(GroupPart),
 }
 
-/// What a total needs of a record: position, destination, time, type, value, unit.
+/// The columns of a record that totals need: position, destination, time, type, value, unit.
 type TotalsRow = (i64, String, i64, String, String, String);
 
 /// Answers a query, in one read transaction.
 pub(crate) fn groups(
     db: &mut SqliteConnection,
     query: &GroupQuery,
-    folder: &RollUpWorker,
+    roll_ups: &RollUpWorker,
     parts: &Parts<Item>,
 ) -> Result<(), Stop> {
-    let cover = if query.records || query.limit == Some(0) { None } else { RollUpPlan::of(&query.filter) };
+    let roll_up_plan = if query.records || query.limit == Some(0) { None } else { RollUpPlan::of(&query.filter) };
     db.transaction(|db| {
-        if let Some(cover) = &cover {
-            return roll_ups::totals(db, query, cover, folder, parts);
+        if let Some(plan) = &roll_up_plan {
+            return totals::totals(db, query, plan, roll_ups, parts);
         }
         let page = match query.limit {
             Some(limit) => page_of(db, query, limit, parts)?,
@@ -57,11 +59,11 @@ pub(crate) fn groups(
 
 /// Which groups belong to the answer.
 enum Page {
-    /// All there are.
+    /// All groups.
     All,
     /// Those up to this one; there are more.
     Until(DestinationId),
-    /// None: none were asked for.
+    /// None: the limit is 0.
     Nothing,
 }
 
@@ -102,7 +104,7 @@ pub(crate) fn by_destination<'a>(filter: &Filter, after: Option<&str>) -> Filter
     }
 }
 
-/// One walk through the records of an answer.
+/// A scan of the records of an answer.
 struct Scan<'a> {
     query: &'a GroupQuery,
     until: Option<DestinationId>,
@@ -146,10 +148,10 @@ impl Scan<'_> {
         self.send_group(group)
     }
 
-    /// Reads on from group to group, and begins anew after each one that is too large to be held.
+    /// Reads group after group, and starts a new scan after each one that is too large to buffer.
     fn with_records(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
         let mut after = self.query.after.clone();
-        while let Some((destination_id, summary)) = self.small_groups(db, after.as_ref())? {
+        while let Some((destination_id, summary)) = self.send_small_groups(db, after.as_ref())? {
             self.send_group(Some((destination_id.clone(), summary)))?;
             self.send_records_of(db, &destination_id)?;
             after = Some(destination_id);
@@ -157,22 +159,22 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Sends groups until there is no more, or until one is too large to be held: that one is only summed up.
-    fn small_groups(
+    /// Sends groups until the end, or until one is too large to buffer: that one is only summed up, and returned.
+    fn send_small_groups(
         &self,
         db: &mut SqliteConnection,
         after: Option<&DestinationId>,
     ) -> Result<Option<(DestinationId, Summary)>, Stop> {
         let rows = self.rows(after).select(ProcessedRow::as_select());
-        let mut group: Option<Held> = None;
+        let mut group: Option<BufferedGroup> = None;
         for row in rows.load_iter::<ProcessedRow, DefaultLoadingMode>(db)? {
             self.parts.check()?;
             let processed = row?.read()?;
             match &mut group {
                 Some(open) if open.destination_id == processed.record.destination_id => open.add(processed),
-                _ => match group.replace(Held::begin(processed)).map(Held::end) {
-                    Some(Ended::TooLarge(destination_id, summary)) => return Ok(Some((destination_id, summary))),
-                    Some(Ended::Whole(destination_id, summary, records)) => {
+                _ => match group.replace(BufferedGroup::begin(processed)).map(BufferedGroup::end) {
+                    Some(GroupEnd::TooLarge(destination_id, summary)) => return Ok(Some((destination_id, summary))),
+                    Some(GroupEnd::Whole(destination_id, summary, records)) => {
                         self.send_group(Some((destination_id, summary)))?;
                         self.parts.send(Item::Part(GroupPart::Records(records)))?;
                     }
@@ -180,9 +182,9 @@ impl Scan<'_> {
                 },
             }
         }
-        match group.map(Held::end) {
-            Some(Ended::TooLarge(destination_id, summary)) => Ok(Some((destination_id, summary))),
-            Some(Ended::Whole(destination_id, summary, records)) => {
+        match group.map(BufferedGroup::end) {
+            Some(GroupEnd::TooLarge(destination_id, summary)) => Ok(Some((destination_id, summary))),
+            Some(GroupEnd::Whole(destination_id, summary, records)) => {
                 self.send_group(Some((destination_id, summary)))?;
                 self.parts.send(Item::Part(GroupPart::Records(records)))?;
                 Ok(None)
@@ -200,15 +202,15 @@ impl Scan<'_> {
 
     fn send_records_of(&self, db: &mut SqliteConnection, destination_id: &DestinationId) -> Result<(), Stop> {
         let rows = one_group(&self.query.filter, destination_id).select(ProcessedRow::as_select());
-        let mut held = Vec::with_capacity(PART_RECORDS);
+        let mut buffer = Vec::with_capacity(PART_RECORDS);
         for row in rows.load_iter::<ProcessedRow, DefaultLoadingMode>(db)? {
-            held.push(row?.read()?);
-            if held.len() == PART_RECORDS {
-                let full = std::mem::replace(&mut held, Vec::with_capacity(PART_RECORDS));
+            buffer.push(row?.read()?);
+            if buffer.len() == PART_RECORDS {
+                let full = std::mem::replace(&mut buffer, Vec::with_capacity(PART_RECORDS));
                 self.parts.send(Item::Part(GroupPart::Records(full)))?;
             }
         }
-        if held.is_empty() { Ok(()) } else { self.parts.send(Item::Part(GroupPart::Records(held))) }
+        if buffer.is_empty() { Ok(()) } else { self.parts.send(Item::Part(GroupPart::Records(buffer))) }
     }
 }
 
@@ -223,39 +225,39 @@ fn read_destination(id: &str) -> Result<DestinationId, Unreadable> {
     DestinationId::new(id).map_err(|error| Unreadable { place: place(), what: error.to_string() })
 }
 
-/// A group whose records are held, as long as they are few, until its totals are known.
-struct Held {
+/// A group whose records are buffered until its totals are known, unless they are too many.
+struct BufferedGroup {
     destination_id: DestinationId,
     summary: Summary,
     records: Vec<ProcessedRecord>,
 }
 
-enum Ended {
+enum GroupEnd {
     Whole(DestinationId, Summary, Vec<ProcessedRecord>),
     TooLarge(DestinationId, Summary),
 }
 
-impl Held {
+impl BufferedGroup {
     fn begin(first: ProcessedRecord) -> Self {
         let destination_id = first.record.destination_id.clone();
-        let mut held = Self { destination_id, summary: Summary::default(), records: Vec::new() };
-        held.add(first);
-        held
+        let mut group = Self { destination_id, summary: Summary::default(), records: Vec::new() };
+        group.add(first);
+        group
     }
 
     fn add(&mut self, processed: ProcessedRecord) {
         self.summary.add(&processed.record);
-        // One more than fits tells that there are too many.
+        // One record more than fits marks a group that is too large.
         if self.records.len() <= PART_RECORDS {
             self.records.push(processed);
         }
     }
 
-    fn end(self) -> Ended {
+    fn end(self) -> GroupEnd {
         if self.records.len() > PART_RECORDS {
-            Ended::TooLarge(self.destination_id, self.summary)
+            GroupEnd::TooLarge(self.destination_id, self.summary)
         } else {
-            Ended::Whole(self.destination_id, self.summary, self.records)
+            GroupEnd::Whole(self.destination_id, self.summary, self.records)
         }
     }
 }

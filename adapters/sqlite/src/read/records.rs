@@ -1,4 +1,4 @@
-//! The short questions: one record, a page of records, of summaries, of the history.
+//! Short reads: one record, a page of records, of summaries, of the history.
 
 use std::sync::Arc;
 
@@ -10,11 +10,10 @@ use tallyhouse_core::{Filter, RecordId, RecordQuery, Reference, StoredRecord, Su
 
 use crate::sql::error::{Failure, Unreadable};
 use crate::sql::filter::{After, Filtered, TimeBy, filtered};
-use crate::sql::rows::{StoredRow, read_key, read_summary};
+use crate::sql::rows::{StoredRow, limit, read_key, read_summary};
 use crate::sql::schema::{records, summaries};
-use crate::write::outbox::limit;
 
-/// Returns the record of this id.
+/// Returns the stored record with this id.
 pub(crate) fn find(db: &mut SqliteConnection, id: &RecordId) -> Result<Option<StoredRecord>, Failure> {
     let row = find_query(id.as_str()).first::<StoredRow>(db).optional()?;
     Ok(row.map(StoredRow::read).transpose()?.map(|(_, stored)| stored))
@@ -36,7 +35,7 @@ pub(crate) fn records(db: &mut SqliteConnection, query: &RecordQuery) -> Result<
 pub(crate) fn records_query<'a>(query: &RecordQuery) -> Filtered<'a> {
     let mut filter = query.filter.clone();
     let mut after = query.after.as_ref();
-    // With two lower bounds SQLite may seek the lower one and walk from there, page by page; the higher one is enough.
+    // With two lower bounds SQLite may seek the lower one and scan from there. The higher one is enough.
     if let (Some(start), Some((time, _))) = (filter.start, after) {
         if *time < start {
             after = None;

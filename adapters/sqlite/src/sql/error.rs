@@ -1,4 +1,4 @@
-//! What can go wrong, and what the caller can do about it.
+//! What can go wrong, and what the caller can do about it: [`Failure::kind`] decides.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use tallyhouse_core::ports::{PortError, PortErrorKind};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// The database can't be opened or brought up to date. `Display` is one line that says what to do.
+/// The database can't be opened or migrated. `Display` is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("the database {}: {problem}", .path.display())]
 pub struct SqliteError {
@@ -16,25 +16,25 @@ pub struct SqliteError {
     source: Option<Source>,
 }
 
-/// Why a database can't be opened or brought up to date.
+/// Why a database can't be opened or migrated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SqliteProblem {
-    /// The file can be neither opened nor made.
+    /// The file can be neither opened nor created.
     #[error("can't be opened; check that its folder exists, and that it is a file this user may write to")]
     CannotOpen,
-    /// The file was there before, and is no more.
+    /// The file was there before, and is missing now.
     #[error("is gone; put the file back, or restart to begin with an empty one")]
     Gone,
-    /// The file may be read only.
+    /// The file can't be written to.
     #[error("can't be written to; check its owner and permissions, its folder's, and how the disk is mounted")]
     ReadOnly,
-    /// The file is something else.
+    /// The file is no database.
     #[error("is not an SQLite database; name another file")]
     NotADatabase,
     /// The file is damaged.
     #[error("is damaged; restore it from a backup")]
     Damaged,
-    /// Write-ahead logging is needed, and refused by file systems that are shared between machines.
+    /// The file system does not support a write-ahead log, e.g. because machines share it.
     #[error("can't use a write-ahead log but only the journal mode {0:?}; put it on a local disk")]
     NoWriteAheadLog(String),
     /// Another process holds the write lock.
@@ -60,7 +60,7 @@ impl SqliteError {
         Self { source: Some(source.into()), ..Self::new(path, problem) }
     }
 
-    /// Finds out what an error on opening or migrating means.
+    /// Classifies an error of opening or migrating.
     pub(crate) fn of(path: impl Into<PathBuf>, error: DieselError) -> Self {
         let problem = match &error {
             DieselError::DatabaseError(_, information) => match Cause::of(information.message()) {
@@ -76,51 +76,51 @@ impl SqliteError {
         Self::caused(path, problem, error)
     }
 
-    /// Returns what to branch on.
+    /// Returns the problem to branch on.
     #[must_use]
     pub fn problem(&self) -> &SqliteProblem {
         &self.problem
     }
 }
 
-/// A stored row can't be read as what it should be.
+/// A stored row breaks a rule of the core.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {what}")]
 pub(crate) struct Unreadable {
-    /// Which row, in words.
+    /// The row, for people.
     pub(crate) place: String,
     /// What is wrong with it.
     pub(crate) what: String,
 }
 
-/// Why a piece of work on a connection failed.
+/// Why work on a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// SQLite or Diesel says no.
+    /// SQLite or Diesel returned an error.
     #[error(transparent)]
     Database(#[from] DieselError),
-    /// A row makes no sense.
+    /// A row can't be decoded.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// There is no connection to be had.
+    /// A connection can't be opened.
     #[error(transparent)]
     Connection(#[from] SqliteError),
-    /// The pool gave no connection in time.
+    /// The pool has no connection.
     #[error(transparent)]
     Pool(#[from] r2d2::Error),
     /// A predecessor of the batch has to be committed first. Only within [`crate::commit`].
     #[error("a predecessor is not committed yet")]
     OutOfOrder,
-    /// Every connection is busy.
+    /// Every connection is in use.
     #[error("every connection is busy")]
     Busy,
-    /// The work was begun and never ended.
-    #[error("the work on the database broke off")]
-    BrokenOff(#[source] tokio::task::JoinError),
+    /// The task panicked, or its runtime ended.
+    #[error("the task on the database failed")]
+    TaskFailed(#[source] tokio::task::JoinError),
 }
 
 impl Failure {
-    /// Says what the caller can do about it: the one place that knows.
+    /// Says what the caller can do.
     pub(crate) fn kind(&self) -> PortErrorKind {
         match self {
             Self::Database(error) => kind_of(error),
@@ -132,8 +132,8 @@ impl Failure {
             Self::Pool(_) | Self::Busy => PortErrorKind::Unavailable,
             Self::OutOfOrder => PortErrorKind::Misuse,
             // A panic is a bug; a runtime that ends is not.
-            Self::BrokenOff(error) if error.is_panic() => PortErrorKind::Misuse,
-            Self::BrokenOff(_) => PortErrorKind::Unavailable,
+            Self::TaskFailed(error) if error.is_panic() => PortErrorKind::Misuse,
+            Self::TaskFailed(_) => PortErrorKind::Unavailable,
         }
     }
 
@@ -142,7 +142,7 @@ impl Failure {
     }
 }
 
-/// Diesel shows no result code, only the text that SQLite has for it; those texts are never translated.
+/// Diesel shows no result code, only SQLite's text for it. These texts are never translated.
 fn kind_of(error: &DieselError) -> PortErrorKind {
     match error {
         DieselError::DatabaseError(kind, information) => match kind {
@@ -167,7 +167,7 @@ fn kind_of(error: &DieselError) -> PortErrorKind {
     }
 }
 
-/// What SQLite's texts say (`sqlite3ErrStr` in its `main.c`, and the messages of constraints).
+/// The causes that SQLite's texts name (`sqlite3ErrStr` in its `main.c`, and the messages of constraints).
 enum Cause {
     Locked,
     ReadOnly,

@@ -9,20 +9,20 @@ use tallyhouse_core::{Filter, RecordId, Timestamp};
 
 use crate::sql::schema::records;
 
-/// Records with conditions that are known at run time only.
+/// A query on records with conditions that are chosen at run time.
 pub(crate) type Filtered<'a> = records::BoxedQuery<'a, Sqlite>;
 
-/// Whether the conditions on `time` may choose the index.
+/// Whether SQLite may choose an index for the conditions on `time`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimeBy {
-    /// They may.
+    /// It may.
     Index,
-    /// They are looked at row by row (in whatever index is used): for answers in the order of destinations, where
-    /// SQLite would otherwise find the rows by time and sort all of them.
+    /// It checks them row by row: for answers in the order of destinations, where SQLite would otherwise find the rows by
+    /// time and sort all of them.
     Row,
 }
 
-/// Returns the records that a filter asks for.
+/// Returns a query on the records that match a filter.
 pub(crate) fn filtered<'a>(filter: &Filter, time_by: TimeBy) -> Filtered<'a> {
     let mut found = records::table.into_boxed();
     if let Some(start) = filter.start {
@@ -55,10 +55,10 @@ pub(crate) fn filtered<'a>(filter: &Filter, time_by: TimeBy) -> Filtered<'a> {
     found
 }
 
-/// A place in the order of `time` and `recordId`: holds for the records after it.
+/// The condition that a record comes after a place in the order of `time` and `recordId`.
 ///
-/// The query builder has no row values, and SQLite seeks the place in an index for nothing else: written out with AND
-/// and OR, each page would walk through all records of its first microsecond.
+/// The query builder has no row values, and SQLite seeks a place in an index only for these. With AND and OR, each page
+/// would scan all records of its first microsecond.
 #[derive(Debug, Clone)]
 pub(crate) struct After {
     time: i64,

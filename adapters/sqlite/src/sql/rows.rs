@@ -1,4 +1,4 @@
-//! Stored rows, and what they mean to the core.
+//! Rows, and their conversion to the types of the core.
 
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
@@ -10,7 +10,7 @@ use tallyhouse_core::{
 use crate::sql::error::Unreadable;
 use crate::sql::schema::records;
 
-/// A record without what its messages need beside it.
+/// A record as it was processed.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = records, check_for_backend(Sqlite))]
 pub(crate) struct ProcessedRow {
@@ -27,7 +27,7 @@ pub(crate) struct ProcessedRow {
     pub(crate) processed_at: i64,
 }
 
-/// A whole record.
+/// A record with everything that its messages hold.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = records, check_for_backend(Sqlite))]
 pub(crate) struct StoredRow {
@@ -63,7 +63,7 @@ impl StoredRow {
         let at = At(self.processed.position);
         let position = u64::try_from(at.0).map_err(|_| at.wrong("position", at.0, "must be 1 or more"))?;
         let previous = self.previous.map_or(Some(Summary::default()), |text| Summary::from_compact(&text));
-        let previous = previous.ok_or_else(|| at.wrong("previous", "…", "must be a summary in short form"))?;
+        let previous = previous.ok_or_else(|| at.wrong("previous", "…", "must be a summary in compact form"))?;
         let alerts = self.alerts.map_or(Some(Vec::new()), |json| rules_from_json(&json));
         let alerts = alerts.ok_or_else(|| at.wrong("alerts", "…", "must be a JSON array of rules"))?;
         let stored =
@@ -72,7 +72,7 @@ impl StoredRow {
     }
 }
 
-/// Returns a key's columns as a key.
+/// Decodes a key.
 pub(crate) fn read_key(destination_id: &str, reference: &str) -> Result<Key, Unreadable> {
     let wrong = |what: String| Unreadable { place: place_of_summary(destination_id, reference), what };
     Ok(Key {
@@ -81,11 +81,11 @@ pub(crate) fn read_key(destination_id: &str, reference: &str) -> Result<Key, Unr
     })
 }
 
-/// Returns the running summary of a key, which is never that of no record.
+/// Decodes the running summary of a key, which has at least one record.
 pub(crate) fn read_summary(destination_id: &str, reference: &str, summary: &str) -> Result<Summary, Unreadable> {
     Summary::from_compact(summary).filter(|summary| summary.count() > 0).ok_or_else(|| Unreadable {
         place: place_of_summary(destination_id, reference),
-        what: format!("summary {summary:?} must be a summary in short form, of at least one record"),
+        what: format!("summary {summary:?} must be a summary in compact form, of at least one record"),
     })
 }
 
@@ -93,7 +93,7 @@ fn place_of_summary(destination_id: &str, reference: &str) -> String {
     format!("table summaries, destination {destination_id:?}, reference {reference:?}")
 }
 
-/// The position of a record: the place of what is wrong with it.
+/// The position of a record, for error messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct At(pub(crate) i64);
 
@@ -120,4 +120,9 @@ impl At {
         let place = format!("table records, position {}", self.0);
         Unreadable { place, what: format!("{column} {found:?} {rule}") }
     }
+}
+
+/// Encodes a number of rows for LIMIT.
+pub(crate) fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }

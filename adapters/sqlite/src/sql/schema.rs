@@ -1,4 +1,4 @@
-//! The tables as Diesel sees them: see `migrations`.
+//! The tables for Diesel's query builder. The schema itself is in the package `tallyhouse-migrations`.
 
 diesel::table! {
     records (position) {

@@ -9,8 +9,8 @@ use diesel::sqlite::Sqlite;
 
 /// A statement in plain SQL with `N` texts for its question marks and rows of the SQL type `ST`.
 ///
-/// Diesel prepares a `sql_query` anew at each call. This one is kept like those of the query builder, by its text,
-/// for what the query builder can't say. The SQL must hold `N` question marks and no other (nor in a literal).
+/// Diesel prepares a `sql_query` at each call. It keeps this one by its text, as it does those of the query builder. The
+/// SQL must have exactly `N` question marks, also counting those in literals.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Statement<'a, ST, const N: usize> {
     sql: &'static str,
@@ -36,7 +36,7 @@ impl<ST, const N: usize> QueryFragment<Sqlite> for Statement<'_, ST, N> {
     }
 }
 
-/// Known by its text: two statements have the same type.
+/// Two statements of the same type differ in their text, so the type is no cache key.
 impl<ST, const N: usize> QueryId for Statement<'_, ST, N> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
@@ -48,8 +48,7 @@ impl<ST, const N: usize> Query for Statement<'_, ST, N> {
 
 impl<ST, const N: usize> RunQueryDsl<SqliteConnection> for Statement<'_, ST, N> {}
 
-/// A statement in SQL that is put together from pieces, with rows of the SQL type `ST`. It is kept prepared by its
-/// text.
+/// A statement that is composed of pieces, with rows of the SQL type `ST`. Diesel keeps it prepared by its text.
 pub(crate) struct Composed<'a, ST> {
     pieces: Vec<Piece<'a>>,
     rows: PhantomData<ST>,
@@ -66,17 +65,17 @@ impl<'a, ST> Composed<'a, ST> {
         Self { pieces: vec![Piece::Sql(sql)], rows: PhantomData }
     }
 
-    /// Continues it.
+    /// Appends SQL.
     pub(crate) fn sql(self, sql: &'static str) -> Self {
         self.push(Piece::Sql(sql))
     }
 
-    /// Continues it by a number.
+    /// Appends a number.
     pub(crate) fn bind_int(self, number: i64) -> Self {
         self.push(Piece::Int(number))
     }
 
-    /// Continues it by a text.
+    /// Appends a text.
     pub(crate) fn bind_text(self, text: &'a str) -> Self {
         self.push(Piece::Text(text))
     }
@@ -100,7 +99,7 @@ impl<ST> QueryFragment<Sqlite> for Composed<'_, ST> {
     }
 }
 
-/// Known by its text: two statements have the same type.
+/// Two statements of the same type differ in their text, so the type is no cache key.
 impl<ST> QueryId for Composed<'_, ST> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;

@@ -8,6 +8,7 @@ use tallyhouse_core::Timestamp;
 use tallyhouse_core::ports::{Backlog, ClaimScope, OutboxEntry, OutboxId, Owner};
 
 use crate::sql::error::{Failure, Unreadable};
+use crate::sql::rows::limit;
 use crate::sql::schema::{leases, outbox};
 use crate::sql::statement::Statement;
 use crate::write::writer::transaction;
@@ -15,7 +16,7 @@ use crate::write::writer::transaction;
 /// `SUM` of whole numbers is exact, and fails rather than wraps.
 const STATS: &str = "SELECT count(*), coalesce(sum(last - first + 1), 0), min(processed_at) FROM outbox";
 
-/// Makes an owner's lease last `lease` from now. Those that have lapsed are as good as none, and are swept away.
+/// Makes an owner's lease last `lease` from now. Deletes the leases that have lapsed.
 pub(crate) fn renew(db: &mut SqliteConnection, owner: &Owner, now: Timestamp, lease: Duration) -> Result<(), Failure> {
     let lease_micros = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
     let until = now.as_micros().saturating_add(lease_micros);
@@ -54,8 +55,8 @@ pub(crate) fn candidates(
     Ok(rows.into_iter().map(read_entry).collect::<Result<_, _>>()?)
 }
 
-/// Makes abandoned entries this owner's. The write lock, taken before the look-up, keeps others from them.
-pub(crate) fn take_over(
+/// Claims abandoned entries. The write lock, taken before the look-up, keeps other owners from claiming them.
+pub(crate) fn claim_abandoned(
     db: &mut SqliteConnection,
     owner: &Owner,
     now: Timestamp,
@@ -70,7 +71,7 @@ pub(crate) fn take_over(
     })
 }
 
-/// Removes published entries, as far as they are this owner's.
+/// Removes published entries that are this owner's.
 pub(crate) fn mark_published(db: &mut SqliteConnection, owner: &Owner, published: &[OutboxId]) -> Result<(), Failure> {
     for id in published {
         diesel::delete(outbox::table.find(id.0).filter(outbox::owner.eq(owner.as_str()))).execute(db)?;
@@ -88,16 +89,11 @@ pub(crate) fn backlog(db: &mut SqliteConnection) -> Result<Backlog, Failure> {
     Ok(Backlog { batches: count(batches)?, records: count(records)?, oldest: oldest.map(time).transpose()? })
 }
 
-/// Reads a row: an entry is known by its first position.
+/// Decodes an entry.
 pub(crate) fn read_entry((first, last): (i64, i64)) -> Result<OutboxEntry, Unreadable> {
     let position = |n: i64| {
         let what = format!("position {n} must be 1 or more");
         u64::try_from(n).map_err(|_| Unreadable { place: format!("table outbox, first {first}"), what })
     };
     Ok(OutboxEntry { id: OutboxId(first), first: position(first)?, last: position(last)? })
-}
-
-/// Returns a limit as SQL takes it.
-pub(crate) fn limit(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,8 @@
-//! Plans that are made while the batch before is being written.
+//! Pipelined commits: a batch is planned while its predecessor is being written.
 //!
-//! SQLite writes one batch after the other. What can be done of the next one meanwhile is done beside: it is planned
-//! upon the plan before it, from what this process remembers of the database, and its texts are made. When its turn
-//! comes, it is written if all is as it was expected; otherwise it is planned again.
+//! SQLite writes one batch at a time. Meanwhile the next batch is planned upon the plan of the one before, from cached
+//! summaries, and its rows are encoded. When the writer is free, the batch is written if the cache is still valid;
+//! otherwise it is planned again.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,94 +12,93 @@ use tallyhouse_core::ports::{Batch, CommitOrder};
 use tallyhouse_core::{Known, Outcome, Plan, StoredRecord, Summary, plan, rules_to_json};
 use tallyhouse_pipeline::adapter::{SpeculationGate, SummaryCache};
 
-/// What the commits of this process remember of the database. Clones share it.
+/// The state that the commits of this process cache. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct CommitCache(Arc<Mutex<Memory>>);
+pub(crate) struct CommitCache(Arc<Mutex<CacheState>>);
 
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    /// As they are when all that is planned has been written.
+pub(crate) struct CacheState {
+    /// The summaries as they will be when every plan has been written.
     pub(crate) summaries: SummaryCache,
-    /// That records come for the first time: then their ids are not looked up, and the index refuses those that are
-    /// taken.
-    pub(crate) unseen: SpeculationGate,
-    /// How often the summaries were forgotten.
-    forgotten: u64,
+    /// Open while all records are new: their ids are not looked up, and the index refuses those that are taken.
+    pub(crate) ids_new: SpeculationGate,
+    /// How often the cached summaries were invalidated.
+    generation: u64,
 }
 
-impl Memory {
-    pub(crate) fn forget(&mut self) {
+impl CacheState {
+    pub(crate) fn invalidate(&mut self) {
         self.summaries.forget();
-        self.forgotten += 1;
+        self.generation += 1;
     }
 }
 
 impl CommitCache {
-    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
-        // A panic while planning leaves what is only expected.
+    pub(crate) fn state(&self) -> MutexGuard<'_, CacheState> {
+        // A panic while planning leaves a wrong summary at worst, and its plan is dropped, which invalidates the cache.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Plans a batch upon all that is planned already, if everything that it takes is remembered. No other batch may be
-    /// planned before this one has its place behind the others.
-    pub(crate) fn plan(&self, batch: &Batch, order: &Arc<dyn CommitOrder>) -> Option<Planned> {
+    /// Plans a batch upon every plan before it, if all its summaries are cached. The caller lets no other batch be planned
+    /// until this one waits for the writer.
+    pub(crate) fn plan(&self, batch: &Batch, order: &Arc<dyn CommitOrder>) -> Option<PlannedBatch> {
         let (rules_version, rules) = batch.rules.latest();
-        let mut memory = self.memory();
-        if !memory.unseen.is_open() || !order.may_start() {
+        let mut state = self.state();
+        if !state.ids_new.is_open() || !order.may_start() {
             return None;
         }
         let mut summaries = HashMap::new();
         for key in batch.arrivals.iter().map(|arrival| arrival.record.key()) {
             if let Entry::Vacant(entry) = summaries.entry(key) {
-                let summary = memory.summaries.get(entry.key())?.clone();
+                let summary = state.summaries.get(entry.key())?.clone();
                 entry.insert(summary);
             }
         }
         let plan = plan(&batch.arrivals, Known { summaries, ..Known::default() }, &rules, batch.now);
         if plan.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Rejected(_))) {
-            // It may be one that was processed before.
+            // A record that was processed before is a duplicate, not a rejection.
             return None;
         }
-        memory.summaries.note(&plan.summaries);
-        let pending = self.expect(memory.forgotten, order);
-        drop(memory);
-        Some(Planned { texts: Texts::of(&plan), plan, rules_version, pending })
+        state.summaries.note(&plan.summaries);
+        let pending = self.begin(state.generation, order);
+        drop(state);
+        Some(PlannedBatch { rows: EncodedRows::of(&plan), plan, rules_version, pending })
     }
 
-    /// Notes what a plan is about to write that was made in its transaction.
-    pub(crate) fn note(&self, plan: &Plan, order: &Arc<dyn CommitOrder>) -> Pending {
-        let mut memory = self.memory();
-        memory.summaries.note(&plan.summaries);
-        self.expect(memory.forgotten, order)
+    /// Caches the summaries of a plan that was made in its transaction.
+    pub(crate) fn cache(&self, plan: &Plan, order: &Arc<dyn CommitOrder>) -> PendingCommit {
+        let mut state = self.state();
+        state.summaries.note(&plan.summaries);
+        self.begin(state.generation, order)
     }
 
-    fn expect(&self, forgotten: u64, order: &Arc<dyn CommitOrder>) -> Pending {
+    fn begin(&self, generation: u64, order: &Arc<dyn CommitOrder>) -> PendingCommit {
         order.start();
-        Pending { cache: self.clone(), order: Arc::clone(order), forgotten, is_committed: false }
+        PendingCommit { cache: self.clone(), order: Arc::clone(order), generation, is_committed: false }
     }
 }
 
-/// A batch that was planned before its turn.
-pub(crate) struct Planned {
+/// A batch that was planned before the writer was free.
+pub(crate) struct PlannedBatch {
     pub(crate) plan: Plan,
-    pub(crate) texts: Texts,
-    /// That of the rules by which it was planned.
+    pub(crate) rows: EncodedRows,
+    /// The version of the rules of the plan.
     pub(crate) rules_version: u64,
-    pub(crate) pending: Pending,
+    pub(crate) pending: PendingCommit,
 }
 
-/// That a plan will be committed. If it is not, whatever was expected upon it is forgotten.
-pub(crate) struct Pending {
+/// A plan that is not committed yet. Dropping it invalidates the cache, and with it every plan that was made upon it.
+pub(crate) struct PendingCommit {
     cache: CommitCache,
     order: Arc<dyn CommitOrder>,
-    forgotten: u64,
+    generation: u64,
     is_committed: bool,
 }
 
-impl Pending {
-    /// Says whether all that the plan was made upon has been committed, in its turn.
-    pub(crate) fn holds(&self) -> bool {
-        self.cache.memory().forgotten == self.forgotten
+impl PendingCommit {
+    /// Says whether every plan that this one was made upon has been committed.
+    pub(crate) fn is_current(&self) -> bool {
+        self.cache.state().generation == self.generation
     }
 
     pub(crate) fn committed(mut self) {
@@ -107,38 +106,38 @@ impl Pending {
     }
 }
 
-impl Drop for Pending {
+impl Drop for PendingCommit {
     fn drop(&mut self) {
         if !self.is_committed {
-            self.cache.memory().forget();
+            self.cache.state().invalidate();
             self.order.revoke();
         }
     }
 }
 
-/// The texts of what a plan writes that have to be made.
-pub(crate) struct Texts {
-    pub(crate) records: Vec<RecordTexts>,
-    /// Those of the summaries, in their order.
+/// The encoded columns of the rows that a plan writes.
+pub(crate) struct EncodedRows {
+    pub(crate) records: Vec<EncodedRecord>,
+    /// The summaries, in the order of the plan.
     pub(crate) summaries: Vec<String>,
 }
 
-pub(crate) struct RecordTexts {
+pub(crate) struct EncodedRecord {
     pub(crate) value: String,
     pub(crate) previous: Option<String>,
     pub(crate) alerts: Option<String>,
 }
 
-impl Texts {
+impl EncodedRows {
     pub(crate) fn of(plan: &Plan) -> Self {
         Self {
-            records: plan.stored.iter().map(|stored| RecordTexts::of(stored)).collect(),
+            records: plan.stored.iter().map(|stored| EncodedRecord::of(stored)).collect(),
             summaries: plan.summaries.iter().map(|(_, summary)| Summary::to_compact(summary)).collect(),
         }
     }
 }
 
-impl RecordTexts {
+impl EncodedRecord {
     fn of(stored: &StoredRecord) -> Self {
         Self {
             value: stored.processed.record.value.to_string(),

@@ -11,7 +11,7 @@ use crate::sql::schema::{alert_rules, alert_rules_version};
 use crate::sql::statement::Statement;
 use crate::write::writer::transaction;
 
-/// The version of the rules, with which each commit begins.
+/// The version of the rules. Every commit reads it.
 const VERSION: &str = "SELECT version FROM alert_rules_version";
 
 /// Returns the version.
@@ -20,7 +20,7 @@ pub(crate) fn version(db: &mut SqliteConnection) -> Result<u64, Failure> {
     Ok(read_version(version)?)
 }
 
-/// Returns the rules with their version. To be called in a transaction: they are two reads.
+/// Returns the rules with their version. To be called in a transaction, since these are two reads.
 pub(crate) fn managed(db: &mut SqliteConnection) -> Result<ManagedRules, Failure> {
     let version = version(db)?;
     let rows: Vec<(String, String, i64, i64)> = alert_rules::table.order(alert_rules::name).load(db)?;
@@ -37,12 +37,12 @@ pub(crate) fn managed(db: &mut SqliteConnection) -> Result<ManagedRules, Failure
     Ok(ManagedRules { version, rules: rows.into_iter().map(read).collect::<Result<_, Unreadable>>()? })
 }
 
-/// Changes one rule. The write lock, had from the beginning, keeps other changes and commits away.
+/// Changes one rule. The write lock, taken first, keeps other changes and commits out.
 pub(crate) fn change(db: &mut SqliteConnection, edit: &RuleEdit) -> Result<RuleEdited, Failure> {
     transaction(db, |db| {
         let edited = amend(&managed(db)?, edit);
         match &edited {
-            RuleEdited::Created(managed) | RuleEdited::Replaced(managed) => keep(db, managed)?,
+            RuleEdited::Created(managed) | RuleEdited::Replaced(managed) => upsert(db, managed)?,
             RuleEdited::Deleted(_) => _ = diesel::delete(alert_rules::table.find(&edit.name)).execute(db)?,
             RuleEdited::Unchanged(_) | RuleEdited::Missing | RuleEdited::Otherwise | RuleEdited::Full => {}
         }
@@ -55,7 +55,7 @@ pub(crate) fn change(db: &mut SqliteConnection, edit: &RuleEdit) -> Result<RuleE
     })
 }
 
-fn keep(db: &mut SqliteConnection, managed: &ManagedRule) -> Result<(), Failure> {
+fn upsert(db: &mut SqliteConnection, managed: &ManagedRule) -> Result<(), Failure> {
     let row = (
         alert_rules::name.eq(managed.rule.name()),
         alert_rules::rule.eq(managed.rule.to_stored()),
@@ -71,7 +71,7 @@ fn read_version(version: i64) -> Result<u64, Unreadable> {
     u64::try_from(version).map_err(|_| Unreadable { place, what: format!("version {version} must be 0 or more") })
 }
 
-/// Versions are microseconds since 1970, as far as the clock is right.
+/// Encodes a version: microseconds since 1970.
 fn bigint(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }

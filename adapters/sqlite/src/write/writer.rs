@@ -13,21 +13,21 @@ use crate::connection::settings::SqliteSettings;
 use crate::sql::error::Failure;
 use crate::write::pipelined::CommitCache;
 
-/// The one connection that writes: SQLite lets one transaction write at a time, so that more of them would only wait,
-/// and not in turn.
+/// The one connection that writes. SQLite lets one transaction write at a time; further connections would only wait,
+/// and not in order.
 #[derive(Clone)]
 pub(crate) struct Writer {
     settings: Arc<SqliteSettings>,
-    /// None after a failure: the next one to write opens it anew, in case the cause lay with it.
+    /// `None` after a failure: the next work opens a new connection, in case the old one was the cause.
     session: Arc<Mutex<Option<Session>>>,
     cache: CommitCache,
 }
 
-/// The connection, with what is remembered of the database.
+/// The connection, with the cached state of the database.
 pub(crate) struct Session {
     pub(crate) db: SqliteConnection,
     pub(crate) cache: CommitCache,
-    /// Changes when another connection has written; none before it is known.
+    /// SQLite's `data_version`, which changes when another connection has written; `None` before the first commit.
     pub(crate) data_version: Option<i64>,
 }
 
@@ -44,18 +44,18 @@ impl Writer {
         Self { settings, session: Arc::new(Mutex::new(Some(session))), cache }
     }
 
-    /// What is remembered of the database.
+    /// Returns the cached state of the database.
     pub(crate) fn cache(&self) -> &CommitCache {
         &self.cache
     }
 
-    /// Says whether nobody writes now, nor waits to.
+    /// Says whether no work runs or waits.
     pub(crate) fn is_free(&self) -> bool {
         self.session.try_lock().is_ok()
     }
 
-    /// Runs work on the connection, in turn and on a thread that may block. It is done to its end once it has begun,
-    /// even if the caller goes away.
+    /// Runs work on the connection, in order of arrival, on a blocking thread. Work that has begun runs to its end even
+    /// if the caller is dropped.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         what: &'static str,
@@ -64,7 +64,7 @@ impl Writer {
         self.run_in_session(what, |session| work(&mut session.db)).await
     }
 
-    /// Runs work as [`Writer::run`] does, for work that remembers.
+    /// Runs work as [`Writer::run`] does, with access to the cached state.
     pub(crate) async fn run_in_session<T: Send + 'static>(
         &self,
         what: &'static str,
@@ -73,7 +73,7 @@ impl Writer {
         let (settings, cache) = (Arc::clone(&self.settings), self.cache.clone());
         let mut place = Arc::clone(&self.session).lock_owned().await;
         let task = tokio::task::spawn_blocking(move || {
-            // Taken out, so that a panic leaves none behind.
+            // Taken out, so that a panic drops it.
             let mut session = match place.take() {
                 Some(session) => session,
                 None => Session::new(reopen(&settings, open_writer)?, cache),
@@ -85,11 +85,11 @@ impl Writer {
             }
             result
         });
-        task.await.unwrap_or_else(|error| Err(Failure::BrokenOff(error))).map_err(|failure| failure.into_port(what))
+        task.await.unwrap_or_else(|error| Err(Failure::TaskFailed(error))).map_err(|failure| failure.into_port(what))
     }
 }
 
-/// Runs work in a transaction that has the write lock from the beginning. An error undoes all of it.
+/// Runs work in a transaction that takes the write lock first (`BEGIN IMMEDIATE`). An error rolls it back.
 pub(crate) fn transaction<T>(
     db: &mut SqliteConnection,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure>,
@@ -101,11 +101,11 @@ pub(crate) fn transaction<T>(
             DieselError::RollbackTransaction
         })
     });
-    // Where SQLite has rolled back by itself, e.g. on a full disk, Diesel's own try fails and would hide the cause.
+    // If SQLite has rolled back by itself, e.g. on a full disk, Diesel's rollback fails and would hide the cause.
     result.map_err(|error| cause.unwrap_or(Failure::Database(error)))
 }
 
-/// Says whether no transaction is left open on the connection.
+/// Says whether the connection has no open transaction.
 fn is_idle(db: &mut SqliteConnection) -> bool {
     match AnsiTransactionManager::transaction_manager_status_mut(db) {
         TransactionManagerStatus::Valid(status) => status.transaction_depth().is_none(),

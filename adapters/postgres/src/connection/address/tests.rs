@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn urls_as_libpq_has_them_are_taken() {
+fn urls_that_libpq_understands_are_accepted() {
     for url in [
         "postgres://",
         "postgres:///db?host=/tmp",
@@ -25,7 +25,7 @@ fn urls_as_libpq_has_them_are_taken() {
 }
 
 #[test]
-fn what_libpq_would_quote_or_take_for_a_host_is_refused() {
+fn a_url_that_libpq_would_misread_is_refused_without_quoting_it() {
     for url in [
         "postgres://u:p@ss@h/db",
         "postgres://u:pa/ss@h/db",

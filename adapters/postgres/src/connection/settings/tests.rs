@@ -1,4 +1,4 @@
-//! Connection strings: what is added, and what wins.
+//! Connection strings: the parameters that are added, and those that take precedence.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn time_outs_are_added_to_urls_and_to_lists() {
 }
 
 #[test]
-fn what_the_url_says_itself_wins() {
+fn parameters_of_the_url_take_precedence() {
     let url = "postgres://h/d?connect_timeout=9&application_name=mine";
     let string = PostgresSettings { url: url.to_owned(), ..PostgresSettings::default() }.connection_string();
     assert_eq!(string.matches("connect_timeout").count(), 1);

@@ -45,5 +45,5 @@ async fn work_stops_when_nobody_listens() {
     let (parts, stream) = channel::<u64>("testing");
     let work = tokio::task::spawn_blocking(move || (0..u64::MAX).try_for_each(|n| parts.send(n)));
     drop(stream);
-    assert!(matches!(work.await.unwrap(), Err(Stop::Gone)));
+    assert!(matches!(work.await.unwrap(), Err(Stop::Dropped)));
 }

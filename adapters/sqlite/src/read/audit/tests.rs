@@ -24,10 +24,10 @@ fn describe(part: &AuditPart) -> String {
         }
         AuditPart::Record(position, stored) => format!("record {} at {position}", stored.processed.record.record_id),
         AuditPart::Unreadable(what) => format!("unreadable {what}"),
-        AuditPart::Outbox(first, last) => format!("owed {first} to {last}"),
-        AuditPart::RolledUpTo(position) => format!("folded up to {position}"),
-        AuditPart::RollUp(kept) => {
-            format!("roll-up of {} {:?}: {}", kept.destination_id, kept.period, kept.side.count)
+        AuditPart::Outbox(first, last) => format!("outbox {first} to {last}"),
+        AuditPart::RolledUpTo(position) => format!("rolled up to {position}"),
+        AuditPart::RollUp(roll_up) => {
+            format!("roll-up of {} {:?}: {}", roll_up.destination_id, roll_up.period, roll_up.side.count)
         }
     }
 }
@@ -42,7 +42,7 @@ async fn check(spoil: &str, expected: &[&str]) {
 
 #[tokio::test]
 async fn rows_that_can_not_be_read_are_named_and_the_others_are_read() {
-    check("SELECT 1", &["key D/R Some(3)", "record a at 1", "record b at 2", "record c at 3", "owed 1 to 3"]).await;
+    check("SELECT 1", &["key D/R Some(3)", "record a at 1", "record b at 2", "record c at 3", "outbox 1 to 3"]).await;
     check(
         "UPDATE records SET value = 'x' WHERE position = 2",
         &[
@@ -51,7 +51,7 @@ async fn rows_that_can_not_be_read_are_named_and_the_others_are_read() {
             "unreadable table records, position 2: value \"x\" must be a decimal such as 12, 12.50 or 1.25e3, as a JSON \
              number or as a string of the same form",
             "record c at 3",
-            "owed 1 to 3",
+            "outbox 1 to 3",
         ],
     )
     .await;
@@ -59,12 +59,12 @@ async fn rows_that_can_not_be_read_are_named_and_the_others_are_read() {
         "UPDATE summaries SET summary = '[3]'",
         &[
             "key D/R None",
-            "unreadable table summaries, destination \"D\", reference \"R\": summary \"[3]\" must be a summary in short \
+            "unreadable table summaries, destination \"D\", reference \"R\": summary \"[3]\" must be a summary in compact \
              form, of at least one record",
             "record a at 1",
             "record b at 2",
             "record c at 3",
-            "owed 1 to 3",
+            "outbox 1 to 3",
         ],
     )
     .await;
@@ -77,7 +77,7 @@ async fn rows_that_can_not_be_read_are_named_and_the_others_are_read() {
             "key D/R Some(3)",
             "record b at 2",
             "record c at 3",
-            "owed 1 to 3",
+            "outbox 1 to 3",
         ],
     )
     .await;
@@ -85,12 +85,15 @@ async fn rows_that_can_not_be_read_are_named_and_the_others_are_read() {
 
 #[tokio::test]
 async fn keys_without_a_summary_or_without_records_are_shown() {
-    check("DELETE FROM summaries", &["key D/R None", "record a at 1", "record b at 2", "record c at 3", "owed 1 to 3"])
-        .await;
+    check(
+        "DELETE FROM summaries",
+        &["key D/R None", "record a at 1", "record b at 2", "record c at 3", "outbox 1 to 3"],
+    )
+    .await;
     check("DELETE FROM records; DELETE FROM outbox", &["key D/R Some(3)"]).await;
     check(
         "UPDATE records SET reference = 'S' WHERE position > 1",
-        &["key D/R Some(3)", "record a at 1", "key D/S None", "record b at 2", "record c at 3", "owed 1 to 3"],
+        &["key D/R Some(3)", "record a at 1", "key D/S None", "record b at 2", "record c at 3", "outbox 1 to 3"],
     )
     .await;
     check(

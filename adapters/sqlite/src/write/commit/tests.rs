@@ -1,4 +1,4 @@
-//! A commit: its statements, its look-ups, and rows that make no sense.
+//! Commits: their statements, their look-ups, and unreadable rows.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -18,13 +18,13 @@ fn unordered() -> Arc<dyn CommitOrder> {
 fn commit_alone(
     session: &mut Session,
     batch: &Batch,
-    planned: Option<Planned>,
+    planned: Option<PlannedBatch>,
     planning: impl Sized,
 ) -> Result<Done, Failure> {
     commit(session, batch, &unordered(), planned, planning).map(Option::unwrap)
 }
 
-/// The statements that a connection is asked for, and those that it prepares and keeps.
+/// The statements that a connection runs, and those that it prepares and keeps.
 #[derive(Clone, Default)]
 struct Log {
     run: Arc<Mutex<Vec<String>>>,
@@ -47,7 +47,7 @@ impl Log {
         log
     }
 
-    /// Returns which look-ups there were since it was asked last.
+    /// Returns the look-ups since the last call.
     fn look_ups(&self) -> Vec<&'static str> {
         let run = std::mem::take(&mut *self.run.lock().unwrap());
         let names = [(KNOWN_SUMMARIES, "summaries"), (KNOWN_RECORDS, "records")];
@@ -93,7 +93,7 @@ fn every_statement_of_a_commit_is_prepared_once() {
 }
 
 #[test]
-fn nothing_is_looked_up_that_can_be_counted_on() {
+fn cached_summaries_and_new_ids_are_not_looked_up() {
     let database = Database::new();
     let mut session = Session::new(database.connection(), CommitCache::default());
     let log = Log::of(&mut session.db);
@@ -134,30 +134,30 @@ fn what_a_commit_that_failed_would_have_written_is_not_counted_on() {
     assert_eq!(sequence(&mut session, "2"), 2);
 }
 
-/// Plans a batch beside another one that is being written.
-fn planned(session: &Session, id: &str) -> Option<Planned> {
+/// Plans a batch as if another one was being written.
+fn planned(session: &Session, id: &str) -> Option<PlannedBatch> {
     session.cache.plan(&batch([simple(id)]), &unordered())
 }
 
 #[test]
-fn what_was_planned_ahead_is_written_if_it_still_holds_and_else_planned_again() {
+fn a_pipelined_plan_is_written_if_it_is_current_and_otherwise_made_again() {
     let database = Database::new();
     let [mut session, mut other] = [(); 2].map(|()| Session::new(database.connection(), CommitCache::default()));
-    assert!(planned(&session, "1").is_none(), "nothing is remembered");
+    assert!(planned(&session, "1").is_none(), "nothing is cached");
     assert_eq!(sequence(&mut session, "1"), 1);
-    let commit_planned = |session: &mut Session, id: &str, planned: Planned| {
+    let commit_planned = |session: &mut Session, id: &str, planned: PlannedBatch| {
         let (_, stored) = commit_alone(session, &batch([simple(id)]), Some(planned), ()).unwrap();
         stored[0].processed.sequence
     };
-    // Two are planned, one upon the other, and written in their order.
+    // Two plans, the second upon the first, are written in order.
     let (second, third) = (planned(&session, "2").unwrap(), planned(&session, "3").unwrap());
     assert_eq!((second.plan.stored[0].processed.sequence, third.plan.stored[0].processed.sequence), (2, 3));
     assert_eq!(commit_planned(&mut session, "2", second), 2);
     assert_eq!(commit_planned(&mut session, "3", third), 3);
-    // Of two, the first is not done.
+    // The first of two plans is dropped.
     let (fourth, fifth) = (planned(&session, "4").unwrap(), planned(&session, "5").unwrap());
     drop(fourth);
-    assert!(planned(&session, "6").is_none(), "nothing is remembered of what was expected");
+    assert!(planned(&session, "6").is_none(), "a dropped plan invalidates the cache");
     assert_eq!(commit_planned(&mut session, "5", fifth), 4);
     // Another connection has written.
     let planned_before = planned(&session, "7").unwrap();
