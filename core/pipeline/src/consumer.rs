@@ -23,6 +23,9 @@ use tokio::sync::watch;
 /// The longest payload that is taken from a queue, in bytes: as long as a record over HTTP may be.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
+/// The byte order mark of UTF-8, which is passed over at the beginning of a payload.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// What a queue is consumed with.
 #[derive(Clone)]
 pub struct Consumer {
@@ -339,7 +342,7 @@ fn parse(payload: Option<&[u8]>) -> Result<Record, Rejection> {
     if payload.len() > PAYLOAD_BYTES_MAX {
         return Err(Rejection::too_large(PAYLOAD_BYTES_MAX));
     }
-    Record::from_json(payload)
+    Record::from_json(payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload))
 }
 
 fn disposition(outcome: &Outcome) -> Disposition {

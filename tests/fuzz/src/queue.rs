@@ -71,6 +71,8 @@ async fn consume(payloads: Vec<&[u8]>) {
 
 /// Says why a payload is to be refused, after those before it.
 fn reason(payload: &[u8], firsts: &mut Vec<Record>) -> Option<DeadLetterReason> {
+    // A byte order mark is passed over.
+    let payload = payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload);
     let verdict = oracle::read(payload);
     if verdict.record().is_none() {
         let not_json = verdict == oracle::Verdict::NotJson;
