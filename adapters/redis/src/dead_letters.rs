@@ -1,4 +1,4 @@
-//! Refused payloads, in a stream that keeps them until somebody repairs, replays or drops them.
+//! The dead letters: a stream that keeps rejected payloads until an operator replays or deletes them.
 
 use async_trait::async_trait;
 use redis::aio::ConnectionLike;
@@ -6,7 +6,7 @@ use redis::{Cmd, RedisResult, Value, cmd, pipe};
 use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
 
 use crate::client::RedisClient;
-use crate::dead_letter::{Refusal, dead_letter};
+use crate::dead_letter::{DeadLetterDraft, dead_letter};
 use crate::entry::{Entry, is_entry_id};
 use crate::error::port_error;
 
@@ -39,7 +39,7 @@ impl DeadLetters for RedisDeadLetters {
         let start = match after {
             None => "-".to_owned(),
             Some(id) if is_entry_id(&id) => format!("({id}"),
-            Some(_) => return Err(PortError::new(PortErrorKind::Misuse, WHAT, "the id was never handed out")),
+            Some(_) => return Err(PortError::new(PortErrorKind::Misuse, WHAT, "is not the id of a dead letter")),
         };
         if limit == 0 {
             return Ok(Vec::new());
@@ -65,8 +65,8 @@ impl DeadLetters for RedisDeadLetters {
     }
 }
 
-impl Refusal {
-    /// Adds the five values, in the order of the scripts.
+impl DeadLetterDraft {
+    /// Adds the five values as arguments of a script.
     pub(crate) fn add_to(&self, args: &mut Cmd) {
         for (_, value) in self.fields() {
             args.arg(&*value);
@@ -74,19 +74,19 @@ impl Refusal {
     }
 }
 
-/// Writes dead letters, in one round trip.
+/// Writes dead letters in one round trip.
 pub(crate) async fn write<'a>(
-    link: &mut (impl ConnectionLike + Send),
+    connection: &mut (impl ConnectionLike + Send),
     key: &str,
-    refusals: impl Iterator<Item = &'a Refusal>,
+    drafts: impl Iterator<Item = &'a DeadLetterDraft>,
 ) -> RedisResult<()> {
     let mut pipeline = pipe();
-    for refusal in refusals {
+    for draft in drafts {
         let command = pipeline.cmd("XADD").arg(key).arg("*");
-        for (name, value) in refusal.fields() {
+        for (name, value) in draft.fields() {
             command.arg(name).arg(&*value);
         }
         command.ignore();
     }
-    pipeline.query_async(link).await
+    pipeline.query_async(connection).await
 }

@@ -20,8 +20,7 @@ use tallyhouse_core::ports::{
 use tallyhouse_core::{Arrival, Field, Outcome, Record, Rejection, RejectionCode};
 use tokio::sync::watch;
 
-/// The longest payload that is taken from a queue, in bytes: as long as a record over HTTP may be.
-pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+pub use tallyhouse_core::ports::PAYLOAD_BYTES_MAX;
 
 /// The byte order mark of UTF-8, which is passed over at the beginning of a payload.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -310,7 +309,7 @@ fn sort(deliveries: Vec<Delivery>) -> (Sorted, Vec<Arrival>) {
     let tags = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
     let (mut places, mut arrivals, mut dispositions) = (Vec::new(), Vec::new(), HashMap::new());
     for (place, delivery) in deliveries.into_iter().enumerate() {
-        match parse(delivery.payload.as_deref()) {
+        match parse(delivery.payload) {
             Ok(record) => {
                 places.push(place);
                 arrivals.push(Arrival { record, traceparent: delivery.traceparent });
@@ -337,12 +336,12 @@ struct Finished {
     trace_id: Option<String>,
 }
 
-fn parse(payload: Option<&[u8]>) -> Result<Record, Rejection> {
-    let payload = payload.ok_or_else(|| Rejection::not_json("has no field \"record\""))?;
+fn parse(payload: Result<Vec<u8>, Rejection>) -> Result<Record, Rejection> {
+    let payload = payload?;
     if payload.len() > PAYLOAD_BYTES_MAX {
         return Err(Rejection::too_large(PAYLOAD_BYTES_MAX));
     }
-    Record::from_json(payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload))
+    Record::from_json(payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&payload))
 }
 
 fn disposition(outcome: &Outcome) -> Disposition {

@@ -1,4 +1,4 @@
-//! Where Redis is: one server, a master that sentinels know, or a cluster.
+//! The forms of a Redis URL: one server, a master known to sentinels, or a cluster.
 
 use std::fs;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use std::time::Duration;
 use crate::error::RedisSetupError;
 use crate::settings::RedisSettings;
 
-/// An address that was understood; connecting comes later.
+/// A parsed address. Parsing it connects to nothing.
 #[derive(Clone)]
 pub(crate) enum Address {
     /// One server.
     Server(Client),
-    /// Whichever server the sentinels call the master of a service.
+    /// The server that the sentinels name as the master of a service.
     Sentinel(Arc<SentinelAddress>),
-    /// The nodes by which a cluster is found.
+    /// The nodes from which the cluster is discovered.
     Cluster(Vec<ConnectionInfo>, Option<TlsCertificates>),
 }
 
-/// How to ask sentinels for a master, and how to speak to it.
+/// The sentinels, and the logins for them and for the master.
 pub(crate) struct SentinelAddress {
     sentinels: Vec<ConnectionAddr>,
     service: String,
@@ -60,7 +60,7 @@ impl Address {
 }
 
 impl SentinelAddress {
-    /// Builds a client that asks the sentinels anew.
+    /// Builds a client that asks the sentinels for the current master.
     pub(crate) fn client(&self) -> redis::RedisResult<SentinelClient> {
         let addresses = self.sentinels.iter().cloned();
         let mut builder = SentinelClientBuilder::new(addresses, &self.service, SentinelServerType::Master)?
@@ -101,8 +101,8 @@ pub(crate) fn cluster_client(
     response_timeout: Duration,
 ) -> redis::RedisResult<ClusterClient> {
     let mut builder = ClusterClientBuilder::new(nodes.iter().cloned())
-        // The library would repeat commands whose answer was lost, too. So not even a redirection is followed by
-        // itself: the caller's next attempt goes by the new map of the slots.
+        // The library's retries also repeat commands whose answer was lost. Without them it follows no redirection
+        // either: the caller's next attempt uses the new slot map.
         .retries(0)
         .tcp_settings(tcp_settings())
         .connection_timeout(connect_timeout)
@@ -131,7 +131,7 @@ fn sentinel(scheme: &str, rest: &str, certificates: Option<TlsCertificates>) -> 
     Ok(Address::Sentinel(Arc::new(SentinelAddress {
         sentinels: sentinels.map(|info| Ok(info?.addr().clone())).collect::<Result<_, RedisSetupError>>()?,
         service: service.to_owned(),
-        // The host is never used: the library reads login and database from a whole URL only.
+        // The host is a placeholder: the library parses login and database only from a complete URL.
         master: connection_info(&format!("{scheme}://{}127.0.0.1/{db}", parts.login))?,
         username,
         password,
@@ -146,8 +146,8 @@ fn cluster(scheme: &str, rest: &str, certificates: Option<TlsCertificates>) -> R
     }
     let nodes = parts.hosts.split(',').map(|host| connection_info(&format!("{scheme}://{}{host}", parts.login)));
     let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
-    let no_time = Duration::from_secs(1);
-    cluster_client(&nodes, certificates.as_ref(), no_time, no_time).map_err(RedisSetupError::Address)?;
+    let unused = Duration::from_secs(1);
+    cluster_client(&nodes, certificates.as_ref(), unused, unused).map_err(RedisSetupError::Address)?;
     Ok(Address::Cluster(nodes, certificates))
 }
 
@@ -168,11 +168,11 @@ fn connection_info(url: &str) -> Result<ConnectionInfo, RedisSetupError> {
 }
 
 fn tcp_settings() -> TcpSettings {
-    // Small commands follow each other closely here; held back, each would wait for the last one's acknowledgement.
+    // With Nagle's algorithm each small command would wait for the acknowledgement of the last one.
     TcpSettings::default().set_nodelay(true)
 }
 
-/// The parts of a URL with several hosts, which no general parser takes.
+/// The parts of a URL with several hosts, which general URL parsers refuse.
 struct Parts<'a> {
     /// User and password with the `@`, or nothing.
     login: &'a str,

@@ -1,4 +1,4 @@
-//! Addresses of every kind of Redis, and of none.
+//! Redis URLs of every form, and malformed ones.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn a_cluster_has_nodes_with_one_login() {
 }
 
 #[test]
-fn what_is_not_understood_is_refused_without_a_secret_in_the_words() {
+fn a_malformed_url_is_refused_and_the_error_shows_no_secret() {
     for url in [
         "",
         "localhost:6379",
