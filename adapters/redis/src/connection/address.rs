@@ -46,6 +46,7 @@ impl Address {
             }),
         };
         let (scheme, rest) = settings.url.split_once("://").ok_or(RedisSetupError::Url("must have a scheme"))?;
+        check_login_and_parameters(scheme, rest)?;
         match scheme {
             "redis" | "rediss" | "unix" => Ok(Self::Server(client(&settings.url, certificates.as_ref())?)),
             "redis+sentinel" => sentinel("redis", rest, certificates),
@@ -113,6 +114,37 @@ pub(crate) fn cluster_client(
     builder.build()
 }
 
+/// Rejects a login in the wrong place and unknown parameters, which the client library would ignore or take for a host.
+fn check_login_and_parameters(scheme: &str, rest: &str) -> Result<(), RedisSetupError> {
+    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let known: &[&str] = match scheme {
+        "redis+sentinel" | "rediss+sentinel" => &["sentinel_username", "sentinel_password"],
+        "unix" => &["db", "user", "pass"],
+        _ => &[],
+    };
+    let names: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name).collect();
+    // Behind the host there is no `@`: this one ends a login that a `/`, `?` or `#` has cut in two.
+    let host_end = before_query.find(['/', '#']).unwrap_or(before_query.len());
+    let is_cut =
+        before_query[host_end..].contains('@') || query.contains('@') && !names.iter().any(|n| known.contains(&&**n));
+    if scheme != "unix" && is_cut {
+        return Err(RedisSetupError::Url(
+            "has a /, ? or # in its user name or password: write it as %2F, %3F or %23 there",
+        ));
+    }
+    let is_login = |name: &str| matches!(name, "password" | "pass" | "username" | "user" | "auth");
+    match names.iter().find(|name| !known.contains(&&***name)) {
+        Some(name) if is_login(name) && scheme == "unix" => {
+            Err(RedisSetupError::Url("of a socket must give its login as ?user=…&pass=…"))
+        }
+        Some(name) if is_login(name) => Err(RedisSetupError::Url(
+            "must give its login before the host, as in redis://user:password@host, and not after the question mark",
+        )),
+        Some(_) => Err(RedisSetupError::Url("has an unknown parameter after the question mark")),
+        None => Ok(()),
+    }
+}
+
 fn sentinel(scheme: &str, rest: &str, certificates: Option<TlsCertificates>) -> Result<Address, RedisSetupError> {
     let parts = Parts::split(rest);
     let (service, db) = parts.path.split_once('/').unwrap_or((parts.path, ""));
@@ -124,8 +156,7 @@ fn sentinel(scheme: &str, rest: &str, certificates: Option<TlsCertificates>) -> 
     for (name, value) in url::form_urlencoded::parse(parts.query.as_bytes()) {
         match &*name {
             "sentinel_username" => username = Some(value.into_owned()),
-            "sentinel_password" => password = Some(value.into_owned()),
-            _ => return Err(RedisSetupError::Url("has an unknown parameter after the question mark")),
+            _ => password = Some(value.into_owned()),
         }
     }
     Ok(Address::Sentinel(Arc::new(SentinelAddress {
