@@ -6,9 +6,15 @@ use redis::{Cmd, RedisResult, Value, cmd, pipe};
 use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
 
 use crate::client::RedisClient;
+use crate::connection::Script;
 use crate::dead_letter::{DeadLetterDraft, dead_letter};
 use crate::entry::{Entry, is_entry_id};
 use crate::error::port_error;
+
+/// Bytes after which a page ends. The last few entries may exceed it.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+static LIST: Script = Script::new(include_str!("dead_letters/list.lua"));
 
 /// The stream `<prefix>:dead-letters`.
 #[derive(Debug, Clone)]
@@ -24,10 +30,11 @@ impl RedisDeadLetters {
     }
 
     async fn range(&self, start: &str, end: &str, limit: usize) -> RedisResult<Vec<DeadLetter>> {
-        let key = &self.client.keys().dead_letters;
-        let mut command = cmd("XRANGE");
-        command.arg(key).arg(start).arg(end).arg("COUNT").arg(limit);
-        let entries: Value = command.query_async(&mut self.client.shared()).await?;
+        let entries: Value = LIST
+            .run(&mut self.client.shared(), &[&self.client.keys().dead_letters], |args| {
+                args.arg(start).arg(end).arg(limit).arg(PAGE_BYTES_MAX);
+            })
+            .await?;
         Ok(Entry::read_all(entries)?.into_iter().map(dead_letter).collect())
     }
 }

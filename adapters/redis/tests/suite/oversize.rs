@@ -231,3 +231,25 @@ async fn oversized_payloads_become_dead_letters_on_a_cluster() {
         check_letter(&RedisDeadLetters::new(&client).list(None, 10).await.unwrap()[0], large.as_bytes());
     }
 }
+
+#[tokio::test]
+async fn a_page_of_dead_letters_is_bounded_in_bytes_and_never_empty_before_the_end() {
+    let settings = quick(&shared_server().url());
+    let key = format!("{}:dead-letters", settings.prefix);
+    let letters = RedisDeadLetters::new(&open(settings));
+    let mut connection = shared_server().connection().unwrap();
+    for size in [6_000_000, 1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_000_000, 10] {
+        cmd("XADD").arg(&key).arg(&["*", "payload"]).arg(vec![b'x'; size]).exec(&mut connection).unwrap();
+    }
+    let (mut after, mut sizes) = (None, Vec::new());
+    loop {
+        let page = letters.list(after, 1000).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.clone());
+        let bytes: usize = page.iter().map(|letter| letter.payload.len()).sum();
+        assert!(page.len() == 1 || bytes < 6_000_000, "{bytes}");
+        sizes.push(page.len());
+    }
+    assert_eq!(sizes.iter().sum::<usize>(), 7);
+    assert_eq!(sizes[0], 1, "the first alone exceeds the bound");
+}
