@@ -6,8 +6,8 @@
 //! discarded, and the next one begins with a reconciliation: it compares the processing list with the elements in
 //! flight here.
 //!
-//! No command returns an unbounded payload. A blocked consumer is woken by an error (`scripts/wake_key.lua`), the scripts cut
-//! oversized payloads inside the server (`scripts/element.lua`), and a move stops at a bound in bytes.
+//! No command returns an unbounded payload. A blocked consumer is woken by an error (`scripts/wake_key.lua`), the
+//! scripts cut oversized payloads inside the server (`scripts/element.lua`), and a move stops at a bound in bytes.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

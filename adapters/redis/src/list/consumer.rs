@@ -37,7 +37,7 @@ pub(super) struct Consumer {
     /// Locked for reading by each acknowledgement, and for writing by a reconciliation: an element must not leave the
     /// processing list while that is compared with the elements in flight.
     pub(super) acking: RwLock<()>,
-    /// Notified after each registration. The server did not know this consumer, so it may have forgotten others too.
+    /// Notified after each registration. The server did not know this consumer, so it may have lost others, too.
     pub(super) registered: Notify,
 }
 

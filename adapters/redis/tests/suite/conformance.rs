@@ -145,7 +145,7 @@ impl EmitterFixture for PlainFixture {
     async fn fresh() -> Self {
         let (fixture, prefix) = Self::listening();
         let mut connection = shared_server().connection().unwrap();
-        until_so("somebody listens", || {
+        until_so("the fixture is subscribed", || {
             let channels = Topic::ALL.map(|topic| format!("{prefix}:{}", topic.name()));
             let counts: Vec<(String, u64)> =
                 redis::cmd("PUBSUB").arg("NUMSUB").arg(&channels).query(&mut connection).unwrap();

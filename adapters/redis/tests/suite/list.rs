@@ -147,7 +147,7 @@ async fn an_element_whose_move_was_not_confirmed_is_received_soon() {
 }
 
 #[tokio::test]
-async fn what_lies_in_the_list_of_a_consumer_that_nobody_knows_is_received() {
+async fn the_elements_of_an_unregistered_consumer_are_received() {
     let settings = RedisSettings { prefix: "a*[b]?".to_owned(), ..quick(&shared_server().url()) };
     let mut list = List::on(shared_server(), settings);
     for n in 0..3 {
@@ -171,7 +171,7 @@ async fn what_lies_in_the_list_of_a_consumer_that_nobody_knows_is_received() {
 }
 
 #[tokio::test]
-async fn a_server_that_forgets_who_the_consumers_are_loses_nothing() {
+async fn a_server_that_loses_the_registrations_loses_no_element() {
     let mut list = List::fresh();
     list.push(&numbered(3));
     let (dying, living) = (list_source(&list.client), list_source(&list.client));

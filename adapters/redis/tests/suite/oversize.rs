@@ -76,7 +76,7 @@ async fn an_oversized_payload_becomes_a_dead_letter_and_is_never_received_whole(
         let client = open(settings);
         let mut connection = server.connection().unwrap();
         let large: Vec<u8> = (0..LARGE).map(|n| b'a' + u8::try_from(n % 23).unwrap()).collect();
-        // Before anybody listens, and while a source blocks.
+        // One before a source starts, and one while it blocks.
         push(&mut connection, &prefix, queue, &large);
         push(&mut connection, &prefix, queue, b"good");
         let source = source(&client, queue);
