@@ -35,7 +35,7 @@ pub use pipelined::{CommitOrder, PipelinedRepository, Unordered};
 pub use reader::{AuditPart, GroupPart, Groups, HistoryQuery, PartStream, RecordReader};
 pub use repository::{Batch, Committed, RecordRepository};
 pub use rules::RuleRepository;
-pub use source::{Acknowledgement, DeadLetterReason, Delivery, Disposition, RecordSource};
+pub use source::{Acknowledgement, DeadLetterReason, Delivery, Disposition, PAYLOAD_BYTES_MAX, RecordSource};
 
 /// A store that does all that a service asks of one: it commits, reads, and keeps the outbox. Implemented by every type
 /// that implements the three traits.

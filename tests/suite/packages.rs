@@ -131,7 +131,7 @@ const PUBLISHED: [(&str, &[&str]); 9] = [
     ),
     ("tallyhouse-http", &["dashboard/index.html", "dashboard/vendor/uplot.LICENSE"]),
     ("tallyhouse-postgres", &["src/repository.rs"]),
-    ("tallyhouse-redis", &["src/list/move.lua"]),
+    ("tallyhouse-redis", &["src/list/scripts/move.lua"]),
     ("tallyhouse-sqlite", &["src/repository.rs"]),
     ("tallyhouse", &["src/main.rs"]),
 ];

@@ -4,7 +4,7 @@
 //! cargo run -p tallyhouse-redis --example subscribe -- redis://127.0.0.1:6379
 //! ```
 //!
-//! Pub/sub hands a message to whoever listens at that moment: what was missed shows as a gap, and is there over HTTP at
+//! Pub/sub sends a message to the subscribers of that moment. A missed message shows as a gap, and is there over HTTP at
 //! `GET /v1/notifications?after=…`. `examples/subscribe.py` shows how to catch up after every (re)connect.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};

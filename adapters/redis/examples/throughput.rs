@@ -1,4 +1,4 @@
-//! Measures how many payloads a second each source receives and settles, and how many messages the emitter publishes,
+//! Measures how many payloads a second each source receives and acknowledges, and how many messages the emitter publishes,
 //! against a server of its own: `cargo run --release -p tallyhouse-redis --example throughput`.
 
 use std::error::Error;

@@ -1,24 +1,21 @@
-//! The adapter's ingress: settings that were checked, and what all parts share.
+//! The client that all parts of the adapter share: checked settings, key names, connections.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, FromRedisValue, RedisResult, Value, cmd, from_redis_value};
 use tallyhouse_core::ports::PortError;
 
-use crate::address::Address;
+use crate::connection::{Address, Connection, Connector, SharedConnection};
 use crate::error::{RedisSetupError, is_group_missing, port_error};
-use crate::keys::Keys;
-use crate::link::{Connector, SharedLink};
+use crate::keys::{GROUP, Keys};
 use crate::settings::RedisSettings;
-use crate::stream::GROUP;
 
-/// Longest prefix that is taken.
+/// Longest prefix, in characters.
 const PREFIX_CHARS_MAX: usize = 128;
 
-/// A Redis that is used under one prefix. Cheap to clone; all clones share one connection for what does not block.
+/// A Redis server under one prefix. Cheap to clone: all clones share one connection for commands that do not block.
 #[derive(Clone)]
 pub struct RedisClient {
     inner: Arc<Inner>,
@@ -28,52 +25,52 @@ struct Inner {
     settings: RedisSettings,
     keys: Keys,
     connector: Arc<Connector>,
-    shared: SharedLink,
+    shared: SharedConnection,
 }
 
-/// How much waits in Redis.
+/// The lengths of the queues in Redis.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueFigures {
-    /// Elements of the list of records, those under way not counted.
+    /// Elements of the list of records that no consumer has taken.
     pub list: u64,
-    /// Elements of the list that consumers have taken and not settled yet.
+    /// Elements of the list that consumers have taken and not acknowledged yet.
     pub processing: u64,
-    /// Entries of the stream of records, those under way included.
+    /// Entries of the stream of records, including pending ones.
     pub stream: u64,
-    /// Entries of the stream that consumers have taken and not settled yet.
+    /// Entries of the stream that consumers have taken and not acknowledged yet.
     pub pending: u64,
-    /// Entries of the stream that nobody has taken yet; `None` where the server does not know (before Redis 7, or after
-    /// entries were deleted from the middle).
+    /// Entries of the stream that no consumer has taken yet. `None` where the server does not know: before Redis 7, or
+    /// after entries were deleted from the middle.
     pub lag: Option<u64>,
-    /// Refused payloads.
+    /// Dead letters.
     pub dead_letters: u64,
 }
 
 impl RedisClient {
-    /// Checks the settings. No connection is made: the server may come later.
+    /// Checks the settings and connects to nothing: the server may start later.
     ///
     /// # Errors
-    /// The settings can't be used.
+    /// A setting is invalid: correct it.
     pub fn open(settings: RedisSettings) -> Result<Self, RedisSetupError> {
         check(&settings)?;
-        // With no provider, or two of them compiled in, the first TLS connection would panic. An error means that
-        // somebody has installed one before, and that is as good.
+        // Without a default provider, the first TLS connection panics if none or two are compiled in. An error means that
+        // the program has installed one already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let connector = Arc::new(Connector::new(Address::new(&settings)?, settings.connect_timeout));
-        let shared = SharedLink::new(Arc::clone(&connector), settings.response_timeout);
+        let shared = SharedConnection::new(Arc::clone(&connector), settings.response_timeout);
         Ok(Self { inner: Arc::new(Inner { keys: Keys::new(&settings.prefix), settings, connector, shared }) })
     }
 
-    /// Asks whether the server answers.
+    /// Checks that the server answers.
     ///
     /// # Errors
-    /// It does not, within the time-outs of the settings.
+    /// It does not answer within the time-outs of the settings.
     pub async fn ping(&self) -> Result<(), PortError> {
         let result: RedisResult<Value> = cmd("PING").query_async(&mut self.shared()).await;
-        result.map(drop).map_err(|error| port_error("asking whether Redis answers", error))
+        result.map(drop).map_err(|error| port_error("pinging Redis", error))
     }
 
-    /// Counts what waits in the queues.
+    /// Counts the payloads in the queues.
     ///
     /// # Errors
     /// The server does not answer.
@@ -94,13 +91,15 @@ impl RedisClient {
     }
 
     /// The connection for commands that do not block.
-    pub(crate) fn shared(&self) -> SharedLink {
+    pub(crate) fn shared(&self) -> SharedConnection {
         self.inner.shared.clone()
     }
 
-    /// How long the answer to a command that itself waits for `block` may take.
-    pub(crate) fn blocking_timeout(&self) -> Duration {
-        self.settings().block + self.settings().response_timeout
+    /// Makes a connection of its own for a source, whose commands may block for `block`.
+    pub(crate) async fn connect_blocking(&self) -> RedisResult<Connection> {
+        let connector = self.connector();
+        connector.wait_for_retry().await;
+        connector.connect(self.settings().block + self.settings().response_timeout).await
     }
 
     async fn count_queues(&self) -> RedisResult<QueueFigures> {
@@ -119,7 +118,7 @@ impl RedisClient {
         Ok(QueueFigures { list, processing, stream, pending, lag, dead_letters })
     }
 
-    /// Returns what our group has pending, and its lag; `None` without the group.
+    /// Returns the group's pending count and its lag; `None` without the group.
     async fn groups(&self) -> RedisResult<Option<(u64, Option<u64>)>> {
         let answer: Value = match self.ask(cmd("XINFO").arg("GROUPS").arg(&self.keys().stream).to_owned()).await {
             Ok(answer) => answer,
@@ -151,7 +150,7 @@ impl fmt::Debug for RedisClient {
 
 fn check(settings: &RedisSettings) -> Result<(), RedisSetupError> {
     let prefix = &settings.prefix;
-    // Braces would decide the slot in a Cluster; the others are a nuisance on every command line.
+    // Braces would change the slot in a Cluster. The others are awkward on a command line.
     let is_bad = |c: char| matches!(c, '{' | '}') || c.is_whitespace() || c.is_control();
     if prefix.is_empty() || prefix.chars().count() > PREFIX_CHARS_MAX || prefix.contains(is_bad) {
         return Err(RedisSetupError::Prefix);

@@ -1,4 +1,4 @@
-//! A refused payload, as the entry of a stream that it becomes, and read from one.
+//! A dead letter as a stream entry: its fields, and how it is read back.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use tallyhouse_core::ports::{DeadLetter, DeadLetterReason};
 
 use crate::entry::Entry;
 
-/// A dead letter to be.
-pub(crate) struct Refusal {
+/// A dead letter that is not written yet.
+pub(crate) struct DeadLetterDraft {
     pub(crate) payload: Vec<u8>,
     pub(crate) reason: DeadLetterReason,
     pub(crate) detail: String,
@@ -16,8 +16,8 @@ pub(crate) struct Refusal {
     pub(crate) at: Timestamp,
 }
 
-impl Refusal {
-    /// Returns the fields of the entry: their names, and their values in the order in which the scripts take them.
+impl DeadLetterDraft {
+    /// Returns the entry's fields. The scripts take the values in this order.
     pub(crate) fn fields(&self) -> [(&'static str, Cow<'_, [u8]>); 5] {
         [
             ("payload", Cow::Borrowed(&self.payload)),
@@ -29,7 +29,7 @@ impl Refusal {
     }
 }
 
-/// Reads an entry; what another program left out of it is empty.
+/// Reads an entry. A missing field, in an entry of another program, is empty.
 pub(crate) fn dead_letter(mut entry: Entry) -> DeadLetter {
     let mut text =
         |name| entry.take(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Refused payloads, in a stream that keeps them until somebody repairs, replays or drops them.
+//! The dead letters: a stream that keeps rejected payloads until an operator replays or deletes them.
 
 use async_trait::async_trait;
 use redis::aio::ConnectionLike;
@@ -6,9 +6,15 @@ use redis::{Cmd, RedisResult, Value, cmd, pipe};
 use tallyhouse_core::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
 
 use crate::client::RedisClient;
-use crate::dead_letter::{Refusal, dead_letter};
+use crate::connection::Script;
+use crate::dead_letter::{DeadLetterDraft, dead_letter};
 use crate::entry::{Entry, is_entry_id};
 use crate::error::port_error;
+
+/// Bytes after which a page ends. The last few entries may exceed it.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+static LIST: Script = Script::new(include_str!("dead_letters/list.lua"));
 
 /// The stream `<prefix>:dead-letters`.
 #[derive(Debug, Clone)]
@@ -24,10 +30,11 @@ impl RedisDeadLetters {
     }
 
     async fn range(&self, start: &str, end: &str, limit: usize) -> RedisResult<Vec<DeadLetter>> {
-        let key = &self.client.keys().dead_letters;
-        let mut command = cmd("XRANGE");
-        command.arg(key).arg(start).arg(end).arg("COUNT").arg(limit);
-        let entries: Value = command.query_async(&mut self.client.shared()).await?;
+        let entries: Value = LIST
+            .run(&mut self.client.shared(), &[&self.client.keys().dead_letters], |args| {
+                args.arg(start).arg(end).arg(limit).arg(PAGE_BYTES_MAX);
+            })
+            .await?;
         Ok(Entry::read_all(entries)?.into_iter().map(dead_letter).collect())
     }
 }
@@ -39,7 +46,7 @@ impl DeadLetters for RedisDeadLetters {
         let start = match after {
             None => "-".to_owned(),
             Some(id) if is_entry_id(&id) => format!("({id}"),
-            Some(_) => return Err(PortError::new(PortErrorKind::Misuse, WHAT, "the id was never handed out")),
+            Some(_) => return Err(PortError::new(PortErrorKind::Misuse, WHAT, "is not the id of a dead letter")),
         };
         if limit == 0 {
             return Ok(Vec::new());
@@ -65,8 +72,8 @@ impl DeadLetters for RedisDeadLetters {
     }
 }
 
-impl Refusal {
-    /// Adds the five values, in the order of the scripts.
+impl DeadLetterDraft {
+    /// Adds the five values as arguments of a script.
     pub(crate) fn add_to(&self, args: &mut Cmd) {
         for (_, value) in self.fields() {
             args.arg(&*value);
@@ -74,19 +81,19 @@ impl Refusal {
     }
 }
 
-/// Writes dead letters, in one round trip.
+/// Writes dead letters in one round trip.
 pub(crate) async fn write<'a>(
-    link: &mut (impl ConnectionLike + Send),
+    connection: &mut (impl ConnectionLike + Send),
     key: &str,
-    refusals: impl Iterator<Item = &'a Refusal>,
+    drafts: impl Iterator<Item = &'a DeadLetterDraft>,
 ) -> RedisResult<()> {
     let mut pipeline = pipe();
-    for refusal in refusals {
+    for draft in drafts {
         let command = pipeline.cmd("XADD").arg(key).arg("*");
-        for (name, value) in refusal.fields() {
+        for (name, value) in draft.fields() {
             command.arg(name).arg(&*value);
         }
         command.ignore();
     }
-    pipeline.query_async(link).await
+    pipeline.query_async(connection).await
 }

@@ -1,4 +1,4 @@
-//! Messages to channels, and to the streams beside them.
+//! Publishes messages to channels, and to the streams beside them.
 
 use async_trait::async_trait;
 use redis::{Pipeline, RedisResult, pipe};
@@ -8,8 +8,8 @@ use tallyhouse_core::{Message, MessageFormat, Topic};
 use crate::client::RedisClient;
 use crate::error::port_error;
 
-/// Bytes of messages in one round trip: enough that a usual batch takes one, and little enough that nobody waits for
-/// it.
+/// Bytes of messages in one round trip: a usual batch fits into one, and other clients of the server are not delayed
+/// noticeably.
 const TRIP_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Publishes to the channels `<prefix>:notifications` and `<prefix>:alerts`, and, where the settings say `durable`,
@@ -21,7 +21,7 @@ pub struct RedisEmitter {
 }
 
 impl RedisEmitter {
-    /// Makes an emitter; nothing is connected yet.
+    /// Makes an emitter, and connects to nothing yet.
     #[must_use]
     pub fn new(client: &RedisClient, format: MessageFormat) -> Self {
         Self { client: client.clone(), format }
@@ -32,15 +32,15 @@ impl RedisEmitter {
         if !self.client.connector().is_cluster() {
             let mut pipeline = pipe();
             if durable {
-                // All or nothing: at its `maxmemory` the server refuses to add to a stream, and without a transaction
-                // each attempt would publish the same messages again.
+                // At its `maxmemory` the server refuses `XADD` but not `PUBLISH`. Without a transaction, each attempt would
+                // publish the same messages again.
                 pipeline.atomic();
                 self.add(&mut pipeline, trip);
             }
             self.publish(&mut pipeline, trip);
             return pipeline.query_async(&mut self.client.shared()).await;
         }
-        // In a cluster one trip goes to one slot. Streams come first, for the reason above.
+        // In a cluster a pipeline addresses one slot. The stream comes first: where `XADD` is refused, nothing is published.
         for topic in Topic::ALL {
             let part: Vec<_> = trip.iter().filter(|(of, _)| *of == topic).cloned().collect();
             let mut pipelines = [pipe(), pipe()];

@@ -1,4 +1,4 @@
-//! What can go wrong, for whoever starts the adapter and for whoever calls its ports.
+//! Errors of the setup, and the classification of Redis' errors for callers of the ports.
 
 use redis::{ErrorKind, RedisError};
 use tallyhouse_core::ports::{PortError, PortErrorKind};
@@ -9,8 +9,8 @@ pub enum RedisSetupError {
     /// The URL is not one of the known forms.
     #[error("the Redis URL {0}")]
     Url(&'static str),
-    /// The client library refuses the address.
-    #[error("the Redis address is refused")]
+    /// The client library rejects the address.
+    #[error("the Redis address is rejected")]
     Address(#[source] RedisError),
     /// The file of authorities can't be read.
     #[error("the file of certificate authorities can't be read")]
@@ -23,22 +23,22 @@ pub enum RedisSetupError {
     Duration(&'static str),
 }
 
-/// Says in the words of the ports what a caller can do about an error.
+/// Classifies an error of Redis by what the caller of a port can do about it.
 pub(crate) fn port_error(what: &'static str, error: RedisError) -> PortError {
     let kind = match error.kind() {
         ErrorKind::InvalidClientConfig => PortErrorKind::Misuse,
         ErrorKind::UnexpectedReturnType => PortErrorKind::Corrupt,
-        // A key of another type is somebody's mistake, and only a look at the server clears it up.
-        _ if error.code() == Some("WRONGTYPE") => PortErrorKind::Corrupt,
-        // Whatever else a server says (it is full, it loads, it is a replica now, a password was changed) may be over
-        // with the next attempt, and nothing of it is the payload's fault.
+        // A key has another type: only an operator can correct that.
+        _ if is_wrong_type(&error) => PortErrorKind::Corrupt,
+        // Other server errors (full, loading, now a replica, wrong password) are states of the server, not faults of
+        // the payload. A later attempt may succeed.
         _ => PortErrorKind::Unavailable,
     };
     PortError::new(kind, what, error)
 }
 
-/// Whether the connection may be used on after this error: the server answered it, and it is still the server to ask.
-pub(crate) fn keeps_link(error: &RedisError) -> bool {
+/// Says whether the connection can be used after this error: the server answered, and it still is the right server.
+pub(crate) fn keeps_connection(error: &RedisError) -> bool {
     match error.code() {
         Some("READONLY" | "UNBLOCKED" | "NOAUTH" | "MOVED" | "ASK" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING") => false,
         Some(_) => true,
@@ -46,18 +46,23 @@ pub(crate) fn keeps_link(error: &RedisError) -> bool {
     }
 }
 
-/// Whether the server has reached its `maxmemory`.
+/// Says whether the server has reached its `maxmemory`.
 pub(crate) fn is_out_of_memory(error: &RedisError) -> bool {
     error.code() == Some("OOM")
 }
 
-/// Whether the user lacks the right to a command.
+/// Says whether a key has another type than the command needs.
+pub(crate) fn is_wrong_type(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
+}
+
+/// Says whether the user lacks the right to a command.
 pub(crate) fn is_forbidden(error: &RedisError) -> bool {
     error.code() == Some("NOPERM")
 }
 
-/// Whether the stream has lost its consumer group, or is itself gone.
+/// Says whether the stream or its consumer group is missing.
 pub(crate) fn is_group_missing(error: &RedisError) -> bool {
-    // Before Redis 7, an error inside a script is wrapped into a general one.
+    // Before Redis 7, a script wraps the error into a general one.
     matches!(error.code(), Some("NOGROUP" | "UNBLOCKED")) || error.detail().is_some_and(|text| text.contains("NOGROUP"))
 }

@@ -1,21 +1,26 @@
 //! The names of all keys and channels.
 //!
-//! What one command or script touches together must lie in one slot of a Cluster. The slot of a key is that of the part
-//! in braces, or of the whole name where there are none, so `x:{tallyhouse:records}:y` lies with `tallyhouse:records`.
+//! All keys of one command or script must lie in one slot of a Cluster. The slot is computed from the part in braces, or
+//! from the whole name without braces. So `x:{tallyhouse:records}:y` lies in the slot of `tallyhouse:records`.
 
 use tallyhouse_core::Topic;
+
+/// The consumer group of the stream of records.
+pub(crate) const GROUP: &str = "tallyhouse";
 
 /// The names under one prefix.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     prefix: String,
-    /// List that producers push to.
+    /// The list that producers push to.
     pub(crate) records: String,
-    /// Sorted set of the list's consumers, each with the time at which its lease ends.
+    /// The sorted set of the list's consumers. A score is the time at which a lease ends.
     pub(crate) consumers: String,
-    /// Stream that producers add to.
+    /// The sorted set that is the destination of `BLMOVE`, which can't move anything to it.
+    pub(crate) wake: String,
+    /// The stream that producers add to.
     pub(crate) stream: String,
-    /// Stream of refused payloads.
+    /// The stream of dead letters.
     pub(crate) dead_letters: String,
 }
 
@@ -25,18 +30,19 @@ impl Keys {
             prefix: prefix.to_owned(),
             records: format!("{prefix}:records"),
             consumers: format!("{prefix}:consumers:{{{prefix}:records}}"),
+            wake: format!("{prefix}:wake:{{{prefix}:records}}"),
             stream: format!("{prefix}:records:stream"),
             dead_letters: format!("{prefix}:dead-letters"),
         }
     }
 
-    /// List of what one consumer has taken from the list of records and not settled yet.
+    /// The list of elements that one consumer has taken and not acknowledged yet.
     pub(crate) fn processing(&self, consumer: &str) -> String {
         let Self { prefix, records, .. } = self;
         format!("{prefix}:processing:{{{records}}}:{consumer}")
     }
 
-    /// What matches the lists of all consumers, as `SCAN` has it.
+    /// The `SCAN` pattern of all consumers' processing lists.
     pub(crate) fn processing_pattern(&self) -> String {
         let mut pattern = String::new();
         for char in self.processing("").chars() {
@@ -49,12 +55,12 @@ impl Keys {
         pattern
     }
 
-    /// Channel of a topic.
+    /// The channel of a topic.
     pub(crate) fn channel(&self, topic: Topic) -> String {
         format!("{}:{}", self.prefix, topic.name())
     }
 
-    /// Stream beside the channel of a topic.
+    /// The stream beside the channel of a topic.
     pub(crate) fn channel_stream(&self, topic: Topic) -> String {
         format!("{}:stream", self.channel(topic))
     }

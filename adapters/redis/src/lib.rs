@@ -1,8 +1,8 @@
-//! Redis for Tallyhouse: queues that records come from, channels that messages go to, and the dead letters.
+//! Redis for Tallyhouse: record sources, dead letters, and the emitter of messages.
 //!
-//! Nothing here waits for a server at the start: connections are made when they are needed, and made again when they
-//! are lost. No command is ever repeated behind the caller's back, because a command whose answer was lost may have
-//! been carried out. Redis 6.2 or later is needed, or a server that speaks as it does.
+//! Constructors connect to nothing: connections are made when they are needed, and again after they are lost. The
+//! adapter repeats no command on its own, because a command whose answer was lost may have been executed. It needs
+//! Redis 6.2 or later, or a compatible server.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -20,10 +20,9 @@
 mod settings;
 mod error;
 mod keys;
-mod address;
-mod link;
+mod connection;
 mod client;
-mod script;
+mod oversize;
 mod entry;
 mod list;
 mod stream;

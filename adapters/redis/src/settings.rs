@@ -1,17 +1,17 @@
-//! What a user can set.
+//! The settings of the adapter.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How to reach Redis, and how to use it.
+/// Address, names and time-outs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisSettings {
-    /// Where: `redis://user:secret@host:port/db`, `rediss://…` for TLS, `unix:///path`,
+    /// The address: `redis://user:secret@host:port/db`, `rediss://…` for TLS, `unix:///path`,
     /// `redis+sentinel://user:secret@host:port,host:port/service/db?sentinel_username=…&sentinel_password=…`, or
     /// `redis+cluster://user:secret@host:port,host:port`; these two with `rediss+…` for TLS.
     pub url: String,
-    /// What every key and channel begins with; `tallyhouse` by default.
+    /// The prefix of every key and channel; `tallyhouse` by default.
     pub prefix: String,
     /// Whether messages are also added to a stream beside their channel; off by default.
     pub durable: bool,
@@ -22,13 +22,13 @@ pub struct RedisSettings {
     pub ca_file: Option<PathBuf>,
     /// How long a connection may take to be made; 2 s by default.
     pub connect_timeout: Duration,
-    /// How long an answer may take, beyond what the command itself waits; 3 s by default.
+    /// How long an answer may take, in addition to the time for which the command blocks; 3 s by default.
     pub response_timeout: Duration,
-    /// How long one call waits at the server for a payload; 3 s by default. It is also how late a source may notice
-    /// what is not a payload, e.g. an abandoned entry.
+    /// How long one call blocks at the server for a payload; 3 s by default. It is also the longest delay before a
+    /// source notices other work, e.g. an abandoned entry.
     pub block: Duration,
-    /// How long a consumer may be silent before others take over what it holds; 6 s by default. Who is
-    /// only slow keeps what it holds, however long it takes.
+    /// How long a consumer may miss its heartbeats before others claim its payloads; 6 s by default. A slow consumer
+    /// whose heartbeats arrive keeps its payloads, however long it takes.
     pub lease: Duration,
 }
 
@@ -64,4 +64,9 @@ impl fmt::Debug for RedisSettings {
             .field("durable", &self.durable)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the whole milliseconds of a duration.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

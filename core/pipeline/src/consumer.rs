@@ -23,7 +23,7 @@ use crate::ingress::chunks::{OrderedChunks, Submission};
 use crate::submit_error::SubmitError;
 use round::{Acknowledgements, Round, disposition, parse_round};
 
-pub use round::PAYLOAD_BYTES_MAX;
+pub use tallyhouse_core::ports::PAYLOAD_BYTES_MAX;
 
 /// A consumer of a queue.
 ///

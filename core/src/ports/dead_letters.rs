@@ -9,6 +9,9 @@ use crate::ports::error::PortError;
 pub trait DeadLetters: Send + Sync {
     /// Returns a page of dead letters, oldest first, after the one with the id `after`.
     ///
+    /// The page MAY end before `limit` although more follow, so that its bytes are bounded: only an empty page is the
+    /// end.
+    ///
     /// # Errors
     /// [`PortErrorKind::Misuse`](crate::ports::PortErrorKind::Misuse) if `after` is not an id that was handed out;
     /// otherwise the store can't answer now.

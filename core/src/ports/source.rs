@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 
 use crate::ports::error::PortError;
-use crate::record::rejection::RejectionCode;
+use crate::record::rejection::{Rejection, RejectionCode};
+
+/// The longest payload of a queue, in bytes: the limit of a record over HTTP, too.
+pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Reads records from a queue.
 #[async_trait]
@@ -14,7 +17,9 @@ pub trait RecordSource: Send + Sync {
     /// Waits for payloads and returns up to `max` of them; may return none after some time.
     ///
     /// A payload MUST stay in the queue until it is acknowledged, also when this consumer dies, and MUST then be handed
-    /// to another one. Cancelling the call MUST lose nothing. An adapter SHOULD wait by blocking, not by polling.
+    /// to another one. Cancelling the call MUST lose nothing. An adapter SHOULD wait by blocking, not by polling. It
+    /// SHOULD bound the bytes that one call returns, and SHOULD NOT read a payload of more than [`PAYLOAD_BYTES_MAX`]
+    /// bytes whole: it rejects that one as too large in its delivery.
     ///
     /// # Errors
     /// The queue can't answer now; the caller tries again later.
@@ -41,8 +46,8 @@ pub trait RecordSource: Send + Sync {
 pub struct Delivery {
     /// The source's own identifier of the delivery.
     pub tag: String,
-    /// The bytes; `None` for an entry that has none.
-    pub payload: Option<Vec<u8>>,
+    /// The bytes, or why the source has none to deliver: the caller dead-letters the delivery for this reason.
+    pub payload: Result<Vec<u8>, Rejection>,
     /// The W3C trace context that came with it.
     pub traceparent: Option<String>,
 }

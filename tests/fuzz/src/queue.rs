@@ -14,7 +14,7 @@ use tallyhouse_pipeline::ports::{
 use tallyhouse_pipeline::{Consumer, Record, RejectionCode, RetryPolicy, Timestamp};
 use tokio::sync::watch;
 
-use crate::dead_letter::{Refusal, dead_letter};
+use crate::dead_letter::{DeadLetterDraft, dead_letter};
 use crate::entry::{Entry, is_entry_id};
 use crate::oracle;
 use crate::service::{self, Service};
@@ -71,6 +71,8 @@ async fn consume(payloads: Vec<&[u8]>) {
 
 /// Says why a payload is to be refused, after those before it.
 fn reason(payload: &[u8], firsts: &mut Vec<Record>) -> Option<DeadLetterReason> {
+    // A byte order mark is passed over.
+    let payload = payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload);
     let verdict = oracle::read(payload);
     if verdict.record().is_none() {
         let not_json = verdict == oracle::Verdict::NotJson;
@@ -91,9 +93,9 @@ fn reason(payload: &[u8], firsts: &mut Vec<Record>) -> Option<DeadLetterReason> 
 /// Writes a dead letter as Redis keeps it, and reads it as Redis answers.
 fn through_redis(payload: &[u8], reason: DeadLetterReason, detail: String) -> DeadLetter {
     let at = Timestamp::parse("2026-01-01T00:00:00.000001Z").expect("this is RFC 3339");
-    let refusal = Refusal { payload: payload.to_vec(), reason, detail: detail.clone(), origin: "list", at };
+    let draft = DeadLetterDraft { payload: payload.to_vec(), reason, detail: detail.clone(), origin: "list", at };
     let bulk = |bytes: &[u8]| RedisValue::BulkString(bytes.to_vec());
-    let fields = refusal.fields();
+    let fields = draft.fields();
     let flat = fields.iter().flat_map(|(name, value)| [bulk(name.as_bytes()), bulk(value)]).collect();
     let entry = RedisValue::Array(vec![bulk(ID.as_bytes()), RedisValue::Array(flat)]);
     let entries = Entry::read_all(RedisValue::Array(vec![entry])).expect("this is how Redis answers");
@@ -143,7 +145,7 @@ impl RecordSource for Once {
     async fn receive(&self, _max: usize) -> Result<Vec<Delivery>, PortError> {
         let delivery = |(place, payload): (usize, &Vec<u8>)| Delivery {
             tag: place.to_string(),
-            payload: Some(payload.clone()),
+            payload: Ok(payload.clone()),
             traceparent: None,
         };
         Ok(self.payloads.iter().enumerate().map(delivery).collect())

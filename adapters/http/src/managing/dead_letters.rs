@@ -56,7 +56,12 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
         PortErrorKind::Misuse => Problem::parameter("after", "must be an id as it was handed out"),
         PortErrorKind::Unavailable | PortErrorKind::Refused | PortErrorKind::Corrupt => away(error),
     })?;
-    let more = found.len() > limit;
+    // The store may end a page early to bound its bytes, so a short page is not the last one.
+    let more = found.len() > limit
+        || match found.last() {
+            Some(last) => !store.list(Some(last.id.clone()), 1).await.map_err(away)?.is_empty(),
+            None => false,
+        };
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|letter| letter.id.as_str());
     let page = Page { dead_letters: found.iter().map(Entry).collect(), next };

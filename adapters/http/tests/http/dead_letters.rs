@@ -33,6 +33,8 @@ impl DeadLetters for Letters {
         if !after.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
             return Err(PortError::new(PortErrorKind::Misuse, "listing", "no id"));
         }
+        // A page ends early, as one that is bounded in bytes does.
+        let limit = limit.min(4);
         Ok(self.0.lock().unwrap().iter().filter(|letter| letter.id > after).take(limit).cloned().collect())
     }
 
@@ -54,6 +56,16 @@ async fn start(letters: &Arc<Letters>) -> Service {
 
 async fn call(service: &Service, method: Method, path: &str) -> Answer {
     Answer::of(service.client.request(method, service.url(path)).send().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn a_page_that_ends_early_names_the_next_one() {
+    let letters = Letters::of(&[b"{}".as_slice(); 8]);
+    let service = start(&letters).await;
+    let page = service.get("/v1/dead-letters").await.json();
+    assert_eq!((page["deadLetters"].as_array().unwrap().len(), &page["next"]), (4, &json!("4-0")));
+    let page = service.get("/v1/dead-letters?after=4-0").await.json();
+    assert_eq!((page["deadLetters"].as_array().unwrap().len(), &page["next"]), (4, &Value::Null));
 }
 
 #[tokio::test]

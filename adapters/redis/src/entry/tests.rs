@@ -1,4 +1,4 @@
-//! Entries of a stream as Redis answers them.
+//! Parsing of stream entries.
 
 use super::*;
 
@@ -29,14 +29,16 @@ fn entries_keep_their_fields_and_deleted_ones_have_none() {
         Value::Array(vec![bulk("1-0"), fields]),
         Value::Array(vec![bulk("2-0"), Value::Nil]),
         Value::Nil,
+        Value::Array(vec![bulk("3-0"), Value::Array(vec![]), Value::Int(90), bulk("a1")]),
     ]);
     let mut entries = Entry::read_all(answer).unwrap();
-    assert_eq!(entries[0].bytes(), 4);
+    assert_eq!((entries[0].count("record"), entries[0].oversize()), (2, None));
     assert_eq!(entries[0].take("record").unwrap(), b"{}");
     assert_eq!(entries[0].take("traceparent").unwrap(), b"t");
     assert_eq!(entries[0].take("payload"), None);
     assert!(entries[1].is_deleted() && entries[2].is_deleted());
     assert_eq!(entries[1].id, "2-0");
+    assert_eq!(entries[3].oversize(), Some(&(90, "a1".to_owned())));
     assert!(Entry::read_all(Value::Nil).unwrap().is_empty());
 }
 
@@ -44,7 +46,7 @@ fn entries_keep_their_fields_and_deleted_ones_have_none() {
 fn all_fields_are_kept_as_they_came() {
     let fields: [(&[u8], &[u8]); 3] = [(b"b", b"\"1\""), (b"a", b"2"), (b"b", b"\xff3")];
     let fields = fields.map(|(name, value)| (name.to_vec(), value.to_vec())).to_vec();
-    let entry = Entry { id: "1-0".to_owned(), fields: Some(fields) };
+    let entry = Entry { id: "1-0".to_owned(), fields: Some(fields), oversize: None };
     let json = String::from_utf8(entry.fields_as_json()).unwrap();
     assert_eq!(json, r#"{"b":"\"1\"","a":"2","b":"\\xff3"}"#);
 }

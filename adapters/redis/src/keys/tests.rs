@@ -10,6 +10,7 @@ fn keys_have_the_names_that_producers_and_operators_know() {
         (keys.processing("c1"), "tallyhouse:processing:{tallyhouse:records}:c1"),
         (keys.processing_pattern(), "tallyhouse:processing:{tallyhouse:records}:*"),
         (keys.consumers.clone(), "tallyhouse:consumers:{tallyhouse:records}"),
+        (keys.wake.clone(), "tallyhouse:wake:{tallyhouse:records}"),
         (keys.stream.clone(), "tallyhouse:records:stream"),
         (keys.dead_letters.clone(), "tallyhouse:dead-letters"),
         (keys.channel(Topic::Notifications), "tallyhouse:notifications"),

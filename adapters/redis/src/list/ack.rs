@@ -1,128 +1,181 @@
-//! How elements leave our list.
+//! How elements leave the processing list.
+
+use std::cmp::Reverse;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisResult};
-use tallyhouse_core::ports::{Acknowledgement, Disposition};
+use tallyhouse_core::ports::{Acknowledgement, Disposition, PAYLOAD_BYTES_MAX};
 
-use super::{Consumer, NAME};
-use crate::dead_letter::Refusal;
+use super::consumer::{Consumer, NAME};
+use super::element::Element;
+use crate::connection::{Script, calls};
+use crate::dead_letter::DeadLetterDraft;
 use crate::dead_letters;
-use crate::script::Script;
+use crate::oversize::Oversize;
 
-/// Payload bytes in one call of a script: the server does nothing else meanwhile.
-const CALL_BYTES_MAX: usize = 4 * 1024 * 1024;
+static ACK: Script = Script::new(include_str!("scripts/ack.lua"));
+static DEAD_LETTER: Script = Script::new(include_str!("scripts/dead_letter.lua"));
+static NACK: Script = Script::new(include_str!("scripts/nack.lua"));
+static END_OVERSIZED: Script = Script::new(include_str!("scripts/end_oversized.lua"));
 
-/// Elements in one call of a script, for the same reason.
-const CALL_ELEMENTS_MAX: usize = 1000;
-
-static REMOVE: Script = Script::new(include_str!("ack.lua"));
-static REFUSE: Script = Script::new(include_str!("dead_letter.lua"));
-static GIVE_BACK: Script = Script::new(include_str!("nack.lua"));
-
-/// Elements whose settling is under way. Dropped before its end, it leaves our list in doubt.
-struct Settling<'a> {
+/// Acknowledgements under way. If this is dropped before they are done, the processing list must be reconciled.
+struct AcksInProgress<'a> {
     consumer: &'a Consumer,
     key: String,
     count: usize,
     done: bool,
-    removed: Vec<Vec<u8>>,
-    refused: Vec<Refusal>,
-    /// With their tags, which rise with their age's end: the larger, the newer.
-    returned: Vec<(u64, Vec<u8>)>,
+    acked: Vec<Vec<u8>>,
+    dead_letters: Vec<DeadLetterDraft>,
+    /// With their tags, which rise: the larger, the newer.
+    nacked: Vec<(u64, Element)>,
+    oversized: Vec<(Oversize, OversizedEnd)>,
 }
 
-impl<'a> Settling<'a> {
+/// How an oversized element leaves the list. The scripts for others find an element by its whole payload.
+enum OversizedEnd {
+    Ack,
+    DeadLetter(DeadLetterDraft),
+    Nack,
+}
+
+impl<'a> AcksInProgress<'a> {
     fn begin(consumer: &'a Consumer, acknowledgements: Vec<Acknowledgement>) -> Self {
         let mut in_flight = consumer.in_flight();
         let key = consumer.client.keys().processing(&in_flight.name);
-        let (mut removed, mut refused, mut returned) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut acked, mut dead_letters, mut nacked, mut oversized) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut count = 0;
         for Acknowledgement { tag, disposition } in acknowledgements {
-            // What is not in_flight was settled before, or is not ours any more and somebody else's to settle.
-            let Some((tag, payload)) = in_flight.begin_settling(&tag) else { continue };
+            // An element that is not in flight was acknowledged before, or belongs to another consumer by now.
+            let Some((tag, element)) = in_flight.begin_ack(&tag) else { continue };
             count += 1;
-            match disposition {
-                Disposition::Ack => removed.push(payload),
-                Disposition::DeadLetter { reason, detail } => {
-                    refused.push(Refusal { payload, reason, detail, origin: NAME, at: consumer.clock.now() });
+            let draft = |payload, reason, detail| DeadLetterDraft {
+                payload,
+                reason,
+                detail,
+                origin: NAME,
+                at: consumer.clock.now(),
+            };
+            match (disposition, element) {
+                (Disposition::Nack, element) => nacked.push((tag, element)),
+                (Disposition::Ack, Element { payload, oversize: None }) => acked.push(payload),
+                (Disposition::Ack, Element { oversize: Some(oversize), .. }) => {
+                    oversized.push((oversize, OversizedEnd::Ack));
                 }
-                Disposition::Nack => returned.push((tag, payload)),
+                (Disposition::DeadLetter { reason, detail }, Element { payload, oversize: None }) => {
+                    dead_letters.push(draft(payload, reason, detail));
+                }
+                (Disposition::DeadLetter { reason, detail }, Element { payload, oversize: Some(oversize) }) => {
+                    oversized.push((oversize, OversizedEnd::DeadLetter(draft(payload, reason, detail))));
+                }
             }
         }
         drop(in_flight);
-        Self { consumer, key, count, done: false, removed, refused, returned }
+        Self { consumer, key, count, done: false, acked, dead_letters, nacked, oversized }
     }
 }
 
-impl Drop for Settling<'_> {
+impl Drop for AcksInProgress<'_> {
     fn drop(&mut self) {
-        self.consumer.in_flight().end_settling(self.count, self.done);
+        self.consumer.in_flight().end_ack(self.count, self.done);
     }
 }
 
 impl Consumer {
     pub(super) async fn ack(&self, acknowledgements: Vec<Acknowledgement>) -> RedisResult<()> {
-        let _no_sweep = self.settling.read().await;
-        let mut settling = Settling::begin(self, acknowledgements);
-        let mut link = self.client.shared();
-        for payloads in calls(&settling.removed, Vec::len) {
-            self.remove(&mut link, &settling.key, payloads).await?;
+        let _no_reconciliation = self.acking.read().await;
+        let mut acks = AcksInProgress::begin(self, acknowledgements);
+        let mut connection = self.client.shared();
+        for payloads in calls(&acks.acked, Vec::len) {
+            ACK.run::<()>(&mut connection, &[&acks.key], |args| add(args, payloads)).await?;
         }
-        for refusals in calls(&settling.refused, |refusal| refusal.payload.len()) {
-            self.refuse(&mut link, &settling.key, refusals).await?;
+        for drafts in calls(&acks.dead_letters, |draft| draft.payload.len()) {
+            self.dead_letter(&mut connection, &acks.key, drafts).await?;
         }
-        settling.returned.sort_unstable_by_key(|(tag, _)| std::cmp::Reverse(*tag));
-        let returned: Vec<_> = std::mem::take(&mut settling.returned).into_iter().map(|(_, payload)| payload).collect();
-        self.give_back(&mut link, &settling.key, &returned).await?;
-        settling.done = true;
+        for (oversize, end) in &acks.oversized {
+            self.end_oversized(&mut connection, &acks.key, oversize, end).await?;
+        }
+        acks.nacked.sort_unstable_by_key(|(tag, _)| Reverse(*tag));
+        let nacked: Vec<_> = std::mem::take(&mut acks.nacked).into_iter().map(|(_, element)| element).collect();
+        self.nack(&mut connection, &acks.key, &nacked).await?;
+        acks.done = true;
         Ok(())
     }
 
-    /// Puts elements, newest first, back to the end of the records from which they are taken next.
-    pub(super) async fn give_back(
+    /// Requeues elements, newest first, to the right end of the records, from which they are taken next.
+    pub(super) async fn nack(
         &self,
-        link: &mut (impl ConnectionLike + Send),
+        connection: &mut (impl ConnectionLike + Send),
         key: &str,
-        newest_first: &[Vec<u8>],
+        newest_first: &[Element],
     ) -> RedisResult<()> {
-        for payloads in calls(newest_first, Vec::len) {
-            let keys = [key, &self.client.keys().records];
-            GIVE_BACK.run::<()>(link, &keys, |args| add(args, payloads)).await?;
+        let keys = [key, &self.client.keys().records];
+        for elements in newest_first.chunk_by(|a, b| a.oversize.is_none() && b.oversize.is_none()) {
+            if let [Element { oversize: Some(oversize), .. }] = elements {
+                self.end_oversized(connection, key, oversize, &OversizedEnd::Nack).await?;
+                continue;
+            }
+            for elements in calls(elements, |element| element.payload.len()) {
+                NACK.run::<()>(connection, &keys, |args| {
+                    for element in elements {
+                        args.arg(&element.payload);
+                    }
+                })
+                .await?;
+            }
         }
         Ok(())
     }
 
-    async fn remove(
+    async fn end_oversized(
         &self,
-        link: &mut (impl ConnectionLike + Send),
+        connection: &mut (impl ConnectionLike + Send),
         key: &str,
-        payloads: &[Vec<u8>],
+        oversize: &Oversize,
+        end: &OversizedEnd,
     ) -> RedisResult<()> {
-        REMOVE.run(link, &[key], |args| add(args, payloads)).await
+        let keys = self.client.keys();
+        let (keys, action, draft) = match end {
+            OversizedEnd::Ack => (vec![key], "ack", None),
+            OversizedEnd::Nack => (vec![key, &keys.records], "nack", None),
+            OversizedEnd::DeadLetter(draft) if self.client.connector().is_cluster() => {
+                // The dead letters lie in another slot, which the script can't reach. So they are written first.
+                dead_letters::write(connection, &keys.dead_letters, std::iter::once(draft)).await?;
+                (vec![key], "ack", None)
+            }
+            OversizedEnd::DeadLetter(draft) => (vec![key, &*keys.dead_letters], "dead-letter", Some(draft)),
+        };
+        END_OVERSIZED
+            .run(connection, &keys, |args| {
+                args.arg(PAYLOAD_BYTES_MAX).arg(&oversize.sha1).arg(action);
+                if let Some(draft) = draft {
+                    draft.add_to(args);
+                }
+            })
+            .await
     }
 
-    async fn refuse(
+    async fn dead_letter(
         &self,
-        link: &mut (impl ConnectionLike + Send),
+        connection: &mut (impl ConnectionLike + Send),
         key: &str,
-        refusals: &[Refusal],
+        drafts: &[DeadLetterDraft],
     ) -> RedisResult<()> {
         let dead_letters = &*self.client.keys().dead_letters;
         if self.client.connector().is_cluster() {
-            // The dead letters lie in another slot, out of a script's reach. So they are written first.
-            dead_letters::write(link, dead_letters, refusals.iter()).await?;
-            return REMOVE
-                .run(link, &[key], |args| {
-                    for refusal in refusals {
-                        args.arg(&refusal.payload);
+            // The dead letters lie in another slot, which the script can't reach. So they are written first.
+            dead_letters::write(connection, dead_letters, drafts.iter()).await?;
+            return ACK
+                .run(connection, &[key], |args| {
+                    for draft in drafts {
+                        args.arg(&draft.payload);
                     }
                 })
                 .await;
         }
-        REFUSE
-            .run(link, &[key, dead_letters], |args| {
-                for refusal in refusals {
-                    refusal.add_to(args);
+        DEAD_LETTER
+            .run(connection, &[key, dead_letters], |args| {
+                for draft in drafts {
+                    draft.add_to(args);
                 }
             })
             .await
@@ -133,22 +186,4 @@ fn add(args: &mut Cmd, payloads: &[Vec<u8>]) {
     for payload in payloads {
         args.arg(payload);
     }
-}
-
-/// Cuts elements into parts that one call of a script may take.
-fn calls<T>(elements: &[T], bytes: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
-    let mut rest = elements;
-    std::iter::from_fn(move || {
-        let mut room = CALL_BYTES_MAX;
-        let fits = |element: &&T| {
-            let size = bytes(element);
-            let fits = size <= room;
-            room = room.saturating_sub(size);
-            fits
-        };
-        let count = rest.iter().take(CALL_ELEMENTS_MAX).take_while(fits).count().max(1).min(rest.len());
-        let (part, after) = rest.split_at(count);
-        rest = after;
-        (!part.is_empty()).then_some(part)
-    })
 }

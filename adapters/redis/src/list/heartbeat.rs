@@ -1,122 +1,113 @@
-//! Keeps our lease alive, also while a batch is long under way, and takes over from those who let theirs lapse,
-//! or whom the server has forgotten.
+//! Renews this consumer's lease, also while a batch takes long, and requeues the elements of consumers whose lease has
+//! expired.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::RedisResult;
 use redis::aio::ConnectionLike;
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::Consumer;
+use super::consumer::Consumer;
 use super::in_flight::Membership;
-use crate::script::Script;
+use crate::connection::Script;
+use crate::settings::millis;
 
-/// Beats in one lease: two may be lost.
-const BEATS_PER_LEASE: u32 = 3;
+/// Heartbeats in one lease: two may be lost.
+const HEARTBEATS_PER_LEASE: u32 = 3;
 
-/// Leases for which a name is remembered after it was taken over. A blocking move that was under way then may still
-/// put something into its list; and a process that was stopped in its tracks may even begin one.
+/// Leases for which an expired consumer stays registered. A move that was under way at its expiry may still add
+/// to its processing list, and a process that was suspended may even begin one.
 const LEASES_REMEMBERED: u64 = 6;
 
-static BEAT: Script = Script::new(include_str!("beat.lua"));
-static TAKE_OVER: Script = Script::new(include_str!("take_over.lua"));
+static HEARTBEAT: Script =
+    Script::new(concat!(include_str!("scripts/wake_key.lua"), include_str!("scripts/heartbeat.lua")));
+static REQUEUE_EXPIRED: Script = Script::new(include_str!("scripts/requeue_expired.lua"));
 
-/// The task; it ends when this is dropped.
-#[derive(Debug)]
-pub(super) struct Heartbeat(JoinHandle<()>);
-
-impl Heartbeat {
-    pub(super) fn start(consumer: Arc<Consumer>) -> Self {
-        Self(tokio::spawn(async move {
-            tokio::join!(keep_beating(&consumer), consumer.adopt());
-        }))
-    }
+/// Starts the task. It ends when the handle is dropped.
+pub(super) fn start(consumer: Arc<Consumer>) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        tokio::join!(send_heartbeats(&consumer), consumer.register_orphans());
+    }))
 }
 
-async fn keep_beating(consumer: &Consumer) {
-    let mut watch = Watch::default();
+async fn send_heartbeats(consumer: &Consumer) {
+    let mut monitor = Monitor::default();
     loop {
-        sleep(consumer.client.settings().lease / BEATS_PER_LEASE).await;
-        if let Err(error) = watch.beat(consumer).await {
+        sleep(consumer.client.settings().lease / HEARTBEATS_PER_LEASE).await;
+        if let Err(error) = monitor.heartbeat(consumer).await {
             // The source itself reports that the server is away.
             tracing::debug!(%error, "the lease of a list consumer could not be renewed");
         }
     }
 }
 
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// What one beat remembers for the next.
+/// The state from one heartbeat to the next.
 #[derive(Default)]
-struct Watch {
-    /// How many payloads had been taken when our list was last longer than it should be.
+struct Monitor {
+    /// How many payloads had been taken when the processing list was last longer than the elements in flight.
     excess_at: Option<u64>,
 }
 
-impl Watch {
-    async fn beat(&mut self, consumer: &Consumer) -> RedisResult<()> {
+impl Monitor {
+    async fn heartbeat(&mut self, consumer: &Consumer) -> RedisResult<()> {
         let (membership, expected, taken) = {
             let in_flight = consumer.in_flight();
             (in_flight.membership, in_flight.len(), in_flight.taken())
         };
-        if membership != Membership::Joined {
+        if membership != Membership::Registered {
             return Ok(());
         }
-        let mut link = consumer.client.shared();
-        let (length, silent) = consumer.beat(&mut link).await?;
-        // Our list may be longer for a moment, while the answer to a move is on its way; not from one beat to the next.
+        let mut connection = consumer.client.shared();
+        let (length, expired) = consumer.renew_lease(&mut connection).await?;
+        // The list may be longer while the answer to a move is under way, but not for two heartbeats without a move.
         let excess_at = (length > expected).then_some(taken);
         if excess_at.is_some() && excess_at == self.excess_at {
-            consumer.in_flight().suspect = true;
+            consumer.in_flight().uncertain = true;
         }
         self.excess_at = excess_at;
-        for name in silent {
-            consumer.take_over(&mut link, &name).await?;
+        for name in expired {
+            consumer.requeue_expired(&mut connection, &name).await?;
         }
         Ok(())
     }
 }
 
 impl Consumer {
-    /// Renews the lease, or notes that it has lapsed. Returns the length of our list, and who has become silent.
-    pub(super) async fn beat(&self, link: &mut (impl ConnectionLike + Send)) -> RedisResult<(usize, Vec<String>)> {
+    /// Renews the lease, or notes that it has expired. Returns the length of the processing list, and the consumers
+    /// whose lease has expired.
+    pub(super) async fn renew_lease(
+        &self,
+        connection: &mut (impl ConnectionLike + Send),
+    ) -> RedisResult<(usize, Vec<String>)> {
         let name = Arc::clone(&self.in_flight().name);
         let keys = self.client.keys();
         let lease_ms = self.lease_ms();
-        let (alive, length, silent): (bool, usize, Vec<String>) = BEAT
-            .run(link, &[&keys.consumers, &keys.processing(&name)], |args| {
+        let (is_registered, length, expired): (bool, usize, Vec<String>) = HEARTBEAT
+            .run(connection, &[&keys.consumers, &keys.processing(&name), &keys.wake, &keys.records], |args| {
                 args.arg(&*name).arg(lease_ms);
             })
             .await?;
         let mut in_flight = self.in_flight();
-        if !alive && in_flight.name == name {
-            tracing::warn!("this consumer was silent for too long; what it held is received again");
-            in_flight.membership = Membership::Lapsed;
+        if !is_registered && in_flight.name == name {
+            tracing::warn!("this list consumer's lease has expired; its elements are received again");
+            in_flight.membership = Membership::Expired;
         }
-        Ok((length, silent))
+        Ok((length, expired))
     }
 
-    async fn take_over(&self, link: &mut (impl ConnectionLike + Send), name: &str) -> RedisResult<()> {
+    async fn requeue_expired(&self, connection: &mut (impl ConnectionLike + Send), name: &str) -> RedisResult<()> {
         let keys = self.client.keys();
-        let remembered_ms = self.lease_ms().saturating_mul(LEASES_REMEMBERED).saturating_add(self.block_ms());
-        let moved: u64 = TAKE_OVER
-            .run(link, &[&keys.consumers, &keys.processing(name), &keys.records], |args| {
+        let block_ms = millis(self.client.settings().block);
+        let remembered_ms = self.lease_ms().saturating_mul(LEASES_REMEMBERED).saturating_add(block_ms);
+        let requeued: u64 = REQUEUE_EXPIRED
+            .run(connection, &[&keys.consumers, &keys.processing(name), &keys.records], |args| {
                 args.arg(name).arg(remembered_ms);
             })
             .await?;
-        if moved > 0 {
-            tracing::info!(elements = moved, consumer = name, "gave back what a silent list consumer in_flight");
+        if requeued > 0 {
+            tracing::info!(elements = requeued, consumer = name, "requeued the elements of an expired list consumer");
         }
         Ok(())
-    }
-
-    fn block_ms(&self) -> u64 {
-        u64::try_from(Duration::as_millis(&self.client.settings().block)).unwrap_or(u64::MAX)
     }
 }

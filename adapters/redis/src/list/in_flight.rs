@@ -1,4 +1,4 @@
-//! What this consumer has taken and not settled yet, as it knows itself.
+//! The elements that this consumer has taken and not acknowledged yet.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,31 +6,33 @@ use std::sync::Arc;
 use tallyhouse_core::ports::Delivery;
 use uuid::Uuid;
 
-/// How a consumer stands among the others.
+use super::element::Element;
+
+/// The state of a consumer's registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Membership {
     /// Its name was never used.
     New,
-    /// It is one of the consumers.
-    Joined,
-    /// Others have taken over what it in flight, or the consumers were forgotten by the server.
-    Lapsed,
+    /// It is in the sorted set of consumers.
+    Registered,
+    /// Its lease has expired and others have requeued its elements, or the server has lost the registration.
+    Expired,
 }
 
 /// The consumer's name and its elements.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    /// Different at every start, and after a lapse.
+    /// Different at every start, and after each expiry.
     pub(super) name: Arc<str>,
     pub(super) membership: Membership,
-    /// The name before the last lapse, until the others know that its list may hold something.
-    pub(super) former: Option<Arc<str>>,
-    /// Whether there may be elements in our list that are not in flight here: moved by a command whose answer was lost, or
-    /// not removed by one that failed.
-    pub(super) suspect: bool,
-    payloads: HashMap<u64, Vec<u8>>,
-    /// Elements whose settling is under way.
-    settling: usize,
+    /// The name before the last expiry, until it is registered as expired: its processing list may hold elements.
+    pub(super) previous_name: Option<Arc<str>>,
+    /// Whether the processing list may hold elements that are not in flight here: the answer to their move was lost, or
+    /// their removal failed.
+    pub(super) uncertain: bool,
+    elements: HashMap<u64, Element>,
+    /// The number of elements whose acknowledgement has begun and not ended.
+    acking: usize,
     tags: u64,
 }
 
@@ -39,68 +41,70 @@ impl InFlight {
         Self {
             name: new_name(),
             membership: Membership::New,
-            former: None,
-            suspect: false,
-            payloads: HashMap::new(),
-            settling: 0,
+            previous_name: None,
+            uncertain: false,
+            elements: HashMap::new(),
+            acking: 0,
             tags: 0,
         }
     }
 
-    /// Whether the next payloads can be taken at once.
-    pub(super) fn is_well(&self) -> bool {
-        self.membership == Membership::Joined && !self.suspect
+    /// Says whether elements can be taken without preparation.
+    pub(super) fn is_ready(&self) -> bool {
+        self.membership == Membership::Registered && !self.uncertain
     }
 
-    /// Gives up a name that was used, with all that was in flight under it.
+    /// Replaces a name that was used, and forgets all elements in flight under it.
     pub(super) fn rename(&mut self) {
         if self.membership != Membership::New {
-            self.former = Some(std::mem::replace(&mut self.name, new_name()));
+            self.previous_name = Some(std::mem::replace(&mut self.name, new_name()));
             self.membership = Membership::New;
-            self.payloads.clear();
-            self.suspect = false;
+            self.elements.clear();
+            self.uncertain = false;
         }
     }
 
-    /// How many payloads were ever taken.
+    /// Returns how many elements were ever taken.
     pub(super) fn taken(&self) -> u64 {
         self.tags
     }
 
-    /// How long our list can be at most, if all is well.
+    /// Returns the greatest length that the processing list can have if it holds no untracked element.
     pub(super) fn len(&self) -> usize {
-        self.payloads.len() + self.settling
+        self.elements.len() + self.acking
     }
 
-    /// Notes that a payload was taken.
-    pub(super) fn take(&mut self, payload: Vec<u8>) -> Delivery {
+    /// Adds an element that was taken.
+    pub(super) fn add(&mut self, element: Element) -> Delivery {
         self.tags += 1;
-        self.payloads.insert(self.tags, payload.clone());
-        Delivery { tag: self.tags.to_string(), payload: Some(payload), traceparent: None }
+        let payload = element.deliverable();
+        self.elements.insert(self.tags, element);
+        Delivery { tag: self.tags.to_string(), payload, traceparent: None }
     }
 
-    /// Begins to settle: `None` for what is not in flight, or not any more.
-    pub(super) fn begin_settling(&mut self, tag: &str) -> Option<(u64, Vec<u8>)> {
+    /// Begins an acknowledgement; `None` for an element that is not in flight, or no longer.
+    pub(super) fn begin_ack(&mut self, tag: &str) -> Option<(u64, Element)> {
         let tag: u64 = tag.parse().ok()?;
-        let payload = self.payloads.remove(&tag)?;
-        self.settling += 1;
-        Some((tag, payload))
+        let element = self.elements.remove(&tag)?;
+        self.acking += 1;
+        Some((tag, element))
     }
 
-    /// Ends what was begun.
-    pub(super) fn end_settling(&mut self, count: usize, all_is_well: bool) {
-        self.settling -= count;
-        self.suspect |= !all_is_well;
+    /// Ends the acknowledgement of `count` elements.
+    pub(super) fn end_ack(&mut self, count: usize, succeeded: bool) {
+        self.acking -= count;
+        self.uncertain |= !succeeded;
     }
 
-    /// Returns those elements of our list (newest first) that are not in flight here. Equal payloads are counted.
-    pub(super) fn strays(&self, mut list: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-        let mut in_flight: HashMap<&[u8], usize> = HashMap::new();
-        for payload in self.payloads.values() {
-            *in_flight.entry(payload).or_default() += 1;
+    /// Returns the elements of the processing list (newest first) that are not in flight here. Of equal elements, as
+    /// many are in flight as were taken.
+    pub(super) fn untracked(&self, mut list: Vec<Element>) -> Vec<Element> {
+        let mut in_flight: HashMap<&Element, usize> = HashMap::new();
+        for element in self.elements.values() {
+            *in_flight.entry(element).or_default() += 1;
         }
-        // Which of several equal elements is a stray makes no difference.
-        list.retain(|payload| match in_flight.get_mut(payload.as_slice()) {
+        // Equal elements are interchangeable, so any of them may count as untracked.
+        list.retain(|element| match in_flight.get_mut(element) {
             Some(count) if *count > 0 => {
                 *count -= 1;
                 false

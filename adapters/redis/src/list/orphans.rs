@@ -1,72 +1,69 @@
-//! Finds the lists of consumers that nobody knows of any more. A consumer is known before it takes anything; but a
-//! server may have evicted who they were, an operator may have removed it, or moved the lists here without it.
+//! Finds orphans: processing lists whose consumer is not registered. A consumer registers before it takes elements, but
+//! a server may evict the registrations, an operator may delete them, or copy the lists without them.
 
 use std::time::Duration;
 
 use redis::{RedisResult, cmd};
 use tokio::time::sleep;
 
-use super::Consumer;
+use super::consumer::Consumer;
+use crate::connection::Script;
 use crate::error::is_forbidden;
-use crate::script::Script;
 
-/// How many keys the server looks at in one call.
-const KEYS_A_CALL: u32 = 1000;
+/// Keys that one `SCAN` looks at.
+const SCAN_COUNT: u32 = 1000;
 
-/// What is waited between two calls, so that a server with many keys has its time for others.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Pause between two `SCAN`s, so that a server with many keys can serve others.
+const SCAN_PAUSE: Duration = Duration::from_millis(10);
 
-static ADOPT: Script = Script::new(include_str!("claim_orphan.lua"));
+static REGISTER_ORPHANS: Script = Script::new(include_str!("scripts/register_orphans.lua"));
 
 impl Consumer {
-    /// Looks for such lists whenever we have joined, which we do at the start and when we were forgotten ourselves, and
-    /// has those consumers known again; their elements are taken over as those of any other that is silent. Goes on for
-    /// ever.
-    pub(super) async fn adopt(&self) {
+    /// Looks for orphans after each registration of this consumer: at the start, and after the server has lost it. It
+    /// registers the orphans' consumers, so that their elements are requeued when that lease expires. Never returns.
+    pub(super) async fn register_orphans(&self) {
         loop {
-            self.joined.notified().await;
-            while let Err(error) = self.adopt_all().await {
+            self.registered.notified().await;
+            while let Err(error) = self.scan_for_orphans().await {
                 if is_forbidden(&error) {
-                    tracing::info!(
-                        "without the right to SCAN, lists of consumers that Redis has forgotten are not found"
-                    );
+                    tracing::info!("orphaned processing lists can't be found without the right to SCAN");
                     break;
                 }
                 // The source itself reports that the server is away.
-                tracing::debug!(%error, "lists of unknown consumers could not be looked for");
+                tracing::debug!(%error, "the scan for orphaned processing lists failed");
                 sleep(self.client.settings().lease).await;
             }
         }
     }
 
-    async fn adopt_all(&self) -> RedisResult<()> {
+    async fn scan_for_orphans(&self) -> RedisResult<()> {
         let keys = self.client.keys();
-        let (all, lease_ms) = (keys.processing(""), self.lease_ms());
-        // Not the shared connection, which may be replaced unseen: a cursor holds on its own server only.
-        let mut link = self.connect().await?;
+        let (key_start, lease_ms) = (keys.processing(""), self.lease_ms());
+        // A cursor is valid on one server only. The shared connection may be replaced by one to another server.
+        let mut connection = self.client.connect_blocking().await?;
         let mut cursor = 0;
         loop {
             let mut scan = cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(keys.processing_pattern());
-            scan.arg("COUNT").arg(KEYS_A_CALL).arg("TYPE").arg("list");
-            let (next, lists): (u64, Vec<Vec<u8>>) = link.ask_where(&keys.records, scan).await?;
+            scan.arg("COUNT").arg(SCAN_COUNT).arg("TYPE").arg("list");
+            let (next, lists): (u64, Vec<Vec<u8>>) = connection.query_at(&keys.records, scan).await?;
             let names: Vec<&str> =
-                lists.iter().filter_map(|list| str::from_utf8(list).ok()?.strip_prefix(&all)).collect();
+                lists.iter().filter_map(|list| str::from_utf8(list).ok()?.strip_prefix(&key_start)).collect();
             if !names.is_empty() {
-                let adopted: u64 = ADOPT
-                    .run(&mut link, &[&keys.consumers], |args| {
+                let registered: u64 = REGISTER_ORPHANS
+                    .run(&mut connection, &[&keys.consumers], |args| {
                         args.arg(lease_ms).arg(&names);
                     })
                     .await?;
-                if adopted > 0 {
-                    tracing::warn!(consumers = adopted, "Redis holds lists of consumers that it did not know any more");
+                if registered > 0 {
+                    tracing::warn!(consumers = registered, "found processing lists of unregistered consumers");
                 }
             }
             if next == 0 {
                 return Ok(());
             }
             cursor = next;
-            sleep(PAUSE).await;
+            sleep(SCAN_PAUSE).await;
         }
     }
 }

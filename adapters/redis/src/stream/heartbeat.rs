@@ -1,81 +1,73 @@
-//! Keeps entries under way fresh, so that nobody claims them, and clears away the names of consumers that are gone.
+//! Resets the idle time of entries in flight, so that no other consumer claims them, and deletes consumers of the group
+//! that are gone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{RedisResult, cmd};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{Consumer, GROUP, millis};
-use crate::script::Script;
+use super::consumer::Consumer;
+use crate::connection::Script;
+use crate::keys::GROUP;
+use crate::settings::millis;
 
-/// Beats in one lease: two may be lost.
-pub(super) const BEATS_PER_LEASE: u32 = 3;
+/// Heartbeats in one lease: two may be lost.
+pub(super) const HEARTBEATS_PER_LEASE: u32 = 3;
 
-/// Leases after which a name with nothing pending is cleared away.
+/// Leases after which an idle consumer with nothing pending is deleted.
 const LEASES_REMEMBERED: u32 = 6;
 
 /// Ids in one command.
 const COMMAND_IDS_MAX: usize = 1000;
 
-static REAP: Script = Script::new(include_str!("reap.lua"));
+static DELETE_IDLE_CONSUMERS: Script = Script::new(include_str!("scripts/delete_idle_consumers.lua"));
 
-/// The task; it ends when this is dropped.
-#[derive(Debug)]
-pub(super) struct Heartbeat(JoinHandle<()>);
-
-impl Heartbeat {
-    pub(super) fn start(consumer: Arc<Consumer>) -> Self {
-        Self(tokio::spawn(async move {
-            let lease = consumer.client.settings().lease;
-            let mut reap_at = Instant::now();
-            loop {
-                sleep(lease / BEATS_PER_LEASE).await;
-                let mut result = consumer.freshen().await;
-                if result.is_ok() && reap_at <= Instant::now() {
-                    reap_at = Instant::now() + lease * LEASES_REMEMBERED;
-                    result = consumer.reap(lease * LEASES_REMEMBERED).await;
-                }
-                if let Err(error) = result {
-                    // The source itself reports that the server is away.
-                    tracing::debug!(%error, "entries under way could not be kept fresh");
-                }
+/// Starts the task. It ends when the handle is dropped.
+pub(super) fn start(consumer: Arc<Consumer>) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let lease = consumer.client.settings().lease;
+        let mut delete_at = Instant::now();
+        loop {
+            sleep(lease / HEARTBEATS_PER_LEASE).await;
+            let mut result = consumer.reset_idle_times().await;
+            if result.is_ok() && delete_at <= Instant::now() {
+                delete_at = Instant::now() + lease * LEASES_REMEMBERED;
+                result = consumer.delete_idle_consumers(lease * LEASES_REMEMBERED).await;
             }
-        }))
-    }
-}
-
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+            if let Err(error) = result {
+                // The source itself reports that the server is away.
+                tracing::debug!(%error, "the heartbeat of a stream consumer failed");
+            }
+        }
+    }))
 }
 
 impl Consumer {
-    async fn freshen(&self) -> RedisResult<()> {
+    async fn reset_idle_times(&self) -> RedisResult<()> {
         for ids in self.in_flight.ids().chunks(COMMAND_IDS_MAX) {
             let mut command = cmd("XCLAIM");
-            // To claim what is ours already sets its idle time to zero.
+            // Claiming an entry that is one's own resets its idle time.
             command.arg(&self.client.keys().stream).arg(GROUP).arg(&self.name).arg(0).arg(ids).arg("JUSTID");
             let pending: HashSet<String> = command.query_async(&mut self.client.shared()).await?;
             for id in ids.iter().filter(|id| !pending.contains(*id)) {
-                // Settled by somebody else, or deleted, or the group is a new one: no longer ours to keep.
-                self.in_flight.release(id);
+                // Another consumer has acknowledged it, or it was deleted, or the group was created again.
+                self.in_flight.remove(id);
             }
         }
         Ok(())
     }
 
-    async fn reap(&self, silence: Duration) -> RedisResult<()> {
-        let removed: u64 = REAP
+    async fn delete_idle_consumers(&self, idle: Duration) -> RedisResult<()> {
+        let deleted: u64 = DELETE_IDLE_CONSUMERS
             .run(&mut self.client.shared(), &[&self.client.keys().stream], |args| {
-                args.arg(GROUP).arg(millis(silence));
+                args.arg(GROUP).arg(millis(idle));
             })
             .await?;
-        if removed > 0 {
-            tracing::debug!(consumers = removed, "cleared away the names of stream consumers that are gone");
+        if deleted > 0 {
+            tracing::debug!(consumers = deleted, "deleted stream consumers that are gone");
         }
         Ok(())
     }

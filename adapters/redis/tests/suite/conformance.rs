@@ -1,4 +1,4 @@
-//! The suites that every adapter passes.
+//! The conformance suites of the ports.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,14 +27,14 @@ mod durable_emitter {
 struct Queue {
     client: RedisClient,
     prefix: String,
-    link: Mutex<redis::Connection>,
+    connection: Mutex<redis::Connection>,
 }
 
 impl Queue {
     fn fresh() -> Self {
         let settings = quick(&shared_server().url());
         let prefix = settings.prefix.clone();
-        Self { client: open(settings), prefix, link: Mutex::new(shared_server().connection().unwrap()) }
+        Self { client: open(settings), prefix, connection: Mutex::new(shared_server().connection().unwrap()) }
     }
 
     async fn dead_letters(&self) -> Vec<DeadLetter> {
@@ -56,7 +56,7 @@ impl SourceFixture for ListFixture {
 
     async fn push(&self, payload: &[u8]) {
         let key = format!("{}:records", self.0.prefix);
-        redis::cmd("LPUSH").arg(key).arg(payload).exec(&mut self.0.link.lock().unwrap()).unwrap();
+        redis::cmd("LPUSH").arg(key).arg(payload).exec(&mut self.0.connection.lock().unwrap()).unwrap();
     }
 
     async fn kill(&self, consumer: Arc<dyn RecordSource>) {
@@ -92,7 +92,7 @@ impl SourceFixture for StreamFixture {
     async fn push(&self, payload: &[u8]) {
         let key = format!("{}:records:stream", self.0.prefix);
         let mut add = redis::cmd("XADD");
-        add.arg(key).arg("*").arg("record").arg(payload).exec(&mut self.0.link.lock().unwrap()).unwrap();
+        add.arg(key).arg("*").arg("record").arg(payload).exec(&mut self.0.connection.lock().unwrap()).unwrap();
     }
 
     async fn kill(&self, consumer: Arc<dyn RecordSource>) {
@@ -122,12 +122,12 @@ impl PlainFixture {
     fn listening() -> (Self, String) {
         let settings = quick(&shared_server().url());
         let prefix = settings.prefix.clone();
-        let mut link = shared_server().connection().unwrap();
+        let mut connection = shared_server().connection().unwrap();
         let channels = Topic::ALL.map(|topic| format!("{prefix}:{}", topic.name()));
         let arrived: Arc<Mutex<[Vec<String>; 2]>> = Arc::default();
         let keep = Arc::downgrade(&arrived);
         std::thread::spawn(move || {
-            let mut subscription = link.as_pubsub();
+            let mut subscription = connection.as_pubsub();
             subscription.subscribe(&channels).unwrap();
             subscription.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
             while let Some(keep) = keep.upgrade() {
@@ -144,11 +144,11 @@ impl PlainFixture {
 impl EmitterFixture for PlainFixture {
     async fn fresh() -> Self {
         let (fixture, prefix) = Self::listening();
-        let mut link = shared_server().connection().unwrap();
-        until_so("somebody listens", || {
+        let mut connection = shared_server().connection().unwrap();
+        until_so("the fixture is subscribed", || {
             let channels = Topic::ALL.map(|topic| format!("{prefix}:{}", topic.name()));
             let counts: Vec<(String, u64)> =
-                redis::cmd("PUBSUB").arg("NUMSUB").arg(&channels).query(&mut link).unwrap();
+                redis::cmd("PUBSUB").arg("NUMSUB").arg(&channels).query(&mut connection).unwrap();
             counts.iter().all(|(_, listeners)| *listeners == 1)
         })
         .await;
@@ -185,11 +185,11 @@ impl EmitterFixture for DurableFixture {
 
     async fn arrived(&self, topic: Topic, count: usize) -> Vec<String> {
         let key = format!("{}:{}:stream", self.prefix, topic.name());
-        let mut link = shared_server().connection().unwrap();
+        let mut connection = shared_server().connection().unwrap();
         let mut range = redis::cmd("XRANGE");
         let range = range.arg(key).arg("-").arg("+");
-        let entries: Vec<(String, Vec<(String, String)>)> = range.query(&mut link).unwrap();
-        assert!(entries.len() >= count, "what was emitted is there at once");
+        let entries: Vec<(String, Vec<(String, String)>)> = range.query(&mut connection).unwrap();
+        assert!(entries.len() >= count, "emitted messages are there at once");
         entries
             .into_iter()
             .map(|(_, mut fields)| {

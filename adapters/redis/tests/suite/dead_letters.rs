@@ -1,4 +1,4 @@
-//! The dead letters.
+//! Tests of the dead letters.
 
 use tallyhouse_core::ports::{
     Acknowledgement, DeadLetterReason, DeadLetters, Disposition, PortErrorKind, RecordSource,
@@ -7,12 +7,12 @@ use tallyhouse_redis::{RedisClient, RedisDeadLetters};
 
 use crate::{list_source, open, quick, receive, shared_server};
 
-/// Refuses so many payloads.
-async fn refuse(count: usize) -> (RedisClient, RedisDeadLetters) {
+/// Makes `count` dead letters.
+async fn dead_letter(count: usize) -> (RedisClient, RedisDeadLetters) {
     let settings = quick(&shared_server().url());
     let payloads: Vec<String> = (0..count).map(|n| format!("p-{n}")).collect();
-    let mut link = shared_server().connection().unwrap();
-    redis::cmd("LPUSH").arg(format!("{}:records", settings.prefix)).arg(&payloads).exec(&mut link).unwrap();
+    let mut connection = shared_server().connection().unwrap();
+    redis::cmd("LPUSH").arg(format!("{}:records", settings.prefix)).arg(&payloads).exec(&mut connection).unwrap();
     let client = open(settings);
     let source = list_source(&client);
     let acknowledgement = |(n, tag): (usize, &String)| {
@@ -27,7 +27,7 @@ async fn refuse(count: usize) -> (RedisClient, RedisDeadLetters) {
 
 #[tokio::test]
 async fn pages_come_oldest_first_and_end() {
-    let (client, letters) = refuse(25).await;
+    let (client, letters) = dead_letter(25).await;
     let (mut after, mut details) = (None, Vec::new());
     loop {
         let page = letters.list(after.clone(), 10).await.unwrap();
@@ -42,8 +42,8 @@ async fn pages_come_oldest_first_and_end() {
 }
 
 #[tokio::test]
-async fn one_is_found_as_it_was_refused_and_removed_once() {
-    let (_, letters) = refuse(2).await;
+async fn a_dead_letter_is_found_as_it_was_written_and_removed_once() {
+    let (_, letters) = dead_letter(2).await;
     let all = letters.list(None, 10).await.unwrap();
     let found = letters.find(&all[1].id).await.unwrap().unwrap();
     assert_eq!(found, all[1]);
@@ -56,8 +56,8 @@ async fn one_is_found_as_it_was_refused_and_removed_once() {
 }
 
 #[tokio::test]
-async fn an_id_that_was_never_handed_out_is_nobody_s_and_no_place_to_go_on_from() {
-    let (_, letters) = refuse(1).await;
+async fn an_unknown_id_finds_nothing_and_a_malformed_one_is_misuse() {
+    let (_, letters) = dead_letter(1).await;
     for id in ["", "x", "1", "-", "+", "$", "1-2-3", "0-0 ", "(0-0"] {
         assert_eq!(letters.find(id).await.unwrap(), None, "{id}");
         assert!(!letters.remove(id).await.unwrap(), "{id}");

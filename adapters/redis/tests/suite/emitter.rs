@@ -1,4 +1,4 @@
-//! What is particular to publishing by Redis.
+//! Tests of the emitter beyond the conformance suite.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn the_streams_are_trimmed() {
 }
 
 #[tokio::test]
-async fn nothing_is_published_again_and_again_while_the_server_is_full() {
+async fn nothing_is_published_repeatedly_while_the_server_is_full() {
     let server = RedisServer::start().unwrap();
     let settings = RedisSettings { durable: true, ..quick(&server.url()) };
     let emitter = RedisEmitter::new(&open(settings), MessageFormat::default());

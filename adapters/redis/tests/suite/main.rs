@@ -1,4 +1,4 @@
-//! The adapter against real servers.
+//! Tests of the adapter against real servers.
 #![expect(clippy::unwrap_used, reason = "a failure in what a test needs is a failure of the test")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,19 +15,20 @@ mod dead_letters;
 mod emitter;
 mod list;
 mod outages;
+mod oversize;
 mod stream;
 mod topologies;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server for all tests that do no harm to it; each uses a prefix of its own.
+/// The server of all tests that do not harm it; each test has its own prefix.
 fn shared_server() -> &'static RedisServer {
     static SERVER: OnceLock<RedisServer> = OnceLock::new();
     SERVER.get_or_init(|| RedisServer::start().expect("Redis starts"))
 }
 
-/// A prefix that no other test has.
+/// Returns a prefix that no other test has.
 fn fresh_prefix() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed))
@@ -55,7 +56,7 @@ fn stream_source(client: &RedisClient) -> RedisStreamSource {
     RedisStreamSource::new(client, Arc::new(TestClock::default()))
 }
 
-/// Receives until there are `count` deliveries, whatever fails in between.
+/// Receives until there are `count` deliveries; failures in between are retried.
 async fn receive(source: &dyn RecordSource, count: usize) -> Vec<Delivery> {
     let (mut deliveries, begun) = (Vec::new(), Instant::now());
     while deliveries.len() < count {
@@ -84,7 +85,7 @@ fn payloads(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(text).collect()
 }
 
-/// Waits for a condition, which is asked again and again.
+/// Polls a condition until it holds.
 async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !condition().await {
@@ -93,7 +94,7 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// As [`until`], for a condition that is known at once.
+/// Polls a condition that needs no await until it holds.
 async fn until_so(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {

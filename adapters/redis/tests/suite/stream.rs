@@ -1,11 +1,11 @@
-//! What is particular to the stream.
+//! Tests of the stream source alone.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Connection, cmd};
-use tallyhouse_core::RejectionCode;
 use tallyhouse_core::ports::{DeadLetterReason, DeadLetters, Disposition, RecordSource};
+use tallyhouse_core::{Rejection, RejectionCode};
 use tallyhouse_redis::{RedisClient, RedisDeadLetters, RedisSettings};
 use tallyhouse_tests::redis_server::RedisServer;
 
@@ -15,7 +15,7 @@ use crate::{ack, open, payloads, quick, receive, shared_server, stream_source, u
 struct Stream {
     client: RedisClient,
     key: String,
-    link: Connection,
+    connection: Connection,
 }
 
 impl Stream {
@@ -25,11 +25,11 @@ impl Stream {
 
     fn on(server: &RedisServer, settings: RedisSettings) -> Self {
         let key = format!("{}:records:stream", settings.prefix);
-        Self { client: open(settings), key, link: server.connection().unwrap() }
+        Self { client: open(settings), key, connection: server.connection().unwrap() }
     }
 
     fn add(&mut self, fields: &[(&str, &str)]) -> String {
-        cmd("XADD").arg(&self.key).arg("*").arg(fields).query(&mut self.link).unwrap()
+        cmd("XADD").arg(&self.key).arg("*").arg(fields).query(&mut self.connection).unwrap()
     }
 
     fn add_many(&mut self, count: usize) {
@@ -39,12 +39,12 @@ impl Stream {
     }
 
     fn run(&mut self, command: &str, args: &[&str]) {
-        cmd(command).arg(args).exec(&mut self.link).unwrap();
+        cmd(command).arg(args).exec(&mut self.connection).unwrap();
     }
 
     fn consumers(&mut self) -> Vec<String> {
         let names: Vec<std::collections::HashMap<String, redis::Value>> =
-            cmd("XINFO").arg("CONSUMERS").arg(&self.key).arg("tallyhouse").query(&mut self.link).unwrap();
+            cmd("XINFO").arg("CONSUMERS").arg(&self.key).arg("tallyhouse").query(&mut self.connection).unwrap();
         names.into_iter().map(|mut c| redis::from_redis_value(c.remove("name").unwrap()).unwrap()).collect()
     }
 
@@ -55,7 +55,7 @@ impl Stream {
 }
 
 #[tokio::test]
-async fn a_group_that_is_destroyed_is_made_again_and_nothing_is_lost() {
+async fn a_group_that_is_destroyed_is_created_again_and_nothing_is_lost() {
     let mut stream = Stream::fresh();
     stream.add_many(3);
     let source = stream_source(&stream.client);
@@ -70,23 +70,23 @@ async fn a_group_that_is_destroyed_is_made_again_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn what_is_refused_after_the_group_was_lost_comes_again_and_is_refused_once() {
+async fn an_entry_that_is_dead_lettered_after_the_group_was_lost_becomes_one_dead_letter() {
     let mut stream = Stream::fresh();
     stream.add_many(1);
     let source = stream_source(&stream.client);
     let first = receive(&source, 1).await;
     let key = stream.key.clone();
     stream.run("XGROUP", &["DESTROY", &key, "tallyhouse"]);
-    let refused = Disposition::DeadLetter { reason: DeadLetterReason::Conflict, detail: "value".into() };
-    ack(&source, &first, &refused).await;
+    let dead_letter = Disposition::DeadLetter { reason: DeadLetterReason::Conflict, detail: "value".into() };
+    ack(&source, &first, &dead_letter).await;
     let again = receive(&source, 1).await;
-    ack(&source, &again, &refused).await;
+    ack(&source, &again, &dead_letter).await;
     assert_eq!(stream.kept().await, (0, 0));
     assert_eq!(RedisDeadLetters::new(&stream.client).list(None, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_group_that_is_lost_while_the_source_waits_is_made_again() {
+async fn a_group_that_is_lost_while_the_source_blocks_is_created_again() {
     for command in ["XGROUP", "DEL"] {
         let mut stream = Stream::fresh();
         let source = Arc::new(stream_source(&stream.client));
@@ -110,9 +110,9 @@ async fn a_group_that_is_lost_while_the_source_waits_is_made_again() {
                 .arg("-")
                 .arg("+")
                 .arg(1)
-                .query(&mut stream.link)
+                .query(&mut stream.connection)
                 .unwrap();
-            // Settled by hand, so that a new group does not begin with it.
+            // Acknowledged by hand, so that a new group does not begin with it.
             stream.run("XACK", &[&key, "tallyhouse", &pending[0].0]);
             stream.run("XDEL", &[&key, &pending[0].0]);
         }
@@ -121,30 +121,49 @@ async fn a_group_that_is_lost_while_the_source_waits_is_made_again() {
 }
 
 #[tokio::test]
-async fn an_entry_without_a_record_is_delivered_without_a_payload_and_can_be_refused() {
+async fn an_entry_without_a_record_is_delivered_without_a_payload_and_can_be_dead_lettered() {
     let mut stream = Stream::fresh();
     stream.add(&[("Record", "{\"a\":1}"), ("more", "z")]);
     stream.add(&[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("record", "{}")]);
     stream.add(&[("record", "{}"), ("traceparent", "x\0y"), ("more", "z")]);
     let source = stream_source(&stream.client);
     let deliveries = receive(&source, 3).await;
-    assert_eq!(deliveries[0].payload, None);
-    assert_eq!(deliveries[1].payload.as_deref(), Some(&b"{}"[..]));
+    assert_eq!(deliveries[0].payload, Err(Rejection::not_json("has no field \"record\"")));
+    assert_eq!(deliveries[1].payload.as_deref(), Ok(&b"{}"[..]));
     let traceparent = deliveries[1].traceparent.as_deref();
     assert_eq!(traceparent, Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-    assert_eq!(deliveries[2].traceparent, None, "what is no traceparent is not handed on");
+    assert_eq!(deliveries[2].traceparent, None, "a malformed traceparent is dropped");
     let reason = DeadLetterReason::Rejection(RejectionCode::NotJson);
     ack(&source, &deliveries[..1], &Disposition::DeadLetter { reason, detail: "has no field \"record\"".into() }).await;
     ack(&source, &deliveries[1..], &Disposition::Ack).await;
     let letters = RedisDeadLetters::new(&stream.client).list(None, 10).await.unwrap();
     assert_eq!((letters.len(), letters[0].reason.as_str()), (1, "not-json"));
     let kept = "{\"Record\":\"{\\\"a\\\":1}\",\"more\":\"z\"}";
-    assert_eq!(String::from_utf8_lossy(&letters[0].payload), kept, "all that it had");
+    assert_eq!(String::from_utf8_lossy(&letters[0].payload), kept, "all its fields");
     assert_eq!(stream.kept().await, (0, 0));
 }
 
 #[tokio::test]
-async fn entries_that_anybody_has_abandoned_are_claimed() {
+async fn an_entry_with_two_records_is_rejected_and_its_dead_letter_keeps_both() {
+    let mut stream = Stream::fresh();
+    stream.add(&[("record", "{\"a\":1}"), ("traceparent", "t"), ("record", "{\"a\":2}")]);
+    let source = stream_source(&stream.client);
+    let deliveries = receive(&source, 1).await;
+    let rejection = deliveries[0].payload.clone().unwrap_err();
+    assert_eq!(
+        (rejection.code, rejection.detail()),
+        (RejectionCode::Rejected, "has more than one field \"record\"".into())
+    );
+    let reason = DeadLetterReason::Rejection(rejection.code);
+    ack(&source, &deliveries, &Disposition::DeadLetter { reason, detail: rejection.detail() }).await;
+    let letters = RedisDeadLetters::new(&stream.client).list(None, 10).await.unwrap();
+    let kept = r#"{"record":"{\"a\":1}","record":"{\"a\":2}"}"#;
+    assert_eq!((letters.len(), String::from_utf8_lossy(&letters[0].payload).as_ref()), (1, kept));
+    assert_eq!(stream.kept().await, (0, 0));
+}
+
+#[tokio::test]
+async fn abandoned_entries_of_any_consumer_are_claimed() {
     let mut stream = Stream::fresh();
     stream.add_many(5);
     let key = stream.key.clone();
@@ -158,7 +177,7 @@ async fn entries_that_anybody_has_abandoned_are_claimed() {
 }
 
 #[tokio::test]
-async fn a_slow_consumer_is_not_doubled() {
+async fn the_entries_of_a_slow_consumer_are_not_claimed() {
     let mut stream = Stream::fresh();
     stream.add_many(3);
     let (slow, other) = (stream_source(&stream.client), stream_source(&stream.client));
@@ -171,7 +190,7 @@ async fn a_slow_consumer_is_not_doubled() {
 }
 
 #[tokio::test]
-async fn entries_that_are_deleted_while_they_are_pending_are_skipped_and_cleared_away() {
+async fn entries_that_are_deleted_while_pending_are_skipped_and_removed() {
     let mut stream = Stream::fresh();
     stream.add_many(3);
     let dying = stream_source(&stream.client);
@@ -191,7 +210,7 @@ async fn entries_that_are_deleted_while_they_are_pending_are_skipped_and_cleared
 }
 
 #[tokio::test]
-async fn the_names_of_consumers_that_are_gone_are_forgotten_but_not_what_they_hold() {
+async fn consumers_that_are_gone_are_deleted_but_not_tother_pending_entries() {
     let settings = RedisSettings { lease: Duration::from_millis(150), ..quick(&shared_server().url()) };
     let mut stream = Stream::on(shared_server(), settings);
     let key = stream.key.clone();
@@ -206,9 +225,9 @@ async fn the_names_of_consumers_that_are_gone_are_forgotten_but_not_what_they_ho
     stream.add_many(1);
     let source = stream_source(&stream.client);
     let held = receive(&source, 1).await;
-    until("only the one that holds something is left", async || stream.consumers().len() == 1).await;
+    until("only the consumer with a pending entry is left", async || stream.consumers().len() == 1).await;
     tokio::time::sleep(Duration::from_millis(1200)).await;
-    assert_eq!(stream.consumers().len(), 1, "it is not forgotten, however long it takes");
+    assert_eq!(stream.consumers().len(), 1, "it is kept, however long its entry takes");
     ack(&source, &held, &Disposition::Ack).await;
     stream.add_many(1);
     assert_eq!(payloads(&receive(&source, 1).await), ["p-0"]);
@@ -222,7 +241,7 @@ async fn ten_thousand_entries_take_few_round_trips() {
     for n in 0..10_000 {
         pipeline.cmd("XADD").arg(&stream.key).arg("*").arg("record").arg(format!("p-{n}")).ignore();
     }
-    pipeline.exec(&mut stream.link).unwrap();
+    pipeline.exec(&mut stream.connection).unwrap();
     server.reset_counts().unwrap();
     let source = stream_source(&stream.client);
     let mut received = Vec::new();
@@ -233,8 +252,8 @@ async fn ten_thousand_entries_take_few_round_trips() {
     }
     assert!(received.iter().enumerate().all(|(n, payload)| *payload == format!("p-{n}")));
     let counts = server.counts().unwrap();
-    let trips: u64 =
-        ["xreadgroup", "xautoclaim", "xclaim", "eval", "evalsha"].iter().filter_map(|name| counts.get(*name)).sum();
+    // Every read is a script. One that waits is sent together with its wait.
+    let trips: u64 = ["xclaim", "eval", "evalsha"].iter().filter_map(|name| counts.get(*name)).sum();
     assert!(trips <= 30, "ten reads and ten removals, and what comes with the start: {counts:?}");
     assert_eq!(stream.kept().await, (0, 0));
 }

@@ -1,4 +1,4 @@
-//! TLS, users, Sentinel, Cluster: the main path on each.
+//! The main path with TLS, with users, on Sentinel and on Cluster.
 
 use redis::Commands;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use tallyhouse_tests::redis_server::{RedisCluster, RedisOptions, RedisSentinel, 
 
 use crate::{ack, acknowledgements, list_source, open, payloads, quick, receive, stream_source, until};
 
-/// Takes records through both ingresses, in each of the ways in which a delivery can end, and publishes messages.
+/// Takes records through both queues with each disposition, and publishes messages.
 async fn main_path(client: &RedisClient, prefix: &str, cli: impl Fn(&[&str]) -> String) {
     client.ping().await.unwrap();
     let (list, stream) = (format!("{prefix}:records"), format!("{prefix}:records:stream"));
@@ -21,14 +21,14 @@ async fn main_path(client: &RedisClient, prefix: &str, cli: impl Fn(&[&str]) -> 
         cli(&["LPUSH", &list, &format!("l-{n}")]);
         cli(&["XADD", &stream, "*", "record", &format!("s-{n}")]);
     }
-    let refused = Disposition::DeadLetter { reason: DeadLetterReason::Conflict, detail: "value".into() };
+    let dead_letter = Disposition::DeadLetter { reason: DeadLetterReason::Conflict, detail: "value".into() };
     let (list, stream) = (list_source(client), stream_source(client));
     let sources: [&dyn RecordSource; 2] = [&list, &stream];
     for source in sources {
         let first = receive(source, 6).await;
         ack(source, &first[..2], &Disposition::Ack).await;
         ack(source, &first[2..4], &Disposition::Nack).await;
-        ack(source, &first[4..], &refused).await;
+        ack(source, &first[4..], &dead_letter).await;
         let rest = receive(source, 6).await;
         let all: BTreeSet<String> = payloads(&[first, rest.clone()].concat()).into_iter().collect();
         assert_eq!(all.len(), 10);
@@ -51,7 +51,7 @@ async fn main_path(client: &RedisClient, prefix: &str, cli: impl Fn(&[&str]) -> 
 }
 
 #[tokio::test]
-async fn all_of_it_works_over_tls() {
+async fn everything_works_over_tls() {
     let server = RedisServer::start_with(RedisOptions { tls: true, ..RedisOptions::default() }).unwrap();
     let settings = RedisSettings { ca_file: Some(server.ca_file()), durable: true, ..quick(&server.url()) };
     let prefix = settings.prefix.clone();
@@ -61,10 +61,11 @@ async fn all_of_it_works_over_tls() {
 }
 
 #[tokio::test]
-async fn all_of_it_works_for_a_user_with_few_rights_in_another_database() {
+async fn everything_works_for_a_user_with_few_rights_in_another_database() {
     let rights = "tallies on >s3cret ~t*:* &t*:* +ping +select +multi +exec +publish +eval +evalsha +blmove +lrange \
                   +llen +lpush +rpush +lpop +rpop +lrem +lpos +persist +time +zadd +zrem +zscore +zrange \
-                  +zrangebyscore +xadd +xlen +xrange +xdel +xack +xclaim +xautoclaim +xpending +xreadgroup +xgroup +xinfo";
+                  +zrangebyscore +xadd +xlen +xrange +xdel +xack +xclaim +xautoclaim +xpending +xreadgroup +xgroup +xinfo \
+                  +client|reply";
     let server = RedisServer::start_with(RedisOptions {
         users: vec![rights.to_owned()],
         login: "tallies:s3cret".to_owned(),
@@ -81,18 +82,18 @@ async fn all_of_it_works_for_a_user_with_few_rights_in_another_database() {
 }
 
 #[tokio::test]
-async fn all_of_it_works_on_a_cluster() {
+async fn everything_works_on_a_cluster() {
     let cluster = RedisCluster::start().unwrap();
     let settings = RedisSettings { durable: true, ..quick(&cluster.url()) };
     let prefix = settings.prefix.clone();
     main_path(&open(settings.clone()), &prefix, |args| cluster.cli(args).unwrap()).await;
-    // What a dead consumer held is taken over here too.
+    // The elements of a dead consumer are requeued.
     let client = open(settings);
     cluster.cli(&["LPUSH", &format!("{prefix}:records"), "held"]).unwrap();
     let dying = list_source(&client);
     receive(&dying, 1).await;
     drop(dying);
-    // And so is what lies with one that nobody knows.
+    // So are those of an unregistered consumer.
     cluster.cli(&["LPUSH", &format!("{prefix}:processing:{{{prefix}:records}}:stranger"), "forgotten"]).unwrap();
     let found: BTreeSet<String> = payloads(&receive(&list_source(&client), 2).await).into_iter().collect();
     assert_eq!(found, BTreeSet::from(["held".to_owned(), "forgotten".to_owned()]));
@@ -152,7 +153,7 @@ async fn a_slot_that_moves_to_another_node_is_followed() {
     cluster.cli(&["LPUSH", &list, "after"]).unwrap();
     let after = receive(&source, 1).await;
     assert_eq!(payloads(&after), ["after"]);
-    until("what was received is settled or comes again", async || {
+    until("received elements are acknowledged or come again", async || {
         let again = source.receive(10).await.unwrap_or_default();
         let all = [&before[..], &after, &again].concat();
         source.ack(acknowledgements(&all, &Disposition::Ack)).await.is_ok()
@@ -174,11 +175,11 @@ async fn a_new_master_is_found_by_sentinel() {
         main_path(&client, &prefix, |args| master.cli(args).unwrap()).await;
     }
     let (list, stream) = (list_source(&client), stream_source(&client));
-    let mut link = set.master().connection().unwrap();
-    let _: () = link.lpush(format!("{prefix}:records"), &["l-a", "l-b"]).unwrap();
-    let _: () = link.xadd(format!("{prefix}:records:stream"), "*", &[("record", "s-a")]).unwrap();
+    let mut connection = set.master().connection().unwrap();
+    let _: () = connection.lpush(format!("{prefix}:records"), &["l-a", "l-b"]).unwrap();
+    let _: () = connection.xadd(format!("{prefix}:records:stream"), "*", &[("record", "s-a")]).unwrap();
     assert_eq!(receive(&list, 1).await.len(), 1);
-    let synced: u64 = redis::cmd("WAIT").arg(1).arg(5000).query(&mut link).unwrap();
+    let synced: u64 = redis::cmd("WAIT").arg(1).arg(5000).query(&mut connection).unwrap();
     assert_eq!(synced, 1);
     set.fail_over().unwrap();
     until("the new master answers", async || client.ping().await.is_ok()).await;

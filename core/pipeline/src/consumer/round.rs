@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use tallyhouse_core::ports::{Acknowledgement, DeadLetterReason, Delivery, Disposition};
+use tallyhouse_core::ports::{Acknowledgement, DeadLetterReason, Delivery, Disposition, PAYLOAD_BYTES_MAX};
 use tallyhouse_core::{Arrival, Field, Outcome, Record, Rejection, RejectionCode};
 
-/// The longest payload of a queue, in bytes: the same limit as for a record over HTTP.
-pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+/// The byte order mark of UTF-8, which is passed over at the beginning of a payload.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Payloads that were received together.
 pub(super) struct Round {
@@ -24,7 +24,7 @@ pub(super) fn parse_round(deliveries: Vec<Delivery>) -> (Round, Vec<Arrival>) {
     let tags = deliveries.iter().map(|delivery| delivery.tag.clone()).collect();
     let (mut record_indexes, mut arrivals, mut dispositions) = (Vec::new(), Vec::new(), HashMap::new());
     for (index, delivery) in deliveries.into_iter().enumerate() {
-        match parse(delivery.payload.as_deref()) {
+        match parse(delivery.payload) {
             Ok(record) => {
                 record_indexes.push(index);
                 arrivals.push(Arrival { record, traceparent: delivery.traceparent });
@@ -51,12 +51,12 @@ pub(super) struct Acknowledgements {
     pub(super) trace_id: Option<String>,
 }
 
-fn parse(payload: Option<&[u8]>) -> Result<Record, Rejection> {
-    let payload = payload.ok_or_else(|| Rejection::not_json("has no field \"record\""))?;
+fn parse(payload: Result<Vec<u8>, Rejection>) -> Result<Record, Rejection> {
+    let payload = payload?;
     if payload.len() > PAYLOAD_BYTES_MAX {
         return Err(Rejection::too_large(PAYLOAD_BYTES_MAX));
     }
-    Record::from_json(payload)
+    Record::from_json(payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&payload))
 }
 
 pub(super) fn disposition(outcome: &Outcome) -> Disposition {

@@ -86,6 +86,17 @@ async fn good_payloads_are_processed_and_bad_ones_become_dead_letters_with_their
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_byte_order_mark_at_the_beginning_of_a_payload_is_passed_over() {
+    let consuming = Consuming::start();
+    let marked = |payload: &[u8]| [b"\xEF\xBB\xBF", payload].concat();
+    consuming.queue.push(&marked(&json("marked", "1")));
+    consuming.queue.push(&marked(&marked(&json("marked-twice", "1"))));
+    consuming.until_empty().await;
+    assert!(consuming.stored("marked").await.is_some());
+    assert_eq!(consuming.queue.dead_letters().len(), 1, "only the first mark is passed over");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_traceparent_is_stored_with_its_record() {
     let consuming = Consuming::start();
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::{Either, select};
+use tallyhouse_core::Rejection;
 use tallyhouse_core::ports::{
     Acknowledgement, Clock, DeadLetter, Delivery, Disposition, PortError, PortErrorKind, RecordSource,
 };
@@ -118,7 +119,8 @@ impl State {
             self.deliveries += 1;
             // Padded, so that the tags sort as they were given out.
             let tag = format!("{:020}", self.deliveries);
-            let (payload, traceparent) = (entry.payload.clone(), entry.traceparent.clone());
+            let payload = entry.payload.clone().ok_or_else(|| Rejection::not_json("has no field \"record\""));
+            let traceparent = entry.traceparent.clone();
             self.held.insert(tag.clone(), Held { consumer, entry });
             Delivery { tag, payload, traceparent }
         };

@@ -8,7 +8,9 @@ use futures::future::{Either, join, select};
 
 use super::SourceFixture;
 use crate::conformance::assert_distinct;
-use tallyhouse_core::ports::{Acknowledgement, DeadLetterReason, Delivery, Disposition, RecordSource};
+use tallyhouse_core::ports::{
+    Acknowledgement, DeadLetterReason, Delivery, Disposition, PAYLOAD_BYTES_MAX, RecordSource,
+};
 use tallyhouse_core::{RejectionCode, Timestamp};
 
 /// Long enough for a queue to hand over what is there.
@@ -17,7 +19,7 @@ const A_WHILE: Duration = Duration::from_millis(300);
 /// Payloads come in the order in which they were pushed, byte for byte, whatever the bytes.
 pub async fn payloads_come_in_order_byte_for_byte<F: SourceFixture>() {
     let fixture = F::fresh().await;
-    let large = vec![b'x'; 100_000];
+    let large = vec![b'x'; PAYLOAD_BYTES_MAX];
     let payloads: [&[u8]; 8] = [
         br#"{"recordId":"r-1"}"#,
         b"",
@@ -35,7 +37,7 @@ pub async fn payloads_come_in_order_byte_for_byte<F: SourceFixture>() {
     let deliveries = receive(&*consumer, payloads.len()).await;
     for (delivery, payload) in deliveries.iter().zip(payloads) {
         assert!(
-            delivery.payload.as_deref() == Some(payload),
+            delivery.payload.as_deref() == Ok(payload),
             "{:?} comes as it was pushed",
             String::from_utf8_lossy(payload)
         );
@@ -208,7 +210,7 @@ pub async fn a_call_waits_at_an_empty_queue<F: SourceFixture>() {
         fixture.push(b"at last").await;
     };
     let (deliveries, ()) = join(wait, push).await;
-    assert_eq!(deliveries[0].payload.as_deref(), Some(&b"at last"[..]));
+    assert_eq!(deliveries[0].payload.as_deref(), Ok(&b"at last"[..]));
 }
 
 /// Consumers share a queue: each payload goes to one of them.

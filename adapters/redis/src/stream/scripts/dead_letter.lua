@@ -1,6 +1,6 @@
--- Puts entries of the stream (KEYS[1]) into the dead letters (KEYS[2]) and removes them, as far as they are still
--- pending in the group ARGV[1]: the others were settled, or will be read again. ARGV: id, payload, reason, detail,
--- origin, at.
+-- Writes entries of the stream (KEYS[1]) to the dead letters (KEYS[2]) and removes them, if they are still pending in
+-- the group ARGV[1]: any other was acknowledged before, or will be read again.
+-- ARGV from the second: id, payload, reason, detail, origin, at; repeated.
 redis.call('PERSIST', KEYS[1])
 for i = 2, #ARGV, 6 do
     local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)

@@ -1,4 +1,4 @@
-//! Where Redis is: one server, a master that sentinels know, or a cluster.
+//! The forms of a Redis URL: one server, a master known to sentinels, or a cluster.
 
 use std::fs;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use std::time::Duration;
 use crate::error::RedisSetupError;
 use crate::settings::RedisSettings;
 
-/// An address that was understood; connecting comes later.
+/// A parsed address. Parsing it connects to nothing.
 #[derive(Clone)]
 pub(crate) enum Address {
     /// One server.
     Server(Client),
-    /// Whichever server the sentinels call the master of a service.
+    /// The server that the sentinels name as the master of a service.
     Sentinel(Arc<SentinelAddress>),
-    /// The nodes by which a cluster is found.
+    /// The nodes from which the cluster is discovered.
     Cluster(Vec<ConnectionInfo>, Option<TlsCertificates>),
 }
 
-/// How to ask sentinels for a master, and how to speak to it.
+/// The sentinels, and the logins for them and for the master.
 pub(crate) struct SentinelAddress {
     sentinels: Vec<ConnectionAddr>,
     service: String,
@@ -46,6 +46,7 @@ impl Address {
             }),
         };
         let (scheme, rest) = settings.url.split_once("://").ok_or(RedisSetupError::Url("must have a scheme"))?;
+        check_login_and_parameters(scheme, rest)?;
         match scheme {
             "redis" | "rediss" | "unix" => Ok(Self::Server(client(&settings.url, certificates.as_ref())?)),
             "redis+sentinel" => sentinel("redis", rest, certificates),
@@ -60,7 +61,7 @@ impl Address {
 }
 
 impl SentinelAddress {
-    /// Builds a client that asks the sentinels anew.
+    /// Builds a client that asks the sentinels for the current master.
     pub(crate) fn client(&self) -> redis::RedisResult<SentinelClient> {
         let addresses = self.sentinels.iter().cloned();
         let mut builder = SentinelClientBuilder::new(addresses, &self.service, SentinelServerType::Master)?
@@ -101,8 +102,8 @@ pub(crate) fn cluster_client(
     response_timeout: Duration,
 ) -> redis::RedisResult<ClusterClient> {
     let mut builder = ClusterClientBuilder::new(nodes.iter().cloned())
-        // The library would repeat commands whose answer was lost, too. So not even a redirection is followed by
-        // itself: the caller's next attempt goes by the new map of the slots.
+        // The library's retries also repeat commands whose answer was lost. Without them it follows no redirection
+        // either: the caller's next attempt uses the new slot map.
         .retries(0)
         .tcp_settings(tcp_settings())
         .connection_timeout(connect_timeout)
@@ -111,6 +112,37 @@ pub(crate) fn cluster_client(
         builder = builder.certs(certificates.clone());
     }
     builder.build()
+}
+
+/// Rejects a login in the wrong place and unknown parameters, which the client library would ignore or take for a host.
+fn check_login_and_parameters(scheme: &str, rest: &str) -> Result<(), RedisSetupError> {
+    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let known: &[&str] = match scheme {
+        "redis+sentinel" | "rediss+sentinel" => &["sentinel_username", "sentinel_password"],
+        "unix" => &["db", "user", "pass"],
+        _ => &[],
+    };
+    let names: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name).collect();
+    // Behind the host there is no `@`: this one ends a login that a `/`, `?` or `#` has cut in two.
+    let host_end = before_query.find(['/', '#']).unwrap_or(before_query.len());
+    let is_cut =
+        before_query[host_end..].contains('@') || query.contains('@') && !names.iter().any(|n| known.contains(&&**n));
+    if scheme != "unix" && is_cut {
+        return Err(RedisSetupError::Url(
+            "has a /, ? or # in its user name or password: write it as %2F, %3F or %23 there",
+        ));
+    }
+    let is_login = |name: &str| matches!(name, "password" | "pass" | "username" | "user" | "auth");
+    match names.iter().find(|name| !known.contains(&&***name)) {
+        Some(name) if is_login(name) && scheme == "unix" => {
+            Err(RedisSetupError::Url("of a socket must give its login as ?user=…&pass=…"))
+        }
+        Some(name) if is_login(name) => Err(RedisSetupError::Url(
+            "must give its login before the host, as in redis://user:password@host, and not after the question mark",
+        )),
+        Some(_) => Err(RedisSetupError::Url("has an unknown parameter after the question mark")),
+        None => Ok(()),
+    }
 }
 
 fn sentinel(scheme: &str, rest: &str, certificates: Option<TlsCertificates>) -> Result<Address, RedisSetupError> {
@@ -124,14 +156,13 @@ fn sentinel(scheme: &str, rest: &str, certificates: Option<TlsCertificates>) -> 
     for (name, value) in url::form_urlencoded::parse(parts.query.as_bytes()) {
         match &*name {
             "sentinel_username" => username = Some(value.into_owned()),
-            "sentinel_password" => password = Some(value.into_owned()),
-            _ => return Err(RedisSetupError::Url("has an unknown parameter after the question mark")),
+            _ => password = Some(value.into_owned()),
         }
     }
     Ok(Address::Sentinel(Arc::new(SentinelAddress {
         sentinels: sentinels.map(|info| Ok(info?.addr().clone())).collect::<Result<_, RedisSetupError>>()?,
         service: service.to_owned(),
-        // The host is never used: the library reads login and database from a whole URL only.
+        // The host is a placeholder: the library parses login and database only from a complete URL.
         master: connection_info(&format!("{scheme}://{}127.0.0.1/{db}", parts.login))?,
         username,
         password,
@@ -146,8 +177,8 @@ fn cluster(scheme: &str, rest: &str, certificates: Option<TlsCertificates>) -> R
     }
     let nodes = parts.hosts.split(',').map(|host| connection_info(&format!("{scheme}://{}{host}", parts.login)));
     let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
-    let no_time = Duration::from_secs(1);
-    cluster_client(&nodes, certificates.as_ref(), no_time, no_time).map_err(RedisSetupError::Address)?;
+    let unused = Duration::from_secs(1);
+    cluster_client(&nodes, certificates.as_ref(), unused, unused).map_err(RedisSetupError::Address)?;
     Ok(Address::Cluster(nodes, certificates))
 }
 
@@ -168,11 +199,11 @@ fn connection_info(url: &str) -> Result<ConnectionInfo, RedisSetupError> {
 }
 
 fn tcp_settings() -> TcpSettings {
-    // Small commands follow each other closely here; held back, each would wait for the last one's acknowledgement.
+    // With Nagle's algorithm each small command would wait for the acknowledgement of the last one.
     TcpSettings::default().set_nodelay(true)
 }
 
-/// The parts of a URL with several hosts, which no general parser takes.
+/// The parts of a URL with several hosts, which general URL parsers refuse.
 struct Parts<'a> {
     /// User and password with the `@`, or nothing.
     login: &'a str,

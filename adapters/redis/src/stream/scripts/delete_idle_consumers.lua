@@ -1,10 +1,10 @@
--- Removes the names of consumers of the group ARGV[1] that have nothing pending and were not seen for ARGV[2] ms.
--- Somebody who is only idle gets his name back with his next read.
+-- Deletes consumers of the group ARGV[1] that have nothing pending and were idle for ARGV[2] ms. A consumer that was
+-- merely idle is created again by its next read.
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
 if consumers.err then
     return 0
 end
-local removed = 0
+local deleted = 0
 for _, flat in ipairs(consumers) do
     local consumer = {}
     for i = 1, #flat, 2 do
@@ -12,7 +12,7 @@ for _, flat in ipairs(consumers) do
     end
     if consumer.pending == 0 and consumer.idle > tonumber(ARGV[2]) then
         redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
-        removed = removed + 1
+        deleted = deleted + 1
     end
 end
-return removed
+return deleted

@@ -1,4 +1,4 @@
-//! Addresses of every kind of Redis, and of none.
+//! Redis URLs of every form, and malformed ones.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn a_cluster_has_nodes_with_one_login() {
 }
 
 #[test]
-fn what_is_not_understood_is_refused_without_a_secret_in_the_words() {
+fn a_malformed_url_is_refused_and_the_error_shows_no_secret() {
     for url in [
         "",
         "localhost:6379",
@@ -56,5 +56,46 @@ fn what_is_not_understood_is_refused_without_a_secret_in_the_words() {
         "redis+cluster://",
     ] {
         check_refused(url);
+    }
+}
+
+#[track_caller]
+fn check_error(url: &str, expect: &str) {
+    let error = parse(url).err().expect(url).to_string();
+    assert!(error.contains(expect) && !error.contains("secret"), "{url}: {error}");
+}
+
+#[test]
+fn a_login_that_is_cut_or_in_the_wrong_place_is_named_as_such() {
+    for url in [
+        "redis://:sec/ret@localhost",
+        "redis://:sec/ret@localhost:6379/1",
+        "rediss://ann:sec?ret@localhost",
+        "redis://ann:sec#ret@localhost",
+        "redis://ann:s@c/ret@localhost",
+        "redis+sentinel://ann:sec/ret@localhost:1/tallies",
+        "redis+sentinel://ann:sec?ret@localhost:1/tallies",
+        "redis+cluster://ann:sec/ret@a:1,b:2",
+    ] {
+        check_error(url, "%2F, %3F or %23");
+    }
+    for url in [
+        "redis://localhost?password=secret",
+        "rediss://localhost/1?user=ann&pass=secret",
+        "redis+cluster://localhost:1?password=secret",
+        "redis+sentinel://localhost:1/tallies?password=secret",
+    ] {
+        check_error(url, "before the host");
+    }
+    check_error("unix:///run/redis.sock?password=secret", "?user=");
+    check_error("redis://localhost?db=1", "unknown parameter");
+    check_error("redis+cluster://localhost:1?timeout=1", "unknown parameter");
+    for url in [
+        "redis://ann:s%2Fe%3Fc%23r%40t@localhost:6379/1",
+        "redis://ann:s@cret@localhost",
+        "unix:///run/r@dis.sock?db=1&user=ann&pass=secret",
+        "redis+sentinel://localhost:1/tallies?sentinel_password=p@q",
+    ] {
+        assert!(parse(url).is_ok(), "{url}");
     }
 }

@@ -1,5 +1,6 @@
--- Puts elements of the consumer's list (KEYS[1]) into the dead letters (KEYS[2]) and removes them, as far as they are
--- still there: what was taken over meanwhile is refused by its new holder. ARGV: payload, reason, detail, origin, at.
+-- Writes elements of the consumer's list (KEYS[1]) to the dead letters (KEYS[2]) and removes them, if they are still
+-- there: an element that was requeued meanwhile is handled by the consumer that takes it next.
+-- ARGV: payload, reason, detail, origin, at; repeated.
 redis.call('PERSIST', KEYS[1])
 for i = 1, #ARGV, 5 do
     if redis.call('LPOS', KEYS[1], ARGV[i], 'RANK', -1) then

@@ -1,6 +1,6 @@
--- Puts what the silent consumer ARGV[1] holds (KEYS[2]) back to the right end of the records (KEYS[3]), the oldest
--- outermost. The consumer stays among the consumers (KEYS[1]) for ARGV[2] ms, because a blocking move of its own may
--- still be under way. Returns how many elements there were.
+-- Requeues the elements (KEYS[2]) of the expired consumer ARGV[1] to the right end of the records (KEYS[3]), the oldest
+-- last, so that it is taken first. The consumer stays registered (KEYS[1]) for ARGV[2] ms more, because a move of its
+-- own may still be under way. Returns how many elements there were.
 redis.call('PERSIST', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -10,7 +10,8 @@ if score > now then
 end
 local moved = 0
 while true do
-    local taken = redis.call('LPOP', KEYS[2], 256)
+    -- A few at a time: an element may be large.
+    local taken = redis.call('LPOP', KEYS[2], 16)
     if not taken or #taken == 0 then
         break
     end

@@ -1,5 +1,5 @@
--- Puts elements (ARGV, newest first) from the consumer's list (KEYS[1]) back to the right end of the records (KEYS[2]),
--- as far as they are still there.
+-- Requeues elements (ARGV, newest first) from the consumer's list (KEYS[1]) to the right end of the records (KEYS[2]),
+-- if they are still there.
 redis.call('PERSIST', KEYS[1])
 local moved = 0
 for _, payload in ipairs(ARGV) do

@@ -1,6 +1,0 @@
--- Removes elements (ARGV) from the consumer's list (KEYS[1]), one for each: several may be equal. The oldest lie at the
--- right end and are settled first, so each is found at once from there.
-for _, payload in ipairs(ARGV) do
-    redis.call('LREM', KEYS[1], -1, payload)
-end
-return #ARGV
