@@ -22,7 +22,7 @@ use tallyhouse_tests::postgres::PostgresServer;
 const RECORDS: usize = 100_000;
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-/// The insert of `write_records` and nothing else, planned once as it is there.
+/// The insert of `insert_records` and nothing else, planned once as it is there.
 const BARE: &str = "
     CREATE TABLE bare (LIKE records INCLUDING ALL);
     CREATE FUNCTION bare_insert(
@@ -120,7 +120,7 @@ async fn committed(
     for mut batch in batches {
         batch.published = previous.take().into_iter().collect();
         let committed = repository.commit(batch).await?;
-        previous = committed.entry.map(|owed| owed.id);
+        previous = committed.entry.map(|entry| entry.id);
         stored.extend(committed.outcomes.into_iter().filter_map(|outcome| match outcome {
             Outcome::Processed(stored) => Some(stored),
             Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => None,

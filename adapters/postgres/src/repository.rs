@@ -1,4 +1,4 @@
-//! The port, on Postgres: each method finds its connection here and its SQL in the module that it calls.
+//! The ports on Postgres: each method takes a connection here; its SQL is in the module that it calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +16,19 @@ use tallyhouse_core::{
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::commit::CommitUnknown;
-use crate::error::Fault;
-use crate::optimistic::Optimistic;
-use crate::pool::{Pool, Pools};
-use crate::roll_ups::RollUpWorker;
-use crate::settings::PostgresSettings;
-use crate::{audit, commit, groups, migrate, outbox, read, rules};
+use crate::connection::migrate;
+use crate::connection::pool::{Pool, Pools};
+use crate::connection::settings::PostgresSettings;
+use crate::read::{audit, groups, records};
+use crate::sql::error::Fault;
+use crate::write::commit_unknown::CommitUnknown;
+use crate::write::optimistic::Optimistic;
+use crate::write::roll_ups::RollUpWorker;
+use crate::write::{commit, outbox, rules};
 
 /// Records, running summaries and the outbox in Postgres. Cheap to clone; clones share their connections.
 ///
-/// Methods are to be called within a tokio runtime with its timer enabled.
+/// The methods must be called within a tokio runtime that has its timer enabled.
 #[derive(Debug, Clone)]
 pub struct PostgresRepository {
     pools: Pools,
@@ -35,19 +37,19 @@ pub struct PostgresRepository {
     settings: Arc<PostgresSettings>,
 }
 
-/// How a pool of connections is used.
+/// The use of a pool of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolUsage {
-    /// What its connections are for.
+    /// The purpose of its connections.
     pub name: &'static str,
-    /// How many there may be.
+    /// The most connections.
     pub size: u32,
-    /// How many are at work.
+    /// Connections in use.
     pub busy: u32,
 }
 
 impl PostgresRepository {
-    /// Makes a repository. No connection is made before it is needed, so that a service starts before its database.
+    /// Creates a repository without connecting, so that a service can start before its database.
     #[must_use]
     pub fn new(settings: PostgresSettings) -> Self {
         let pools = Pools::new(&settings);
@@ -55,7 +57,7 @@ impl PostgresRepository {
         Self { pools, optimistic: Optimistic::default(), roll_ups, settings: Arc::new(settings) }
     }
 
-    /// Returns how the pools of connections are used.
+    /// Returns the use of the pools of connections.
     #[must_use]
     pub fn pools(&self) -> [PoolUsage; 4] {
         let Pools { writers, readers, streams, upkeep } = &self.pools;
@@ -66,16 +68,15 @@ impl PostgresRepository {
         [usage("writers", writers), usage("readers", readers), usage("streams", streams), usage("upkeep", upkeep)]
     }
 
-    /// Returns how many batches were committed in each way: `expected`, in one statement; `behind`, beside another one
-    /// that was under way; `locked`, with a lock first, as where other instances write the same keys. `unexpected` are
-    /// those that were tried without a lock in vain; what is done about them counts by itself.
+    /// Returns how many batches were committed by each path: `optimistic`, by one statement; `pipelined`, upon another
+    /// commit in flight; `locked`, with locks, as when other instances write the same keys. `mispredicted` are failed
+    /// optimistic attempts; the locked commits that follow them count by themselves.
     #[must_use]
     pub fn commits(&self) -> [(&'static str, u64); 4] {
         self.optimistic.counts()
     }
 
-    /// Brings the schema up to date, and returns the names of the migrations that were run. Several instances may do
-    /// so at once.
+    /// Runs the pending migrations, and returns their names. Several instances may do so at once.
     ///
     /// # Errors
     /// `Unavailable` if the database can't be reached; `Misuse` if its schema is newer than this version, or its
@@ -84,7 +85,7 @@ impl PostgresRepository {
         self.on_own_connection("migrating the database", migrate::migrate).await
     }
 
-    /// Checks that the schema is the one that this version was built for.
+    /// Checks that the schema is the one of this version.
     ///
     /// # Errors
     /// `Unavailable` if the database can't be reached; `Misuse` if its schema is older or newer than this version, or its
@@ -93,8 +94,8 @@ impl PostgresRepository {
         self.on_own_connection("checking the schema", migrate::check).await
     }
 
-    /// Folds the records that are not folded yet into roll-ups, and returns how many they were: what the repository
-    /// does by itself when there are enough of them, for whoever knows that questions come next.
+    /// Rolls up every committed record, and returns how many were not rolled up before. The repository does so by itself
+    /// when enough of them wait; a caller may do so before it queries totals.
     ///
     /// # Errors
     /// The store can't do it now.
@@ -109,12 +110,12 @@ impl PostgresRepository {
     ) -> Result<T, PortError> {
         let settings = Arc::clone(&self.settings);
         let task = spawn_blocking(move || work(&settings));
-        // Neither a server that is frozen nor one instance that never ends its migrations holds all others up for ever.
-        // The thread that waits ends with the program, which does not start.
+        // Neither a frozen server nor an instance that never ends its migrations may block the others for ever. The
+        // waiting thread ends with the program.
         let result = match timeout(self.settings.migrate_timeout, task).await {
             Ok(Ok(result)) => result,
             Ok(Err(panicked)) => Err(Fault::Misuse(panicked.to_string())),
-            Err(_elapsed) => Err(Fault::Silent),
+            Err(_elapsed) => Err(Fault::NoAnswer),
         };
         result.map_err(|fault| fault.port(what))
     }
@@ -123,12 +124,12 @@ impl PostgresRepository {
 #[async_trait]
 impl RecordRepository for PostgresRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
-        let waits = || PortError::new(PortErrorKind::Misuse, "committing a batch", "a batch without an order waits");
-        self.commit_in_order(batch, Arc::new(Unordered)).await?.ok_or_else(waits)
+        let misuse = || PortError::new(PortErrorKind::Misuse, "committing a batch", "an unordered batch had to wait");
+        self.commit_in_order(batch, Arc::new(Unordered)).await?.ok_or_else(misuse)
     }
 
     async fn ping(&self) -> Result<(), PortError> {
-        self.pools.upkeep.run("asking the database", read::ping).await
+        self.pools.upkeep.run("pinging the database", records::ping).await
     }
 
     fn pipelined(&self) -> Option<&dyn PipelinedRepository> {
@@ -153,15 +154,15 @@ impl PipelinedRepository for PostgresRepository {
 impl RecordReader for PostgresRepository {
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
         let id = id.clone();
-        self.pools.readers.run("finding a record", move |connection| read::find(connection, &id)).await
+        self.pools.readers.run("finding a record", move |connection| records::find(connection, &id)).await
     }
 
     async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
-        self.pools.readers.run("reading records", move |connection| read::records(connection, &query)).await
+        self.pools.readers.run("reading records", move |connection| records::records(connection, &query)).await
     }
 
     async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
-        self.pools.readers.run("reading summaries", move |connection| read::summaries(connection, &query)).await
+        self.pools.readers.run("reading summaries", move |connection| records::summaries(connection, &query)).await
     }
 
     async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
@@ -169,11 +170,11 @@ impl RecordReader for PostgresRepository {
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
-        self.pools.readers.run("reading the history", move |connection| read::history(connection, query)).await
+        self.pools.readers.run("reading the history", move |connection| records::history(connection, query)).await
     }
 
     async fn head(&self) -> Result<u64, PortError> {
-        self.pools.readers.run("reading the last position", read::head).await
+        self.pools.readers.run("reading the last position", records::head).await
     }
 
     async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {

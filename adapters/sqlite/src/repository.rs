@@ -1,4 +1,4 @@
-//! The repository: which connection each question goes to.
+//! The ports on SQLite: each method takes a connection here; its SQL is in the module that it calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,36 +18,38 @@ use tallyhouse_core::{
 };
 use tokio::sync::Mutex;
 
-use crate::connection::{check_writable, open_reader, open_writer};
-use crate::error::{Failure, SqliteError, SqliteProblem};
-use crate::groups::Item;
-use crate::pipelined::Planned;
-use crate::readers::Readers;
-use crate::roll_ups::RollUpWorker;
-use crate::settings::SqliteSettings;
-use crate::writer::{Session, Writer, transaction};
-use crate::{audit, commit, groups, migrate, outbox, reads, rules};
+use crate::connection::migrate;
+use crate::connection::open::{check_writable, open_reader, open_writer};
+use crate::connection::readers::Readers;
+use crate::connection::settings::SqliteSettings;
+use crate::read::groups::Item;
+use crate::read::{audit, groups, records};
+use crate::sql::error::{Failure, SqliteError, SqliteProblem};
+use crate::write::pipelined::PlannedBatch;
+use crate::write::roll_ups::RollUpWorker;
+use crate::write::writer::{Session, Writer, transaction};
+use crate::write::{commit, outbox, rules};
 
 /// Keeps records, running summaries and the outbox in an SQLite file.
 ///
-/// One connection writes, others read beside it. Several processes may use one file at once: they write in turn.
-/// Its methods must be called within a tokio runtime, whose blocking threads do the work.
+/// One connection writes, others read. Several processes may use one file at once: they write one after the other.
+/// The methods must be called within a tokio runtime, whose blocking threads do the work.
 pub struct SqliteRepository {
     settings: Arc<SqliteSettings>,
     clock: Arc<dyn Clock>,
     writer: Writer,
-    /// Held by the batch that is planned next.
+    /// Held by the batch that is planned now, until it waits for the writer.
     planning: Arc<Mutex<()>>,
     readers: Readers,
     pub(crate) roll_ups: RollUpWorker,
 }
 
 impl SqliteRepository {
-    /// Opens the file, or makes an empty one, and checks that it can be written to. The tables are left as they are:
-    /// call [`SqliteRepository::migrate`] or [`SqliteRepository::check_schema`] next.
+    /// Opens the file, or creates an empty one, and checks that it can be written to. The caller calls
+    /// [`SqliteRepository::migrate`] or [`SqliteRepository::check_schema`] next.
     ///
     /// # Errors
-    /// Says in one line why the file can't be used, and what to do about it.
+    /// The file can't be used. The message is one line that says what to do.
     pub async fn open(settings: SqliteSettings, clock: Arc<dyn Clock>) -> Result<Self, SqliteError> {
         let settings = Arc::new(settings);
         let ours = Arc::clone(&settings);
@@ -62,18 +64,18 @@ impl SqliteRepository {
         Ok(Self { settings, clock, writer, planning: Arc::default(), readers, roll_ups })
     }
 
-    /// Applies the migrations that are missing, all or none, and returns their versions, oldest first. Any number of
-    /// processes may do so at once: the later ones find nothing left to do.
+    /// Applies the pending migrations, all or none, and returns their versions, oldest first. Several processes may do so
+    /// at once.
     ///
     /// # Errors
-    /// The tables are of a newer version, or the file can't be used; says in one line what to do about it.
+    /// The schema is newer than this version, or the file can't be used. The message is one line that says what to do.
     pub async fn migrate(&self) -> Result<Vec<String>, SqliteError> {
         let settings = Arc::clone(&self.settings);
         on_blocking_thread(&self.settings, move || migrate::migrate(&mut open_writer(&settings)?, &settings.path)).await
     }
 
-    /// Folds the records that are not folded yet into roll-ups, and returns how many they were: what the repository
-    /// does by itself when there are enough of them, for whoever knows that questions come next.
+    /// Rolls up every committed record, and returns how many were not rolled up before. The repository does so by itself
+    /// when enough of them wait; a caller may do so before it queries totals.
     ///
     /// # Errors
     /// The store can't do it now.
@@ -81,16 +83,16 @@ impl SqliteRepository {
         self.roll_ups.roll_up_all().await
     }
 
-    /// Plans a batch beside the one that is being written, if that can be done.
-    async fn plan(&self, batch: &Batch, order: &Arc<dyn CommitOrder>) -> Result<Option<Planned>, Failure> {
+    /// Plans a batch while its predecessor is being written, if its summaries are cached.
+    async fn plan(&self, batch: &Batch, order: &Arc<dyn CommitOrder>) -> Result<Option<PlannedBatch>, Failure> {
         let (cache, batch, order) = (self.writer.cache().clone(), batch.clone(), Arc::clone(order));
-        tokio::task::spawn_blocking(move || cache.plan(&batch, &order)).await.map_err(Failure::BrokenOff)
+        tokio::task::spawn_blocking(move || cache.plan(&batch, &order)).await.map_err(Failure::TaskFailed)
     }
 
-    /// Checks that the tables are those of this version, and changes nothing. Cheap: two short reads.
+    /// Checks that the schema is the one of this version. Changes nothing; costs two short reads.
     ///
     /// # Errors
-    /// They are not; says in one line what to do about it.
+    /// It is not. The message is one line that says what to do.
     pub async fn check_schema(&self) -> Result<(), SqliteError> {
         let settings = Arc::clone(&self.settings);
         on_blocking_thread(&self.settings, move || migrate::check(&mut open_reader(&settings)?, &settings.path)).await
@@ -107,20 +109,20 @@ async fn on_blocking_thread<T: Send + 'static>(
     settings: &SqliteSettings,
     work: impl FnOnce() -> Result<T, SqliteError> + Send + 'static,
 ) -> Result<T, SqliteError> {
-    let broken_off = |error| SqliteError::caused(&settings.path, SqliteProblem::Failing, error);
-    tokio::task::spawn_blocking(work).await.map_err(broken_off)?
+    let stopped = |error| SqliteError::caused(&settings.path, SqliteProblem::Failing, error);
+    tokio::task::spawn_blocking(work).await.map_err(stopped)?
 }
 
 #[async_trait]
 impl RecordRepository for SqliteRepository {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
-        let waits = || PortError::new(PortErrorKind::Misuse, "committing a batch", "a batch without an order waits");
-        self.commit_in_order(batch, Arc::new(Unordered)).await?.ok_or_else(waits)
+        let misuse = || PortError::new(PortErrorKind::Misuse, "committing a batch", "an unordered batch had to wait");
+        self.commit_in_order(batch, Arc::new(Unordered)).await?.ok_or_else(misuse)
     }
 
     async fn ping(&self) -> Result<(), PortError> {
-        // Reads the file, unlike a bare SELECT 1.
-        self.readers.run_upkeep("answering", |db| reads::head(db).map(drop)).await
+        // Unlike SELECT 1, this reads the file.
+        self.readers.run_upkeep("pinging the database", |db| records::head(db).map(drop)).await
     }
 
     fn pipelined(&self) -> Option<&dyn PipelinedRepository> {
@@ -134,7 +136,7 @@ impl PipelinedRepository for SqliteRepository {
         let what = "committing a batch";
         let roll_ups = self.roll_ups.clone();
         let planning = Arc::clone(&self.planning).lock_owned().await;
-        // While nobody writes, planning ahead gains nothing.
+        // While the writer is free, planning first gains nothing.
         let planned = match self.writer.is_free() {
             true => None,
             false => self.plan(&batch, &order).await.map_err(|failure| failure.into_port(what))?,
@@ -160,15 +162,15 @@ impl PipelinedRepository for SqliteRepository {
 impl RecordReader for SqliteRepository {
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
         let id = id.clone();
-        self.readers.run("finding a record", move |db| reads::find(db, &id)).await
+        self.readers.run("finding a record", move |db| records::find(db, &id)).await
     }
 
     async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
-        self.readers.run("reading records", move |db| reads::records(db, &query)).await
+        self.readers.run("reading records", move |db| records::records(db, &query)).await
     }
 
     async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
-        self.readers.run("reading summaries", move |db| reads::summaries(db, &query)).await
+        self.readers.run("reading summaries", move |db| records::summaries(db, &query)).await
     }
 
     async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
@@ -176,7 +178,8 @@ impl RecordReader for SqliteRepository {
         let roll_ups = self.roll_ups.clone();
         let work = move |db: &mut _, parts: &_| groups::groups(db, &query, &roll_ups, parts);
         let mut items = self.readers.stream(what, work).await?;
-        let misplaced = || PortError::new(PortErrorKind::Misuse, what, "the parts of an answer came in a wrong order");
+        let misplaced =
+            || PortError::new(PortErrorKind::Misuse, what, "the parts of an answer came in the wrong order");
         let Item::Next(next) = items.next().await.ok_or_else(misplaced)?? else { return Err(misplaced()) };
         let parts = items.map(move |item| match item? {
             Item::Part(part) => Ok(part),
@@ -186,11 +189,11 @@ impl RecordReader for SqliteRepository {
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
-        self.readers.run("reading the history", move |db| reads::history(db, query)).await
+        self.readers.run("reading the history", move |db| records::history(db, query)).await
     }
 
     async fn head(&self) -> Result<u64, PortError> {
-        self.readers.run("reading the head", reads::head).await
+        self.readers.run("reading the last position", records::head).await
     }
 
     async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
@@ -202,21 +205,21 @@ impl RecordReader for SqliteRepository {
 impl Outbox for SqliteRepository {
     async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
         let (owner, clock) = (owner.clone(), Arc::clone(&self.clock));
-        // The lease runs from when it is written, not from when it began to wait for its turn.
+        // The clock is read when the lease is written, not when it starts to wait for the writer.
         self.writer.run("renewing a lease", move |db| outbox::renew(db, &owner, clock.now(), lease)).await
     }
 
     async fn claim(&self, owner: &Owner, scope: ClaimScope, entries_max: usize) -> Result<Vec<OutboxEntry>, PortError> {
         let what = "claiming outbox entries";
         let (ours, now) = (owner.clone(), self.clock.now());
-        let found =
+        let candidates =
             self.readers.run_upkeep(what, move |db| outbox::candidates(db, &ours, scope, now, entries_max)).await?;
-        // Mostly nothing is abandoned, and the writer need not be asked.
-        if scope == ClaimScope::Own || found.is_empty() {
-            return Ok(found);
+        // The writer is only needed to claim abandoned entries, which are rare.
+        if scope == ClaimScope::Own || candidates.is_empty() {
+            return Ok(candidates);
         }
         let (ours, clock) = (owner.clone(), Arc::clone(&self.clock));
-        self.writer.run(what, move |db| outbox::take_over(db, &ours, clock.now(), entries_max)).await
+        self.writer.run(what, move |db| outbox::claim_abandoned(db, &ours, clock.now(), entries_max)).await
     }
 
     async fn mark_published(&self, owner: &Owner, published: &[OutboxId]) -> Result<(), PortError> {

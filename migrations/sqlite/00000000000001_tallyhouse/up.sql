@@ -1,7 +1,10 @@
--- Texts compare by bytes (the collation BINARY), as every answer is ordered. There are no foreign keys: one transaction
--- at a time writes, and it keeps the tables in step.
-
+-- The schema for SQLite 3.37 or newer.
+--
+-- Texts sort by bytes (the collation BINARY), as answers do. There are no foreign keys: one transaction writes at a time,
+-- and it keeps the tables in step.
 -- Times are microseconds since 1970-01-01T00:00:00Z: datetime(time / 1000000.0, 'unixepoch') shows them.
+
+-- The processed records.
 CREATE TABLE records (
     -- 1, 2, 3 … in the order of commits, without a gap. It is the rowid, so that a batch is appended.
     position INTEGER PRIMARY KEY,
@@ -10,15 +13,15 @@ CREATE TABLE records (
     source_id TEXT NOT NULL,
     destination_id TEXT NOT NULL,
     type TEXT NOT NULL CHECK (type IN ('positive', 'negative')),
-    -- The decimal as it came. Never cast it to a number to sum it up: that would be a float.
+    -- The decimal as it came. SQLite's own sum() would turn it into a float.
     value TEXT NOT NULL,
     unit TEXT NOT NULL,
     reference TEXT NOT NULL,
     sequence INTEGER NOT NULL CHECK (sequence > 0),
     processed_at INTEGER NOT NULL,
-    -- The summary of the earlier records of its key, in short form; NULL for the first one.
+    -- The summary of the key's earlier records in compact form; NULL for the first record.
     previous TEXT,
-    -- The rules that were met, as they were; NULL if none was.
+    -- The alert rules that the record met, as they were then; NULL if it met none.
     alerts TEXT,
     traceparent TEXT
 ) STRICT;
@@ -26,8 +29,8 @@ CREATE INDEX records_by_time ON records (time, record_id);
 CREATE INDEX records_by_destination ON records (destination_id, time, record_id);
 CREATE INDEX records_alerting ON records (position) WHERE alerts IS NOT NULL;
 
--- The running summary of each key: [count, first µs, last µs, [[unit, positive count, positive sum, negative count,
--- negative sum], …]].
+-- The running summary of each key in compact form: [count, first µs, last µs, [[unit, positive count, positive sum,
+-- negative count, negative sum], …]].
 CREATE TABLE summaries (
     destination_id TEXT NOT NULL,
     reference TEXT NOT NULL,
@@ -35,7 +38,8 @@ CREATE TABLE summaries (
     PRIMARY KEY (destination_id, reference)
 ) WITHOUT ROWID, STRICT;
 
--- Batches whose messages are owed, by their first and last position, and who owes them.
+-- The outbox: batches whose messages are not known to be published, by their first and last position, with the instance
+-- that publishes them.
 CREATE TABLE outbox (
     first INTEGER PRIMARY KEY,
     last INTEGER NOT NULL CHECK (last >= first),
@@ -43,18 +47,18 @@ CREATE TABLE outbox (
     owner TEXT
 ) STRICT;
 
--- Until when each owner may be silent before its batches are taken over.
+-- The leases of the owners of outbox entries. Other instances may claim the entries of an owner whose lease has lapsed.
 CREATE TABLE leases (
     owner TEXT PRIMARY KEY,
     until INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
 
--- The alert rules that are managed at run time. Each commit reads their version, and the rules where it has changed.
+-- The alert rules that are managed at run time. Every commit reads their version, and the rules when it has changed.
 CREATE TABLE alert_rules (
     name TEXT PRIMARY KEY,
-    -- As messages bear it: a JSON object.
+    -- A JSON object, as in messages.
     rule TEXT NOT NULL,
-    -- The version that its latest change has led to.
+    -- The version of the rules after the latest change of this one.
     version INTEGER NOT NULL,
     changed_at INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
@@ -66,19 +70,19 @@ CREATE TABLE alert_rules_version (
 ) STRICT;
 INSERT INTO alert_rules_version (only_row, version) VALUES (1, 0);
 
--- Totals kept ready, so that a question for totals need not read every record: for each day (in UTC), each 32 days and all
--- of time, per destination, unit and type. They hold the records up to roll_up_position, and those behind it are read as
--- they are. So commits have no part in this, and a question gets exact totals however far the folding has come.
+-- Roll-ups: the totals of each destination, unit and type per UTC day, per 32 days and of all time. A query for totals
+-- reads them instead of every record. They hold the records up to roll_up_position; a query reads later records one by
+-- one. So commits do not update roll-ups, and totals are exact however far the roll-ups are behind.
 CREATE TABLE roll_ups (
-    -- How long the period is: 1 or 32; 0 for all of time.
+    -- The length of the period: 1 or 32 days; 0 for all time.
     days INTEGER NOT NULL CHECK (days IN (0, 1, 32)),
-    -- When it begins, in microseconds since 1970-01-01T00:00:00Z: the first instant there is for all of time.
+    -- The beginning of the period in microseconds since 1970-01-01T00:00:00Z; the earliest time for all time.
     starts INTEGER NOT NULL,
     destination_id TEXT NOT NULL,
     unit TEXT NOT NULL,
     type TEXT NOT NULL CHECK (type IN ('positive', 'negative')),
     count INTEGER NOT NULL CHECK (count > 0),
-    -- The exact sum, written out: see add_sums, which answers with nothing where one of two sums is none.
+    -- The exact sum as a decimal. The function add_sums returns '' if one of its arguments is none.
     sum TEXT NOT NULL CHECK (sum <> ''),
     first INTEGER NOT NULL,
     last INTEGER NOT NULL CHECK (last >= first),
@@ -86,9 +90,9 @@ CREATE TABLE roll_ups (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX roll_ups_by_destination ON roll_ups (destination_id, days, starts);
 
+-- One row.
 CREATE TABLE roll_up_position (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     position INTEGER NOT NULL
 ) STRICT;
 INSERT INTO roll_up_position (only_row, position) VALUES (1, 0);
-

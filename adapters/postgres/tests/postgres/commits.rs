@@ -9,7 +9,7 @@ use diesel::connection::SimpleConnection;
 use tallyhouse_tests::postgres::PostgresServer;
 
 use crate::proxy::Proxy;
-use crate::support::{batch, commit, connect, database, fresh, make_wary, record, records, repository};
+use crate::support::{batch, commit, connect, database, fresh, make_it_lock, record, records, repository};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_any_size_takes_one_round_trip_and_four_beside_other_instances() {
@@ -21,7 +21,7 @@ async fn a_batch_of_any_size_takes_one_round_trip_and_four_beside_other_instance
         let committed = commit(&repository, records).await;
         (proxy.round_trips() - before, committed)
     };
-    // They make the connection and prepare the statements; and after one duplicate ids are looked up for a while.
+    // They connect and prepare the statements. After a duplicate, ids are looked up for a while.
     let warm = |n: u32| [record(&format!("warm-{n}"), "warm", "")];
     for n in [0, 0].into_iter().chain(1..=16) {
         commit(&repository, warm(n)).await;
@@ -33,17 +33,17 @@ async fn a_batch_of_any_size_takes_one_round_trip_and_four_beside_other_instance
         assert_eq!(first, 2, "for {count} records of new keys, which are read first");
         // Of the same keys, which `records` draws by these numbers.
         let (again, _) = trips(records(&format!("{name}-more"), count, keys)).await;
-        assert_eq!(again, 1, "for {count} records of keys that were in use last");
+        assert_eq!(again, 1, "for {count} records of cached keys");
     }
     let (meeting, again) = trips(records("many", 1_500, 700)).await;
     assert!(again.outcomes.iter().all(|outcome| outcome.name() == "duplicate"));
-    assert_eq!(meeting, 4, "for duplicates that are met by surprise: one in vain; BEGIN, one read, ROLLBACK");
+    assert_eq!(meeting, 4, "for unexpected duplicates: a failed write, BEGIN, a read, ROLLBACK");
     let (expecting, _) = trips(records("many", 1_500, 700)).await;
-    assert_eq!(expecting, 1, "for duplicates when there were some just now");
+    assert_eq!(expecting, 1, "for expected duplicates");
 
-    make_wary(&repository, &direct).await;
-    let (wary, _) = trips(records("wary", 500, 200)).await;
-    assert_eq!(wary, 4, "where others write the same keys");
+    make_it_lock(&repository, &direct).await;
+    let (shared, _) = trips(records("shared", 500, 200)).await;
+    assert_eq!(shared, 4, "where other instances write the same keys");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +100,7 @@ async fn batches_with_the_same_keys_in_any_order_never_deadlock() {
 async fn an_id_that_another_transaction_takes_meanwhile_is_judged_again() {
     let url = database().await;
     let repository = repository(&url);
-    // Somebody has inserted the id under another key, and not committed yet: only the insert can find out.
+    // Another transaction has inserted the id under another key, and not committed: only the insert finds out.
     let mut other = connect(&url);
     other
         .batch_execute(
@@ -126,7 +126,7 @@ async fn an_id_that_another_transaction_takes_meanwhile_is_judged_again() {
     assert_eq!(committed.outcomes[0].name(), "processed");
     let Outcome::Conflict { differs, .. } = &committed.outcomes[1] else { panic!("{:?}", committed.outcomes[1]) };
     assert_eq!(differs.iter().map(|field| field.name()).collect::<Vec<_>>(), ["destinationId"]);
-    assert_eq!(committed.entry.map(|owed| (owed.first, owed.last)), Some((1, 1)));
+    assert_eq!(committed.entry.map(|entry| (entry.first, entry.last)), Some((1, 1)));
     assert_eq!(repository.head().await.unwrap(), 1, "the attempt that was undone has no positions");
 }
 
@@ -137,18 +137,18 @@ async fn refusals_leave_no_row_behind() {
     let owner = Owner::new("owner");
     let mut first = batch([record("r", "d", "")]);
     first.owner = Some(owner.clone());
-    let owed = repository.commit(first).await.unwrap().entry.unwrap();
+    let entry = repository.commit(first).await.unwrap().entry.unwrap();
 
-    // Once alone, which is rolled back; once with a acknowledgement, once with a good record, which both commit.
+    // Alone, with a published entry, and with a good record.
     let conflict = || generate::record("r", "other", "", "1", "EUR");
     let alone = repository.commit(batch([conflict()])).await.unwrap();
-    let mut settling = batch([conflict()]);
-    settling.owner = Some(owner.clone());
-    settling.published = vec![owed.id];
-    let settled = repository.commit(settling).await.unwrap();
+    let mut marking = batch([conflict()]);
+    marking.owner = Some(owner.clone());
+    marking.published = vec![entry.id];
+    let marked = repository.commit(marking).await.unwrap();
     let mixed = repository.commit(batch([conflict(), record("s", "good", "")])).await.unwrap();
 
-    for committed in [alone, settled, mixed] {
+    for committed in [alone, marked, mixed] {
         assert_eq!(committed.outcomes[0].name(), "conflict");
     }
     let query =
@@ -157,7 +157,7 @@ async fn refusals_leave_no_row_behind() {
     let rows =
         PostgresServer::shared().psql(url.rsplit('/').next().unwrap(), "SELECT count(*) FROM summaries").unwrap();
     assert_eq!(rows, "2");
-    assert!(repository.claim(&owner, ClaimScope::Own, 10).await.unwrap().is_empty(), "it was settled");
+    assert!(repository.claim(&owner, ClaimScope::Own, 10).await.unwrap().is_empty(), "it was marked as published");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,12 +27,12 @@ impl RepositoryFixture for Fixture {
     }
 
     async fn let_lapse(&self, lease: Duration) {
-        // Leases lapse by the clock of the database, which nobody moves on: it has to be waited for.
+        // Leases lapse by the database's clock, which a test can't set.
         tokio::time::sleep(lease + Duration::from_millis(50)).await;
     }
 
     async fn tidy_up(&self) {
-        repository(&self.0).roll_up().await.expect("records are folded");
+        repository(&self.0).roll_up().await.expect("records are rolled up");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Real failures, and what the caller is told: each error of the database is made, not thought up.
+//! Real failures of the database, and the error that the caller gets.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_tests::postgres::{PostgresOptions, PostgresServer};
 
 use crate::proxy::Proxy;
-use crate::support::{batch, commit, connect, database, make_wary, record, records, repository, settings};
+use crate::support::{batch, commit, connect, database, make_it_lock, record, records, repository, settings};
 
 /// Locks the key `(d, "")` as a batch does, until the connection is told otherwise.
 fn lock_key(url: &str) -> PgConnection {
@@ -30,12 +30,12 @@ async fn await_waiter(server: &PostgresServer, url: &str) {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     let deadline = Instant::now() + Duration::from_secs(20);
     while server.psql(url.rsplit('/').next().unwrap(), sql).unwrap() == "0" {
-        assert!(Instant::now() < deadline, "nobody waits for a lock");
+        assert!(Instant::now() < deadline, "no process waits for a lock");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// Cuts the connection of whoever waits for a lock.
+/// Cuts the connection that waits for a lock.
 fn cut_the_waiter(url: &str) {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -170,11 +170,11 @@ async fn a_connection_that_is_cut_before_the_commit_is_replaced_without_a_word()
         await_waiter(PostgresServer::shared(), &url).await;
         other.batch_execute("ROLLBACK").unwrap();
         assert_eq!(task.await.unwrap().unwrap().outcomes[0].name(), "processed");
-        make_wary(&repository, &url).await;
+        make_it_lock(&repository, &url).await;
     }
 }
 
-/// Only the server knows whether it was done: who finds the records there can't tell whose they are, and says so.
+/// Only the server knows the result: a repetition finds the records stored, and can't tell by which attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_answer_is_lost_is_unavailable_and_may_be_repeated() {
     let proxy = Proxy::before(PostgresServer::shared().port()).await;
@@ -329,8 +329,8 @@ async fn an_audit_names_what_can_not_be_read_and_goes_on() {
             AuditPart::Key(key, kept) => format!("key {} {}", key.destination_id, kept.is_some()),
             AuditPart::Record(position, stored) => format!("{position} {}", stored.processed.record.record_id),
             AuditPart::Unreadable(what) => what.clone(),
-            AuditPart::Outbox(first, last) => format!("owed {first}-{last}"),
-            AuditPart::RolledUpTo(position) => format!("folded up to {position}"),
+            AuditPart::Outbox(first, last) => format!("outbox {first}-{last}"),
+            AuditPart::RolledUpTo(position) => format!("rolled up to {position}"),
             AuditPart::RollUp(kept) => {
                 format!("roll-up of {} {:?}: {}", kept.destination_id, kept.period, kept.side.count)
             }
@@ -346,10 +346,10 @@ async fn an_audit_names_what_can_not_be_read_and_goes_on() {
         "3 c",
         "key d false",
         "4 d",
-        "owed 1-1",
-        "owed 2-2",
-        "owed 3-3",
-        "owed 4-4",
+        "outbox 1-1",
+        "outbox 2-2",
+        "outbox 3-3",
+        "outbox 4-4",
     ];
     assert_eq!(shown, expected);
 }

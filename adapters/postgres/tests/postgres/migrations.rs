@@ -1,4 +1,4 @@
-//! The schema: made once, by whoever comes first, and checked by everybody.
+//! The schema: migrated once, by the first instance, and checked by every one.
 
 use std::time::{Duration, Instant};
 

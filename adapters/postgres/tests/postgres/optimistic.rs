@@ -1,4 +1,4 @@
-//! Commits in one statement: what was expected and is not so is found out, and commits of one process go side by side.
+//! Optimistic commits: a wrong expectation is detected, and commits of one process are pipelined.
 
 use std::time::{Duration, Instant};
 
@@ -73,10 +73,10 @@ async fn commits_of_one_process_on_one_key_go_side_by_side_and_in_order() {
 
     drop(repository);
     let committed = calls(&url, "finish_commit", 101).await;
-    let beside = calls(&url, "write_pipelined", 1).await;
+    let pipelined = calls(&url, "write_pipelined", 1).await;
     let locked = calls(&url, "lock_and_read", 0).await;
     assert_eq!((committed, locked), (101, 0), "each commit once, and none by lock");
-    assert!(beside > 10, "{beside} of {committed} commits were made beside another");
+    assert!(pipelined > 10, "{pipelined} of {committed} commits were pipelined");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +87,7 @@ async fn a_key_that_others_have_changed_is_read_again() {
         assert_eq!(sequence(&one, &format!("one-{n}")).await, 2 * n + 1);
         assert_eq!(sequence(&other, &format!("other-{n}")).await, 2 * n + 2);
     }
-    // Alone again: as many records, and another sum, as after the return of an earlier copy.
+    // As after a restore: the same count with another sum.
     for n in 40..60 {
         assert_eq!(sequence(&one, &format!("alone-{n}")).await, n + 1);
     }
@@ -133,7 +133,7 @@ async fn a_rule_that_another_instance_has_changed_is_in_force_at_once() {
     }
 }
 
-/// Where a commit is not done, nor are those that were planned upon it: they are done again, upon what there is.
+/// When a commit fails, so do those that were planned upon it. They are planned again from what is stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_is_refused_spoils_none_that_was_planned_upon_it() {
     let url = database().await;
@@ -169,7 +169,7 @@ async fn a_commit_that_is_refused_spoils_none_that_was_planned_upon_it() {
     assert_eq!(sequences, (1..=4 * 24 * 20).collect::<Vec<u64>>());
 }
 
-/// Two commits under way that hold each other's ids would wait for each other until the server notices, a second later.
+/// Two commits in flight that hold each other's ids would deadlock, which the server detects a second later.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_records_in_two_commits_at_once_do_not_wait_for_each_other() {
     let url = database().await;

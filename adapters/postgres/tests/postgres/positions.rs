@@ -33,14 +33,14 @@ async fn what_commits_late_is_never_skipped() {
     let seen = ids_after(&repository, 0).await;
     assert_eq!(seen, [(1, "first".to_owned()), (2, "second".to_owned()), (3, "third".to_owned())]);
 
-    // The same as in finish_commit.
+    // As finish_commit does.
     late.batch_execute(
         "SELECT pg_advisory_xact_lock('batches'::regclass::oid::int, 0); \
          INSERT INTO batches SELECT 1 + max(last), 1 + max(last), (SELECT slot FROM records WHERE record_id = 'late'), \
          false FROM batches",
     )
     .unwrap();
-    // Its positions are taken and not visible: nobody may get a higher one before.
+    // Its positions are taken and not visible: no other commit may get a higher one first.
     let waiting = repository.clone();
     let mut fifth = tokio::spawn(async move { commit(&waiting, [record("fifth", "d", "")]).await });
     assert!(tokio::time::timeout(Duration::from_millis(300), &mut fifth).await.is_err());
@@ -60,8 +60,8 @@ async fn positions_follow_the_order_of_the_batch_and_have_no_gap_after_an_undone
             "BEGIN; SELECT nextval('slots'), pg_advisory_xact_lock('batches'::regclass::oid::int, 0); ROLLBACK",
         )
         .unwrap();
-    let owed = commit(&repository, [record("b", "d", ""), record("d", "d", "")]).await.entry.unwrap();
-    assert_eq!((owed.first, owed.last), (4, 4));
+    let entry = commit(&repository, [record("b", "d", ""), record("d", "d", "")]).await.entry.unwrap();
+    assert_eq!((entry.first, entry.last), (4, 4));
     let ids: Vec<String> = ids_after(&repository, 0).await.into_iter().map(|(_, id)| id).collect();
     assert_eq!(ids, ["b", "a", "c", "d"]);
 }

@@ -1,4 +1,4 @@
-//! Who waits for whom: reads never keep commits waiting, nor what the service itself asks.
+//! The pools: reads never delay commits, nor the service's own statements.
 
 use std::time::{Duration, Instant};
 use tallyhouse_core::ports::{ClaimScope, Outbox as _, Owner, PortErrorKind, RecordReader as _, RecordRepository};
@@ -10,7 +10,7 @@ use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 
 use crate::support::{commit, connect, database, record, records, settings};
 
-/// Reads that are held wait for a connection for two seconds; what is not held up by them is done before.
+/// Blocked reads wait two seconds for a connection. Calls that are not delayed by them return sooner.
 const UNHINDERED: Duration = Duration::from_millis(1_500);
 
 async fn few_connections() -> (PostgresRepository, String) {

@@ -1,4 +1,4 @@
-//! Streamed answers: one snapshot, nothing left behind by whoever leaves, and never a short answer that looks whole.
+//! Streamed answers: one snapshot, cancelled when dropped, and never a short answer that looks complete.
 
 use std::time::{Duration, Instant};
 use tallyhouse_core::ports::{GroupPart, PortErrorKind, RecordReader as _};

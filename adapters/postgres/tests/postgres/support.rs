@@ -31,7 +31,7 @@ pub(crate) fn repository(url: &str) -> PostgresRepository {
     PostgresRepository::new(settings(url))
 }
 
-/// Settings that make waiting in vain short.
+/// Settings with a short wait for a connection.
 pub(crate) fn settings(url: &str) -> PostgresSettings {
     PostgresSettings { url: url.to_owned(), acquire_timeout: Duration::from_secs(2), ..PostgresSettings::default() }
 }
@@ -75,12 +75,12 @@ pub(crate) async fn commit(repository: &PostgresRepository, records: impl IntoIt
     repository.commit(batch(records)).await.unwrap()
 }
 
-/// Makes a repository lock before it reads, for its next commits: as it does once it has seen others write its keys. It
-/// leaves two records behind.
-pub(crate) async fn make_wary(repository: &PostgresRepository, url: &str) {
-    commit(repository, [record("wary-1", "wary", "")]).await;
+/// Makes the next commits of a repository take locks, as they do after another instance has written its keys. Leaves two
+/// records behind.
+pub(crate) async fn make_it_lock(repository: &PostgresRepository, url: &str) {
+    commit(repository, [record("shared-1", "shared", "")]).await;
     let foreign =
-        "UPDATE summaries SET summary = '[1,0,0,[[\"EUR\",1,\"0.01\",0,\"0\"]]]' WHERE destination_id = 'wary'";
+        "UPDATE summaries SET summary = '[1,0,0,[[\"EUR\",1,\"0.01\",0,\"0\"]]]' WHERE destination_id = 'shared'";
     connect(url).batch_execute(foreign).unwrap();
-    commit(repository, [record("wary-2", "wary", "")]).await;
+    commit(repository, [record("shared-2", "shared", "")]).await;
 }

@@ -1,0 +1,57 @@
+//! The transaction: a batch with all its effects.
+//!
+//! A batch is committed *optimistically* where possible: planned from cached summaries, and written by one statement
+//! that writes nothing unless the store is as the plan expects (see [`Optimistic`]). Otherwise it is committed *with
+//! locks* ([`locked`](crate::write::locked)): four round trips whatever the size. The SQL functions are in the package
+//! `tallyhouse-migrations`, with the order of their locks.
+
+use std::sync::Arc;
+
+use diesel::pg::PgConnection;
+use diesel::r2d2::R2D2Connection;
+use tallyhouse_core::ports::{Batch, CommitOrder, Committed};
+
+use crate::sql::error::Fault;
+use crate::write::commit_unknown::CommitUnknown;
+use crate::write::locked;
+use crate::write::optimistic::Optimistic;
+use crate::write::stored::sorted_keys;
+
+/// The slots of one batch: see the table `batches`.
+const RECORDS_MAX: usize = 1 << 20;
+
+/// Commits a batch. Returns `None` if a predecessor is not committed yet. Tries again after clashes with other
+/// transactions. If the connection was cut, the caller repeats the call with the same `commit_unknown` on another one.
+///
+/// # Errors
+/// Nothing is committed, except for [`Fault::CommitUnknown`] and [`Fault::CommitInterrupted`], where the result is
+/// unknown.
+pub(crate) fn commit(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    order: &Arc<dyn CommitOrder>,
+    optimistic: &Optimistic,
+    commit_unknown: &CommitUnknown,
+) -> Result<Option<Committed>, Fault> {
+    if batch.arrivals.len() > RECORDS_MAX {
+        return Err(Fault::Misuse(format!("a batch of {} records; {RECORDS_MAX} are allowed", batch.arrivals.len())));
+    }
+    let keys = sorted_keys(&batch.arrivals);
+    if !commit_unknown.is_set() {
+        match optimistic.commit(connection, batch, order, &keys) {
+            Ok(None) => {}
+            Ok(committed) => return Ok(committed),
+            Err(Fault::CommitUnknown(cause)) => return Err(commit_unknown.remember(*cause)),
+            Err(fault) if fault.may_be_cut() && is_cut(connection) => return Err(commit_unknown.remember(fault)),
+            Err(fault) => return Err(fault),
+        }
+    }
+    if !order.predecessors_done() {
+        return commit_unknown.take().map_or(Ok(None), Err);
+    }
+    locked::commit(connection, batch, &keys, optimistic, commit_unknown).map(Some)
+}
+
+fn is_cut(connection: &mut PgConnection) -> bool {
+    connection.ping().is_err_and(|error| Fault::from(error).is_cut())
+}

@@ -1,0 +1,119 @@
+//! Commits with locks: for batches that share keys with other processes, and where an optimistic commit has failed.
+//!
+//! `BEGIN`, `lock_and_read`, `write_plan`, `COMMIT`: four round trips.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use diesel::pg::PgConnection;
+use diesel::result::Error as DieselError;
+use tallyhouse_core::ports::{Batch, Committed};
+use tallyhouse_core::{Key, Outcome, plan};
+
+use crate::sql::error::Fault;
+use crate::write::commit_unknown::CommitUnknown;
+use crate::write::optimistic::Optimistic;
+use crate::write::plan::{Expectations, Written, write_plan};
+use crate::write::rules;
+use crate::write::stored::{KeyLocks, Stored, read};
+
+/// Attempts at one batch that clashes with other transactions.
+const ATTEMPTS: u32 = 5;
+
+/// Pause after the first clash. An immediate retry would meet the same transaction in the same place.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Commits a batch under the locks of its sorted keys. Tries again after deadlocks, serialization failures and taken
+/// ids.
+///
+/// # Errors
+/// Nothing is committed, except for [`Fault::CommitUnknown`].
+pub(crate) fn commit(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    keys: &[Key],
+    optimistic: &Optimistic,
+    commit_unknown: &CommitUnknown,
+) -> Result<Committed, Fault> {
+    let _pause = optimistic.pause();
+    let mut attempt = 1;
+    loop {
+        match commit_once(connection, batch, keys, optimistic, commit_unknown) {
+            Err(fault) if fault.is_transient() && attempt < ATTEMPTS => {
+                sleep(PAUSE * attempt);
+                attempt += 1;
+            }
+            Err(fault) => return Err(fault),
+            Ok(committed) => {
+                optimistic.count_locked();
+                return Ok(committed);
+            }
+        }
+    }
+}
+
+fn commit_once(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    keys: &[Key],
+    optimistic: &Optimistic,
+    commit_unknown: &CommitUnknown,
+) -> Result<Committed, Fault> {
+    let mut written = false;
+    let result = connection.build_transaction().read_committed().run(|connection| {
+        let Stored { known, summaries, rules_version } =
+            read(connection, KeyLocks::Taken, keys, Some(&batch.arrivals))?;
+        commit_unknown.check(&known)?;
+        let rules = batch.rules.in_force(rules_version, || rules::managed(connection))?;
+        optimistic.learn(keys, &known);
+        let plan = plan(&batch.arrivals, known, &rules, batch.now);
+        if plan.stored.is_empty() && batch.published.is_empty() {
+            return Err(Rollback::NothingToWrite(plan.outcomes));
+        }
+        optimistic.cache(&plan);
+        let expectations = Expectations {
+            keys_to_remove: summaries.still_empty(&plan),
+            summaries: summaries.of_changed(&plan),
+            rules_version: None,
+        };
+        match write_plan(connection, batch, &plan, &expectations)? {
+            Written::All(entry) => {
+                written = true;
+                Ok(Committed { outcomes: plan.outcomes, entry })
+            }
+            // Another transaction inserted the id under another key, which is not locked here, after the read.
+            Written::IdTaken => Err(Fault::IdConflict.into()),
+            Written::SummaryDiffers | Written::RulesDiffer | Written::PredecessorSlow => {
+                Err(Fault::Misuse("a locked row has changed".to_owned()).into())
+            }
+        }
+    });
+    match result {
+        Ok(committed) => Ok(committed),
+        // The rollback removes the rows that were created to lock new keys.
+        Err(Rollback::NothingToWrite(outcomes)) => Ok(Committed { outcomes, entry: None }),
+        Err(Rollback::Failed(fault)) => {
+            optimistic.uncache(keys);
+            // All is written: the connection was cut during COMMIT.
+            if written && fault.is_cut() { Err(Fault::CommitUnknown(Box::new(fault))) } else { Err(fault) }
+        }
+    }
+}
+
+/// Why the transaction is rolled back.
+enum Rollback {
+    NothingToWrite(Vec<Outcome>),
+    Failed(Fault),
+}
+
+impl From<Fault> for Rollback {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+impl From<DieselError> for Rollback {
+    fn from(error: DieselError) -> Self {
+        Self::Failed(error.into())
+    }
+}

@@ -1,0 +1,158 @@
+//! The connections that read. With a write-ahead log they never wait for the writer, nor it for them.
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use futures::future::{Either, select};
+use tallyhouse_core::ports::{Clock, PartStream, PortError, PortErrorKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::connection::open::open_reader;
+use crate::connection::settings::SqliteSettings;
+use crate::connection::stream::{self, Parts, Stop};
+use crate::sql::error::{Failure, SqliteError};
+
+/// Connections for the service's own reads.
+const UPKEEP: u32 = 1;
+
+/// A pool of connections that read.
+#[derive(Clone)]
+pub(crate) struct Readers {
+    pool: r2d2::Pool<OpenReaders>,
+    /// Short reads and streams have permits of their own: a slow client occupies a stream for long, and must not keep
+    /// short reads waiting. All permits together are as many as the connections, so the pool never waits.
+    short_reads: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    /// The service's own reads, on which its commits and its lease depend, do not wait for clients.
+    upkeep: Arc<Semaphore>,
+    settings: Arc<SqliteSettings>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Readers {
+    pub(crate) fn new(settings: Arc<SqliteSettings>, clock: Arc<dyn Clock>) -> Self {
+        let (short_reads, streams) = (settings.readers.max(1), settings.streams.max(1));
+        let pool = r2d2::Pool::builder()
+            .max_size(short_reads + streams + UPKEEP)
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connection_timeout(settings.reader_wait)
+            .build_unchecked(OpenReaders(Arc::clone(&settings)));
+        let permits = |n: u32| Arc::new(Semaphore::new(usize::try_from(n).unwrap_or(Semaphore::MAX_PERMITS)));
+        Self {
+            pool,
+            short_reads: permits(short_reads),
+            streams: permits(streams),
+            upkeep: permits(UPKEEP),
+            settings,
+            clock,
+        }
+    }
+
+    /// Runs a short read on a blocking thread.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, PortError> {
+        self.run_in(&self.short_reads, what, work).await
+    }
+
+    /// Runs a read of the service itself, as [`Readers::run`] does those of clients.
+    pub(crate) async fn run_upkeep<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, PortError> {
+        self.run_in(&self.upkeep, what, work).await
+    }
+
+    async fn run_in<T: Send + 'static>(
+        &self,
+        permits: &Arc<Semaphore>,
+        what: &'static str,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let permit = self.permit(permits).await.map_err(|failure| failure.into_port(what))?;
+        let pool = self.pool.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            with_reader(&pool, work, |failure| failure.kind() == PortErrorKind::Refused)
+        });
+        task.await.unwrap_or_else(|error| Err(Failure::TaskFailed(error))).map_err(|failure| failure.into_port(what))
+    }
+
+    /// Streams an answer from a blocking thread until the stream is dropped.
+    pub(crate) async fn stream<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut SqliteConnection, &Parts<T>) -> Result<(), Stop> + Send + 'static,
+    ) -> Result<PartStream<T>, PortError> {
+        let permit = self.permit(&self.streams).await.map_err(|failure| failure.into_port(what))?;
+        let pool = self.pool.clone();
+        let (parts, stream) = stream::channel(what);
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let result = with_reader(&pool, |db| work(db, &parts), |stop| matches!(stop, Stop::Dropped));
+            parts.end(result, what);
+        });
+        Ok(stream)
+    }
+
+    async fn permit(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+        if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let late = self.clock.sleep(self.settings.reader_wait);
+        match select(Box::pin(Arc::clone(permits).acquire_owned()), late).await {
+            Either::Left((Ok(permit), _)) => Ok(permit),
+            // The semaphore is never closed.
+            Either::Left((Err(_), _)) | Either::Right(_) => Err(Failure::Busy),
+        }
+    }
+}
+
+/// Runs work on a connection of the pool. The connection is closed after a panic, and after an error unless
+/// `keeps_connection` says otherwise.
+fn with_reader<T, E: From<Failure>>(
+    pool: &r2d2::Pool<OpenReaders>,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
+    keeps_connection: impl FnOnce(&E) -> bool,
+) -> Result<T, E> {
+    let mut reader = pool.get().map_err(Failure::Pool)?;
+    reader.broken = true;
+    let result = work(&mut reader.db);
+    reader.broken = result.as_ref().err().is_some_and(|error| !keeps_connection(error));
+    result
+}
+
+/// Opens the connections of the pool for r2d2.
+struct OpenReaders(Arc<SqliteSettings>);
+
+/// A connection of the pool.
+struct Reader {
+    db: SqliteConnection,
+    broken: bool,
+}
+
+impl r2d2::ManageConnection for OpenReaders {
+    type Connection = Reader;
+    type Error = SqliteError;
+
+    fn connect(&self) -> Result<Reader, SqliteError> {
+        Ok(Reader { db: open_reader(&self.0)?, broken: false })
+    }
+
+    fn is_valid(&self, _: &mut Reader) -> Result<(), SqliteError> {
+        Ok(())
+    }
+
+    fn has_broken(&self, reader: &mut Reader) -> bool {
+        reader.broken
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! All that reads: short reads, and streamed answers.
+
+pub(crate) mod records;
+pub(crate) mod groups;
+pub(crate) mod totals;
+pub(crate) mod audit;

@@ -1,0 +1,203 @@
+//! What can go wrong, and what the caller can do about it: [`Failure::kind`] decides.
+
+use std::path::PathBuf;
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use tallyhouse_core::ports::{PortError, PortErrorKind};
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// The database can't be opened or migrated. `Display` is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("the database {}: {problem}", .path.display())]
+pub struct SqliteError {
+    path: PathBuf,
+    problem: SqliteProblem,
+    source: Option<Source>,
+}
+
+/// Why a database can't be opened or migrated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SqliteProblem {
+    /// The file can be neither opened nor created.
+    #[error("can't be opened; check that its folder exists, and that it is a file this user may write to")]
+    CannotOpen,
+    /// The file was there before, and is missing now.
+    #[error("is gone; put the file back, or restart to begin with an empty one")]
+    Gone,
+    /// The file can't be written to.
+    #[error("can't be written to; check its owner and permissions, its folder's, and how the disk is mounted")]
+    ReadOnly,
+    /// The file is no database.
+    #[error("is not an SQLite database; name another file")]
+    NotADatabase,
+    /// The file is damaged.
+    #[error("is damaged; restore it from a backup")]
+    Damaged,
+    /// The file system does not support a write-ahead log, e.g. because machines share it.
+    #[error("can't use a write-ahead log but only the journal mode {0:?}; put it on a local disk")]
+    NoWriteAheadLog(String),
+    /// Another process holds the write lock.
+    #[error("stays locked by another process; end that, or try again later")]
+    Locked,
+    /// The tables are missing or of an earlier version.
+    #[error("has no tables of this version yet; run `tallyhouse migrate`")]
+    NotMigrated,
+    /// The tables are of a later version.
+    #[error("was migrated by a newer version of Tallyhouse (to {0}); run that one")]
+    Newer(String),
+    /// Anything else: see the source.
+    #[error("fails; see the cause")]
+    Failing,
+}
+
+impl SqliteError {
+    pub(crate) fn new(path: impl Into<PathBuf>, problem: SqliteProblem) -> Self {
+        Self { path: path.into(), problem, source: None }
+    }
+
+    pub(crate) fn caused(path: impl Into<PathBuf>, problem: SqliteProblem, source: impl Into<Source>) -> Self {
+        Self { source: Some(source.into()), ..Self::new(path, problem) }
+    }
+
+    /// Classifies an error of opening or migrating.
+    pub(crate) fn of(path: impl Into<PathBuf>, error: DieselError) -> Self {
+        let problem = match &error {
+            DieselError::DatabaseError(_, information) => match Cause::of(information.message()) {
+                Cause::NotADatabase => SqliteProblem::NotADatabase,
+                Cause::Malformed => SqliteProblem::Damaged,
+                Cause::Locked => SqliteProblem::Locked,
+                Cause::ReadOnly => SqliteProblem::ReadOnly,
+                Cause::CannotOpen => SqliteProblem::CannotOpen,
+                Cause::Refused | Cause::Other => SqliteProblem::Failing,
+            },
+            _ => SqliteProblem::Failing,
+        };
+        Self::caused(path, problem, error)
+    }
+
+    /// Returns the problem to branch on.
+    #[must_use]
+    pub fn problem(&self) -> &SqliteProblem {
+        &self.problem
+    }
+}
+
+/// A stored row breaks a rule of the core.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {what}")]
+pub(crate) struct Unreadable {
+    /// The row, for people.
+    pub(crate) place: String,
+    /// What is wrong with it.
+    pub(crate) what: String,
+}
+
+/// Why work on a connection failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// SQLite or Diesel returned an error.
+    #[error(transparent)]
+    Database(#[from] DieselError),
+    /// A row can't be decoded.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// A connection can't be opened.
+    #[error(transparent)]
+    Connection(#[from] SqliteError),
+    /// The pool has no connection.
+    #[error(transparent)]
+    Pool(#[from] r2d2::Error),
+    /// A predecessor of the batch has to be committed first. Only within [`crate::commit`].
+    #[error("a predecessor is not committed yet")]
+    OutOfOrder,
+    /// Every connection is in use.
+    #[error("every connection is busy")]
+    Busy,
+    /// The task panicked, or its runtime ended.
+    #[error("the task on the database failed")]
+    TaskFailed(#[source] tokio::task::JoinError),
+}
+
+impl Failure {
+    /// Says what the caller can do.
+    pub(crate) fn kind(&self) -> PortErrorKind {
+        match self {
+            Self::Database(error) => kind_of(error),
+            Self::Unreadable(_) => PortErrorKind::Corrupt,
+            Self::Connection(error) => match error.problem {
+                SqliteProblem::NotADatabase | SqliteProblem::Damaged => PortErrorKind::Corrupt,
+                _ => PortErrorKind::Unavailable,
+            },
+            Self::Pool(_) | Self::Busy => PortErrorKind::Unavailable,
+            Self::OutOfOrder => PortErrorKind::Misuse,
+            // A panic is a bug; a runtime that ends is not.
+            Self::TaskFailed(error) if error.is_panic() => PortErrorKind::Misuse,
+            Self::TaskFailed(_) => PortErrorKind::Unavailable,
+        }
+    }
+
+    pub(crate) fn into_port(self, what: &'static str) -> PortError {
+        PortError::new(self.kind(), what, self)
+    }
+}
+
+/// Diesel shows no result code, only SQLite's text for it. These texts are never translated.
+fn kind_of(error: &DieselError) -> PortErrorKind {
+    match error {
+        DieselError::DatabaseError(kind, information) => match kind {
+            DatabaseErrorKind::UniqueViolation
+            | DatabaseErrorKind::NotNullViolation
+            | DatabaseErrorKind::CheckViolation
+            | DatabaseErrorKind::ForeignKeyViolation => PortErrorKind::Refused,
+            _ => match Cause::of(information.message()) {
+                Cause::NotADatabase | Cause::Malformed => PortErrorKind::Corrupt,
+                Cause::Refused => PortErrorKind::Refused,
+                Cause::Locked | Cause::ReadOnly | Cause::CannotOpen | Cause::Other => PortErrorKind::Unavailable,
+            },
+        },
+        DieselError::DeserializationError(_) => PortErrorKind::Corrupt,
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => kind_of(commit_error),
+        DieselError::InvalidCString(_)
+        | DieselError::QueryBuilderError(_)
+        | DieselError::SerializationError(_)
+        | DieselError::AlreadyInTransaction
+        | DieselError::NotInTransaction => PortErrorKind::Misuse,
+        _ => PortErrorKind::Unavailable,
+    }
+}
+
+/// The causes that SQLite's texts name (`sqlite3ErrStr` in its `main.c`, and the messages of constraints).
+enum Cause {
+    Locked,
+    ReadOnly,
+    CannotOpen,
+    NotADatabase,
+    Malformed,
+    Refused,
+    Other,
+}
+
+impl Cause {
+    fn of(message: &str) -> Self {
+        let says = |text: &str| message.contains(text);
+        if says("is locked") {
+            Self::Locked
+        } else if says("readonly database") {
+            Self::ReadOnly
+        } else if says("unable to open") {
+            Self::CannotOpen
+        } else if says("not a database") {
+            Self::NotADatabase
+        } else if says("malformed") {
+            Self::Malformed
+        } else if says("too big") || says("constraint failed") || says("cannot store") || says("datatype mismatch") {
+            Self::Refused
+        } else {
+            Self::Other
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
