@@ -22,6 +22,7 @@ use clap::Parser as _;
 
 use output::OutputClosed;
 use settings::SettingsError;
+use telemetry::logging;
 
 // Records are many small allocations, made and freed on several threads: mimalloc is faster at that than glibc.
 #[global_allocator]
@@ -33,16 +34,22 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    let error = match commands::run(cli::Cli::parse()) {
-        Ok(code) => return code,
-        Err(error) => error,
+    let (code, error) = match commands::run(cli::Cli::parse()) {
+        Ok(code) => (code, None),
+        // Like other Unix tools: a reader that has read enough is no failure.
+        Err(error) if error.is::<OutputClosed>() => (ExitCode::SUCCESS, None),
+        Err(error) => {
+            let code = if error.is::<SettingsError>() { EXIT_USAGE } else { EXIT_FAILURE };
+            (ExitCode::from(code), Some(one_line(&error)))
+        }
     };
-    if error.is::<OutputClosed>() {
-        return ExitCode::SUCCESS;
-    }
-    // Some causes, libpq's among them, come in several lines.
+    logging::finish(error);
+    code
+}
+
+/// Formats an error in one line. Some causes, libpq's among them, have several.
+fn one_line(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    eprintln!("error: {}", lines.join("; "));
-    ExitCode::from(if error.is::<SettingsError>() { EXIT_USAGE } else { EXIT_FAILURE })
+    format!("error: {}\n", lines.join("; "))
 }

@@ -48,6 +48,11 @@ impl<W: Write> Output<W> {
     }
 }
 
+/// Writes a line to standard error. Ignores a closed or full one: the note is no result of the command.
+pub(crate) fn note(text: &str) {
+    writeln!(io::stderr().lock(), "{text}").ok();
+}
+
 #[cfg(test)]
 impl Output<Vec<u8>> {
     /// Collects the output in memory.

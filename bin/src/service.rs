@@ -45,13 +45,16 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is wrong: {error}")))?;
     let server = with_tls(bind(&settings).await?, &settings)?;
     let (addr, url) = (server.local_addr(), server.url());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let queues = settings.redis.clone().map(|redis| Queues::open(redis, &clock)).transpose()?;
+    let adapters = Adapters { keys, clock, queues };
     let database = Database::open(&settings, Schema::Migrate).await?;
     if !database.migrated().is_empty() {
         let versions = database.migrated().join(", ");
         tracing::info!(database = %settings.database, versions, "the database schema was migrated");
     }
     let traces = settings.otlp.as_ref().map(Traces::start).transpose()?;
-    let mut running = Running::start(server, keys, &database, traces.as_ref(), &settings)?;
+    let mut running = Running::start(server, adapters, &database, traces.as_ref(), &settings);
     tracing::info!(
         %addr, url, database = %settings.database, redis = settings.redis.is_some(), traces = traces.is_some(),
         version = env!("CARGO_PKG_VERSION"), "listening"
@@ -85,6 +88,13 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(if signalled && stopped { 0 } else { EXIT_UNCLEAN }))
 }
 
+/// The adapters whose settings were checked before the database was opened.
+struct Adapters {
+    keys: Option<KeyRing>,
+    clock: Arc<dyn Clock>,
+    queues: Option<Queues>,
+}
+
 /// The running parts of the service.
 struct Running {
     pipeline: Pipeline,
@@ -98,13 +108,12 @@ struct Running {
 impl Running {
     fn start(
         server: HttpServer,
-        keys: Option<KeyRing>,
+        adapters: Adapters,
         database: &Database,
         traces: Option<&Traces>,
         settings: &Settings,
-    ) -> anyhow::Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        let queues = settings.redis.clone().map(|redis| Queues::open(redis, &clock)).transpose()?;
+    ) -> Self {
+        let Adapters { keys, clock, queues } = adapters;
         let (pipeline, driver) = Pipeline::new(PipelineParts {
             repository: repository(database, traces),
             clock: Arc::clone(&clock),
@@ -143,7 +152,7 @@ impl Running {
             None => server,
         };
         let serving = tokio::spawn(server.serve(app, stop.clone()));
-        Ok(Self { pipeline, tasks, consumers, stop, serving })
+        Self { pipeline, tasks, consumers, stop, serving }
     }
 
     /// Returns when a part of the service has ended without a stop: it has panicked. The service must then end, too, so

@@ -4,6 +4,7 @@
 //! unknown names, `resolved` checks the values, and the other modules convert them for each part of the program.
 
 mod catalogue;
+mod environment;
 mod layers;
 mod resolved;
 mod secret;
@@ -24,6 +25,7 @@ use tallyhouse_redis::RedisSettings;
 use tallyhouse_sqlite::SqliteSettings;
 
 pub(crate) use database::DatabaseUrl;
+pub(crate) use environment::Environment;
 pub(crate) use secret::{Secret, mask};
 
 use layers::Layers;
@@ -31,10 +33,6 @@ use resolved::Resolved;
 
 /// The settings file that is read from the working directory if it is there.
 const FILE_DEFAULT: &str = "tallyhouse.toml";
-
-/// The environment variables for commands with `--url`: an API key, and the authorities to trust. They are no settings.
-const KEY_VARIABLE: &str = "TALLYHOUSE_KEY";
-const CA_FILE_VARIABLE: &str = "TALLYHOUSE_CA_FILE";
 
 /// A setting is wrong. The text names it, its origin, and a right value.
 #[derive(Debug, thiserror::Error)]
@@ -55,50 +53,6 @@ impl fmt::Debug for Overrides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<_> = self.values.iter().map(|(key, _, _)| key).collect();
         f.debug_struct("Overrides").field("file", &self.file).field("values", &keys).finish()
-    }
-}
-
-/// The environment variables that this program reads.
-#[derive(Clone, Default)]
-pub(crate) struct Environment(pub(crate) Vec<(String, String)>);
-
-impl fmt::Debug for Environment {
-    /// Leaves out the values: passwords and keys are among them.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
-}
-
-impl Environment {
-    /// Reads the environment of this process.
-    ///
-    /// # Errors
-    /// One of these variables is not UTF-8.
-    pub(crate) fn of_process() -> Result<Self, SettingsError> {
-        let ours = std::env::vars_os()
-            .filter(|(name, value)| layers::concerns_us(&name.to_string_lossy(), &value.to_string_lossy()));
-        let texts = ours.map(|(name, value)| {
-            let name = name.to_string_lossy().into_owned();
-            let value =
-                value.into_string().map_err(|_| SettingsError(format!("the environment variable {name} is not UTF-8")));
-            Ok((name, value?))
-        });
-        texts.collect::<Result<_, _>>().map(Self)
-    }
-
-    /// Returns the API key for commands with `--url`.
-    pub(crate) fn key(&self) -> Option<Secret> {
-        self.value(KEY_VARIABLE).map(Secret::new)
-    }
-
-    /// Returns the file with the authorities that commands with `--url` trust.
-    pub(crate) fn ca_file(&self) -> Option<PathBuf> {
-        self.value(CA_FILE_VARIABLE).map(PathBuf::from)
-    }
-
-    fn value(&self, variable: &str) -> Option<&str> {
-        let value = self.0.iter().find(|(name, value)| name == variable && !value.is_empty());
-        value.map(|(_, value)| value.as_str())
     }
 }
 
@@ -192,7 +146,7 @@ impl Settings {
             postgres: adapters::postgres(&resolved),
             http: adapters::http(&resolved)?,
             tls: adapters::tls(&resolved)?,
-            redis: adapters::redis(&resolved),
+            redis: adapters::redis(&resolved)?,
             redis_consumers: resolved.count("redis.consumers"),
             rules: alerts::rules(&resolved)?,
             messages: messages(&resolved)?,

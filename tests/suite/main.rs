@@ -51,6 +51,8 @@ mod kills;
 #[cfg(test)]
 mod stops;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod rolling;
 #[cfg(test)]
 mod outages;

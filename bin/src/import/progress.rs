@@ -39,7 +39,7 @@ impl Progress {
 
     /// Says something beside the bar.
     pub(super) fn say(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| crate::output::note(text));
     }
 
     /// Takes the bar away.

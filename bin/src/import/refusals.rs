@@ -90,7 +90,7 @@ impl Refusals {
                 Some((path, _)) => format!("all are in {}", path.display()),
                 None => "--errors FILE keeps them all".to_owned(),
             };
-            eprintln!("… and {} more; {place}", self.seen - SHOWN_MAX);
+            crate::output::note(&format!("… and {} more; {place}", self.seen - SHOWN_MAX));
         }
         Ok(())
     }

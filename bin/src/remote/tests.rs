@@ -34,7 +34,7 @@ fn an_invalid_url_is_refused_without_showing_a_password() {
 
 #[test]
 fn a_key_is_sent_as_a_bearer_token_and_the_flag_beats_the_variable() {
-    let environment = Environment(vec![("TALLYHOUSE_KEY".to_owned(), "by-variable".to_owned())]);
+    let environment = Environment::new([("TALLYHOUSE_KEY".to_owned(), "by-variable".to_owned())]).unwrap();
     for (key, expect) in [(None, "Bearer by-variable"), (Some(Secret::new("by-flag")), "Bearer by-flag")] {
         let args = RemoteArgs { url: Some("http://h".to_owned()), key, ca_file: None };
         let remote = Remote::of(&args, &environment).unwrap().unwrap();
@@ -57,7 +57,7 @@ fn authorities_that_can_t_be_read_are_named() {
     assert!(fault().contains("ca.pem holds no certificate"), "{}", fault());
     std::fs::write(&file, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").unwrap();
     assert!(fault().contains("ca.pem"), "{}", fault());
-    let environment = Environment(vec![("TALLYHOUSE_CA_FILE".to_owned(), file.display().to_string())]);
+    let environment = Environment::new([("TALLYHOUSE_CA_FILE".to_owned(), file.display().to_string())]).unwrap();
     let args = RemoteArgs { url: Some("https://h".to_owned()), key: None, ca_file: None };
     assert!(Remote::of(&args, &environment).is_err(), "the variable names the same");
 }

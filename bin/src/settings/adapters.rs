@@ -6,6 +6,7 @@ use tallyhouse_http::{HttpSettings, RateLimit};
 use tallyhouse_postgres::PostgresSettings;
 use tallyhouse_redis::RedisSettings;
 use tallyhouse_sqlite::SqliteSettings;
+use url::Url;
 
 use super::resolved::Resolved;
 use super::{SettingsError, TlsFiles};
@@ -41,9 +42,11 @@ pub(super) fn postgres(resolved: &Resolved) -> PostgresSettings {
 }
 
 /// Returns the settings of Redis, if `redis.url` is set.
-pub(super) fn redis(resolved: &Resolved) -> Option<RedisSettings> {
-    Some(RedisSettings {
-        url: resolved.optional("redis.url")?,
+pub(super) fn redis(resolved: &Resolved) -> Result<Option<RedisSettings>, SettingsError> {
+    let Some(url) = resolved.optional("redis.url") else { return Ok(None) };
+    check_redis_parameters(&url).map_err(|fault| resolved.fault("redis.url", fault))?;
+    Ok(Some(RedisSettings {
+        url,
         prefix: resolved.text("redis.prefix"),
         durable: resolved.flag("redis.durable"),
         durable_max_len: resolved.number("redis.durable_max_len"),
@@ -52,7 +55,25 @@ pub(super) fn redis(resolved: &Resolved) -> Option<RedisSettings> {
         response_timeout: resolved.millis("redis.response_timeout_ms"),
         block: resolved.millis("redis.block_ms"),
         lease: resolved.millis("redis.lease_ms"),
-    })
+    }))
+}
+
+/// The client ignores unknown parameters of a server's URL. A password among them would be lost without a word.
+fn check_redis_parameters(url: &str) -> Result<(), String> {
+    let known: &[&str] = match url.split_once("://") {
+        Some(("redis" | "rediss", _)) => &["protocol"],
+        Some(("unix", _)) => &["db", "user", "pass", "protocol"],
+        // The adapter checks the forms for sentinels and clusters itself.
+        _ => return Ok(()),
+    };
+    let parsed = Url::parse(url).ok();
+    let unknown = parsed.iter().flat_map(Url::query_pairs).find(|(name, _)| !known.contains(&name.as_ref()));
+    match unknown {
+        None => Ok(()),
+        Some((name, _)) => Err(format!(
+            "has the unknown parameter {name:?}; user and password stand before the host, as in redis://USER:PASSWORD@HOST"
+        )),
+    }
 }
 
 /// Returns the settings of the HTTP server.

@@ -6,34 +6,24 @@ use std::path::{Path, PathBuf};
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::catalogue::{CATALOGUE, Kind, find, nearest};
+use super::environment::{Environment, Variable};
 use super::resolved::{Resolved, Sourced};
-use super::{CA_FILE_VARIABLE, Environment, FILE_DEFAULT, KEY_VARIABLE, Overrides, SettingsError};
+use super::{FILE_DEFAULT, Overrides, SettingsError};
 
-const PREFIX: &str = "TALLYHOUSE_";
+/// The prefix of our variables.
+pub(super) const PREFIX: &str = "TALLYHOUSE_";
 
 /// Variables that other programs read, too. A `TALLYHOUSE_` variable of the same setting wins.
-const ALIASES: [(&str, &str); 4] = [
+pub(super) const ALIASES: [(&str, &str); 4] = [
     ("DATABASE_URL", "database.url"),
     ("REDIS_URL", "redis.url"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint"),
     ("OTEL_SERVICE_NAME", "otlp.service_name"),
 ];
 
-/// Says whether a variable of the environment is one that this program reads.
-pub(super) fn concerns_us(name: &str, value: &str) -> bool {
-    (name.starts_with(PREFIX) && !is_of_kubernetes(name, value)) || ALIASES.iter().any(|(alias, _)| *alias == name)
-}
-
-/// Kubernetes gives every container of a namespace variables about each service there: a service that is named
-/// `tallyhouse` has `TALLYHOUSE_SERVICE_HOST`, `TALLYHOUSE_PORT_8080_TCP_ADDR` and so on. `TALLYHOUSE_PORT` is an address
-/// then; a number is somebody's mistake.
-fn is_of_kubernetes(name: &str, value: &str) -> bool {
-    let name = &name[PREFIX.len()..];
-    (name == "PORT" && value.contains("://")) || name == "SERVICE_HOST" || name.starts_with("SERVICE_PORT") || {
-        let port = name.strip_prefix("PORT_").unwrap_or_default();
-        let rest = port.trim_start_matches(|c: char| c.is_ascii_digit());
-        rest.len() < port.len() && ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| rest.starts_with(protocol))
-    }
+/// Returns whether a setting may hold a secret.
+pub(super) fn is_secret(key: &str) -> bool {
+    find(key).is_some_and(|setting| setting.kind == Kind::SecretText)
 }
 
 /// The layers, lowest priority first.
@@ -125,31 +115,34 @@ fn check_toml(text: &str) -> Result<(), String> {
 
 fn alias_layer(environment: &Environment) -> Layer {
     let values = ALIASES.iter().filter_map(|(alias, key)| {
-        let (_, text) = environment.0.iter().find(|(name, text)| name == alias && !text.is_empty())?;
-        Some(text_value(key, alias, text))
+        let variable = environment.find(alias)?;
+        Some(text_value(key, &variable.origin, &variable.value))
     });
     Layer(values.collect())
 }
 
 fn environment_layer(environment: &Environment) -> Result<Layer, SettingsError> {
     let mut layer = Layer::default();
-    for (name, text) in &environment.0 {
-        let is_setting = ![KEY_VARIABLE, CA_FILE_VARIABLE].contains(&name.as_str());
-        let Some(rest) = name.strip_prefix(PREFIX).filter(|_| is_setting) else { continue };
-        let key = rest.to_ascii_lowercase().replace("__", ".");
-        let Some(setting) = find(&key).filter(|_| *name == variable(&key)) else {
+    for Variable { name, origin, value } in environment.iter().filter(|variable| variable.may_be_setting()) {
+        let key = key_of(name).unwrap_or_default();
+        let Some(setting) = setting_of(name).and_then(find) else {
             return Err(unknown(name, "the environment", &variable(nearest(&key))));
         };
         if setting.kind == Kind::Rules {
             return Err(SettingsError(format!("{name}: alert rules can only be given in the settings file")));
         }
-        // An empty variable is how many tools write one that is not set.
-        if text.is_empty() && setting.default.is_none() {
-            continue;
-        }
-        layer.0.extend([text_value(&key, name, text)]);
+        layer.0.extend([text_value(&key, origin, value)]);
     }
     Ok(layer)
+}
+
+/// Returns the setting of an environment variable.
+pub(super) fn setting_of(name: &str) -> Option<&'static str> {
+    find(&key_of(name)?).map(|setting| setting.key).filter(|key| name == variable(key))
+}
+
+fn key_of(name: &str) -> Option<String> {
+    Some(name.strip_prefix(PREFIX)?.to_ascii_lowercase().replace("__", "."))
 }
 
 /// Returns the environment variable of a setting.

@@ -16,7 +16,7 @@ fn load(file: &str, variables: &[(&str, &str)], flags: &[(&'static str, &str)]) 
         values: flags.iter().map(|(key, value)| (*key, "--flag", (*value).to_owned())).collect(),
     };
     let environment =
-        Environment(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+        Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))).unwrap();
     Settings::load(&overrides, &environment).map_err(|error| error.to_string())
 }
 
@@ -112,13 +112,13 @@ fn variables_of_other_programs_are_ignored() {
         ["TALLYHOUSE_KEY", "TALLYHOUSE_SERVICE_HOST", "TALLYHOUSE_PORT_8080_TCP_ADDR", "TALLYHOUSE_PORT", "PATH"];
     for other in others {
         let ours = other == "TALLYHOUSE_KEY";
-        assert_eq!(layers::concerns_us(other, "tcp://10.0.0.7:8080"), ours, "{other}");
+        assert_eq!(environment::concerns_us(other, "tcp://10.0.0.7:8080"), ours, "{other}");
     }
-    assert!(layers::concerns_us("TALLYHOUSE_PORT", "9000"), "somebody takes it for a setting");
+    assert!(environment::concerns_us("TALLYHOUSE_PORT", "9000"), "somebody takes it for a setting");
     let settings =
         load("", &[("TALLYHOUSE_KEY", "k"), ("DATABASE_URL", ""), ("TALLYHOUSE_REDIS__URL", "")], &[]).unwrap();
     assert_eq!(settings.redis, None);
-    let environment = Environment(vec![("TALLYHOUSE_KEY".to_owned(), "k".to_owned())]);
+    let environment = Environment::new([("TALLYHOUSE_KEY".to_owned(), "k".to_owned())]).unwrap();
     assert_eq!(environment.key(), Some(Secret::new("k")));
 }
 
@@ -229,7 +229,7 @@ fn no_secret_is_shown_by_debug_output() {
         ("TALLYHOUSE_KEY", "th_hunter4"),
     ];
     let settings = load("", &variables, &[]).unwrap();
-    let environment = Environment(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec());
+    let environment = Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
     let overrides =
         Overrides { file: None, values: vec![("redis.url", "--redis-url", "redis://:hunter5@h".to_owned())] };
     let shown = format!("{settings:?} {environment:?} {overrides:?} {:?}", environment.key());

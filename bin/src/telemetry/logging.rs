@@ -1,14 +1,21 @@
 //! The log: events to standard error, as text for people or as JSON for machines.
 
+mod queue;
+
 use std::io::{IsTerminal as _, stderr};
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
 use crate::settings::{LogSettings, SettingsError};
+use queue::{FLUSH_TIMEOUT, LogQueue};
 
 /// The filter directive that shows a line for each request.
 const REQUESTS: &str = "tallyhouse_http::requests=debug";
+
+/// The queue of this process. The subscriber is global, too.
+static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
 /// Starts the log of this process.
 ///
@@ -17,19 +24,40 @@ const REQUESTS: &str = "tallyhouse_http::requests=debug";
 pub(crate) fn start(settings: &LogSettings) -> Result<(), SettingsError> {
     let filter = filter(settings)?;
     let terminal = stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(terminal);
+    let failed = |error: &dyn std::fmt::Display| SettingsError(format!("the log can't be started: {error}"));
+    let queue = LogQueue::start(stderr()).map_err(|error| failed(&error))?;
+    let lines = queue.clone();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || lines.clone()).with_ansi(terminal);
     let started = if settings.json.unwrap_or(!terminal) {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {
         log.with_target(false).try_init()
     };
-    started.map_err(|error| SettingsError(format!("the log can't be started: {error}")))
+    started.map_err(|error| failed(&error))?;
+    // `try_init` succeeds once per process, so that the cell is empty.
+    drop(QUEUE.set(queue));
+    Ok(())
+}
+
+/// Returns how many lines of the log were lost, because they could not be written or not fast enough.
+pub(crate) fn lost_lines() -> u64 {
+    QUEUE.get().map_or(0, LogQueue::lost)
+}
+
+/// Writes the error that ends the program, after all lines of the log. Does not wait for a stalled reader.
+pub(crate) fn finish(error: Option<String>) {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(FLUSH_TIMEOUT);
+    }
+    if let Some(error) = error {
+        queue::write_within(error, FLUSH_TIMEOUT);
+    }
 }
 
 /// Builds the filter: `log.filter`, and a line for each request where `log.requests` is set.
 fn filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
     let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
-        SettingsError(format!("the setting log.filter = {:?} is no filter: {error}", settings.filter))
+        SettingsError(format!("the setting log.filter = {:?} is not a filter: {error}", settings.filter))
     })?;
     if !settings.requests {
         return Ok(filter);

@@ -22,6 +22,7 @@ use tallyhouse_redis::{QueueFigures, RedisClient};
 use crate::clock::SystemClock;
 use crate::database::Database;
 use crate::settings::Settings;
+use crate::telemetry::logging;
 use cached_poll::CachedPoll;
 use page::Page;
 
@@ -113,6 +114,7 @@ impl MetricsPage for Metrics {
             families::commits(&mut page, &postgres.commits());
         }
         families::server(&mut page, &server);
+        families::log(&mut page, logging::lost_lines());
         if let Some(process) = process::read() {
             families::process(&mut page, &process);
         }

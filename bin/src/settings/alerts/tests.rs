@@ -8,7 +8,7 @@ fn load(file: &str, threshold: Option<&str>) -> Result<Vec<String>, String> {
     std::fs::write(&path, file).unwrap();
     let overrides = Overrides { file: Some(path), values: Vec::new() };
     let variable = threshold.map(|text| ("TALLYHOUSE_ALERTS__THRESHOLD".to_owned(), text.to_owned()));
-    let settings = Settings::load(&overrides, &Environment(variable.into_iter().collect()));
+    let settings = Settings::load(&overrides, &Environment::new(variable).unwrap());
     let rules = settings.map_err(|error| error.to_string())?.rules;
     Ok(rules.iter().map(|rule| serde_json::to_string(rule).unwrap()).collect())
 }
@@ -37,7 +37,8 @@ fn an_invalid_threshold_is_refused() {
     check("[alerts]\nthreshold = 5.5", None, Err("must not be a TOML float"));
     check("[alerts]\nthreshold = true", None, Err("must be a decimal"));
     check("[alerts]\nthreshold = -5", None, Err("alerts.threshold = \"-5\""));
-    check("", Some(""), Err("is not a threshold"));
+    check("[alerts]\nthreshold = \"\"", None, Err("is not a threshold"));
+    check("", Some(""), Ok(&[r#"{"name":"default","threshold":"10000"}"#]));
     check("", Some("lots"), Err("from TALLYHOUSE_ALERTS__THRESHOLD, is not a threshold"));
     check("[alerts]\nthreshold = 99999999999999999999", None, Err("as a string"));
 }

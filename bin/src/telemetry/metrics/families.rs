@@ -21,6 +21,13 @@ pub(super) fn build(page: &mut Page, database: &str) {
         .end();
 }
 
+/// The counter of the log.
+pub(super) fn log(page: &mut Page, lost_lines: u64) {
+    page.counter("tallyhouse_log_lines_lost_total", "Lines of the log that could not be written, or not fast enough.")
+        .count(&[], lost_lines)
+        .end();
+}
+
 /// The counters of the pipeline.
 pub(super) fn pipeline(page: &mut Page, readings: &Readings) {
     ingresses(page, &readings.ingresses);
