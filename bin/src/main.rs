@@ -10,6 +10,7 @@ mod traces;
 mod metrics;
 mod clock;
 mod output;
+mod overwrite;
 mod store;
 mod service;
 mod import;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use output::OutputClosed;
+use overwrite::OutputRefused;
 use settings::SettingsError;
 
 // The service makes and drops many small texts on several threads.
@@ -50,5 +52,6 @@ fn main() -> ExitCode {
     let text = format!("{error:#}");
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     eprintln!("error: {}", lines.join("; "));
-    ExitCode::from(if error.is::<SettingsError>() { EXIT_USAGE } else { EXIT_FAILURE })
+    let is_usage = error.is::<SettingsError>() || error.is::<OutputRefused>();
+    ExitCode::from(if is_usage { EXIT_USAGE } else { EXIT_FAILURE })
 }

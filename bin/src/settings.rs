@@ -115,6 +115,8 @@ pub(crate) struct Settings {
     pub(crate) postgres: PostgresSettings,
     /// How the server listens, waits and bounds.
     pub(crate) http: HttpSettings,
+    /// The settings file, whether or not it exists.
+    pub(crate) file: PathBuf,
     /// The files to serve HTTPS with, where that is asked for.
     pub(crate) tls: Option<TlsFiles>,
     /// The queues and channels, where there are any.
@@ -191,6 +193,7 @@ impl Settings {
             sqlite: adapters::sqlite(&resolved),
             postgres: adapters::postgres(&resolved),
             http: adapters::http(&resolved)?,
+            file: overrides.file.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT)),
             tls: adapters::tls(&resolved)?,
             redis: adapters::redis(&resolved),
             redis_consumers: resolved.count("redis.consumers"),
