@@ -144,7 +144,7 @@ pub(crate) struct ImportArgs {
     /// What the files are; without it the content decides, and the name
     #[arg(long, value_enum)]
     pub(crate) format: Option<InputFormat>,
-    /// What separates the fields of CSV: one character, or tab
+    /// Separates the fields of CSV: one punctuation character, or tab
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     pub(crate) delimiter: u8,
     /// Read a field of the records from the column of this name in CSV, e.g. recordId=id; can be repeated

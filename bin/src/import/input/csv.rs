@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::io::BufRead;
+use std::ops::RangeInclusive;
 
 use memchr::{memchr, memchr2};
 use tallyhouse_pipeline::{PAYLOAD_BYTES_MAX, Rejection};
@@ -93,7 +94,7 @@ impl CsvReader {
                 Err(Broken::Stop(stop)) => return Err(stop),
                 Err(Broken::Field { line: at, start, fault }) => Err(self.refuse(line, at, start, fault)?),
             },
-            ReadLine::TooLong { has_quote: true } => return Err(stop(line, line, Fault::NoEnd)),
+            ReadLine::TooLong { has_quote: true } => return Err(stop(line, line..=line, Fault::NoEnd)),
             ReadLine::TooLong { has_quote: false } => Err(Rejection::too_large(PAYLOAD_BYTES_MAX)),
         };
         Ok(Some(ReadRow { line, read }))
@@ -183,7 +184,7 @@ impl CsvReader {
     fn refuse(&self, row: u64, line: u64, start: usize, fault: Fault) -> Result<Rejection, Stop> {
         let spans_lines = self.line > row + 1;
         if spans_lines || matches!(fault, Fault::NotClosed | Fault::NoEnd) || self.may_stay_open(start) {
-            return Err(stop(row, line, fault));
+            return Err(stop(row, line..=self.line - 1, fault));
         }
         Ok(Rejection::at(None, "", fault.to_string()))
     }
@@ -230,12 +231,18 @@ impl CsvReader {
     }
 }
 
-/// Ends reading at the field that begins on `line`, in the row that begins on `row`.
-fn stop(row: u64, line: u64, fault: Fault) -> Stop {
-    let since =
-        if line > row { format!("; its row begins on line {row}: is a quote open since then?") } else { String::new() };
+/// Ends reading at the field on these lines, in the row that begins on `row`.
+fn stop(row: u64, lines: RangeInclusive<u64>, fault: Fault) -> Stop {
+    let (first, last) = lines.into_inner();
+    let hint = if first > row {
+        format!("; its row begins on line {row}: is a quote open since then?")
+    } else if last > first && fault != Fault::NotClosed {
+        format!("; the field spans the lines {first} to {last}: is its first quote not closed?")
+    } else {
+        String::new()
+    };
     let reached = format!("the next row can't be found: the rows before line {row} were read, nothing after");
-    Stop::Fault(line, format!("{fault}{since}; {reached}"))
+    Stop::Fault(first, format!("{fault}{hint}; {reached}"))
 }
 
 /// Cuts off the end of a line: LF or CR LF, or a CR alone at the end of the file.

@@ -80,7 +80,7 @@ fn printable(name: &[u8]) -> String {
 /// Guesses at the delimiter: one that gives more of the names than the one in use.
 fn other_delimiter(raw: &[u8], delimiter: u8) -> Option<String> {
     let names_by = |delimiter: u8| {
-        let cells = raw.split(|byte| *byte == delimiter).map(|cell| plain(cell));
+        let cells = raw.split(|byte| *byte == delimiter).map(plain);
         let cells: Vec<String> = cells.collect();
         Field::ALL.iter().filter(|field| cells.contains(&plain(field.name().as_bytes()))).count()
     };

@@ -161,6 +161,8 @@ fn reading_ends_where_it_cannot_be_known_which_lines_are_rows() {
     for (bad, line, fault) in table {
         check_ended(&bad, line, fault);
     }
+    let (_, ended) = read(format!("{HEAD}\n1,2,3,4,5,6,7,\"8\n{GOOD}\n1,2,3,4,5,6,7,\"8\"").as_bytes());
+    assert!(ended.is_some_and(|(_, fault)| fault.contains("the field spans the lines 2 to 4")));
     let (rows, ended) = read(format!("{HEAD}\n1,2,3,4,5,6,7,\"8").as_bytes());
     assert!(rows.is_empty() && ended.is_some_and(|(line, fault)| line == 2 && fault.contains(open)));
     let (rows, ended) = read(format!("recordId,\"time\" ,x\n{GOOD}\n").as_bytes());
