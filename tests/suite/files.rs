@@ -1,7 +1,7 @@
 //! Files that are not what they seem: CSV that is quoted wrongly, outputs that are inputs, files of other programs.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -144,11 +144,8 @@ fn new_files_are_for_their_owner_alone() {
     folder.run(&["import", "x.ndjson", "--errors", "refused"]).exits(1);
     folder.run(&["export", "-o", "a.csv"]).ok();
     folder.write("open.csv", "");
-    fs::set_permissions(
-        folder.path().join("open.csv"),
-        fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o640)),
-    )
-    .expect("its permissions can be set");
+    fs::set_permissions(folder.path().join("open.csv"), fs::Permissions::from_mode(0o640))
+        .expect("its permissions can be set");
     folder.run(&["export", "-o", "open.csv"]).ok();
     let mode = |name: &str| fs::metadata(folder.path().join(name)).expect("it is there").mode() & 0o777;
     assert_eq!([mode("refused"), mode("a.csv"), mode("open.csv")], [0o600, 0o600, 0o640]);
