@@ -1,10 +1,11 @@
 //! `aggregate`: totals by destination, from the configured database or over HTTP, as a table, JSON or CSV.
 
-mod local;
-mod over_http;
 mod answer;
+mod view;
 mod table;
 mod csv;
+mod local;
+mod over_http;
 
 use std::process::ExitCode;
 
@@ -14,9 +15,9 @@ use crate::cli::{AggregateArgs, OutputFormat};
 use crate::output::Output;
 use crate::remote::Remote;
 use crate::settings::{Environment, Settings};
-use answer::{Group, Record};
 use csv::Csv;
 use table::Table;
+use view::View;
 
 /// Answers the query.
 ///
@@ -40,16 +41,6 @@ pub(crate) async fn run(
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What shows an answer, part by part.
-trait View: Send {
-    /// Shows a group.
-    fn group(&mut self, group: Group) -> anyhow::Result<()>;
-    /// Shows a record of the group that was shown last.
-    fn record(&mut self, record: Record) -> anyhow::Result<()>;
-    /// Ends the answer.
-    fn end(&mut self) -> anyhow::Result<()>;
 }
 
 fn view<'a>(args: &AggregateArgs, out: &'a mut Output) -> Box<dyn View + 'a> {

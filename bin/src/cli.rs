@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tallyhouse_http::Scope;
+use tallyhouse_pipeline::Field;
 
 pub(crate) use filters::FilterArgs;
 
@@ -76,7 +77,10 @@ pub(crate) enum Command {
     Serve,
     /// Imports files of records, into the database or over HTTP
     ///
-    /// Reads NDJSON, a JSON array of records, or CSV with the eight field names in its first line; each may be gzipped.
+    /// Takes NDJSON, a JSON array of records, or CSV with the eight field names in its first line; each may be packed
+    /// with gzip or zstd. CSV follows RFC 4180: a row that is quoted wrongly is refused, and reading ends where it can't be
+    /// known which lines are rows.
+    ///
     /// Importing the same file again changes nothing: records that were processed before count as duplicates. Exits
     /// with 1 if any record was refused.
     Import(ImportArgs),
@@ -140,11 +144,41 @@ pub(crate) struct ImportArgs {
     /// What the files are; without it the content decides, and the name
     #[arg(long, value_enum)]
     pub(crate) format: Option<InputFormat>,
-    /// Keep every refused record here, as NDJSON with its file, line, input and reason
+    /// Separates the fields of CSV: one punctuation character, or tab
+    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
+    pub(crate) delimiter: u8,
+    /// Read a field of the records from the column of this name in CSV, e.g. recordId=id; can be repeated
+    #[arg(long = "column", value_name = "FIELD=COLUMN", value_parser = column)]
+    pub(crate) columns: Vec<(Field, String)>,
+    /// Read and check the files, count what is valid and what is rejected, and store nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Keep every refused record in this new file, as NDJSON with its file, line, input and reason; a file that holds
+    /// something already is refused
     #[arg(long, value_name = "FILE")]
     pub(crate) errors: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) remote: RemoteArgs,
+}
+
+fn delimiter(text: &str) -> Result<u8, &'static str> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [byte] if *byte == b'\t' || (byte.is_ascii_punctuation() && *byte != b'"') => Ok(*byte),
+        _ => Err("must be one punctuation character other than a quote, such as ; or |, or the word tab"),
+    }
+}
+
+fn column(text: &str) -> Result<(Field, String), String> {
+    let (field, column) = text.split_once('=').ok_or("must be FIELD=COLUMN, e.g. recordId=id")?;
+    let names = || Field::ALL.map(Field::name).join(", ");
+    let field =
+        Field::named(field).ok_or_else(|| format!("{field} is no field of a record; these are: {}", names()))?;
+    if column.trim().is_empty() {
+        Err("the name of the column is missing".to_owned())
+    } else {
+        Ok((field, column.trim().to_owned()))
+    }
 }
 
 /// What a file of records is.

@@ -1,5 +1,6 @@
 //! `export`: all matching records of one moment, from the configured database or over HTTP, as NDJSON or CSV.
 
+mod format;
 mod local;
 mod over_http;
 mod progress;
@@ -7,24 +8,26 @@ mod sink;
 
 use std::process::ExitCode;
 
-use crate::cli::{ExportArgs, ExportFormat};
+use crate::cli::ExportArgs;
 use crate::output::Output;
+use crate::overwrite::FilesRead;
 use crate::remote::Remote;
 use crate::service::signals::{EXIT_INTERRUPTED, Signals};
 use crate::settings::{Environment, Settings};
 use progress::Progress;
 use sink::Sink;
 
-/// Exports, and where that goes to a file says how many records there were.
+/// Exports, and prints the number of records unless they went to standard output.
 ///
 /// # Errors
 /// The database or the service can't answer, or the output can't be written. A file is then as it was before.
 pub(crate) async fn run(args: ExportArgs, settings: &Settings, environment: &Environment) -> anyhow::Result<ExitCode> {
     let remote = Remote::of(&args.remote, environment)?;
     let mut signals = Signals::install()?;
+    let format = format::of(args.format, &args.output)?;
+    FilesRead::of(settings, &args.remote, environment).check("--output", &args.output)?;
     let mut sink = Sink::open(&args.output, args.gzip)?;
     let progress = Progress::begin(sink.is_terminal());
-    let format = format_of(&args);
     let exporting = async {
         match &remote {
             Some(remote) => over_http::copy(remote, &args.filter, format, &mut sink, &progress).await,
@@ -46,11 +49,4 @@ pub(crate) async fn run(args: ExportArgs, settings: &Settings, environment: &Env
         out.flush()?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What is asked for, or what the name of the file says.
-fn format_of(args: &ExportArgs) -> ExportFormat {
-    let name = args.output.to_string_lossy().to_lowercase();
-    let is_csv = name.strip_suffix(".gz").unwrap_or(&name).ends_with(".csv");
-    args.format.unwrap_or(if is_csv { ExportFormat::Csv } else { ExportFormat::Ndjson })
 }

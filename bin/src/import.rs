@@ -1,13 +1,15 @@
-//! `import`: files of records into the configured database, or over HTTP.
+//! `import`: reads files of records into the configured database, or sends them over HTTP.
 //!
-//! Reading has a thread of its own and hands over chunks; what comes of them is counted here. A chunk is on its way to
-//! the database while the next ones are read.
+//! A thread reads and hands over chunks; this task counts the outcomes. Chunks are committed while later ones are read.
 
 mod input;
-mod local;
-mod over_http;
+mod chunks;
 mod progress;
 mod refusals;
+mod tally;
+mod local;
+mod over_http;
+mod dry_run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,13 +22,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::cli::ImportArgs;
-use crate::output::Output;
+use crate::overwrite::FilesRead;
 use crate::remote::Remote;
 use crate::service::signals::{EXIT_INTERRUPTED, Signals};
 use crate::settings::{Environment, Settings};
-use input::{Chunk, ReadError, Reading, is_standard_input, read_file};
+use chunks::Chunks;
+use input::{Chunk, CsvOptions, ReadError, Reading, is_standard_input, read_file};
 use progress::Progress;
 use refusals::Refusals;
+use tally::Tally;
 
 /// Chunks that wait between reading and committing: enough that neither waits for the other, few enough that memory
 /// stays small.
@@ -43,27 +47,33 @@ pub(crate) async fn run(args: ImportArgs, settings: &Settings, environment: &Env
     let signals = Signals::install()?;
     let remote = Remote::of(&args.remote, environment)?;
     let bytes_total = check_files(&args.files)?;
+    if let Some(errors) = &args.errors {
+        files_read(&args, settings, environment).check("--errors", errors)?;
+    }
     let bytes_read = Arc::new(AtomicU64::new(0));
     let mut tally = Tally {
         counts: OutcomeCounts::default(),
-        refusals: Refusals::begin(args.errors.as_deref())?,
+        refusals: Refusals::open(args.errors.as_deref())?,
         progress: Progress::begin(bytes_total, Arc::clone(&bytes_read)),
     };
-    let reading = Reading { format: args.format, keep_input: args.errors.is_some(), bytes_read };
+    let csv = CsvOptions { delimiter: args.delimiter, columns: args.columns };
+    let reading = Reading { format: args.format, csv, keep_input: args.errors.is_some(), bytes_read };
     let (chunks, reader) = read_all(args.files, reading);
     let mut chunks = Chunks { chunks, signals, interrupted: false };
     let stored = match remote {
+        _ if args.dry_run => dry_run::check_all(&mut chunks, &mut tally).await,
         Some(remote) => over_http::send_all(&remote, &mut chunks, &mut tally).await,
         None => local::store_all(settings, &mut chunks, &mut tally).await,
     };
     let interrupted = chunks.interrupted;
     drop(chunks);
-    // A reader that waits for a terminal or a pipe would not notice that nobody takes its records.
+    // A reader that waits for a terminal or a pipe would not notice that its channel is closed.
     let read = if interrupted { Ok(()) } else { reader.await.context("reading broke off")? };
-    tally.end()?;
+    tally.end(args.dry_run)?;
     stored?;
     match read {
-        Ok(()) | Err(ReadError::CommitFailure) => {}
+        Ok(()) | Err(ReadError::Cancelled) => {}
+        Err(error) if args.dry_run => return Err(error).context("the files were not checked to their end"),
         Err(error) => return Err(error).context("the import is not complete; what is counted above is stored"),
     }
     Ok(match (interrupted, tally.counts.refused()) {
@@ -73,7 +83,7 @@ pub(crate) async fn run(args: ImportArgs, settings: &Settings, environment: &Env
     })
 }
 
-/// Checks that all files are there before the first is read, and returns how long they are together, if that is known.
+/// Checks that all files exist before the first is read. Returns their length together, if it is known.
 fn check_files(files: &[PathBuf]) -> anyhow::Result<Option<u64>> {
     let mut total = Some(0);
     for file in files {
@@ -83,10 +93,22 @@ fn check_files(files: &[PathBuf]) -> anyhow::Result<Option<u64>> {
         }
         let about = std::fs::metadata(file).with_context(|| format!("{} can't be opened", file.display()))?;
         anyhow::ensure!(!about.is_dir(), "{} is a folder; name the files in it", file.display());
+        if about.is_file() && about.len() == 0 {
+            crate::output::note(&format!("{} is empty", file.display()));
+        }
         // Pipes and the like have a length of 0.
         total = total.filter(|_| about.is_file()).map(|total| total + about.len());
     }
     Ok(total)
+}
+
+/// Returns the files that `--errors` must not overwrite.
+fn files_read(args: &ImportArgs, settings: &Settings, environment: &Environment) -> FilesRead {
+    let mut files = FilesRead::of(settings, &args.remote, environment);
+    for file in &args.files {
+        if is_standard_input(file) { files.add_standard_input() } else { files.add(file) }
+    }
+    files
 }
 
 fn read_all(files: Vec<PathBuf>, reading: Reading) -> (mpsc::Receiver<Chunk>, JoinHandle<Result<(), ReadError>>) {
@@ -96,49 +118,4 @@ fn read_all(files: Vec<PathBuf>, reading: Reading) -> (mpsc::Receiver<Chunk>, Jo
         files.iter().try_for_each(|file| read_file(file, &reading, &mut take))
     });
     (waiting, reader)
-}
-
-/// What is read, until the end or a signal.
-struct Chunks {
-    chunks: mpsc::Receiver<Chunk>,
-    signals: Signals,
-    interrupted: bool,
-}
-
-impl Chunks {
-    /// Returns the next chunk, `None` after the last and after a signal. Cancelling the call loses nothing.
-    async fn next(&mut self) -> Option<Chunk> {
-        if self.interrupted {
-            return None;
-        }
-        tokio::select! {
-            biased;
-            _ = self.signals.next() => {
-                self.interrupted = true;
-                None
-            }
-            chunk = self.chunks.recv() => chunk,
-        }
-    }
-}
-
-/// What came of the records so far.
-struct Tally {
-    counts: OutcomeCounts,
-    refusals: Refusals,
-    progress: Progress,
-}
-
-impl Tally {
-    /// Ends the display, and prints the counts.
-    fn end(&mut self) -> anyhow::Result<()> {
-        self.progress.end();
-        self.refusals.end()?;
-        let OutcomeCounts { processed, duplicates, conflicts, rejected } = self.counts;
-        let mut out = Output::standard();
-        out.line(format!(
-            "processed {processed}  duplicates {duplicates}  conflicts {conflicts}  rejected {rejected}"
-        ))?;
-        out.flush()
-    }
 }

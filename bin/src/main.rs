@@ -9,6 +9,7 @@ mod clock;
 mod output;
 mod database;
 mod telemetry;
+mod overwrite;
 mod service;
 mod import;
 mod remote;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use output::OutputClosed;
+use overwrite::OutputRefused;
 use settings::SettingsError;
 use telemetry::logging;
 
@@ -39,7 +41,8 @@ fn main() -> ExitCode {
         // Like other Unix tools: a reader that has read enough is no failure.
         Err(error) if error.is::<OutputClosed>() => (ExitCode::SUCCESS, None),
         Err(error) => {
-            let code = if error.is::<SettingsError>() { EXIT_USAGE } else { EXIT_FAILURE };
+            let is_usage = error.is::<SettingsError>() || error.is::<OutputRefused>();
+            let code = if is_usage { EXIT_USAGE } else { EXIT_FAILURE };
             (ExitCode::from(code), Some(one_line(&error)))
         }
     };

@@ -69,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) postgres: PostgresSettings,
     /// The limits and timeouts of the HTTP server.
     pub(crate) http: HttpSettings,
+    /// The settings file, whether or not it exists.
+    pub(crate) file: PathBuf,
     /// The files of HTTPS; `None` serves HTTP.
     pub(crate) tls: Option<TlsFiles>,
     /// The settings of Redis; `None` without Redis.
@@ -145,6 +147,7 @@ impl Settings {
             sqlite: adapters::sqlite(&resolved),
             postgres: adapters::postgres(&resolved),
             http: adapters::http(&resolved)?,
+            file: overrides.file.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT)),
             tls: adapters::tls(&resolved)?,
             redis: adapters::redis(&resolved)?,
             redis_consumers: resolved.count("redis.consumers"),

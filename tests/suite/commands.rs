@@ -1,4 +1,4 @@
-//! The commands of the binary, as they are typed.
+//! The commands of the binary, run as a user runs them.
 
 use std::io::Write as _;
 
@@ -63,7 +63,7 @@ fn csv_is_read_with_its_quotes_and_spreadsheet_marks() {
     assert_eq!(records[0]["sourceId"], "say \"hi\"");
     assert_eq!(records[0]["reference"], "");
     assert_eq!(records[1]["value"], "1250");
-    // A column too few: that row is refused, the next one is not.
+    // A row with too few fields is refused; the next one is read.
     folder.write(
         "b.csv",
         format!("{head}\nshort,2013-01-01T10:00:00Z,UA\nc,2013-01-01T10:00:00Z,UA,IAH,positive,1,EUR,\n"),
@@ -97,7 +97,7 @@ fn refused_records_are_kept_with_their_reasons() {
     for part in ["value", "/unit", "not json", "conflict", "rejected"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // Without the option they are refused all the same, and told on standard error.
+    // Without the option they are refused, too, and shown on standard error.
     let again = folder.run(&["import", "mixed.ndjson"]).exits(1);
     assert_eq!(again.counts(), [0, 2, 1, 2]);
     let clean = folder.run_with(&[], &["import", "-", "--errors", "none.ndjson"], good.to_string().as_bytes()).ok();
@@ -106,7 +106,7 @@ fn refused_records_are_kept_with_their_reasons() {
 }
 
 #[test]
-fn an_import_over_http_is_as_good_as_one_into_the_database() {
+fn an_import_over_http_has_the_outcomes_of_a_local_one() {
     let service = Service::start();
     let url = service.url();
     let folder = Folder::new();
@@ -126,7 +126,7 @@ fn an_import_over_http_is_as_good_as_one_into_the_database() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told() {
+fn a_file_that_cannot_be_read_is_reported() {
     let folder = Folder::new();
     let missing = folder.run(&["import", "missing.ndjson"]);
     assert!(missing.code.is_some_and(|code| code != 0));
@@ -274,7 +274,7 @@ fn migrate_makes_the_database_once() {
 }
 
 #[test]
-fn commands_on_a_database_that_is_not_there_make_none() {
+fn reading_commands_create_no_database() {
     let folder = Folder::new();
     for command in [&["verify"][..], &["aggregate"]] {
         let ran = folder.run(command);

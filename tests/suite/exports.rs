@@ -1,4 +1,4 @@
-//! Records that are taken out, by request and by command, and become the same records elsewhere.
+//! Exports by request and by command: imported elsewhere, they become the same records.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -36,7 +36,7 @@ fn as_row(record: &Value) -> Value {
     NAMES.split(',').map(|name| (name.to_owned(), json!(text(name)))).collect()
 }
 
-/// Records whose texts are hard on every form: quotes, commas, spaces, what spreadsheets take for formulas.
+/// Records with texts that each form must escape: quotes, commas, spaces, formulas of spreadsheets.
 fn awkward() -> Vec<Value> {
     let texts = ["a,b", "say \"hi\"", " spaces ", "=1+1", "@x", "-1", "'", "ü𝔘", "\"", ",", "\\n", "a;b\u{2028}"];
     let record = |(i, text): (usize, &&str)| {
@@ -49,7 +49,7 @@ fn awkward() -> Vec<Value> {
     texts.iter().enumerate().map(record).collect()
 }
 
-/// What aggregates say, without when each record was processed.
+/// Returns the aggregates without `processedAt`, which an import sets anew.
 fn aggregates(folder: &Folder) -> Value {
     let ran = folder.run(&["aggregate", "--format", "json"]).ok();
     let mut answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
@@ -125,7 +125,7 @@ fn what_is_exported_and_imported_elsewhere_has_the_same_aggregates() {
     let service = Service::start();
     let http = service.http();
     http.batch(&awkward());
-    // By time, later records come first: an export in another order than that of processing would change sequences.
+    // The records are sent latest first: an export by time instead of by position would change their sequences.
     let mut sent = many("r", 1_500);
     sent.reverse();
     http.batch(&sent);
@@ -187,7 +187,7 @@ fn an_export_is_one_moment_while_records_come_in() {
         let (http, mut exports) = (service.http(), 0);
         while !done.load(Ordering::Acquire) || exports == 0 {
             let lines = http.get("/v1/export").expect_status(200).json_lines();
-            // Whole batches, in their order, and none beyond: `many` counts its records.
+            // The export holds whole batches, in their order: `many` numbers its records.
             assert_eq!(lines.len() % 40, 0);
             for (i, line) in lines.iter().enumerate() {
                 assert_eq!(line["recordId"], format!("w-{i:06}"));
@@ -241,7 +241,7 @@ fn an_export_that_fails_leaves_the_file_as_it_was() {
 }
 
 #[test]
-fn a_reader_who_leaves_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let folder = Folder::new();
     folder.write("a.ndjson", ndjson(&many("r", 5_000)));
     folder.run(&["import", "a.ndjson"]).ok();

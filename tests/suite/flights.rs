@@ -46,7 +46,7 @@ fn the_month_is_imported_once_however_often_it_is_sent() {
     }
     assert_eq!(Value::from(groups), totals);
 
-    // The same lines in NDJSON, read back by another road.
+    // The pages of records hold the same number.
     let listed: usize = http
         .pages("/v1/records?destinationId=IAH&limit=1000")
         .iter()

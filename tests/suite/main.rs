@@ -12,6 +12,7 @@ mod reads;
 mod aggregates;
 #[cfg(test)]
 mod exports;
+mod files;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The parts of an answer, as the HTTP API writes them: what comes from the database takes the same shape.
+//! The parts of an answer, as the HTTP API writes them. Answers of the database take the same form.
 
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ pub(super) struct Group {
     pub(super) summary: Summary,
 }
 
-/// How many, when, and the totals by unit.
+/// The count, the first and last time, and the totals by unit.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Summary {

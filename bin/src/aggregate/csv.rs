@@ -1,33 +1,33 @@
-//! The answer as CSV.
+//! The view as CSV.
 
 use std::io::Write;
 
-use super::View;
 use tallyhouse_pipeline::{RECORD_COLUMNS, TOTAL_COLUMNS, write_row};
 
 use super::answer::{Group, Record};
+use super::view::View;
 use crate::output::Output;
 
-/// Rows on their way.
+/// Writes rows.
 pub(super) struct Csv<'a, W: Write> {
     out: &'a mut Output<W>,
     records: bool,
-    begun: bool,
+    has_head: bool,
 }
 
 impl<'a, W: Write> Csv<'a, W> {
-    /// Begins with totals, or with records.
+    /// Begins a view of totals, or of records.
     pub(super) fn new(out: &'a mut Output<W>, records: bool) -> Self {
-        Self { out, records, begun: false }
+        Self { out, records, has_head: false }
     }
 
     fn row<T: AsRef<str>>(&mut self, fields: impl IntoIterator<Item = T>) -> anyhow::Result<()> {
-        self.begin()?;
+        self.head()?;
         self.write(fields)
     }
 
-    fn begin(&mut self) -> anyhow::Result<()> {
-        if std::mem::replace(&mut self.begun, true) {
+    fn head(&mut self) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.has_head, true) {
             return Ok(());
         }
         if self.records { self.write(RECORD_COLUMNS) } else { self.write(TOTAL_COLUMNS) }
@@ -70,6 +70,6 @@ impl<W: Write + Send> View for Csv<'_, W> {
     }
 
     fn end(&mut self) -> anyhow::Result<()> {
-        self.begin()
+        self.head()
     }
 }

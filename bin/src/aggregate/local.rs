@@ -6,8 +6,8 @@ use serde::Serialize;
 use tallyhouse_pipeline::ports::{GroupPart, PartStream};
 use tallyhouse_pipeline::{DestinationId, GroupQuery, Summary};
 
-use super::View;
 use super::answer::Group;
+use super::view::View;
 use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::settings::Settings;
@@ -35,7 +35,7 @@ pub(super) async fn read_groups(settings: &Settings, query: GroupQuery, view: &m
     view.end()
 }
 
-/// Writes the document that the API answers.
+/// Writes the JSON document of the API.
 ///
 /// # Errors
 /// The database can't answer.
@@ -61,13 +61,13 @@ async fn parts(store: &Database, query: GroupQuery) -> anyhow::Result<PartStream
     Ok(store.store.groups(query).await.context(READING)?.parts)
 }
 
-/// A document on its way.
+/// Writes a document.
 struct Document<'a> {
     out: &'a mut Output,
     records: bool,
     groups: u64,
     records_total: u64,
-    /// How many records of the group under way have been written.
+    /// The number of records that were written of the open group; `None` before the first group and after the last.
     in_group: Option<u64>,
 }
 
@@ -81,7 +81,7 @@ impl Document<'_> {
         self.records_total += summary.count();
         self.out.write("{\"destinationId\":")?;
         self.json(destination_id)?;
-        // The members of the summary join those of the group: its opening brace becomes the comma between them.
+        // The members of the summary belong to the object of the group: the summary's braces are cut off.
         let summary = serde_json::to_string(summary)?;
         let members = summary.trim_start_matches('{').strip_suffix('}').unwrap_or(&summary);
         self.out.write(",")?;

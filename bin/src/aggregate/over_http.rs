@@ -5,13 +5,13 @@ use reqwest::Response;
 use reqwest::header::ACCEPT;
 use serde::Deserialize;
 
-use super::View;
 use super::answer::{Group, Record};
+use super::view::View;
 use crate::cli::AggregateArgs;
 use crate::output::Output;
 use crate::remote::Remote;
 
-/// Copies the document as it comes.
+/// Copies the JSON document part by part.
 ///
 /// # Errors
 /// The service can't answer, or breaks off.

@@ -1,26 +1,26 @@
-//! The answer as a table, for people.
+//! The view as a table, for people.
 
 use std::io::Write;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table as Drawing};
 
-use super::View;
 use tallyhouse_pipeline::RECORD_COLUMNS;
 
 use super::answer::{Group, Record, Summary};
+use super::view::View;
 use crate::output::Output;
 
-/// How many rows are drawn together: widths need them all at hand, and memory must not.
+/// Most rows of one table: its widths need all rows in memory, which is bounded.
 const ROWS_MAX: usize = 1_000;
 
 const TOTALS: [&str; 8] = ["destination", "count", "unit", "positive", "negative", "net", "first", "last"];
 /// The columns that hold numbers.
 const TOTALS_NUMBERS: [usize; 4] = [1, 3, 4, 5];
-/// Where the value and the sequence of a record stand.
+/// The columns of a record that hold numbers: its value and its sequence.
 const RECORD_NUMBERS: [usize; 2] = [5, 8];
 
-/// A table that is being drawn.
+/// Draws tables.
 pub(super) struct Table<'a, W: Write> {
     out: &'a mut Output<W>,
     records: bool,
@@ -96,7 +96,7 @@ fn drawing(records: bool) -> Drawing {
     drawing
 }
 
-/// Records hold no control characters, but a service that is asked might be anything: a terminal obeys them.
+/// Replaces control characters, which a terminal would obey. Records hold none, but `--url` may name any server.
 fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }

@@ -1,7 +1,8 @@
-//! Tests of the ways in which an answer is shown.
+//! Tests of the views of an answer.
 
 use serde_json::json;
 
+use super::answer::{Group, Record};
 use super::*;
 
 /// The parts of an answer, as the API writes them.

@@ -1,17 +1,17 @@
 //! The filters of a query, as flags: the same as those of the HTTP API.
 
 use clap::Args;
-use tallyhouse_pipeline::{DestinationId, Filter, RecordType, Reference, SourceId, Timestamp, Unit};
+use tallyhouse_pipeline::{DestinationId, Filter, RecordType, Reference, SourceId, Timestamp, TimestampError, Unit};
 
 /// Which records: every condition that is given must hold.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters, all combined with and")]
 pub(crate) struct FilterArgs {
-    /// Only records at or after this time, e.g. 2013-01-01T00:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = |text: &str| Timestamp::parse_bound(text))]
+    /// Only records at or after this time, e.g. 2013-01-01T00:00:00Z; a date alone means its beginning in UTC
+    #[arg(long, value_name = "TIME", value_parser = bound)]
     pub(crate) start: Option<Timestamp>,
-    /// Only records before this time
-    #[arg(long, value_name = "TIME", value_parser = |text: &str| Timestamp::parse_bound(text))]
+    /// Only records before this time, or before the beginning of this date
+    #[arg(long, value_name = "TIME", value_parser = bound)]
     pub(crate) end: Option<Timestamp>,
     /// Only records of this type: positive or negative
     #[arg(long = "type", value_name = "TYPE", value_parser = record_type)]
@@ -31,7 +31,7 @@ pub(crate) struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// Returns the filter that they are.
+    /// Returns the filter of a query to the database.
     pub(crate) fn filter(&self) -> Filter {
         Filter {
             start: self.start,
@@ -44,7 +44,7 @@ impl FilterArgs {
         }
     }
 
-    /// Returns the parameters of a query over HTTP that they are.
+    /// Returns the parameters of a query over HTTP.
     pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
         let text = |name, text: Option<&str>| text.map(|text| (name, text.to_owned()));
         let parameters = [
@@ -58,6 +58,11 @@ impl FilterArgs {
         ];
         parameters.into_iter().flatten().collect()
     }
+}
+
+fn bound(text: &str) -> Result<Timestamp, TimestampError> {
+    let is_date = text.len() == "2013-01-01".len() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if is_date { Timestamp::parse_bound(&format!("{text}T00:00:00Z")) } else { Timestamp::parse_bound(text) }
 }
 
 fn record_type(name: &str) -> Result<RecordType, &'static str> {

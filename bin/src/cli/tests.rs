@@ -19,9 +19,10 @@ fn flags_are_settings_before_and_after_the_command() {
 
 #[test]
 fn wrong_command_lines_are_refused() {
-    let table: [&[&str]; 12] = [
+    let table: [&[&str]; 13] = [
         &["import"],
         &["aggregate", "--start", "yesterday"],
+        &["aggregate", "--start", "2013-02-30"],
         &["aggregate", "--type", "neutral"],
         &["aggregate", "--unit", ""],
         &["aggregate", "--limit", "0"],

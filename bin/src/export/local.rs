@@ -12,7 +12,7 @@ use crate::settings::Settings;
 
 const READING: &str = "the database could not be read to the end";
 
-/// Writes the records, and returns how many they were.
+/// Writes the records, and returns their number.
 ///
 /// # Errors
 /// The database can't be read, or the output can't be written.
@@ -26,27 +26,27 @@ pub(super) async fn write(
     let store = Database::open(settings, Schema::Check).await?;
     let mut export = export(store.store.clone(), filter).await.context(READING)?;
     progress.expect(export.head);
-    let (mut records, mut piece) = (0, Vec::new());
+    let (mut records, mut buffer) = (0, Vec::new());
     if format == ExportFormat::Csv {
-        write_row(&mut piece, RECORD_COLUMNS);
+        write_row(&mut buffer, RECORD_COLUMNS);
     }
     while let Some(page) = export.pages.next().await {
         let page = page.context(READING)?;
         for stored in &page.records {
             match format {
-                ExportFormat::Csv => write_record_row(&mut piece, &stored.processed),
+                ExportFormat::Csv => write_record_row(&mut buffer, &stored.processed),
                 ExportFormat::Ndjson => {
-                    serde_json::to_writer(&mut piece, &stored.processed)?;
-                    piece.push(b'\n');
+                    serde_json::to_writer(&mut buffer, &stored.processed)?;
+                    buffer.push(b'\n');
                 }
             }
         }
         records += page.records.len() as u64;
-        sink.write(&piece)?;
-        piece.clear();
+        sink.write(&buffer)?;
+        buffer.clear();
         progress.show(page.position, records);
     }
-    // An empty database has no page, and its CSV a row of names all the same.
-    sink.write(&piece)?;
+    // An empty database has no page, but its CSV has a row of names.
+    sink.write(&buffer)?;
     Ok(records)
 }

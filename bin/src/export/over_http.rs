@@ -1,4 +1,4 @@
-//! An export from a service over HTTP, copied as it comes.
+//! An export from a service over HTTP, copied part by part.
 
 use reqwest::header::ACCEPT;
 
@@ -7,7 +7,7 @@ use super::sink::Sink;
 use crate::cli::{ExportFormat, FilterArgs};
 use crate::remote::Remote;
 
-/// Copies the records, and returns how many they were.
+/// Copies the records, and returns their number.
 ///
 /// # Errors
 /// The service can't answer, or breaks off; or the output can't be written.
@@ -28,7 +28,7 @@ pub(super) async fn copy(
     while let Some(part) = response.chunk().await.map_err(|error| remote.interrupted(error))? {
         sink.write(&part)?;
         bytes += part.len() as u64;
-        // A field of a record holds no line feed: it is a control character.
+        // A row is a line: a field holds no line feed, because control characters are rejected.
         lines += part.iter().filter(|b| **b == b'\n').count() as u64;
         progress.show(bytes, lines.saturating_sub(lines_before));
     }

@@ -1,4 +1,4 @@
-//! How far an export is: a bar on a terminal, nothing elsewhere.
+//! The progress of an export: a bar on a terminal, nothing elsewhere.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins the display, unless the records themselves go to the terminal. How much there is, is not known yet.
+    /// Begins the display, unless the records themselves go to the terminal. The total is not known yet.
     pub(super) fn begin(hidden: bool) -> Self {
         let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
         bar.set_style(style("{spinner} {msg}  {elapsed}"));
@@ -19,20 +19,20 @@ impl Progress {
         Self { bar, started: Instant::now() }
     }
 
-    /// Says how much there is to go through.
+    /// Sets the total: the position at the end.
     pub(super) fn expect(&self, total: u64) {
         self.bar.set_style(style("{wide_bar} {percent}%  {msg}  {eta} left"));
         self.bar.set_length(total);
     }
 
-    /// Shows how much was gone through, and how many records were written.
+    /// Shows the position, and the number of records written.
     pub(super) fn show(&self, position: u64, records: u64) {
         let per_second = u128::from(records) * 1_000 / self.started.elapsed().as_millis().max(1);
         self.bar.set_position(position);
         self.bar.set_message(format!("{records} records, {per_second}/s"));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! Where an export goes: standard output, or a file that is there only when it is whole.
+//! The output of an export: standard output, or a file that appears only when it is whole.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
@@ -11,17 +11,15 @@ use flate2::write::GzEncoder;
 use tempfile::NamedTempFile;
 
 use crate::output::OutputClosed;
+use crate::overwrite::{OWNER_ONLY, folder_of};
 
 /// How much is gathered before it is written.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// What may be asked of a new file; the process's mask takes away what its user does not want.
-const PERMISSIONS: u32 = 0o666;
-
-/// What takes an export.
+/// Takes an export.
 pub(super) struct Sink {
     packing: Packing,
-    /// The output, in front of people.
+    /// The name of the output in messages.
     name: String,
 }
 
@@ -30,20 +28,20 @@ enum Packing {
     Gzip(GzEncoder<BufWriter<Place>>),
 }
 
-/// Where bytes end up.
+/// The destination of the bytes.
 enum Place {
     Standard(io::Stdout),
-    /// What is no ordinary file: a device or a named pipe.
+    /// A device or a named pipe.
     Device(File),
-    /// Beside the file that it becomes at the end.
+    /// A temporary file beside the one that it becomes at the end.
     Unfinished(NamedTempFile, PathBuf),
 }
 
 impl Sink {
-    /// Opens the output, and packs where that was asked for or its name says so.
+    /// Opens the output; packs it if `gzip` or its name says so.
     ///
     /// # Errors
-    /// It can't be written.
+    /// The output can't be written.
     pub(super) fn open(path: &Path, gzip: bool) -> anyhow::Result<Self> {
         let place = Place::open(path).with_context(|| format!("{} can't be written", path.display()))?;
         let name = match &place {
@@ -57,7 +55,7 @@ impl Sink {
         Ok(Self { packing, name })
     }
 
-    /// Says whether people see what is written.
+    /// Says whether the output is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         let buffer = match &self.packing {
             Packing::Plain(buffer) => buffer,
@@ -79,10 +77,10 @@ impl Sink {
             Packing::Plain(buffer) => buffer.write_all(bytes),
             Packing::Gzip(packer) => packer.write_all(bytes),
         };
-        self.told_apart(written)
+        self.classify(written)
     }
 
-    /// Ends the export; from now on the file is there. Says whether there is one, apart from standard output.
+    /// Ends the export, and gives the file its name. Says whether the output was a file.
     ///
     /// # Errors
     /// As [`Sink::write`].
@@ -93,15 +91,15 @@ impl Sink {
             Packing::Gzip(packer) => packer.finish(),
         };
         let place = ended.and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error));
-        told_apart(place.and_then(Place::keep), &name)
+        classify(place.and_then(Place::keep), &name)
     }
 
-    fn told_apart<T>(&self, written: io::Result<T>) -> anyhow::Result<T> {
-        told_apart(written, &self.name)
+    fn classify<T>(&self, written: io::Result<T>) -> anyhow::Result<T> {
+        classify(written, &self.name)
     }
 }
 
-fn told_apart<T>(written: io::Result<T>, name: &str) -> anyhow::Result<T> {
+fn classify<T>(written: io::Result<T>, name: &str) -> anyhow::Result<T> {
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => anyhow::Error::new(OutputClosed),
         _ => anyhow::Error::new(error).context(format!("{name} can't be written")),
@@ -113,19 +111,19 @@ impl Place {
         if path.as_os_str() == "-" {
             return Ok(Self::Standard(io::stdout()));
         }
-        let path = match fs::metadata(path) {
+        let (path, mode) = match fs::metadata(path) {
             Ok(about) if about.is_dir() => return Err(ErrorKind::IsADirectory.into()),
             Ok(about) if !about.is_file() => return File::options().write(true).open(path).map(Self::Device),
-            // What a link points to is replaced, not the link.
-            Ok(_) => path.canonicalize()?,
-            Err(error) if error.kind() == ErrorKind::NotFound => path.to_owned(),
+            // The file that a link points to is replaced, not the link. Its readers keep their access.
+            Ok(about) => (path.canonicalize()?, about.permissions().mode()),
+            Err(error) if error.kind() == ErrorKind::NotFound => (path.to_owned(), OWNER_ONLY),
             Err(error) => return Err(error),
         };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = tempfile::Builder::new()
             .prefix(".tallyhouse-export-")
-            .permissions(fs::Permissions::from_mode(PERMISSIONS))
-            .tempfile_in(folder)?;
+            .permissions(fs::Permissions::from_mode(OWNER_ONLY))
+            .tempfile_in(folder_of(&path))?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
         Ok(Self::Unfinished(file, path))
     }
 
@@ -134,7 +132,7 @@ impl Place {
             Self::Standard(mut out) => out.flush().map(|()| false),
             Self::Device(mut file) => file.flush().map(|()| true),
             Self::Unfinished(file, path) => {
-                // A name on the disk whose content is not there yet would be an empty file after a crash.
+                // Renamed before its content is on the disk, the file would be empty after a crash.
                 file.as_file().sync_all()?;
                 file.persist(path).map(|_| true).map_err(|error| error.error)
             }

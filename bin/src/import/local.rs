@@ -1,5 +1,5 @@
-//! An import into the configured database, through the pipeline of the service. Messages stay owed: a service that
-//! runs on this database, now or later, publishes them.
+//! An import into the configured database, through the pipeline of the service. The messages stay in the outbox: a
+//! service that runs on this database, now or later, publishes them.
 
 use std::sync::Arc;
 
@@ -10,19 +10,20 @@ use tallyhouse_pipeline::{
 };
 use tokio::task::JoinSet;
 
+use super::chunks::Chunks;
 use super::input::Chunk;
-use super::{Chunks, Tally};
+use super::tally::Tally;
 use crate::clock::SystemClock;
 use crate::database::{Database, Schema};
 use crate::settings::Settings;
 
-/// Chunks that are on their way to the database at once: those under way, and the next, which must not wait.
+/// Chunks that are submitted at once: those being committed, and the next one, so that no commit waits for it.
 const CHUNKS_SUBMITTED: usize = OrderedIngress::UNDER_WAY_MAX + 1;
 
-/// Stores everything that is read.
+/// Stores all chunks.
 ///
 /// # Errors
-/// The database can't be used, or not any more.
+/// The database can't be used, or fails on the way.
 pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
     let store = Database::open(settings, Schema::Migrate).await?;
     let (pipeline, driver) = Pipeline::new(PipelineParts {
@@ -32,23 +33,23 @@ pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &
         publisher: None,
         settings: PipelineSettings { writers: OrderedIngress::UNDER_WAY_MAX, ..settings.pipeline },
     });
-    let mut work = JoinSet::new();
+    let mut tasks = JoinSet::new();
     driver.into_tasks().into_iter().for_each(|task| {
-        work.spawn(task);
+        tasks.spawn(task);
     });
     let stored = submit_all(&pipeline.ingress(), chunks, tally).await;
     pipeline.close();
-    while work.join_next().await.is_some() {}
+    while tasks.join_next().await.is_some() {}
     stored
 }
 
-/// Submits everything in the order of the files: the sequence of the records of a key is theirs.
+/// Submits the chunks in the order of the files, because it decides the sequence of the records of a key.
 async fn submit_all(ingress: &Ingress, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
     let mut submitted = OrderedChunks::new(ingress);
     let mut more = true;
     while more || !submitted.is_empty() {
         tokio::select! {
-            Some(done) = submitted.next() => count(done, tally)?,
+            Some(committed) = submitted.next() => count(committed, tally)?,
             chunk = chunks.next(), if more && submitted.len() < CHUNKS_SUBMITTED => match chunk {
                 Some(chunk) => submit(&mut submitted, chunk),
                 None => more = false,
@@ -58,28 +59,28 @@ async fn submit_all(ingress: &Ingress, chunks: &mut Chunks, tally: &mut Tally) -
     Ok(())
 }
 
-/// A chunk that was committed: each item with what is wrong with it, and what came of the records among them.
-struct Done {
-    chunk: Refusals,
+/// A chunk that was committed, with the outcomes of its valid records.
+struct Committed {
+    chunk: Places,
     outcomes: Result<Vec<Outcome>, SubmitError>,
 }
 
-/// A chunk whose records are under way.
-struct Refusals {
+/// The places of a chunk whose records were submitted.
+struct Places {
     file: Arc<str>,
-    items: Vec<Place>,
+    places: Vec<Place>,
 }
 
-/// Where an item came from, and why it is no record, if it is none.
+/// One place of a file, and why it holds no valid record, if it holds none.
 struct Place {
     line: u64,
     input: Option<Box<str>>,
     rejection: Option<Rejection>,
 }
 
-fn submit(submitted: &mut OrderedChunks<Done>, chunk: Chunk) {
+fn submit(submitted: &mut OrderedChunks<Committed>, chunk: Chunk) {
     let mut arrivals = Vec::with_capacity(chunk.items.len());
-    let mut items = Vec::with_capacity(chunk.items.len());
+    let mut places = Vec::with_capacity(chunk.items.len());
     for item in chunk.items {
         let rejection = match item.record {
             Ok(record) => {
@@ -88,15 +89,15 @@ fn submit(submitted: &mut OrderedChunks<Done>, chunk: Chunk) {
             }
             Err(rejection) => Some(rejection),
         };
-        items.push(Place { line: item.line, input: item.input, rejection });
+        places.push(Place { line: item.line, input: item.input, rejection });
     }
-    let chunk = Refusals { file: chunk.file, items };
-    submitted.push(arrivals, |outcomes| async move { Done { chunk, outcomes: outcomes.await } });
+    let chunk = Places { file: chunk.file, places };
+    submitted.push(arrivals, |outcomes| async move { Committed { chunk, outcomes: outcomes.await } });
 }
 
-fn count(done: Done, tally: &mut Tally) -> anyhow::Result<()> {
-    let Done { chunk, outcomes } = done;
-    let first = chunk.items.first().map_or(0, |place| place.line);
+fn count(committed: Committed, tally: &mut Tally) -> anyhow::Result<()> {
+    let Committed { chunk, outcomes } = committed;
+    let first = chunk.places.first().map_or(0, |place| place.line);
     let mut outcomes = outcomes
         .map_err(|error| {
             anyhow!(
@@ -105,12 +106,12 @@ fn count(done: Done, tally: &mut Tally) -> anyhow::Result<()> {
             )
         })?
         .into_iter();
-    for place in chunk.items {
+    for place in chunk.places {
         let outcome = match place.rejection {
             Some(rejection) => Some(Outcome::Rejected(rejection)),
             None => outcomes.next(),
         };
-        // One outcome for each record: the port promises it.
+        // The port promises one outcome for each record.
         let outcome =
             outcome.ok_or_else(|| anyhow!("the database gave no outcome for {}:{}", chunk.file, place.line))?;
         tally.counts.count(&outcome);

@@ -1,5 +1,5 @@
-//! An import over HTTP: requests of some thousand lines of NDJSON, one after the other, so that a broken connection
-//! leaves only a few records without a known outcome.
+//! An import over HTTP: requests of some thousand lines of NDJSON, one after the other. A broken connection leaves the
+//! outcomes of one request unknown, and no more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +11,21 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tallyhouse_pipeline::{Field, FieldError, Outcome, OutcomeCounts, RecordId, Rejection, RejectionCode};
 
+use super::chunks::Chunks;
 use super::input::{Chunk, Item};
-use super::{Chunks, Tally};
+use super::tally::Tally;
 use crate::remote::Remote;
 
-/// How many records a request has at most, about.
+/// Most records of a request, about.
 const REQUEST_RECORDS: usize = 10_000;
-/// How many bytes a request has at most, about.
+/// Most bytes of a request, about.
 const REQUEST_BYTES: usize = 8 * 1024 * 1024;
-/// How often a request is sent that the service has not begun to read.
+/// Most attempts to send a request that the service does not begin to read.
 const ATTEMPTS: u32 = 6;
 /// Longest wait before a request is sent again.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Sends everything that is read.
+/// Sends all chunks.
 ///
 /// # Errors
 /// The service refuses, or the connection breaks.
@@ -36,18 +37,18 @@ pub(super) async fn send_all(remote: &Remote, chunks: &mut Chunks, tally: &mut T
             std::mem::take(&mut request).send(remote, tally).await?;
         }
     }
-    // After a signal, what was read is not sent: it was not submitted.
+    // After a signal the records that were read are not sent: importing them again is safe.
     if chunks.interrupted || request.places.is_empty() { Ok(()) } else { request.send(remote, tally).await }
 }
 
-/// Records on their way.
+/// Records that are sent together.
 #[derive(Default)]
 struct Request {
     body: Vec<u8>,
     places: Vec<Place>,
 }
 
-/// Where a record came from.
+/// The place of a record in its file.
 struct Place {
     file: Arc<str>,
     line: u64,
@@ -69,7 +70,7 @@ struct Answer<'a> {
     rejected: Option<u64>,
 }
 
-/// What is read of a problem document.
+/// The parts of a problem document (RFC 9457) that are used.
 #[derive(Default, Deserialize)]
 struct Problem {
     detail: Option<String>,
@@ -86,7 +87,7 @@ struct Fault {
 }
 
 impl Request {
-    /// Adds the records of a chunk. What is no record is refused here already: the rules are the same.
+    /// Adds the valid records of a chunk. The others are refused here: the rules are those of the service.
     fn add(&mut self, chunk: Chunk, tally: &mut Tally) -> anyhow::Result<()> {
         let Chunk { file, items } = chunk;
         for Item { line, input, record } in items {
@@ -107,14 +108,14 @@ impl Request {
     }
 
     async fn send(self, remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
-        let unknown = match (self.places.first(), self.places.last()) {
+        let range = match (self.places.first(), self.places.last()) {
             (Some(first), Some(last)) => format!("{}:{} to {}:{}", first.file, first.line, last.file, last.line),
             (_, _) => return Ok(()),
         };
-        let sent = self.converse(remote, tally).await;
+        let sent = self.exchange(remote, tally).await;
         sent.with_context(|| {
             format!(
-                "of the records {unknown} it is not known which were stored; what is counted above is, and importing \
+                "of the records {range} it is not known which were stored; what is counted above is, and importing \
                  everything again is safe"
             )
         })?;
@@ -122,9 +123,9 @@ impl Request {
         Ok(())
     }
 
-    async fn converse(self, remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
+    async fn exchange(self, remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
         let Self { body, places } = self;
-        let mut response = send_patiently(remote, body).await?;
+        let mut response = send_with_retries(remote, body).await?;
         let mut answer = Vec::new();
         while let Some(part) = response.chunk().await.map_err(|error| remote.interrupted(error))? {
             answer.extend_from_slice(&part);
@@ -140,7 +141,7 @@ impl Request {
                 refusals.push(line.refusal(&places)?);
             }
         }
-        // Without the last line the answer is not whole, and nothing of it is counted.
+        // Without its last line the answer is incomplete, and its outcomes are not counted.
         let counts = counts.ok_or_else(|| anyhow!("the service's answer has no end"))?;
         for (place, outcome) in refusals {
             tally.refusals.keep(&tally.progress, &place.file, place.line, place.input.as_deref(), &outcome)?;
@@ -191,23 +192,23 @@ impl Answer<'_> {
     }
 }
 
-/// Sends a request until the service takes it. It is only sent again where nothing of it was read.
-async fn send_patiently(remote: &Remote, body: Vec<u8>) -> anyhow::Result<Response> {
+/// Sends a request, and again if the service has read nothing of it.
+async fn send_with_retries(remote: &Remote, body: Vec<u8>) -> anyhow::Result<Response> {
     let mut wait = Duration::from_millis(500);
     for attempt in 1.. {
         let request = remote.post("v1/records/batch", &[("results", "failed".to_owned())])?;
         let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(body.clone());
-        let (error, asked) = match request.send().await {
+        let (error, retry_after) = match request.send().await {
             Ok(response) if response.status().is_success() => return Ok(response),
             Ok(response) => {
-                let asked = retry_after(&response);
+                let retry_after = retry_after(&response);
                 let again =
                     matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
                 let error = remote.refusal(response).await;
                 if !again {
                     return Err(error);
                 }
-                (error, asked)
+                (error, retry_after)
             }
             Err(error) if error.is_connect() => (remote.unreachable(error), None),
             Err(error) => return Err(remote.unreachable(error)),
@@ -215,7 +216,7 @@ async fn send_patiently(remote: &Remote, body: Vec<u8>) -> anyhow::Result<Respon
         if attempt >= ATTEMPTS {
             return Err(error);
         }
-        let wait_now = asked.unwrap_or(wait).min(WAIT_MAX);
+        let wait_now = retry_after.unwrap_or(wait).min(WAIT_MAX);
         tracing::warn!(error = format!("{error:#}"), "a request is sent again");
         tokio::time::sleep(wait_now).await;
         wait *= 2;

@@ -1,4 +1,4 @@
-//! How far an import is: a bar on a terminal, nothing elsewhere.
+//! The progress of an import: a bar on a terminal, nothing elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use tallyhouse_pipeline::OutcomeCounts;
 
-/// The bar, and what it shows.
+/// The bar, and the figures that it shows.
 pub(super) struct Progress {
     bar: ProgressBar,
     bytes_read: Arc<AtomicU64>,
@@ -15,7 +15,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins the display; `bytes_total` is unknown for what comes through a pipe.
+    /// Begins the display; `bytes_total` is unknown for a pipe.
     pub(super) fn begin(bytes_total: Option<u64>, bytes_read: Arc<AtomicU64>) -> Self {
         let (bar, template) = match bytes_total {
             Some(total) => {
@@ -29,7 +29,7 @@ impl Progress {
         Self { bar, bytes_read, started: Instant::now() }
     }
 
-    /// Shows how far it is.
+    /// Shows the counts so far.
     pub(super) fn show(&self, counts: &OutcomeCounts) {
         let records = counts.processed + counts.duplicates + counts.refused();
         let per_second = u128::from(records) * 1_000 / self.started.elapsed().as_millis().max(1);
@@ -37,12 +37,12 @@ impl Progress {
         self.bar.set_message(format!("{records} records, {per_second}/s"));
     }
 
-    /// Says something beside the bar.
-    pub(super) fn say(&self, text: &str) {
+    /// Prints a line above the bar.
+    pub(super) fn print(&self, text: &str) {
         self.bar.suspend(|| crate::output::note(text));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,7 +1,11 @@
-//! The refused records of an import: the first are shown, all are kept where that was asked for.
+//! The refused records of an import: the first are shown, and `--errors` keeps them all.
+//!
+//! They are written as they come, and not to a temporary file that is renamed at the end: an import that is killed
+//! leaves the refusals so far. Nothing can be lost, because a file that holds something already is refused.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -9,11 +13,12 @@ use serde::Serialize;
 use tallyhouse_pipeline::{Field, FieldError, Outcome};
 
 use super::progress::Progress;
+use crate::overwrite::{OWNER_ONLY, OutputRefused};
 
-/// How many are shown: enough to see what is wrong, few enough to see the rest of the screen.
+/// Most refusals that are shown: enough to see what is wrong, few enough to leave the rest of the screen.
 const SHOWN_MAX: u64 = 10;
 
-/// Where refused records go.
+/// Shows and keeps refused records.
 pub(super) struct Refusals {
     kept: Option<(PathBuf, BufWriter<File>)>,
     seen: u64,
@@ -34,15 +39,11 @@ struct Line<'a> {
 }
 
 impl Refusals {
-    /// Makes the file in which they are kept, if that was asked for.
+    /// Makes the file that keeps them, if there is to be one.
     ///
     /// # Errors
-    /// The file can't be made.
-    pub(super) fn begin(errors: Option<&Path>) -> anyhow::Result<Self> {
-        let open = |path: &Path| -> anyhow::Result<_> {
-            let file = File::create(path).with_context(|| format!("--errors {} can't be written", path.display()))?;
-            Ok((path.to_owned(), BufWriter::new(file)))
-        };
+    /// The file can't be made, or holds something already: refusals of an earlier import, perhaps.
+    pub(super) fn open(errors: Option<&Path>) -> anyhow::Result<Self> {
         Ok(Self { kept: errors.map(open).transpose()?, seen: 0 })
     }
 
@@ -68,7 +69,7 @@ impl Refusals {
         };
         self.seen += 1;
         if self.seen <= SHOWN_MAX {
-            progress.say(&format!("{file}:{line}: {}: {reason}", outcome.name()));
+            progress.print(&format!("{file}:{line}: {}: {reason}", outcome.name()));
         }
         let Some((path, kept)) = &mut self.kept else { return Ok(()) };
         let line =
@@ -77,7 +78,7 @@ impl Refusals {
         written.and_then(|()| kept.write_all(b"\n")).with_context(|| format!("{} can't be written", path.display()))
     }
 
-    /// Writes what is left, and says where to find what was not shown.
+    /// Flushes the file, and says where the refusals are that were not shown.
     ///
     /// # Errors
     /// The file can't be written.
@@ -94,4 +95,16 @@ impl Refusals {
         }
         Ok(())
     }
+}
+
+fn open(path: &Path) -> anyhow::Result<(PathBuf, BufWriter<File>)> {
+    let failed = || format!("--errors {} can't be written", path.display());
+    // Opening to append changes nothing in a file that turns out to hold something.
+    let file = File::options().append(true).create(true).mode(OWNER_ONLY).open(path).with_context(failed)?;
+    let about = file.metadata().with_context(failed)?;
+    if about.is_file() && about.len() > 0 {
+        let advice = "is there already, and not empty; remove it, or name another file";
+        return Err(OutputRefused(format!("--errors {} {advice}", path.display())).into());
+    }
+    Ok((path.to_owned(), BufWriter::new(file)))
 }

@@ -1,11 +1,11 @@
-//! The elements of a JSON array, one at a time: of an array of any size only one element is held.
+//! The elements of a JSON array, one at a time: memory holds a single element, whatever the size of the array.
 //!
-//! Only the places where elements begin and end are sought here; whether an element is good JSON is for its reader to
-//! say. A fault inside an element therefore costs that element alone, and a fault between them ends the array.
+//! This scanner finds where elements begin and end; the parser of records judges their content. A fault inside an
+//! element therefore costs that element alone, and a fault between two elements ends the array.
 
 use std::io::BufRead;
 
-use super::Ended;
+use super::stop::Stop;
 
 /// Reads the elements of an array.
 pub(super) struct Elements {
@@ -21,22 +21,22 @@ pub(super) struct Elements {
 pub(super) struct Element<'a> {
     /// Where it begins.
     pub(super) line: u64,
-    /// `None` if it is too long.
+    /// `None` if the element is too long.
     pub(super) text: Option<&'a [u8]>,
 }
 
-/// Where in the array the reader is.
+/// The position of the reader in the array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Before the bracket that opens it.
+    /// Before the opening bracket.
     Start,
-    /// Behind that bracket: an element or the end must come.
+    /// Behind the opening bracket: an element or the end must follow.
     Opened,
-    /// Behind a comma: an element must come.
+    /// Behind a comma: an element must follow.
     Comma,
-    /// Behind an element: a comma or the end must come.
+    /// Behind an element: a comma or the end must follow.
     Behind,
-    /// Behind the bracket that closes it.
+    /// Behind the closing bracket.
     End,
 }
 
@@ -46,7 +46,7 @@ impl Elements {
     }
 
     /// Returns the next element, `None` after the last.
-    pub(super) fn next(&mut self) -> Result<Option<Element<'_>>, Ended> {
+    pub(super) fn next(&mut self) -> Result<Option<Element<'_>>, Stop> {
         loop {
             let byte = self.next_byte()?;
             self.place = match (self.place, byte) {
@@ -63,16 +63,16 @@ impl Elements {
         }
     }
 
-    /// Reads one element, at whose first byte the reader is.
-    fn element(&mut self) -> Result<Element<'_>, Ended> {
+    /// Reads one element; the reader is at its first byte.
+    fn element(&mut self) -> Result<Element<'_>, Stop> {
         let line = self.line;
         let mut scan = Scan::default();
         let mut bytes = 0;
         self.buffer.clear();
         while !scan.ended {
-            let read = self.reader.fill_buf().map_err(|error| Ended::At(self.line, error.to_string()))?;
+            let read = self.reader.fill_buf().map_err(|error| Stop::Fault(self.line, error.to_string()))?;
             if read.is_empty() {
-                return Err(Ended::At(line, "the array ends within the element that begins here".to_owned()));
+                return Err(Stop::Fault(line, "the array ends within the element that begins here".to_owned()));
             }
             let used = scan.run(read);
             bytes += used;
@@ -86,10 +86,10 @@ impl Elements {
         Ok(Element { line, text })
     }
 
-    /// Returns the next byte that is not white space, and stays before it.
-    fn next_byte(&mut self) -> Result<Option<u8>, Ended> {
+    /// Skips white space, and returns the next byte without consuming it.
+    fn next_byte(&mut self) -> Result<Option<u8>, Stop> {
         loop {
-            let read = self.reader.fill_buf().map_err(|error| Ended::At(self.line, error.to_string()))?;
+            let read = self.reader.fill_buf().map_err(|error| Stop::Fault(self.line, error.to_string()))?;
             let blank = read.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n')).count();
             let (byte, at_end) = (read.get(blank).copied(), read.is_empty());
             self.line += newlines(&read[..blank]);
@@ -105,7 +105,7 @@ impl Elements {
         place
     }
 
-    fn fault(&self, place: Place, byte: Option<u8>) -> Ended {
+    fn fault(&self, place: Place, byte: Option<u8>) -> Stop {
         let expected = match place {
             Place::Start => "[",
             Place::Opened => "a record or ]",
@@ -114,7 +114,7 @@ impl Elements {
             Place::End => "nothing more",
         };
         let found = byte.map_or("the end of the file".to_owned(), |byte| char::from(byte).escape_default().to_string());
-        Ended::At(self.line, format!("this is no JSON array: expected {expected}, found {found}"))
+        Stop::Fault(self.line, format!("this is no JSON array: expected {expected}, found {found}"))
     }
 }
 
@@ -122,19 +122,19 @@ fn newlines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|b| **b == b'\n').count() as u64
 }
 
-/// Looks for the end of an element: behind its last bracket or quote, or before what ends a bare word.
+/// Finds the end of an element: behind its last bracket or quote, or before the delimiter behind a bare word.
 #[derive(Debug, Default)]
 struct Scan {
     depth: usize,
     in_string: bool,
     escaped: bool,
-    /// Whether the element is a number, `true`, `false`, `null`, or garbage that looks like one.
+    /// Whether the element is a bare word: a number, `true`, `false`, `null`, or garbage.
     bare: bool,
     ended: bool,
 }
 
 impl Scan {
-    /// Goes through bytes until the element ends, and returns how many belong to it.
+    /// Scans until the element ends, and returns the number of its bytes.
     fn run(&mut self, bytes: &[u8]) -> usize {
         for (at, byte) in bytes.iter().enumerate() {
             if self.in_string {

@@ -2,22 +2,22 @@
 
 use std::io::BufRead;
 
-use super::Ended;
+use super::stop::Stop;
 
-/// Reads lines; of one that is too long nothing is kept.
+/// Reads lines. A line that is too long is skipped, and not kept in memory.
 pub(super) struct Lines {
     reader: Box<dyn BufRead>,
     buffer: Vec<u8>,
-    /// The line that comes next.
+    /// The number of the next line.
     number: u64,
     bytes_max: usize,
 }
 
-/// One line, without its end: LF or CR LF.
+/// One line without its end, LF or CR LF.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     pub(super) number: u64,
-    /// `None` if it is too long.
+    /// `None` if the line is too long.
     pub(super) text: Option<&'a [u8]>,
 }
 
@@ -27,11 +27,11 @@ impl Lines {
     }
 
     /// Returns the next line, `None` after the last.
-    pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, Ended> {
+    pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, Stop> {
         self.buffer.clear();
         let (mut too_long, mut any) = (false, false);
         loop {
-            let read = self.reader.fill_buf().map_err(|error| Ended::At(self.number, error.to_string()))?;
+            let read = self.reader.fill_buf().map_err(|error| Stop::Fault(self.number, error.to_string()))?;
             if read.is_empty() {
                 break;
             }

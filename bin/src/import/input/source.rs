@@ -1,4 +1,4 @@
-//! Opens a file: counts what is read of it, unpacks it if it is packed, and finds out what it is.
+//! Opens a file: counts the bytes that are read, unpacks gzip and zstd, and recognises the form.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -8,19 +8,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Reading, is_standard_input};
+use super::head::CsvOptions;
+use super::{content, zstd};
 use crate::cli::InputFormat;
 
-/// Large enough that reading is few system calls.
+/// Size of the read buffer: large, so that system calls are few.
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// First two bytes of a gzip member (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
+/// How many first bytes tell how a file is packed.
+const MAGIC_BYTES: usize = 4;
+
 /// Byte order mark in UTF-8.
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
-/// A file that is open at the first byte that is neither white space nor of a byte order mark.
+/// How the files of an import are read.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    /// The form of the files; without it, content and name decide.
+    pub(crate) format: Option<InputFormat>,
+    /// The dialect of CSV.
+    pub(crate) csv: CsvOptions,
+    /// Whether to keep the text of each record.
+    pub(crate) keep_input: bool,
+    /// The bytes that were read so far, packed as they are.
+    pub(crate) bytes_read: Arc<AtomicU64>,
+}
+
+/// A file, open at its first byte behind white space and byte order marks.
 pub(super) struct Opened {
     pub(super) reader: Box<dyn BufRead>,
     pub(super) format: InputFormat,
@@ -28,22 +45,43 @@ pub(super) struct Opened {
     pub(super) line: u64,
 }
 
+/// Says whether a path means standard input.
+pub(crate) fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 /// Opens a file.
 pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     Ok(if is_standard_input(path) { Box::new(io::stdin()) } else { Box::new(File::open(path)?) })
 }
 
-/// Finds out what a file of this name holds.
-pub(super) fn recognise(raw: Box<dyn Read>, path: &Path, reading: &Reading) -> io::Result<Opened> {
+/// Why a file is not read at all.
+pub(super) enum Unrecognised {
+    /// It can't be read.
+    Unreadable(io::Error),
+    /// It holds something else than records.
+    Foreign(&'static str),
+}
+
+impl From<io::Error> for Unrecognised {
+    fn from(error: io::Error) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// Unpacks a file of this name, and recognises its form.
+pub(super) fn recognise(raw: Box<dyn Read>, path: &Path, reading: &Reading) -> Result<Opened, Unrecognised> {
     let counted = Counted { reader: raw, bytes: Arc::clone(&reading.bytes_read) };
-    let mut reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(BUFFER_BYTES, counted));
-    if starts_with(&mut reader, &GZIP_MAGIC)? {
-        reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader)));
+    let mut reader = unpack(Box::new(BufReader::with_capacity(BUFFER_BYTES, counted)))?;
+    // A form that is asked for is taken at its word.
+    if reading.format.is_none() {
+        let head = peek(&mut reader, content::HEAD_BYTES)?;
+        content::foreign(&head).map_or(Ok(()), |what| Err(Unrecognised::Foreign(what)))?;
     }
     let mut line = 1;
     let mut first = skip_white_space(&mut reader, &mut line)?;
-    // Also behind white space: the CSV reader takes a mark that comes alone for the end of the file.
-    while starts_with(&mut reader, &BOM)? {
+    // A mark that follows white space is left out, too: files are joined with `cat`.
+    while peek(&mut reader, BOM.len())? == BOM {
         // What is read ahead may hold less of it than there is, and `consume` takes no more than that.
         reader.read_exact(&mut [0; BOM.len()])?;
         first = skip_white_space(&mut reader, &mut line)?;
@@ -52,10 +90,23 @@ pub(super) fn recognise(raw: Box<dyn Read>, path: &Path, reading: &Reading) -> i
     Ok(Opened { reader, format, line })
 }
 
-/// Says what a file is: no CSV of ours begins with a bracket, unless its name says so.
+fn unpack(mut reader: Box<dyn BufRead>) -> io::Result<Box<dyn BufRead>> {
+    let head = peek(&mut reader, MAGIC_BYTES)?;
+    let unpacked: Box<dyn Read> = if head.starts_with(&GZIP_MAGIC) {
+        Box::new(MultiGzDecoder::new(reader))
+    } else if zstd::is_zstd(&head) {
+        Box::new(zstd::Unpacked::new(reader))
+    } else {
+        return Ok(reader);
+    };
+    Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked)))
+}
+
+/// Guesses the form of a file. CSV may begin with a bracket only if the name says `.csv`.
 fn guess(path: &Path, first: Option<u8>) -> InputFormat {
     let name = path.to_string_lossy().to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let packed = [".gz", ".zst", ".zstd"].iter().find_map(|ending| name.strip_suffix(ending));
+    let name = packed.unwrap_or(&name);
     match first {
         _ if name.ends_with(".csv") => InputFormat::Csv,
         Some(b'[') => InputFormat::Json,
@@ -65,19 +116,18 @@ fn guess(path: &Path, first: Option<u8>) -> InputFormat {
     }
 }
 
-/// Looks whether what a reader gives next begins with some bytes. A buffer may hold fewer than there are: then it is
-/// filled by hand.
-fn starts_with(reader: &mut Box<dyn BufRead>, magic: &[u8]) -> io::Result<bool> {
+/// Returns the next bytes of a reader, fewer only at its end, and leaves them to be read. A buffer may hold fewer than
+/// there are: then they are read, and put in front of the rest.
+fn peek(reader: &mut Box<dyn BufRead>, bytes: usize) -> io::Result<Vec<u8>> {
     let buffer = reader.fill_buf()?;
-    if buffer.len() >= magic.len() || buffer.is_empty() || !magic.starts_with(buffer) {
-        return Ok(buffer.starts_with(magic));
+    if buffer.len() >= bytes || buffer.is_empty() {
+        return Ok(buffer[..buffer.len().min(bytes)].to_vec());
     }
     let mut head = Vec::new();
-    reader.by_ref().take(magic.len() as u64).read_to_end(&mut head)?;
-    let found = head == magic;
+    reader.by_ref().take(bytes as u64).read_to_end(&mut head)?;
     let rest = std::mem::replace(reader, Box::new(io::empty()));
-    *reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(head).chain(rest)));
-    Ok(found)
+    *reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(head.clone()).chain(rest)));
+    Ok(head)
 }
 
 fn skip_white_space(reader: &mut Box<dyn BufRead>, line: &mut u64) -> io::Result<Option<u8>> {
@@ -96,7 +146,7 @@ fn skip_white_space(reader: &mut Box<dyn BufRead>, line: &mut u64) -> io::Result
     }
 }
 
-/// Counts what is read.
+/// Counts the bytes that are read.
 struct Counted<R> {
     reader: R,
     bytes: Arc<AtomicU64>,

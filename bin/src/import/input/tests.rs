@@ -1,4 +1,4 @@
-//! Tests of whole files: what they are, and what comes out of them.
+//! Tests of whole files: their form, and the records in them.
 
 use std::io::{Read as _, Write as _};
 
@@ -11,12 +11,12 @@ const RECORD: &str = r#"{"recordId":"r-1","time":"2013-01-01T10:00:00Z","sourceI
 const CSV: &str =
     "recordId,time,sourceId,destinationId,type,value,unit,reference\nr-1,2013-01-01T10:00:00Z,s,d,positive,1,u,\n";
 
-/// Reads a file of this name and content: the lines of its records, and of what is none.
+/// Reads a file of this name and content: the lines of its records, and those of rejected ones.
 fn read(name: &str, content: &[u8]) -> (Vec<u64>, Vec<u64>, Option<String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, content).unwrap();
-    let reading = Reading { format: None, keep_input: true, bytes_read: Arc::default() };
+    let reading = Reading { format: None, csv: CsvOptions::default(), keep_input: true, bytes_read: Arc::default() };
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     let ended = read_file(&path, &reading, &mut |chunk| {
         for item in chunk.items {
@@ -35,7 +35,7 @@ fn gzip(content: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_is_what_it_holds_whatever_its_name() {
+fn the_content_of_a_file_decides_its_form() {
     let lines = format!("{RECORD}\n{RECORD}\n");
     let array = format!("[{RECORD},\n{RECORD}]");
     for name in ["x", "x.ndjson", "x.jsonl", "x.json", "x.txt", "x.gz"] {
@@ -65,7 +65,8 @@ fn a_byte_order_mark_is_left_out_however_few_bytes_come_at_once() {
         for at in 1..6 {
             let (first, rest) = text.as_bytes().split_at(at);
             let raw = Box::new(std::io::Cursor::new(first.to_vec()).chain(std::io::Cursor::new(rest.to_vec())));
-            let reading = Reading { format: None, keep_input: false, bytes_read: Arc::default() };
+            let reading =
+                Reading { format: None, csv: CsvOptions::default(), keep_input: false, bytes_read: Arc::default() };
             let mut records = 0;
             super::read(raw, Path::new("-"), &reading, &mut |chunk| {
                 records += chunk.items.iter().filter(|item| item.record.is_ok()).count();
@@ -96,12 +97,12 @@ fn bad_lines_are_counted_and_blank_ones_are_not() {
 }
 
 #[test]
-fn what_is_kept_of_a_row_holds_what_the_row_held() {
+fn the_input_of_a_row_is_kept_as_it_was_written() {
     let text = CSV.replace(",u,\n", ",u,ends with a space \r\n");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.csv");
     std::fs::write(&path, text).unwrap();
-    let reading = Reading { format: None, keep_input: true, bytes_read: Arc::default() };
+    let reading = Reading { format: None, csv: CsvOptions::default(), keep_input: true, bytes_read: Arc::default() };
     let mut kept = Vec::new();
     read_file(&path, &reading, &mut |chunk| {
         kept.extend(chunk.items.into_iter().map(|item| String::from(item.input.unwrap())));
@@ -117,7 +118,8 @@ fn chunks_are_bounded_in_records_and_in_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.ndjson");
         std::fs::write(&path, format!("{line}\n").repeat(lines)).unwrap();
-        let reading = Reading { format: None, keep_input: false, bytes_read: Arc::default() };
+        let reading =
+            Reading { format: None, csv: CsvOptions::default(), keep_input: false, bytes_read: Arc::default() };
         let mut chunks = Vec::new();
         read_file(&path, &reading, &mut |chunk| {
             chunks.push(chunk.items.len());
@@ -132,16 +134,16 @@ fn chunks_are_bounded_in_records_and_in_bytes() {
 }
 
 #[test]
-fn reading_stops_when_nobody_takes_any_more() {
+fn reading_stops_when_it_is_cancelled() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x");
     std::fs::write(&path, format!("{RECORD}\n").repeat(5_000)).unwrap();
-    let reading = Reading { format: None, keep_input: false, bytes_read: Arc::default() };
+    let reading = Reading { format: None, csv: CsvOptions::default(), keep_input: false, bytes_read: Arc::default() };
     let mut chunks = 0;
     let ended = read_file(&path, &reading, &mut |_| {
         chunks += 1;
         false
     });
-    assert!(matches!(ended, Err(ReadError::CommitFailure)));
+    assert!(matches!(ended, Err(ReadError::Cancelled)));
     assert_eq!(chunks, 1);
 }

@@ -1,4 +1,4 @@
-//! Tests of the elements of a JSON array: whatever the pieces it comes in, they are those that serde_json finds.
+//! Tests of the elements of a JSON array: they are those that serde_json finds, for every size of the read buffer.
 
 use std::io::{BufReader, Cursor};
 
@@ -20,8 +20,8 @@ fn read(text: &str, bytes_max: usize, buffer: usize) -> Read {
                 read.push((element.line, text));
             }
             Ok(None) => return (read, None),
-            Err(Ended::At(line, fault)) => return (read, Some((line, fault))),
-            Err(Ended::CommitFailure) => unreachable!("nobody gives up here"),
+            Err(Stop::Fault(line, fault)) => return (read, Some((line, fault))),
+            Err(Stop::Cancelled) => unreachable!("nothing cancels here"),
         }
     }
 }

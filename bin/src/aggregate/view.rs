@@ -1,0 +1,24 @@
+//! The port between the sources of an answer and its views.
+
+use super::answer::{Group, Record};
+
+/// Shows an answer, part by part.
+pub(super) trait View: Send {
+    /// Shows a group.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    fn group(&mut self, group: Group) -> anyhow::Result<()>;
+
+    /// Shows a record of the group that was shown last.
+    ///
+    /// # Errors
+    /// As [`View::group`].
+    fn record(&mut self, record: Record) -> anyhow::Result<()>;
+
+    /// Ends the answer.
+    ///
+    /// # Errors
+    /// As [`View::group`].
+    fn end(&mut self) -> anyhow::Result<()>;
+}
