@@ -78,8 +78,9 @@ impl DryRun {
         }
         let after = self.left.saturating_sub(PAGE_RECORDS);
         let page = between(&*self.reader, &Filter::default(), after, self.left).await?;
-        for stored in page.iter().rev() {
-            self.look_at(stored);
+        // Without a filter, the page has a record at every position.
+        for (position, stored) in (after + 1..=self.left).rev().zip(page.iter().rev()) {
+            self.look_at(position, stored);
         }
         self.left = after;
         Ok(!self.is_over())
@@ -89,7 +90,7 @@ impl DryRun {
         self.left == 0 || self.by_destination.len() > DESTINATIONS_MAX
     }
 
-    fn look_at(&mut self, stored: &Arc<StoredRecord>) {
+    fn look_at(&mut self, position: u64, stored: &Arc<StoredRecord>) {
         let report = &mut self.report;
         report.back_to = Some(stored.processed.processed_at);
         let record = &stored.processed.record;
@@ -111,7 +112,7 @@ impl DryRun {
             None => _ = self.by_destination.insert(record.destination_id.clone(), 1),
         }
         if report.alerts.len() < DryRunReport::ALERTS_LISTED {
-            report.alerts.push(Message::would_be(stored, &self.rule));
+            report.alerts.push(Message::would_be(position, stored, &self.rule));
         }
     }
 

@@ -35,7 +35,7 @@ pub use breaker::{Breaker, BreakerState, Breakers};
 pub use consumer::{Consumer, PAYLOAD_BYTES_MAX};
 pub use dry_run::{DryRun, DryRunReport};
 pub use export::{Export, ExportPage, export};
-pub use feed::Feed;
+pub use feed::{Feed, FeedError};
 pub use intake::{Ingress, SubmitError};
 pub use meter::{Histogram, HistogramReading, IngressReading, Readings};
 pub use order::OrderedIngress;
