@@ -4,7 +4,7 @@ mod local;
 mod over_http;
 mod answer;
 mod table;
-mod comma_separated;
+mod csv;
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::remote::Remote;
 use crate::settings::{Environment, Settings};
 use answer::{Group, Record};
-use comma_separated::CommaSeparated;
+use csv::Csv;
 use table::Table;
 
 /// Answers the query.
@@ -54,7 +54,7 @@ trait View: Send {
 
 fn view<'a>(args: &AggregateArgs, out: &'a mut Output) -> Box<dyn View + 'a> {
     match args.format {
-        OutputFormat::Csv => Box::new(CommaSeparated::new(out, args.shows_records())),
+        OutputFormat::Csv => Box::new(Csv::new(out, args.shows_records())),
         OutputFormat::Table | OutputFormat::Json => Box::new(Table::new(out, args.shows_records())),
     }
 }

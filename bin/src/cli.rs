@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, in clap's words.
+//! The command line: commands, flags and their help texts.
 
 mod filters;
 
@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 }
 
-/// Settings that are often given on the command line.
+/// Settings that can be given as flags.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub(crate) struct SettingsArgs {
@@ -51,7 +51,7 @@ pub(crate) struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// Returns what they say about settings.
+    /// Returns the settings that were given as flags.
     pub(crate) fn overrides(&self) -> Overrides {
         let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
         let flags = [
@@ -66,17 +66,17 @@ impl SettingsArgs {
     }
 }
 
-/// What the program can do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Runs the service (also without a command)
     ///
-    /// Brings the database to the current schema, listens, consumes the queues if redis.url is set, and publishes the
-    /// messages that are owed. SIGTERM or Ctrl-C stops it in good order; a second one at once.
+    /// Migrates the database to the current schema, listens, consumes the queues if redis.url is set, and publishes
+    /// messages. SIGTERM, SIGINT (Ctrl-C) or SIGHUP stops it gracefully; a second signal ends it at once.
     Serve,
     /// Imports files of records, into the database or over HTTP
     ///
-    /// Takes NDJSON, a JSON array of records, or CSV with the eight field names in its first line; each may be gzipped.
+    /// Reads NDJSON, a JSON array of records, or CSV with the eight field names in its first line; each may be gzipped.
     /// Importing the same file again changes nothing: records that were processed before count as duplicates. Exits
     /// with 1 if any record was refused.
     Import(ImportArgs),
@@ -84,27 +84,27 @@ pub(crate) enum Command {
     Aggregate(AggregateArgs),
     /// Exports records, from the database or over HTTP
     ///
-    /// All matching records of one moment, in the order in which they were processed. What is exported can be imported
-    /// into another database; whole destinations get the same totals and sequences there.
+    /// Writes one snapshot of all matching records, in the order in which they were processed. Another database can
+    /// import it; complete destinations get the same totals and sequences there.
     Export(ExportArgs),
-    /// Follows the messages, one CloudEvent in JSON a line
+    /// Follows messages: one CloudEvent per line, in JSON
     Watch(WatchArgs),
-    /// Lists, replays or removes the queue payloads that were refused
+    /// Lists, replays or removes dead letters: refused queue payloads
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
-    /// Brings the database to the current schema (serve and import do so by themselves)
+    /// Migrates the database to the current schema (serve and import do so by themselves)
     Migrate,
-    /// Shows the settings in force as a settings file, secrets masked
+    /// Shows the effective settings as a settings file, secrets masked
     Config,
-    /// Proves counts, sums, sequences and owed messages on the database; exits with 1 if anything is wrong
+    /// Checks counts, sums, sequences and the outbox of the database; exits with 1 if anything is wrong
     Verify,
-    /// Makes API keys
+    /// Creates API keys
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Writes manual pages
     ///
-    /// One for the program and one for each command, into a folder that is there; without one, that of the program to
-    /// standard output.
+    /// Writes one page for the program and one for each command into an existing folder. Without a folder, writes the
+    /// program's page to standard output.
     Man {
         /// The folder, e.g. /usr/local/share/man/man1
         folder: Option<PathBuf>,
@@ -116,17 +116,17 @@ pub(crate) enum Command {
     },
 }
 
-/// A service to ask, instead of the configured database.
+/// The service that a command calls instead of using the configured database.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Over HTTP")]
 pub(crate) struct RemoteArgs {
-    /// Ask the service at this address, instead of the database, e.g. http://127.0.0.1:8080
+    /// Call the service at this address instead of using the database, e.g. http://127.0.0.1:8080
     #[arg(long)]
     pub(crate) url: Option<String>,
-    /// API key for it; better in the variable TALLYHOUSE_KEY, where other users don't see it
+    /// API key; safer in the variable TALLYHOUSE_KEY, because other users can see a command line
     #[arg(long, requires = "url")]
     pub(crate) key: Option<Secret>,
-    /// PEM file with the authorities to trust for it, instead of the public ones; or the variable TALLYHOUSE_CA_FILE
+    /// PEM file with the certificate authorities to trust instead of the public ones; also TALLYHOUSE_CA_FILE
     #[arg(long, value_name = "FILE", requires = "url")]
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -223,13 +223,13 @@ pub(crate) enum ExportFormat {
     Csv,
 }
 
-/// Which messages to follow.
+/// The messages to follow.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
-    /// Which messages
+    /// Topic to follow
     #[arg(value_enum)]
     pub(crate) topic: TopicName,
-    /// Begin after this position; without it, with what happens from now on. 0 is the very beginning
+    /// Begin after this position; 0 begins with the first message. Without it, only new messages are shown
     #[arg(long, value_name = "POSITION")]
     pub(crate) after: Option<String>,
     #[command(flatten)]
@@ -245,47 +245,47 @@ pub(crate) enum TopicName {
     Alerts,
 }
 
-/// What to do with refused queue payloads.
+/// The commands for dead letters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLettersCommand {
-    /// Lists them, oldest first, one JSON object a line
+    /// Lists dead letters, oldest first, one JSON object per line
     List {
-        /// How many at most; all without it
+        /// Most dead letters to list; all without it
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// Processes payloads again; those that are processed now, or were before, are removed
+    /// Processes payloads again and removes those that succeed
     Replay(DeadLettersChoice),
-    /// Removes them
+    /// Removes dead letters
     Purge(DeadLettersChoice),
 }
 
-/// Which refused payloads.
+/// The selected dead letters.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct DeadLettersChoice {
-    /// Their ids
+    /// Ids of dead letters
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
-    /// All that there are now
+    /// All dead letters
     #[arg(long)]
     pub(crate) all: bool,
 }
 
-/// What to do with API keys.
+/// The commands for API keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Prints a new key, once, and the lines that the keys file is to hold
+    /// Prints a new key, once, and its lines for the keys file
     New(NewKeyArgs),
 }
 
-/// Which key to make.
+/// The key to create.
 #[derive(Debug, Args)]
 pub(crate) struct NewKeyArgs {
-    /// ClaimScope key it is; the keys of one name count as one caller
+    /// Name of the caller; keys of one name share their rate limit
     #[arg(long)]
     pub(crate) name: String,
-    /// What it may be used for, separated by commas
+    /// Scopes of the key, separated by commas
     #[arg(long, value_enum, required = true, value_delimiter = ',', value_name = "SCOPES")]
     pub(crate) scope: Vec<ScopeName>,
 }
@@ -295,9 +295,9 @@ pub(crate) struct NewKeyArgs {
 pub(crate) enum ScopeName {
     /// Writing records
     Ingest,
-    /// Every question, save for dead letters
+    /// Reading everything but dead letters
     Read,
-    /// Dead letters
+    /// Dead letters and alert rules
     Admin,
 }
 

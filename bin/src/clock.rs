@@ -1,4 +1,4 @@
-//! The clock of the machine.
+//! The clock port, served by the system clock.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use tallyhouse_pipeline::Timestamp;
 use tallyhouse_pipeline::ports::Clock;
 
-/// Tells the machine's time, and sleeps on the runtime.
+/// Reads the system time, and sleeps on the tokio runtime.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SystemClock {
-    /// Where [`Clock::elapsed`] begins.
+    /// The zero of [`Clock::elapsed`].
     started: Instant,
 }
 
@@ -29,7 +29,7 @@ impl Clock for SystemClock {
             Ok(since) => i64::try_from(since.as_micros()).ok(),
             Err(before) => i64::try_from(before.duration().as_micros()).ok().map(|micros| -micros),
         };
-        // No clock is set to a year after 9999; one that is must not stop the service.
+        // A clock that is set beyond the year 9999 must not stop the service.
         micros.and_then(Timestamp::from_micros).unwrap_or(Timestamp::MAX)
     }
 

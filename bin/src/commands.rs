@@ -1,4 +1,9 @@
-//! From what was asked for to what does it.
+//! Runs a command.
+
+mod dead_letters;
+mod keys;
+mod man;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -8,15 +13,16 @@ use tallyhouse_pipeline::audit;
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command};
+use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::settings::{Environment, Settings};
-use crate::store::{OpenStore, Schema};
-use crate::{aggregate, dead_letters, export, import, keys, logging, man, service, watch};
+use crate::telemetry::logging;
+use crate::{aggregate, export, import, service};
 
-/// Does what was asked for.
+/// Runs a command.
 ///
 /// # Errors
-/// It can't be done; the error says in one line what to do about it.
+/// The command failed. The error tells the remedy in one line.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let overrides = cli.settings.overrides();
     let command = match cli.command.unwrap_or(Command::Serve) {
@@ -41,11 +47,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Config => config(&settings),
             Command::Verify => verify(&settings).await,
             Command::Completions { .. } | Command::Keys(_) | Command::Man { .. } => {
-                unreachable!("they need no settings, and were answered above")
+                unreachable!("these commands need no settings and returned above")
             }
         }
     });
-    // A thread that waits for a terminal or a pipe must not keep the program from ending.
+    // A blocked read of a terminal or a pipe must not keep the process alive.
     runtime.shutdown_background();
     done
 }
@@ -69,17 +75,17 @@ fn config(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let store = OpenStore::open(settings, Schema::Migrate).await?;
-    let done = match store.migrated() {
+    let database = Database::open(settings, Schema::Migrate).await?;
+    let done = match database.migrated() {
         [] => format!("{} is up to date\n", settings.database),
-        versions => format!("{} was brought up to date: {}\n", settings.database, versions.join(", ")),
+        versions => format!("{} was migrated: {}\n", settings.database, versions.join(", ")),
     };
     answer(done)
 }
 
 async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let store = OpenStore::open(settings, Schema::Check).await?;
-    let report = audit(&*store.store).await.context("the database could not be read to the end")?;
+    let database = Database::open(settings, Schema::Check).await?;
+    let report = audit(&*database.store).await.context("the database could not be read completely")?;
     let mut out = Output::standard();
     out.line(format!(
         "records {}  keys {}  messages owed for {} records",

@@ -3,10 +3,11 @@
 //! Reading has a thread of its own and hands over chunks; what comes of them is counted here. A chunk is on its way to
 //! the database while the next ones are read.
 
+mod input;
 mod local;
 mod over_http;
 mod progress;
-mod refused;
+mod refusals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,13 +20,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::cli::ImportArgs;
-use crate::input::{Chunk, ReadError, Reading, is_standard_input, read_file};
 use crate::output::Output;
 use crate::remote::Remote;
 use crate::service::signals::{EXIT_INTERRUPTED, Signals};
 use crate::settings::{Environment, Settings};
+use input::{Chunk, ReadError, Reading, is_standard_input, read_file};
 use progress::Progress;
-use refused::Refused;
+use refusals::Refusals;
 
 /// Chunks that wait between reading and committing: enough that neither waits for the other, few enough that memory
 /// stays small.
@@ -45,7 +46,7 @@ pub(crate) async fn run(args: ImportArgs, settings: &Settings, environment: &Env
     let bytes_read = Arc::new(AtomicU64::new(0));
     let mut tally = Tally {
         counts: OutcomeCounts::default(),
-        refused: Refused::begin(args.errors.as_deref())?,
+        refusals: Refusals::begin(args.errors.as_deref())?,
         progress: Progress::begin(bytes_total, Arc::clone(&bytes_read)),
     };
     let reading = Reading { format: args.format, keep_input: args.errors.is_some(), bytes_read };
@@ -124,7 +125,7 @@ impl Chunks {
 /// What came of the records so far.
 struct Tally {
     counts: OutcomeCounts,
-    refused: Refused,
+    refusals: Refusals,
     progress: Progress,
 }
 
@@ -132,7 +133,7 @@ impl Tally {
     /// Ends the display, and prints the counts.
     fn end(&mut self) -> anyhow::Result<()> {
         self.progress.end();
-        self.refused.end()?;
+        self.refusals.end()?;
         let OutcomeCounts { processed, duplicates, conflicts, rejected } = self.counts;
         let mut out = Output::standard();
         out.line(format!(

@@ -1,26 +1,19 @@
 //! Tallyhouse: processes records exactly once, notifies, alerts, and answers with exact totals.
 //!
-//! The program of that name: `cli` says what can be asked for, `settings` what can be set, `commands` goes from the one
-//! to the other. The service itself is wired in `service`.
+//! The program `tallyhouse`: `cli` defines the command line, `settings` the settings, `commands` runs a command. The
+//! service itself is wired in `service`.
 
 mod cli;
 mod settings;
-mod logging;
-mod traces;
-mod metrics;
 mod clock;
 mod output;
-mod store;
+mod database;
+mod telemetry;
 mod service;
-mod input;
 mod import;
 mod remote;
 mod aggregate;
 mod export;
-mod watch;
-mod dead_letters;
-mod keys;
-mod man;
 mod commands;
 
 use std::process::ExitCode;
@@ -30,13 +23,13 @@ use clap::Parser as _;
 use output::OutputClosed;
 use settings::SettingsError;
 
-// The service makes and drops many small texts on several threads.
+// Records are many small allocations, made and freed on several threads: mimalloc is faster at that than glibc.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The command line or a setting is wrong; clap exits with the same for its part.
+/// Exit code of a wrong command line or setting, the same as clap's.
 const EXIT_USAGE: u8 = 2;
-/// The program could not do what was asked.
+/// Exit code of a command that failed.
 const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {

@@ -1,33 +1,33 @@
-//! What commands answer, on standard output.
+//! The standard output of commands.
 
 use std::io::{self, ErrorKind, Write};
 
-/// Whoever read standard output has gone, as `head` does: nobody is left to answer, and that is no failure.
+/// The reader of standard output has closed it, as `head` does. The command ends quietly: this is no failure.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output was closed")]
 pub(crate) struct OutputClosed;
 
-/// How much is gathered before it is written.
+/// The size of the write buffer.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Standard output, where a reader who leaves is told from other failures.
+/// Buffered standard output that reports a closed pipe as [`OutputClosed`].
 #[derive(Debug)]
 pub(crate) struct Output<W: Write = io::BufWriter<io::Stdout>>(W);
 
 impl Output {
-    /// Takes the standard output of this process.
+    /// Returns the standard output of this process.
     pub(crate) fn standard() -> Self {
         Self(io::BufWriter::with_capacity(BUFFER_BYTES, io::stdout()))
     }
 }
 
 impl<W: Write> Output<W> {
-    /// Writes a text as it is.
+    /// Writes bytes.
     ///
     /// # Errors
-    /// [`OutputClosed`], or the text can't be written.
+    /// [`OutputClosed`], or the write fails.
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
-        told_apart(self.0.write_all(bytes.as_ref()))
+        classify(self.0.write_all(bytes.as_ref()))
     }
 
     /// Writes a line.
@@ -39,29 +39,29 @@ impl<W: Write> Output<W> {
         self.write("\n")
     }
 
-    /// Sends what was written on its way.
+    /// Flushes the buffer.
     ///
     /// # Errors
     /// As [`Output::write`].
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
-        told_apart(self.0.flush())
+        classify(self.0.flush())
     }
 }
 
 #[cfg(test)]
 impl Output<Vec<u8>> {
-    /// Keeps what is written.
+    /// Collects the output in memory.
     pub(crate) fn memory() -> Self {
         Self(Vec::new())
     }
 
-    /// Returns what was written.
+    /// Returns the collected output.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 }
 
-fn told_apart(written: io::Result<()>) -> anyhow::Result<()> {
+fn classify(written: io::Result<()>) -> anyhow::Result<()> {
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => anyhow::Error::new(OutputClosed),
         _ => anyhow::Error::new(error).context("standard output can't be written"),

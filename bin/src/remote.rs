@@ -1,4 +1,4 @@
-//! A service that is asked over HTTP, instead of the configured database.
+//! A client of a running service, for commands with `--url`.
 
 use std::fmt;
 use std::path::Path;
@@ -11,14 +11,14 @@ use serde::Deserialize;
 use crate::cli::RemoteArgs;
 use crate::settings::{Environment, Secret, mask};
 
-/// How long a service may take to take a connection.
+/// The deadline of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a service may be silent: twice as long as it takes for a comment in a silent stream, and more.
+/// How long a service may be silent. An idle event stream sends a comment every 15 seconds by default.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest part of an answer that is quoted in an error.
+/// Longest error document that is read.
 const QUOTED_BYTES: usize = 16 * 1024;
 
-/// A service by its address.
+/// A client of the service at one address.
 #[derive(Clone)]
 pub(crate) struct Remote {
     client: Client,
@@ -33,25 +33,25 @@ impl fmt::Debug for Remote {
 }
 
 impl Remote {
-    /// Understands what was asked for; `None` where no service was.
+    /// Builds a client from the flags; `None` without `--url`.
     ///
     /// # Errors
-    /// The address is none, or the authorities to trust can't be read.
+    /// The URL is wrong, or the file of authorities can't be read.
     pub(crate) fn of(args: &RemoteArgs, environment: &Environment) -> anyhow::Result<Option<Self>> {
         let Some(url) = &args.url else { return Ok(None) };
         let shown = mask(url);
         let mut base =
-            Url::parse(url).with_context(|| format!("--url {shown} is no URL, such as http://127.0.0.1:8080"))?;
+            Url::parse(url).with_context(|| format!("--url {shown} is not a URL, such as http://127.0.0.1:8080"))?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
             bail!("--url {shown} must begin with http:// or https://");
         }
-        // Joining paths would drop the last part of a path without a slash.
+        // `Url::join` replaces the last segment of a path that does not end in a slash.
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
         let mut client = Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
         if let Some(file) = args.ca_file.clone().or_else(|| environment.ca_file()) {
-            // Who names the authorities means these and no others.
+            // Named authorities replace the public ones.
             client = client.tls_built_in_root_certs(false);
             for authority in authorities(&file)? {
                 client = client.add_root_certificate(authority);
@@ -66,38 +66,38 @@ impl Remote {
         mask(self.base.as_str())
     }
 
-    /// Begins a question.
+    /// Prepares a `GET`.
     pub(crate) fn get(&self, path: &str, parameters: &[(&str, String)]) -> anyhow::Result<RequestBuilder> {
         Ok(self.with_key(self.client.get(self.at(path)?).query(parameters)))
     }
 
-    /// Begins a write.
+    /// Prepares a `POST`.
     pub(crate) fn post(&self, path: &str, parameters: &[(&str, String)]) -> anyhow::Result<RequestBuilder> {
         Ok(self.with_key(self.client.post(self.at(path)?).query(parameters)))
     }
 
-    /// Sends a request, and returns the answer if it is a success.
+    /// Sends a request and returns a successful answer.
     ///
     /// # Errors
-    /// The service can't be reached, or says no; then the error is its own words.
+    /// The service can't be reached, or refuses; then the error quotes its problem document.
     pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
 
-    /// Says that the service can't be reached.
+    /// Makes the error of a failed connection.
     pub(crate) fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
-        // The address is said once, and without its password.
+        // The context holds the masked address: the cause must not repeat it with its password.
         anyhow::Error::new(error.without_url()).context(format!("the service at {} can't be reached", self.address()))
     }
 
-    /// Says that an answer broke off.
-    pub(crate) fn broke_off(&self, error: reqwest::Error) -> anyhow::Error {
+    /// Makes the error of an interrupted answer.
+    pub(crate) fn interrupted(&self, error: reqwest::Error) -> anyhow::Error {
         anyhow::Error::new(error.without_url())
-            .context(format!("the answer of the service at {} broke off", self.address()))
+            .context(format!("the answer of the service at {} was interrupted", self.address()))
     }
 
-    /// Says in the service's own words why it refuses.
+    /// Makes the error of a refusal, with the detail of its problem document.
     pub(crate) async fn refusal(&self, response: Response) -> anyhow::Error {
         let status = response.status();
         let detail = match head_of(response).await {
@@ -108,7 +108,7 @@ impl Remote {
         };
         let hint = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; give a key with --key or TALLYHOUSE_KEY",
-            StatusCode::NOT_FOUND => "; is that address a Tallyhouse?",
+            StatusCode::NOT_FOUND => "; is there a Tallyhouse at that address?",
             _ => "",
         };
         let detail = detail.map(|detail| format!(": {}", detail.trim_end_matches('.'))).unwrap_or_default();
@@ -116,7 +116,7 @@ impl Remote {
     }
 
     fn at(&self, path: &str) -> anyhow::Result<Url> {
-        self.base.join(path).with_context(|| format!("{path} is no path"))
+        self.base.join(path).with_context(|| format!("{path} is not a path"))
     }
 
     fn with_key(&self, request: RequestBuilder) -> RequestBuilder {
@@ -127,7 +127,7 @@ impl Remote {
     }
 }
 
-/// Reads the authorities that are trusted instead of the public ones.
+/// Reads certificate authorities from a PEM file.
 fn authorities(file: &Path) -> anyhow::Result<Vec<Certificate>> {
     let name = file.display();
     let pem = std::fs::read(file).with_context(|| format!("the file of authorities {name} can't be read"))?;
@@ -138,7 +138,7 @@ fn authorities(file: &Path) -> anyhow::Result<Vec<Certificate>> {
     Ok(authorities)
 }
 
-/// What is read of a problem document (RFC 9457).
+/// The part of a problem document (RFC 9457) that is shown.
 #[derive(Deserialize)]
 struct Problem {
     title: Option<String>,

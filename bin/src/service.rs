@@ -1,4 +1,4 @@
-//! The service: wires the ports to one another, runs until it is told to stop, and stops in good order.
+//! The service: wires adapters to the pipeline, runs until a signal, and stops gracefully.
 
 mod emitter;
 pub(crate) mod queues;
@@ -19,49 +19,50 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock::SystemClock;
-use crate::metrics::Metrics;
+use crate::database::{Database, Schema};
 use crate::settings::{Settings, SettingsError};
-use crate::store::{OpenStore, Schema};
-use crate::traces::Traces;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 use emitter::InProcessEmitter;
 use queues::{Consumers, Queues};
 use signals::{EXIT_INTERRUPTED, Signals};
 
-/// Exit code of a service that did not stop in good order.
-const EXIT_CUT_SHORT: u8 = 1;
+/// Exit code of a service that failed, or was still busy at `stop.deadline_ms`.
+const EXIT_UNCLEAN: u8 = 1;
 
-/// How long a stop waits for a collector to take the last spans. They are not worth more.
-const TRACES_STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a stop waits for the export of the last spans: a slow collector must not delay a restart.
+const TRACES_FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Serves until a signal comes, then stops in good order.
+/// Serves until a signal, then stops gracefully.
 ///
 /// # Errors
 /// The service can't be started; the error says what to do about it.
 pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::install()?;
-    // The address comes first: where another instance has it, its database is left alone.
+    // Everything that can be wrong with the settings is checked before the database is opened: a failed start must not
+    // migrate it. The address comes first, because another instance that listens there may own the database.
     let keys = settings.keys_file.as_ref().map(KeyRing::open).transpose();
-    let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is not right: {error}")))?;
-    let server = secured(bind(&settings).await?, &settings)?;
+    let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is wrong: {error}")))?;
+    let server = with_tls(bind(&settings).await?, &settings)?;
     let (addr, url) = (server.local_addr(), server.url());
-    let store = OpenStore::open(&settings, Schema::Migrate).await?;
-    if !store.migrated().is_empty() {
-        let versions = store.migrated().join(", ");
-        tracing::info!(database = %settings.database, versions, "the database was brought up to date");
+    let database = Database::open(&settings, Schema::Migrate).await?;
+    if !database.migrated().is_empty() {
+        let versions = database.migrated().join(", ");
+        tracing::info!(database = %settings.database, versions, "the database schema was migrated");
     }
     let traces = settings.otlp.as_ref().map(Traces::start).transpose()?;
-    let mut running = Running::start(server, keys, &store, traces.as_ref(), &settings)?;
+    let mut running = Running::start(server, keys, &database, traces.as_ref(), &settings)?;
     tracing::info!(
         %addr, url, database = %settings.database, redis = settings.redis.is_some(), traces = traces.is_some(),
         version = env!("CARGO_PKG_VERSION"), "listening"
     );
 
-    let told = tokio::select! {
+    let signalled = tokio::select! {
         signal = signals.next() => {
-            tracing::info!(signal, "stopping; another signal ends it at once");
+            tracing::info!(signal, "stopping; a second signal ends the process at once");
             true
         }
-        () = running.broke_off() => false,
+        () = running.failed() => false,
     };
     let stopped = tokio::select! {
         stopped = timeout(settings.stop_deadline, running.stop()) => stopped.is_ok(),
@@ -72,20 +73,23 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     };
     if !stopped {
         let deadline = settings.stop_deadline;
-        tracing::error!(?deadline, "cut short; what was not answered is to be sent again, nothing answered is lost");
+        tracing::error!(
+            ?deadline,
+            "the stop took too long; unanswered requests must be repeated, answered ones are safe"
+        );
     }
     if let Some(traces) = traces.filter(|_| stopped) {
-        traces.stop(TRACES_STOP_PATIENCE).await;
+        traces.stop(TRACES_FLUSH_TIMEOUT).await;
     }
     tracing::info!("stopped");
-    Ok(ExitCode::from(if told && stopped { 0 } else { EXIT_CUT_SHORT }))
+    Ok(ExitCode::from(if signalled && stopped { 0 } else { EXIT_UNCLEAN }))
 }
 
-/// The parts of the service that run.
+/// The running parts of the service.
 struct Running {
     pipeline: Pipeline,
-    /// The pipeline's own work.
-    work: JoinSet<()>,
+    /// The tasks of the pipeline.
+    tasks: JoinSet<()>,
     consumers: Option<Consumers>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -95,43 +99,43 @@ impl Running {
     fn start(
         server: HttpServer,
         keys: Option<KeyRing>,
-        store: &OpenStore,
+        database: &Database,
         traces: Option<&Traces>,
         settings: &Settings,
     ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let queues = settings.redis.clone().map(|redis| Queues::open(redis, &clock)).transpose()?;
         let (pipeline, driver) = Pipeline::new(PipelineParts {
-            repository: repository(store, traces),
+            repository: repository(database, traces),
             clock: Arc::clone(&clock),
             rules: settings.rules.clone(),
             publisher: Some(Publisher {
                 owner: Owner::new(&Uuid::new_v4().to_string()),
                 emitter: emitter(queues.as_ref(), traces, settings),
-                outbox: store.store.clone(),
-                reader: store.store.clone(),
+                outbox: database.store.clone(),
+                reader: database.store.clone(),
             }),
-            settings: PipelineSettings { writers: writers(settings, store), ..settings.pipeline },
+            settings: PipelineSettings { writers: writers(settings, database), ..settings.pipeline },
         });
-        let work = driver.into_tasks().into_iter().collect();
-        let consumers = queues.as_ref().map(|queues| queues.consume(settings, &pipeline, &store.store, traces));
+        let tasks = driver.into_tasks().into_iter().collect();
+        let consumers = queues.as_ref().map(|queues| queues.consume(settings, &pipeline, &database.store, traces));
         let app = HttpApp {
             ingress: pipeline.named_ingress("http"),
-            reader: store.store.clone(),
-            repository: store.store.clone(),
+            reader: database.store.clone(),
+            repository: database.store.clone(),
             alert_rules: Some(AlertRules {
                 own: settings.rules.clone(),
-                repository: Arc::clone(&store.rules),
+                repository: Arc::clone(&database.rules),
                 clock: Arc::clone(&clock),
             }),
-            feed: Feed::new(store.store.clone(), clock, pipeline.commits(), settings.poll_interval),
+            feed: Feed::new(database.store.clone(), clock, pipeline.commits(), settings.poll_interval),
             format: settings.messages.clone(),
             dead_letters: queues.as_ref().map(Queues::dead_letters),
             breakers: pipeline.breakers(),
             probes: queues.as_ref().map(Queues::probe).into_iter().collect(),
             keys: keys.map(Arc::new),
         };
-        let metrics = Metrics::new(pipeline.clone(), store, queues.as_ref().map(Queues::client), settings);
+        let metrics = Metrics::new(pipeline.clone(), database, queues.as_ref().map(Queues::client), settings);
         let server = server.with_metrics(Arc::new(metrics));
         let stop = CancellationToken::new();
         let server = match traces {
@@ -139,23 +143,23 @@ impl Running {
             None => server,
         };
         let serving = tokio::spawn(server.serve(app, stop.clone()));
-        Ok(Self { pipeline, work, consumers, stop, serving })
+        Ok(Self { pipeline, tasks, consumers, stop, serving })
     }
 
-    /// Returns when a part of the service has ended by itself. It must have panicked, and the service must not look
-    /// alive without it.
-    async fn broke_off(&mut self) {
+    /// Returns when a part of the service has ended without a stop: it has panicked. The service must then end, too, so
+    /// that a supervisor restarts it.
+    async fn failed(&mut self) {
         let ended = tokio::select! {
-            Some(ended) = self.work.join_next() => ended,
+            Some(ended) = self.tasks.join_next() => ended,
             ended = &mut self.serving => ended,
         };
         let error = ended.err().map(|error| error.to_string());
-        tracing::error!(error, "a part of the service ended by itself; stopping");
+        tracing::error!(error, "a part of the service ended unexpectedly; stopping");
     }
 
-    /// Takes nothing new, finishes what was taken, and publishes what it owes.
+    /// Accepts nothing new, finishes the accepted work, and publishes the outstanding messages.
     async fn stop(self) {
-        let Self { pipeline, mut work, consumers, stop, serving } = self;
+        let Self { pipeline, mut tasks, consumers, stop, serving } = self;
         stop.cancel();
         let consumers_stop = async {
             if let Some(consumers) = consumers {
@@ -166,13 +170,13 @@ impl Running {
             if !serving.is_finished()
                 && let Err(error) = serving.await
             {
-                tracing::error!(%error, "the HTTP server broke off");
+                tracing::error!(%error, "the HTTP server failed");
             }
         };
         tokio::join!(consumers_stop, served);
-        // Only now: what the ingresses had taken was still to be committed.
+        // The pipeline closes last: accepted records have to be committed first.
         pipeline.close();
-        while work.join_next().await.is_some() {}
+        while tasks.join_next().await.is_some() {}
     }
 }
 
@@ -182,39 +186,41 @@ async fn bind(settings: &Settings) -> anyhow::Result<HttpServer> {
         SettingsError(format!("the setting listen = {listen:?} must be HOST:PORT, such as 127.0.0.1:8080: {error}"))
     })?;
     let addresses: Vec<_> = addresses.collect();
-    let guarded = settings.keys_file.is_some() || settings.anonymous;
-    if !guarded && addresses.iter().any(|address| !address.ip().is_loopback()) {
+    let access_is_decided = settings.keys_file.is_some() || settings.anonymous;
+    if !access_is_decided && addresses.iter().any(|address| !address.ip().is_loopback()) {
         let fault = format!(
-            "the setting listen = {listen:?} reaches beyond this machine, and anybody could read and write; set \
+            "the setting listen = {listen:?} is reachable from other machines, and anybody could read and write; set \
              auth.keys_file (see tallyhouse keys new), or auth.anonymous = true (TALLYHOUSE_AUTH__ANONYMOUS=true) if a \
-             proxy or the network keeps strangers out"
+             proxy or the network controls access"
         );
         return Err(SettingsError(fault).into());
     }
     let bound = HttpServer::bind(&*addresses, settings.http).await;
     bound.with_context(|| {
-        format!("can't listen on {listen}; stop what listens there, or choose another address with --listen")
+        format!(
+            "can't listen on {listen}; stop the program that listens there, or choose another address with --listen"
+        )
     })
 }
 
-/// Puts TLS before a server, where it is asked for.
-fn secured(server: HttpServer, settings: &Settings) -> Result<HttpServer, SettingsError> {
+/// Adds TLS to a server, if `tls` is set.
+fn with_tls(server: HttpServer, settings: &Settings) -> Result<HttpServer, SettingsError> {
     let Some(files) = &settings.tls else { return Ok(server) };
     let identity = TlsIdentity::open(&files.cert_file, &files.key_file)
-        .map_err(|error| SettingsError(format!("the settings of tls are not right: {error}")))?;
+        .map_err(|error| SettingsError(format!("the settings of tls are wrong: {error}")))?;
     Ok(server.with_tls(identity))
 }
 
-/// Returns the repository of the pipeline.
-fn repository(store: &OpenStore, traces: Option<&Traces>) -> Arc<dyn RecordRepository> {
-    let repository: Arc<dyn RecordRepository> = store.store.clone();
+/// Returns the repository of the pipeline, traced if traces are exported.
+fn repository(database: &Database, traces: Option<&Traces>) -> Arc<dyn RecordRepository> {
+    let repository: Arc<dyn RecordRepository> = database.store.clone();
     match traces {
         Some(traces) => traces.repository(repository),
         None => repository,
     }
 }
 
-/// Returns the emitter of the pipeline. What is not published is not traced.
+/// Returns the emitter of the pipeline. The in-process emitter does nothing that could be traced.
 fn emitter(queues: Option<&Queues>, traces: Option<&Traces>, settings: &Settings) -> Arc<dyn MessageEmitter> {
     let Some(queues) = queues else { return Arc::new(InProcessEmitter) };
     let emitter = queues.emitter(settings.messages.clone());
@@ -224,10 +230,11 @@ fn emitter(queues: Option<&Queues>, traces: Option<&Traces>, settings: &Settings
     }
 }
 
-/// Returns how many batches are under way at once: on SQLite as many as make sense, whatever is set.
-fn writers(settings: &Settings, store: &OpenStore) -> usize {
-    match (&store.postgres, settings.pipeline.writers) {
-        (None, _) | (_, 0) => store.writers,
+/// Returns how many batches are committed at once. SQLite commits one and prepares the next:
+/// the setting has no effect there.
+fn writers(settings: &Settings, database: &Database) -> usize {
+    match (&database.postgres, settings.pipeline.writers) {
+        (None, _) | (_, 0) => database.writers,
         (Some(_), set) => set,
     }
 }

@@ -1,7 +1,7 @@
 //! The settings: defaults, then the settings file, then the environment, then flags.
 //!
-//! `catalogue` is the one place where every setting stands with its kind, its default and what it is for. The rest
-//! reads the layers, refuses what it does not know, and turns texts into what the program works with.
+//! `catalogue` is the one list of all settings with kind, default and purpose. `layers` reads the sources and refuses
+//! unknown names, `resolved` checks the values, and the other modules convert them for each part of the program.
 
 mod catalogue;
 mod layers;
@@ -36,17 +36,17 @@ const FILE_DEFAULT: &str = "tallyhouse.toml";
 const KEY_VARIABLE: &str = "TALLYHOUSE_KEY";
 const CA_FILE_VARIABLE: &str = "TALLYHOUSE_CA_FILE";
 
-/// A setting is wrong: the text says which one, where it came from, and what would be right.
+/// A setting is wrong. The text names it, its origin, and a right value.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct SettingsError(pub(crate) String);
 
-/// What the command line says about settings.
+/// The settings of the command line.
 #[derive(Clone, Default)]
 pub(crate) struct Overrides {
-    /// The settings file to read; it must be there.
+    /// The settings file to read. It must exist.
     pub(crate) file: Option<PathBuf>,
-    /// Settings by name, with the flag that gave each.
+    /// Name, flag and value of each setting.
     pub(crate) values: Vec<(&'static str, &'static str, String)>,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Debug for Overrides {
     }
 }
 
-/// The variables of the environment that concern the program.
+/// The environment variables that this program reads.
 #[derive(Clone, Default)]
 pub(crate) struct Environment(pub(crate) Vec<(String, String)>);
 
@@ -73,7 +73,7 @@ impl Environment {
     /// Reads the environment of this process.
     ///
     /// # Errors
-    /// A variable that concerns the program is not UTF-8.
+    /// One of these variables is not UTF-8.
     pub(crate) fn of_process() -> Result<Self, SettingsError> {
         let ours = std::env::vars_os()
             .filter(|(name, value)| layers::concerns_us(&name.to_string_lossy(), &value.to_string_lossy()));
@@ -102,79 +102,79 @@ impl Environment {
     }
 }
 
-/// Everything that can be set, checked.
+/// All settings, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Where to listen: host and port.
+    /// The address to listen on: host and port.
     pub(crate) listen: String,
-    /// Where records are kept.
+    /// The database of the records.
     pub(crate) database: DatabaseUrl,
-    /// How SQLite is used; the path is that of the URL.
+    /// The settings of SQLite. The path is set when the database is opened.
     pub(crate) sqlite: SqliteSettings,
-    /// How Postgres is used; the URL is that of the database.
+    /// The settings of Postgres.
     pub(crate) postgres: PostgresSettings,
-    /// How the server listens, waits and bounds.
+    /// The limits and timeouts of the HTTP server.
     pub(crate) http: HttpSettings,
-    /// The files to serve HTTPS with, where that is asked for.
+    /// The files of HTTPS; `None` serves HTTP.
     pub(crate) tls: Option<TlsFiles>,
-    /// The queues and channels, where there are any.
+    /// The settings of Redis; `None` without Redis.
     pub(crate) redis: Option<RedisSettings>,
-    /// How many consumers each queue has.
+    /// The number of consumers of each queue.
     pub(crate) redis_consumers: usize,
-    /// The alert rules in force.
+    /// The alert rules of the settings.
     pub(crate) rules: RuleSet,
-    /// How messages are written.
+    /// The format of messages.
     pub(crate) messages: MessageFormat,
-    /// The file with the API keys, where there are keys.
+    /// The file of the API keys; `None` without keys.
     pub(crate) keys_file: Option<PathBuf>,
-    /// Whether to serve whoever can connect.
+    /// Whether to listen beyond loopback without keys.
     pub(crate) anonymous: bool,
-    /// How to write the log.
+    /// The settings of the log.
     pub(crate) log: LogSettings,
-    /// Where traces go, where they go anywhere.
+    /// The collector of traces; `None` exports none.
     pub(crate) otlp: Option<OtlpSettings>,
-    /// How the pipeline batches, waits and bounds; `writers` is 0 where the database decides.
+    /// The limits and timeouts of the pipeline; 0 `writers` means the default of the database.
     pub(crate) pipeline: PipelineSettings,
-    /// How often followers look for messages of other instances.
+    /// How often subscribers poll for messages of other instances.
     pub(crate) poll_interval: Duration,
     /// How long a stop may take.
     pub(crate) stop_deadline: Duration,
-    /// How many threads run the service; 0 is one for each processor.
+    /// The number of worker threads; 0 means one per processor.
     pub(crate) worker_threads: usize,
-    /// All of them as they were given, for `config`.
+    /// All values with their origins, for `config`.
     resolved: Resolved,
 }
 
-/// The files that HTTPS is served with.
+/// The files of HTTPS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
-    /// The certificate, and those between it and its authority.
+    /// The certificate chain.
     pub(crate) cert_file: PathBuf,
-    /// Its key.
+    /// The private key.
     pub(crate) key_file: PathBuf,
 }
 
-/// How the log is written.
+/// The settings of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogSettings {
-    /// Whether as JSON; `None` is text on a terminal and JSON elsewhere.
+    /// Whether lines are JSON; `None` means text on a terminal and JSON elsewhere.
     pub(crate) json: Option<bool>,
-    /// Which events: directives of `tracing-subscriber`.
+    /// The directives of `tracing-subscriber`'s filter.
     pub(crate) filter: String,
-    /// Whether each request has a line, whatever the filter says.
+    /// Whether each request has a line, regardless of the filter.
     pub(crate) requests: bool,
 }
 
-/// Where traces go.
+/// The settings of traces.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct OtlpSettings {
-    /// Where a collector takes them.
+    /// The URL of the collector.
     pub(crate) endpoint: Secret,
-    /// What the service is called there.
+    /// The name of the service in traces.
     pub(crate) service_name: String,
-    /// Which share of the requests that belong to no trace begins one: from 0 to 1.
+    /// The share of requests without a trace context that begin a trace, from 0 to 1.
     pub(crate) sampled_share: f64,
-    /// How long the collector may take.
+    /// The deadline of an export.
     pub(crate) timeout: Duration,
 }
 
@@ -182,7 +182,7 @@ impl Settings {
     /// Reads all layers.
     ///
     /// # Errors
-    /// Says which setting is wrong, where it came from, and what would be right.
+    /// A setting is unknown or wrong. The error names it, its origin, and a right value.
     pub(crate) fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, SettingsError> {
         let resolved = Layers::read(overrides, environment)?.resolve()?;
         Ok(Self {
@@ -208,7 +208,7 @@ impl Settings {
         })
     }
 
-    /// Writes the settings in force as a settings file, secrets masked.
+    /// Formats the effective settings as a settings file, secrets masked.
     pub(crate) fn to_toml(&self) -> String {
         print::to_toml(&self.resolved)
     }
@@ -217,7 +217,7 @@ impl Settings {
 fn messages(resolved: &Resolved) -> Result<MessageFormat, SettingsError> {
     let source = |key| {
         let source = resolved.text(key);
-        // CloudEvents 1.0: a URI-reference that is not empty.
+        // CloudEvents 1.0: `source` is a non-empty URI-reference.
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || "<>\"{}|\\^`".contains(c);
         if source.is_empty() || source.contains(forbidden) {
             return Err(resolved.fault(key, "must be a URI, such as urn:tallyhouse:records"));

@@ -84,9 +84,10 @@ fn the_service_fetches_nothing() {
             assert!(!own.contains(client), "{package} has a client of HTTP: {client}");
         }
     }
-    let commands = ["bin/src/remote.rs", "bin/src/import/", "bin/src/aggregate/", "bin/src/export/", "bin/src/watch/"];
+    let commands =
+        ["bin/src/remote.rs", "bin/src/import/", "bin/src/aggregate/", "bin/src/export/", "bin/src/commands/watch/"];
     // What is traced goes to the one address of the setting otlp.endpoint.
-    let traces = "bin/src/traces/collector.rs";
+    let traces = "bin/src/telemetry/traces/collector.rs";
     let fetching: Vec<String> = with_extension("rs")
         .iter()
         .map(|(path, text)| (path.display().to_string(), text))

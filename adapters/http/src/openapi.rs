@@ -1,44 +1,28 @@
-//! `GET /openapi.json`: the API described by OpenAPI 3.1, made of the limits, problems and routes of the code itself.
+//! The API described by OpenAPI 3.1, derived from the limits, problems and routes of the code itself.
 //!
 //! It is put together here and not by derived schemas: the core derives none, our types write themselves by hand so
 //! that no value goes through a float, and a limit that is a constant of the code can't be read by an attribute.
 
-mod answers;
-mod messages;
 mod model;
 mod operations;
-mod parameters;
-mod problems;
+mod description;
+mod writing;
 mod reading;
 mod rules;
-mod schemas;
 mod service;
-mod writing;
+mod parameters;
+mod answers;
+mod problems;
+mod schemas;
+mod messages;
+mod fields;
 
-use std::sync::LazyLock;
-
-use hyper::header::HeaderMap;
-use warp::reply::Response;
-
-use crate::dashboard::Asset;
-
-use model::{Components, Document, Info, License, Ordered, SecurityScheme, Server, Tag};
-
-/// The dialect of the schemas.
-const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+use model::{Components, DIALECT, Document, Info, License, Ordered, SecurityScheme, Server, Tag};
 
 const DESCRIPTION: &str = "Takes records, processes each exactly once, and answers queries over them with exact totals.\n\n\
     A success on a write means: on disk. A `5xx` on a write, or no answer, means: repeat it safely, since a record that is sent \
     again is recognised. Unknown and repeated query parameters are refused. Every error is a problem document (RFC 9457). `HEAD` \
     works wherever `GET` does, and a path that is asked by another method answers `405` with `Allow`.";
-
-/// The document, written when it is first asked for, and kept for ever.
-static DOCUMENT: LazyLock<Asset> = LazyLock::new(|| Asset::made("application/json", openapi().leak().as_bytes()));
-
-/// `GET /openapi.json`.
-pub(crate) fn read(headers: &HeaderMap) -> Response {
-    DOCUMENT.answer(headers)
-}
 
 /// Writes the OpenAPI 3.1 document of the API.
 #[must_use]
@@ -49,7 +33,7 @@ pub fn openapi() -> String {
 /// Writes the JSON Schemas of the messages: the name of a file and its text, for notifications and for alerts.
 #[must_use]
 pub fn message_schemas() -> [(&'static str, String); 2] {
-    messages::standalone()
+    messages::standalone(&schemas::all())
 }
 
 fn document() -> Document {

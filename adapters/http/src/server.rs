@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
 
-use crate::app::{App, HttpApp};
-use crate::connection::{self, Shared};
-use crate::handshake;
-use crate::metrics::MetricsPage;
-use crate::routes;
+use crate::app::metrics_page::MetricsPage;
+use crate::app::state::{App, HttpApp};
+use crate::connection::handshake;
+use crate::connection::serve::{self, Shared};
+use crate::connection::tls::TlsIdentity;
+use crate::dispatch;
+use crate::observe::tracer::RequestTracer;
 use crate::settings::HttpSettings;
-use crate::tls::TlsIdentity;
-use crate::tracer::RequestTracer;
 
 /// How long accepting rests when the system has no more sockets to give.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -90,8 +90,9 @@ impl HttpServer {
         let app = Arc::new(App::new(app, self.settings, stop.clone()).with_metrics(self.metrics));
         let (permits, requests) = (Arc::clone(&app.connections), Arc::clone(&app.requests));
         let connections = app.open.clone();
-        let shared =
-            Arc::new(Shared::new(routes::service(app), requests, self.settings, stop.clone()).with_tracer(self.tracer));
+        let shared = Arc::new(
+            Shared::new(dispatch::service(app), requests, self.settings, stop.clone()).with_tracer(self.tracer),
+        );
         let _cut = shared.cut.clone().drop_guard();
         let lame_duck = self.settings.lame_duck;
         let mut over = std::pin::pin!(async move {
@@ -103,7 +104,7 @@ impl HttpServer {
                 biased;
                 () = &mut over => break,
                 (socket, peer, permit) = accept(&self.listener, &permits) => {
-                    let serving = serve(socket, peer, self.tls.clone(), Arc::clone(&shared));
+                    let serving = serve_connection(socket, peer, self.tls.clone(), Arc::clone(&shared));
                     connections.spawn(async move {
                         serving.await;
                         drop(permit);
@@ -125,16 +126,16 @@ impl HttpServer {
 
 /// Serves a connection, behind TLS where there is a certificate. It counts from its first byte on, so that handshakes
 /// that come to nothing are bounded like everything else.
-async fn serve<R>(socket: TcpStream, peer: SocketAddr, tls: Option<Arc<TlsIdentity>>, shared: Arc<Shared<R>>)
+async fn serve_connection<R>(socket: TcpStream, peer: SocketAddr, tls: Option<Arc<TlsIdentity>>, shared: Arc<Shared<R>>)
 where
     R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     R: Clone + Send + Sync + 'static,
 {
     match tls {
-        None => connection::serve(socket, peer, false, shared).await,
+        None => serve::serve(socket, peer, false, shared).await,
         Some(tls) => {
             if let Some(socket) = handshake::secure(socket, peer, &tls, &shared).await {
-                connection::serve(socket, peer, true, shared).await;
+                serve::serve(socket, peer, true, shared).await;
             }
         }
     }

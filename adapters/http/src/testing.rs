@@ -15,16 +15,18 @@ use hyper::{Request, StatusCode};
 use tallyhouse_pipeline::{DestinationId, RecordId, Reference, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::activity::Activity;
-use crate::app::{App, HttpApp};
-use crate::cursor::Cursor;
-use crate::keys::Keys;
-use crate::lines::{Line, Lines};
-use crate::middleware::{ConnectionContext, Front, RequestIds};
-use crate::parameters::Parameters;
-use crate::routes;
+use crate::access::keys::Keys;
+use crate::app::state::{App, HttpApp};
+use crate::connection::activity::Activity;
+use crate::connection::middleware::Front;
+use crate::connection::request_ids::RequestIds;
+use crate::context::ConnectionContext;
+use crate::dispatch;
+use crate::request::cursor::Cursor;
+use crate::request::lines::{Line, Lines};
+use crate::request::parameters::Parameters;
+use crate::request::traceparent;
 use crate::settings::HttpSettings;
-use crate::traceparent;
 
 /// The whole of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,16 +63,16 @@ impl Api {
         let connection = Arc::new(ConnectionContext {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
             secure: false,
-            activity: Arc::new(Activity::new()),
             stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
         });
         let front = Front {
-            routes: routes::service(Arc::clone(&self.app)),
+            routes: dispatch::service(Arc::clone(&self.app)),
             ids: Arc::new(RequestIds::new()),
             tracer: None,
             requests: Arc::clone(&self.app.requests),
             connection,
+            activity: Arc::new(Activity::new()),
         };
         let pieces = |pieces: Vec<Bytes>| {
             StreamBody::new(stream::iter(pieces.into_iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)))))

@@ -21,7 +21,6 @@
 //!     now: Timestamp::parse("2026-01-01T00:00:01Z")?,
 //!     owner: None,
 //!     published: Vec::new(),
-//!     
 //! };
 //! let committed = repository.commit(batch).await?;
 //! assert_eq!(committed.outcomes[0].name(), "processed");
@@ -29,30 +28,17 @@
 //! # }
 //! ```
 //!
-//! How a batch is committed: `commit.rs`, `ahead.rs` and the functions of `migrations`. Needs Postgres 13 or newer, a
-//! database in UTF-8, and sessions that last as long as their connection (no pooler that hands them out per
-//! transaction).
+//! How a batch is committed is in `write/commit.rs` and in the functions of the package `tallyhouse-migrations`.
+//!
+//! It needs Postgres 15 or newer, a database in UTF-8, and sessions that last as long as their connection: no pooler in
+//! transaction mode.
 
-mod settings;
-mod address;
 mod repository;
-mod commit;
-mod optimistic;
 mod write;
 mod read;
-mod groups;
-mod roll_ups;
-mod audit;
-mod outbox;
-mod rules;
-mod migrate;
-mod filter;
-mod row;
-mod stream;
-mod statement;
-mod pool;
-mod error;
+mod connection;
+mod sql;
 
-pub use address::check_url;
+pub use connection::address::check_url;
+pub use connection::settings::PostgresSettings;
 pub use repository::{PoolUsage, PostgresRepository};
-pub use settings::PostgresSettings;

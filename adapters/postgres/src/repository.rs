@@ -16,13 +16,15 @@ use tallyhouse_core::{
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::commit::CommitUnknown;
-use crate::error::Fault;
-use crate::optimistic::Optimistic;
-use crate::pool::{Pool, Pools};
-use crate::roll_ups::RollUpWorker;
-use crate::settings::PostgresSettings;
-use crate::{audit, commit, groups, migrate, outbox, read, rules};
+use crate::connection::migrate;
+use crate::connection::pool::{Pool, Pools};
+use crate::connection::settings::PostgresSettings;
+use crate::read::{audit, groups, records as read};
+use crate::sql::error::Fault;
+use crate::write::commit::CommitUnknown;
+use crate::write::optimistic::Optimistic;
+use crate::write::roll_ups::RollUpWorker;
+use crate::write::{commit, outbox, rules};
 
 /// Records, running summaries and the outbox in Postgres. Cheap to clone; clones share their connections.
 ///

@@ -16,32 +16,14 @@
 //! # }
 //! ```
 
-mod settings;
-mod error;
-// The tables, and how their rows are read.
-mod schema;
-mod rows;
-mod statement;
-mod filter;
-mod migrate;
-// Connections.
-mod connection;
-mod writer;
-mod readers;
-mod parts;
-// The repository, question by question.
-mod pipelined;
-mod commit;
-mod outbox;
-mod rules;
-mod reads;
-mod groups;
-mod roll_ups;
-mod audit;
 mod repository;
+mod write;
+mod read;
+mod connection;
+mod sql;
 #[cfg(test)]
 mod support;
 
-pub use error::{SqliteError, SqliteProblem};
+pub use connection::settings::SqliteSettings;
 pub use repository::SqliteRepository;
-pub use settings::SqliteSettings;
+pub use sql::error::{SqliteError, SqliteProblem};

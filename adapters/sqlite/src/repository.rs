@@ -18,15 +18,17 @@ use tallyhouse_core::{
 };
 use tokio::sync::Mutex;
 
-use crate::connection::{check_writable, open_reader, open_writer};
-use crate::error::{Failure, SqliteError, SqliteProblem};
-use crate::groups::Item;
-use crate::pipelined::Planned;
-use crate::readers::Readers;
-use crate::roll_ups::RollUpWorker;
-use crate::settings::SqliteSettings;
-use crate::writer::{Session, Writer, transaction};
-use crate::{audit, commit, groups, migrate, outbox, reads, rules};
+use crate::connection::migrate;
+use crate::connection::open::{check_writable, open_reader, open_writer};
+use crate::connection::readers::Readers;
+use crate::connection::settings::SqliteSettings;
+use crate::read::groups::Item;
+use crate::read::{audit, groups, records as reads};
+use crate::sql::error::{Failure, SqliteError, SqliteProblem};
+use crate::write::pipelined::Planned;
+use crate::write::roll_ups::RollUpWorker;
+use crate::write::writer::{Session, Writer, transaction};
+use crate::write::{commit, outbox, rules};
 
 /// Keeps records, running summaries and the outbox in an SQLite file.
 ///

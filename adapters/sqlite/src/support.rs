@@ -15,10 +15,10 @@ use diesel::query_builder::QueryFragment;
 use diesel::sqlite::Sqlite;
 use tempfile::TempDir;
 
-use crate::connection::open_writer;
-use crate::migrate::migrate;
+use crate::connection::migrate::migrate;
+use crate::connection::open::open_writer;
+use crate::connection::settings::SqliteSettings;
 use crate::repository::SqliteRepository;
-use crate::settings::SqliteSettings;
 
 /// A migrated database that is gone when the test ends.
 pub(crate) struct Database {

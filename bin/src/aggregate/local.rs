@@ -8,16 +8,16 @@ use tallyhouse_pipeline::{DestinationId, GroupQuery, Summary};
 
 use super::View;
 use super::answer::Group;
+use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::store::{OpenStore, Schema};
 
 /// Shows the answer part by part.
 ///
 /// # Errors
 /// The database can't answer.
 pub(super) async fn read_groups(settings: &Settings, query: GroupQuery, view: &mut dyn View) -> anyhow::Result<()> {
-    let store = OpenStore::open(settings, Schema::Check).await?;
+    let store = Database::open(settings, Schema::Check).await?;
     let mut parts = parts(&store, query).await?;
     while let Some(part) = parts.next().await {
         match part.context(READING)? {
@@ -40,7 +40,7 @@ pub(super) async fn read_groups(settings: &Settings, query: GroupQuery, view: &m
 /// # Errors
 /// The database can't answer.
 pub(super) async fn write_json(settings: &Settings, query: GroupQuery, out: &mut Output) -> anyhow::Result<()> {
-    let store = OpenStore::open(settings, Schema::Check).await?;
+    let store = Database::open(settings, Schema::Check).await?;
     let mut document = Document { out, records: query.records, groups: 0, records_total: 0, in_group: None };
     let mut parts = parts(&store, query).await?;
     document.out.write("{\"groups\":[")?;
@@ -57,7 +57,7 @@ pub(super) async fn write_json(settings: &Settings, query: GroupQuery, out: &mut
 
 const READING: &str = "the database could not be read to the end";
 
-async fn parts(store: &OpenStore, query: GroupQuery) -> anyhow::Result<PartStream<GroupPart>> {
+async fn parts(store: &Database, query: GroupQuery) -> anyhow::Result<PartStream<GroupPart>> {
     Ok(store.store.groups(query).await.context(READING)?.parts)
 }
 

@@ -17,7 +17,7 @@ use crate::remote::Remote;
 /// The service can't answer, or breaks off.
 pub(super) async fn copy_json(remote: &Remote, args: &AggregateArgs, out: &mut Output) -> anyhow::Result<()> {
     let mut response = ask(remote, args, "application/json").await?;
-    while let Some(part) = response.chunk().await.map_err(|error| remote.broke_off(error))? {
+    while let Some(part) = response.chunk().await.map_err(|error| remote.interrupted(error))? {
         out.write(part)?;
     }
     out.write("\n")
@@ -30,7 +30,7 @@ pub(super) async fn copy_json(remote: &Remote, args: &AggregateArgs, out: &mut O
 pub(super) async fn read_groups(remote: &Remote, args: &AggregateArgs, view: &mut dyn View) -> anyhow::Result<()> {
     let mut response = ask(remote, args, "application/x-ndjson").await?;
     let mut line = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|error| remote.broke_off(error))? {
+    while let Some(part) = response.chunk().await.map_err(|error| remote.interrupted(error))? {
         for piece in part.split_inclusive(|b| *b == b'\n') {
             line.extend_from_slice(piece);
             if line.ends_with(b"\n") {

@@ -24,7 +24,7 @@ fn shown(format: OutputFormat, records: bool, parts: bool) -> String {
     let mut out = Output::memory();
     {
         let mut view: Box<dyn View + '_> = match format {
-            OutputFormat::Csv => Box::new(CommaSeparated::new(&mut out, records)),
+            OutputFormat::Csv => Box::new(Csv::new(&mut out, records)),
             OutputFormat::Table | OutputFormat::Json => Box::new(Table::new(&mut out, records)),
         };
         if parts {

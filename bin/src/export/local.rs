@@ -7,8 +7,8 @@ use tallyhouse_pipeline::{Filter, RECORD_COLUMNS, export, write_record_row, writ
 use super::progress::Progress;
 use super::sink::Sink;
 use crate::cli::ExportFormat;
+use crate::database::{Database, Schema};
 use crate::settings::Settings;
-use crate::store::{OpenStore, Schema};
 
 const READING: &str = "the database could not be read to the end";
 
@@ -23,7 +23,7 @@ pub(super) async fn write(
     sink: &mut Sink,
     progress: &Progress,
 ) -> anyhow::Result<u64> {
-    let store = OpenStore::open(settings, Schema::Check).await?;
+    let store = Database::open(settings, Schema::Check).await?;
     let mut export = export(store.store.clone(), filter).await.context(READING)?;
     progress.expect(export.head);
     let (mut records, mut piece) = (0, Vec::new());

@@ -25,7 +25,7 @@ pub(super) async fn copy(
     let request = remote.get("v1/export", &filter.parameters())?.header(ACCEPT, accept);
     let mut response = remote.send(request).await?;
     let (mut bytes, mut lines) = (0, 0_u64);
-    while let Some(part) = response.chunk().await.map_err(|error| remote.broke_off(error))? {
+    while let Some(part) = response.chunk().await.map_err(|error| remote.interrupted(error))? {
         sink.write(&part)?;
         bytes += part.len() as u64;
         // A field of a record holds no line feed: it is a control character.

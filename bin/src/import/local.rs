@@ -1,22 +1,20 @@
 //! An import into the configured database, through the pipeline of the service. Messages stay owed: a service that
 //! runs on this database, now or later, publishes them.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use futures::StreamExt as _;
-use futures::stream::FuturesOrdered;
 use tallyhouse_pipeline::{
-    Arrival, Ingress, OrderedIngress, Outcome, Pipeline, PipelineParts, PipelineSettings, Rejection, SubmitError,
+    Arrival, Ingress, OrderedChunks, OrderedIngress, Outcome, Pipeline, PipelineParts, PipelineSettings, Rejection,
+    SubmitError,
 };
 use tokio::task::JoinSet;
 
+use super::input::Chunk;
 use super::{Chunks, Tally};
 use crate::clock::SystemClock;
-use crate::input::Chunk;
+use crate::database::{Database, Schema};
 use crate::settings::Settings;
-use crate::store::{OpenStore, Schema};
 
 /// Chunks that are on their way to the database at once: those under way, and the next, which must not wait.
 const CHUNKS_SUBMITTED: usize = OrderedIngress::UNDER_WAY_MAX + 1;
@@ -26,7 +24,7 @@ const CHUNKS_SUBMITTED: usize = OrderedIngress::UNDER_WAY_MAX + 1;
 /// # Errors
 /// The database can't be used, or not any more.
 pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
-    let store = OpenStore::open(settings, Schema::Migrate).await?;
+    let store = Database::open(settings, Schema::Migrate).await?;
     let (pipeline, driver) = Pipeline::new(PipelineParts {
         repository: store.store.clone(),
         clock: Arc::new(SystemClock::start()),
@@ -46,14 +44,13 @@ pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &
 
 /// Submits everything in the order of the files: the sequence of the records of a key is theirs.
 async fn submit_all(ingress: &Ingress, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut ordered = ingress.ordered();
-    let mut submitted = FuturesOrdered::new();
+    let mut submitted = OrderedChunks::new(ingress);
     let mut more = true;
     while more || !submitted.is_empty() {
         tokio::select! {
             Some(done) = submitted.next() => count(done, tally)?,
             chunk = chunks.next(), if more && submitted.len() < CHUNKS_SUBMITTED => match chunk {
-                Some(chunk) => submitted.push_back(submit(&mut ordered, chunk)),
+                Some(chunk) => submit(&mut submitted, chunk),
                 None => more = false,
             },
         }
@@ -80,7 +77,7 @@ struct Place {
     rejection: Option<Rejection>,
 }
 
-fn submit(ordered: &mut OrderedIngress, chunk: Chunk) -> impl Future<Output = Done> + use<> {
+fn submit(submitted: &mut OrderedChunks<Done>, chunk: Chunk) {
     let mut arrivals = Vec::with_capacity(chunk.items.len());
     let mut items = Vec::with_capacity(chunk.items.len());
     for item in chunk.items {
@@ -93,8 +90,8 @@ fn submit(ordered: &mut OrderedIngress, chunk: Chunk) -> impl Future<Output = Do
         };
         items.push(Place { line: item.line, input: item.input, rejection });
     }
-    let (outcomes, chunk) = (ordered.submit(arrivals), Refusals { file: chunk.file, items });
-    async move { Done { chunk, outcomes: outcomes.await } }
+    let chunk = Refusals { file: chunk.file, items };
+    submitted.push(arrivals, |outcomes| async move { Done { chunk, outcomes: outcomes.await } });
 }
 
 fn count(done: Done, tally: &mut Tally) -> anyhow::Result<()> {
@@ -120,7 +117,7 @@ fn count(done: Done, tally: &mut Tally) -> anyhow::Result<()> {
         match outcome {
             Outcome::Processed(_) | Outcome::Duplicate { .. } => {}
             Outcome::Conflict { .. } | Outcome::Rejected(_) => {
-                tally.refused.keep(&tally.progress, &chunk.file, place.line, place.input.as_deref(), &outcome)?;
+                tally.refusals.keep(&tally.progress, &chunk.file, place.line, place.input.as_deref(), &outcome)?;
             }
         }
     }

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tallyhouse_pipeline::{Field, FieldError, Outcome, OutcomeCounts, RecordId, Rejection, RejectionCode};
 
+use super::input::{Chunk, Item};
 use super::{Chunks, Tally};
-use crate::input::{Chunk, Item};
 use crate::remote::Remote;
 
 /// How many records a request has at most, about.
@@ -99,7 +99,7 @@ impl Request {
                 Err(rejection) => {
                     let outcome = Outcome::Rejected(rejection);
                     tally.counts.count(&outcome);
-                    tally.refused.keep(&tally.progress, &file, line, input.as_deref(), &outcome)?;
+                    tally.refusals.keep(&tally.progress, &file, line, input.as_deref(), &outcome)?;
                 }
             }
         }
@@ -126,7 +126,7 @@ impl Request {
         let Self { body, places } = self;
         let mut response = send_patiently(remote, body).await?;
         let mut answer = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(|error| remote.broke_off(error))? {
+        while let Some(part) = response.chunk().await.map_err(|error| remote.interrupted(error))? {
             answer.extend_from_slice(&part);
         }
         let mut lines = answer.split(|b| *b == b'\n').filter(|line| !line.is_empty()).peekable();
@@ -143,7 +143,7 @@ impl Request {
         // Without the last line the answer is not whole, and nothing of it is counted.
         let counts = counts.ok_or_else(|| anyhow!("the service's answer has no end"))?;
         for (place, outcome) in refusals {
-            tally.refused.keep(&tally.progress, &place.file, place.line, place.input.as_deref(), &outcome)?;
+            tally.refusals.keep(&tally.progress, &place.file, place.line, place.input.as_deref(), &outcome)?;
         }
         let sum = &mut tally.counts;
         sum.processed += counts.processed;

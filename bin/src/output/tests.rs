@@ -1,8 +1,8 @@
-//! Tests of what becomes of output that nobody reads.
+//! Tests of failing output.
 
 use super::*;
 
-/// A reader that fails in one way.
+/// A writer that always fails.
 struct Failing(ErrorKind);
 
 impl Write for Failing {
@@ -16,10 +16,10 @@ impl Write for Failing {
 }
 
 #[test]
-fn a_reader_who_leaves_is_told_from_a_full_disk() {
-    let mut left = Output(Failing(ErrorKind::BrokenPipe));
-    assert!(left.line("x").unwrap_err().is::<OutputClosed>());
-    assert!(left.flush().unwrap_err().is::<OutputClosed>());
+fn a_closed_pipe_is_distinguished_from_a_full_disk() {
+    let mut closed = Output(Failing(ErrorKind::BrokenPipe));
+    assert!(closed.line("x").unwrap_err().is::<OutputClosed>());
+    assert!(closed.flush().unwrap_err().is::<OutputClosed>());
     let mut full = Output(Failing(ErrorKind::StorageFull));
     let error = full.line("x").unwrap_err();
     assert!(!error.is::<OutputClosed>() && error.to_string().contains("standard output can't be written"), "{error}");

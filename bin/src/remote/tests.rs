@@ -1,4 +1,4 @@
-//! Tests of addresses.
+//! Tests of addresses, keys and authorities.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn paths_are_joined_to_any_address() {
 }
 
 #[test]
-fn what_is_no_address_is_refused_without_showing_a_password() {
+fn an_invalid_url_is_refused_without_showing_a_password() {
     for url in ["h:8080", "ftp://u:secret@h", "", "/v1", "unix:/run/x"] {
         let error = format!("{:#}", remote(url).unwrap_err());
         assert!(error.contains("--url") && !error.contains("secret"), "{error}");

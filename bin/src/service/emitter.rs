@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use tallyhouse_pipeline::Message;
 use tallyhouse_pipeline::ports::{MessageEmitter, PortError};
 
-/// Publishes within the process only: whoever follows over HTTP reads the store, and is woken by the commit itself. So
-/// nothing is left to do, and what is owed is settled.
+/// Publishes nothing. Subscribers over HTTP read the store and are woken by the commit itself, so that the outbox can be
+/// marked as published at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InProcessEmitter;
 

@@ -1,4 +1,4 @@
-//! Redis in the service: the queues that records come from, the channels that messages go to, the dead letters.
+//! Redis in the service: queues of records, channels of messages, and dead letters.
 
 use std::sync::Arc;
 use tallyhouse_pipeline::ports::{Clock, DeadLetters, MessageEmitter, RecordSource, Store};
@@ -13,50 +13,50 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::settings::{Settings, SettingsError};
-use crate::traces::Traces;
+use crate::telemetry::traces::Traces;
 
-/// Redis, as far as it is set up: it need not answer yet.
+/// A configured Redis. It need not be reachable.
 pub(super) struct Queues {
     client: RedisClient,
     clock: Arc<dyn Clock>,
 }
 
-/// The consumers that run.
+/// The running consumers.
 pub(super) struct Consumers {
     stop: watch::Sender<bool>,
     running: JoinSet<()>,
 }
 
 impl Queues {
-    /// Checks the settings.
+    /// Checks the settings. No connection is made.
     ///
     /// # Errors
-    /// They can't be used.
+    /// The settings are wrong.
     pub(super) fn open(settings: RedisSettings, clock: &Arc<dyn Clock>) -> Result<Self, SettingsError> {
         Ok(Self { client: open_client(settings)?, clock: Arc::clone(clock) })
     }
 
-    /// Returns where messages are published.
+    /// Returns the emitter.
     pub(super) fn emitter(&self, format: MessageFormat) -> Arc<dyn MessageEmitter> {
         Arc::new(RedisEmitter::new(&self.client, format))
     }
 
-    /// Returns the refused payloads.
+    /// Returns the dead letters.
     pub(super) fn dead_letters(&self) -> Arc<dyn DeadLetters> {
         Arc::new(RedisDeadLetters::new(&self.client))
     }
 
-    /// Returns what `/readyz` asks.
+    /// Returns the probe of `/readyz`.
     pub(super) fn probe(&self) -> Arc<dyn HealthProbe> {
         Arc::new(RedisProbe(self.client.clone()))
     }
 
-    /// Returns Redis itself.
+    /// Returns the client.
     pub(super) fn client(&self) -> RedisClient {
         self.client.clone()
     }
 
-    /// Begins to consume both queues.
+    /// Starts the consumers of both queues.
     pub(super) fn consume(
         &self,
         settings: &Settings,
@@ -66,7 +66,7 @@ impl Queues {
     ) -> Consumers {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
-        // Each queue has room of its own in the intake, so that neither holds up the other.
+        // Each queue has its own intake: a backlog in one must not block the other.
         let ingresses = [pipeline.named_ingress("list"), pipeline.named_ingress("stream")];
         for _ in 0..settings.redis_consumers {
             let sources: [Arc<dyn RecordSource>; 2] = [
@@ -91,25 +91,25 @@ impl Queues {
 }
 
 impl Consumers {
-    /// Takes nothing more from the queues, and returns when what was taken is settled.
+    /// Stops receiving, and returns when every received payload is acknowledged or returned.
     pub(super) async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.running.join_next().await.is_some() {}
     }
 }
 
-/// Checks the settings of Redis; no connection is made.
+/// Makes a client. No connection is made.
 ///
 /// # Errors
-/// They can't be used.
+/// The settings are wrong.
 pub(crate) fn open_client(settings: RedisSettings) -> Result<RedisClient, SettingsError> {
     RedisClient::open(settings).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        SettingsError(format!("the settings of redis can't be used: {error}{cause}"))
+        SettingsError(format!("the settings of redis are wrong: {error}{cause}"))
     })
 }
 
-/// Asks Redis how it is.
+/// Pings Redis.
 struct RedisProbe(RedisClient);
 
 #[async_trait]
@@ -122,7 +122,7 @@ impl HealthProbe for RedisProbe {
         match self.0.ping().await {
             Ok(()) => ProbeState::Up,
             Err(error) => {
-                tracing::debug!(%error, "Redis is down");
+                tracing::debug!(%error, "Redis does not answer");
                 ProbeState::Down
             }
         }

@@ -1,12 +1,12 @@
-//! The signals that stop the program.
+//! The signals that the program handles.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Exit code of a program that was interrupted: 128 and the number of SIGINT, as shells have it.
+/// Exit code of an interrupted program: 128 plus the number of SIGINT, as shells report it.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
-/// SIGTERM and SIGINT. From when this is made, they no longer end the process by themselves.
+/// SIGTERM and SIGINT. Once installed, they no longer end the process by default.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
@@ -14,7 +14,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over.
+    /// Installs the handlers.
     ///
     /// # Errors
     /// The system refuses.
@@ -23,7 +23,7 @@ impl Signals {
         Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? })
     }
 
-    /// Waits for the next one, and returns its name.
+    /// Waits for the next signal, and returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

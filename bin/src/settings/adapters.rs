@@ -1,4 +1,4 @@
-//! The settings of the adapters, each in the words of its crate.
+//! Converts settings to the settings types of the adapters.
 
 use std::path::PathBuf;
 
@@ -10,24 +10,24 @@ use tallyhouse_sqlite::SqliteSettings;
 use super::resolved::Resolved;
 use super::{SettingsError, TlsFiles};
 
-/// Returns how SQLite is used; the path is set when the database is opened.
+/// Returns the settings of SQLite. The path is set when the database is opened.
 pub(super) fn sqlite(resolved: &Resolved) -> SqliteSettings {
     SqliteSettings {
         path: PathBuf::new(),
         busy_timeout: resolved.millis("sqlite.busy_timeout_ms"),
-        readers: few(resolved, "sqlite.readers"),
-        streams: few(resolved, "sqlite.streams"),
+        readers: small_count(resolved, "sqlite.readers"),
+        streams: small_count(resolved, "sqlite.streams"),
         reader_wait: resolved.millis("sqlite.reader_wait_ms"),
     }
 }
 
-/// Returns how Postgres is used.
+/// Returns the settings of Postgres.
 pub(super) fn postgres(resolved: &Resolved) -> PostgresSettings {
     PostgresSettings {
         url: resolved.text("database.url"),
-        writers: few(resolved, "postgres.writers"),
-        readers: few(resolved, "postgres.readers"),
-        streams: few(resolved, "postgres.streams"),
+        writers: small_count(resolved, "postgres.writers"),
+        readers: small_count(resolved, "postgres.readers"),
+        streams: small_count(resolved, "postgres.streams"),
         acquire_timeout: resolved.millis("postgres.acquire_timeout_ms"),
         connect_timeout: resolved.millis("postgres.connect_timeout_ms"),
         write_timeout: resolved.millis("postgres.write_timeout_ms"),
@@ -40,7 +40,7 @@ pub(super) fn postgres(resolved: &Resolved) -> PostgresSettings {
     }
 }
 
-/// Returns how Redis is reached and used, where there is one.
+/// Returns the settings of Redis, if `redis.url` is set.
 pub(super) fn redis(resolved: &Resolved) -> Option<RedisSettings> {
     Some(RedisSettings {
         url: resolved.optional("redis.url")?,
@@ -55,7 +55,7 @@ pub(super) fn redis(resolved: &Resolved) -> Option<RedisSettings> {
     })
 }
 
-/// Returns how the server listens, waits and bounds.
+/// Returns the settings of the HTTP server.
 pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
     Ok(HttpSettings {
         connections_max: resolved.count("http.connections_max"),
@@ -82,7 +82,7 @@ pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
     })
 }
 
-/// Returns what HTTPS is served with, where it is.
+/// Returns the files of HTTPS, if they are set.
 pub(super) fn tls(resolved: &Resolved) -> Result<Option<TlsFiles>, SettingsError> {
     let file = |key| resolved.optional(key).map(PathBuf::from);
     match (file("tls.cert_file"), file("tls.key_file")) {
@@ -102,7 +102,7 @@ fn rate_limit(resolved: &Resolved) -> Result<Option<RateLimit>, SettingsError> {
     }
 }
 
-/// The catalogue bounds these far below the largest number of 32 bits.
-fn few(resolved: &Resolved, key: &'static str) -> u32 {
+/// Returns a count. The catalogue bounds it far below 2^32.
+fn small_count(resolved: &Resolved, key: &'static str) -> u32 {
     u32::try_from(resolved.number(key)).unwrap_or(u32::MAX)
 }

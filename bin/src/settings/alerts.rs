@@ -1,4 +1,4 @@
-//! The alert rules: the one of the setting, and those of the file.
+//! The alert rules: the rule of `alerts.threshold`, and the rules of the file.
 
 use config::{Value, ValueKind};
 use tallyhouse_pipeline::{Rule, RuleDraft, RuleSet};
@@ -6,23 +6,23 @@ use tallyhouse_pipeline::{Rule, RuleDraft, RuleSet};
 use super::SettingsError;
 use super::resolved::Resolved;
 
-/// The rule that the setting `alerts.threshold` makes.
+/// The name of the rule of `alerts.threshold`.
 const DEFAULT_RULE: &str = "default";
 
-/// What switches that rule off.
+/// The value of `alerts.threshold` that switches its rule off.
 const NONE: &str = "none";
 
-/// The fields of a rule, as messages write them, too.
+/// The fields of a rule, named as in messages.
 const FIELDS: [&str; 8] = ["name", "threshold", "on", "unit", "type", "destinationId", "sourceId", "reference"];
 
-/// Makes the rules in force.
+/// Returns the alert rules of the settings.
 pub(super) fn rules(resolved: &Resolved) -> Result<RuleSet, SettingsError> {
     let mut rules = Vec::new();
     let threshold = resolved.text("alerts.threshold");
     if threshold != NONE {
         let draft = RuleDraft { name: DEFAULT_RULE.to_owned(), threshold, ..RuleDraft::default() };
         let rule = Rule::new(draft)
-            .map_err(|error| resolved.fault("alerts.threshold", format!("is no threshold: {error}")))?;
+            .map_err(|error| resolved.fault("alerts.threshold", format!("is not a threshold: {error}")))?;
         rules.push(rule);
     }
     let in_rules = |fault: String| resolved.fault("alerts.rules", fault);
@@ -32,12 +32,12 @@ pub(super) fn rules(resolved: &Resolved) -> Result<RuleSet, SettingsError> {
         rules.push(rule.map_err(|error| in_rules(format!("has a fault in rule number {number}: {error}")))?);
     }
     RuleSet::new(rules).map_err(|error| {
-        let hint = format!("; {DEFAULT_RULE:?} is the name of the rule that alerts.threshold makes");
+        let hint = format!("; {DEFAULT_RULE:?} is the name of the rule of alerts.threshold");
         in_rules(format!("has a fault: {error}{hint}"))
     })
 }
 
-/// Reads one table.
+/// Reads one rule.
 fn draft(table: &Value) -> Result<RuleDraft, String> {
     let ValueKind::Table(table) = &table.kind else {
         return Err("a rule must be a table".to_owned());

@@ -1,11 +1,11 @@
-//! Every setting: its name, its kind, its default and what it is for. The documentation is made from here, too.
+//! The catalogue of settings: name, kind, default and purpose. A test compares the documentation with it.
 
-/// What a setting may be.
+/// The kind of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A text that is not empty.
     Text,
-    /// A text that may hold a password, as URLs do: masked wherever it is shown.
+    /// A text that may hold a password, such as a URL: it is masked in all output.
     SecretText,
     /// One of these.
     Choice(&'static [&'static str]),
@@ -24,17 +24,17 @@ pub(crate) enum Kind {
 pub(crate) struct Setting {
     /// Its name: its path in the settings file.
     pub(crate) key: &'static str,
-    /// What it may be.
+    /// Its kind.
     pub(crate) kind: Kind,
-    /// What holds when nothing is set; `None` where a setting may be absent.
+    /// Its default; `None` if the setting may be absent.
     pub(crate) default: Option<&'static str>,
-    /// What it is for.
+    /// Its purpose, in one sentence.
     pub(crate) doc: &'static str,
 }
 
-/// A day in milliseconds: no wait in the program is meant to be longer.
+/// A day in milliseconds, the upper bound of every wait.
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-/// More than any machine can hold, and small enough for every arithmetic with it.
+/// The upper bound of counts and sizes: beyond every machine's memory, and safe from overflow in sums.
 const MANY: u64 = 1 << 40;
 
 const fn setting(key: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Setting {
@@ -58,29 +58,24 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "sqlite.busy_timeout_ms",
         Kind::Number(0, DAY_MS),
         "5000",
-        "How long a statement waits for another process that writes.",
+        "Longest wait of a statement for another process's write lock.",
     ),
-    setting("sqlite.readers", Kind::Number(1, 64), "4", "Questions that are answered at once."),
-    setting("sqlite.streams", Kind::Number(1, 64), "4", "Answers that are streamed at once."),
-    setting(
-        "sqlite.reader_wait_ms",
-        Kind::Number(1, DAY_MS),
-        "5000",
-        "How long a question or a stream waits for its turn.",
-    ),
+    setting("sqlite.readers", Kind::Number(1, 64), "4", "Connections for short reads."),
+    setting("sqlite.streams", Kind::Number(1, 64), "4", "Connections for streamed answers."),
+    setting("sqlite.reader_wait_ms", Kind::Number(1, DAY_MS), "5000", "Longest wait of a read for a free connection."),
     setting(
         "postgres.writers",
         Kind::Number(1, 256),
         "4",
-        "Connections for commits: as many batches are committed at once.",
+        "Connections for commits, and thus batches that are committed at once.",
     ),
     setting("postgres.readers", Kind::Number(1, 256), "4", "Connections for short reads."),
-    setting("postgres.streams", Kind::Number(1, 256), "4", "Connections for answers that are streamed."),
+    setting("postgres.streams", Kind::Number(1, 256), "4", "Connections for streamed answers."),
     setting(
         "postgres.acquire_timeout_ms",
         Kind::Number(1, DAY_MS),
         "3000",
-        "Longest wait for a connection of the pool.",
+        "Longest wait for a connection from the pool.",
     ),
     setting(
         "postgres.connect_timeout_ms",
@@ -113,33 +108,42 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "postgres.keepalive_ms",
         Kind::Number(1_000, DAY_MS),
         "10000",
-        "After which silence the server is asked whether it is still there.",
+        "Idle time after which TCP keep-alive probes begin.",
     ),
     optional("redis.url", Kind::SecretText, "Redis, for queues, published messages and dead letters; none: without."),
-    setting("redis.prefix", Kind::Text, "tallyhouse", "What every key and channel in Redis begins with."),
+    setting("redis.prefix", Kind::Text, "tallyhouse", "Prefix of every key and channel in Redis."),
     setting("redis.durable", Kind::Flag, "false", "Whether messages are also added to a stream beside their channel."),
     setting("redis.durable_max_len", Kind::Number(1, MANY), "100000", "About how many messages such a stream keeps."),
-    optional("redis.ca_file", Kind::Text, "PEM file with the authorities for TLS; none: those that the system trusts."),
-    setting("redis.connect_timeout_ms", Kind::Number(1, DAY_MS), "2000", "How long a connection may take to be made."),
+    optional(
+        "redis.ca_file",
+        Kind::Text,
+        "PEM file with the certificate authorities for TLS; none: those of the system.",
+    ),
+    setting("redis.connect_timeout_ms", Kind::Number(1, DAY_MS), "2000", "Longest wait for a connection."),
     setting(
         "redis.response_timeout_ms",
         Kind::Number(1, DAY_MS),
         "3000",
-        "How long an answer may take, beyond what the command itself waits.",
+        "Longest wait for an answer, beyond the blocking time of the command itself.",
     ),
-    setting("redis.block_ms", Kind::Number(1, DAY_MS), "3000", "How long one call waits at Redis for a record."),
+    setting(
+        "redis.block_ms",
+        Kind::Number(1, DAY_MS),
+        "3000",
+        "Longest blocking time of one call that receives records.",
+    ),
     setting(
         "redis.lease_ms",
         Kind::Number(100, DAY_MS),
         "6000",
-        "How long a consumer may be silent before others take over what it holds.",
+        "How long a consumer may be silent before others claim its payloads.",
     ),
     setting("redis.consumers", Kind::Number(1, 64), "1", "How many consumers each queue has in this process."),
     setting(
         "alerts.threshold",
         Kind::Threshold,
         "10000",
-        "A value strictly above it is an alert by the rule named default, in any unit; none switches it off.",
+        "A value strictly above it raises an alert of the rule named default, in any unit; none switches it off.",
     ),
     optional("alerts.rules", Kind::Rules, "Further rules, as [[alerts.rules]] tables."),
     setting("messages.records_source", Kind::Text, "urn:tallyhouse:records", "CloudEvents source of notifications."),
@@ -155,7 +159,7 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.idle_timeout_ms",
         Kind::Number(1, DAY_MS),
         "75000",
-        "How long a connection may rest between requests.",
+        "How long a connection may be idle between requests.",
     ),
     setting(
         "http.stall_timeout_ms",
@@ -180,25 +184,20 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.lame_duck_ms",
         Kind::Number(0, DAY_MS),
         "0",
-        "How long connections are still taken after a stop was asked for, while /readyz already says 503.",
+        "How long connections are still accepted during a stop, while /readyz already answers 503.",
     ),
     setting(
         "http.drain_timeout_ms",
         Kind::Number(1, DAY_MS),
         "20000",
-        "How long requests under way may take after that.",
+        "How long requests in progress may take after that.",
     ),
-    setting(
-        "http.probe_timeout_ms",
-        Kind::Number(1, DAY_MS),
-        "2000",
-        "How long dependencies may take to say how they are.",
-    ),
+    setting("http.probe_timeout_ms", Kind::Number(1, DAY_MS), "2000", "Deadline of the health checks of dependencies."),
     setting(
         "http.keep_alive_interval_ms",
         Kind::Number(10, DAY_MS),
         "15000",
-        "How often silent event streams send a comment.",
+        "How often idle event streams send a comment.",
     ),
     setting(
         "http.record_bytes_max",
@@ -230,10 +229,10 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.cache_bytes",
         Kind::Number(0, MANY),
         "8388608",
-        "Bytes of totals that are kept in memory to be sent again as long as nothing is stored; 0: none.",
+        "Size of the cache of totals, which holds until the next commit; 0: no cache.",
     ),
     setting("http.event_streams_max", Kind::Number(1, 1_000_000), "256", "Event streams that are open at once."),
-    optional("auth.keys_file", Kind::Text, "File with the API keys; none: whoever can connect may call everything."),
+    optional("auth.keys_file", Kind::Text, "File with the API keys; none: every caller may do everything."),
     setting("auth.anonymous", Kind::Flag, "false", "Whether to listen beyond loopback without keys."),
     optional(
         "rate_limit.per_second",
@@ -243,14 +242,10 @@ pub(crate) const CATALOGUE: &[Setting] = &[
     optional(
         "rate_limit.burst",
         Kind::Number(1, MANY),
-        "How many of them it may save up while it sends none; none: those of a second.",
+        "How many it may send at once after a pause; none: as many as in a second.",
     ),
-    optional(
-        "tls.cert_file",
-        Kind::Text,
-        "PEM file with the certificate to serve HTTPS with, and those up to its authority; none: HTTP.",
-    ),
-    optional("tls.key_file", Kind::Text, "PEM file with its key, not encrypted."),
+    optional("tls.cert_file", Kind::Text, "PEM file with the certificate chain of HTTPS; none: HTTP."),
+    optional("tls.key_file", Kind::Text, "PEM file with its private key, not encrypted."),
     setting("tls.handshake_timeout_ms", Kind::Number(1, DAY_MS), "10000", "How long a TLS handshake may take."),
     optional("log.format", Kind::Choice(&["text", "json"]), "text or json; none: text on a terminal, else json."),
     setting("log.filter", Kind::Text, "info", "Which events are logged, e.g. info,tallyhouse_pipeline=debug."),
@@ -258,21 +253,21 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "log.requests",
         Kind::Flag,
         "false",
-        "Whether each request has a line in the log, whatever log.filter says.",
+        "Whether each request has a line in the log, regardless of log.filter.",
     ),
     optional(
         "otlp.endpoint",
         Kind::SecretText,
-        "Collector that takes traces as OTLP by HTTP, e.g. http://127.0.0.1:4318; none: without traces.",
+        "Collector of traces, by OTLP over HTTP, e.g. http://127.0.0.1:4318; none: no traces.",
     ),
-    setting("otlp.service_name", Kind::Text, "tallyhouse", "What this service is called in traces."),
+    setting("otlp.service_name", Kind::Text, "tallyhouse", "Name of this service in traces."),
     setting(
         "otlp.sample_per_thousand",
         Kind::Number(0, 1_000),
         "1000",
         "How many of a thousand requests without a traceparent begin a trace; with one, its flag decides.",
     ),
-    setting("otlp.timeout_ms", Kind::Number(1, DAY_MS), "5000", "How long the collector may take for one delivery."),
+    setting("otlp.timeout_ms", Kind::Number(1, DAY_MS), "5000", "Deadline of one export to the collector."),
     setting("stop.deadline_ms", Kind::Number(1, DAY_MS), "30000", "How long a stop may take."),
     setting(
         "runtime.worker_threads",
@@ -284,61 +279,46 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "feed.poll_interval_ms",
         Kind::Number(1, DAY_MS),
         "500",
-        "How often followers look for other instances' messages.",
+        "How often subscribers poll for messages of other instances.",
     ),
     setting(
         "pipeline.writers",
         Kind::Number(0, 256),
         "0",
-        "How many batches are committed at once; 0: as suits the database. SQLite always commits one, and prepares the next.",
+        "How many batches are committed at once; 0: the database's default. SQLite always commits one and prepares the next.",
     ),
-    setting(
-        "pipeline.batch_records_max",
-        Kind::Number(1, 100_000),
-        "1000",
-        "Records that are committed together at most.",
-    ),
+    setting("pipeline.batch_records_max", Kind::Number(1, 100_000), "1000", "Most records in one batch."),
     setting(
         "pipeline.join_records_min",
         Kind::Number(1, 1_000_000),
         "250",
-        "Records that must wait for another batch to begin while one is being committed; fewer wait for its end, or 50 ms.",
+        "Waiting records from which another batch begins during a commit; fewer wait for its end, or for 50 ms.",
     ),
     setting(
         "pipeline.intake_records_max",
         Kind::Number(1, 10_000_000),
         "20000",
-        "Records that wait at each ingress at most.",
+        "Most records that wait at each ingress.",
     ),
     setting(
         "pipeline.intake_bytes_max",
         Kind::Number(65_536, 4_294_967_295),
         "33554432",
-        "Bytes of records that wait at each ingress at most.",
+        "Most bytes of records that wait at each ingress.",
     ),
     setting(
         "pipeline.commit_retry_timeout_ms",
         Kind::Number(0, DAY_MS),
         "5000",
-        "For how long a commit is tried again before its records are answered with unavailable.",
+        "How long a commit is retried before its records are answered with unavailable.",
     ),
-    setting(
-        "pipeline.retry_wait_min_ms",
-        Kind::Number(1, DAY_MS),
-        "50",
-        "The first wait before something is tried again.",
-    ),
-    setting(
-        "pipeline.retry_wait_max_ms",
-        Kind::Number(1, DAY_MS),
-        "2000",
-        "The longest wait before something is tried again.",
-    ),
+    setting("pipeline.retry_wait_min_ms", Kind::Number(1, DAY_MS), "50", "First wait before a retry."),
+    setting("pipeline.retry_wait_max_ms", Kind::Number(1, DAY_MS), "2000", "Longest wait before a retry."),
     setting(
         "pipeline.open_after_ms",
         Kind::Number(0, DAY_MS),
         "5000",
-        "For how long publishing, or a queue, fails before its circuit breaker opens; storage's opens after commit_retry_timeout_ms.",
+        "How long publishing or a queue fails before its circuit breaker opens; that of storage opens after commit_retry_timeout_ms.",
     ),
     setting(
         "pipeline.ping_after_ms",
@@ -356,19 +336,19 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "pipeline.lease_ms",
         Kind::Number(100, DAY_MS),
         "10000",
-        "For how long owed messages are this instance's after it was last heard of.",
+        "How long this instance's claim on unpublished messages outlasts its last sign of life.",
     ),
     setting(
         "pipeline.mark_published_delay_ms",
         Kind::Number(1, DAY_MS),
         "200",
-        "How long published batches wait to be settled together with the next commit.",
+        "How long published batches wait to be marked as published by the next commit.",
     ),
     setting(
         "pipeline.relay_batches_max",
         Kind::Number(1, 100_000),
         "64",
-        "Committed batches that wait in memory to be published; those beyond are read again from the database.",
+        "Committed batches that wait in memory for publication; further ones are read from the database.",
     ),
 ];
 
@@ -377,12 +357,12 @@ pub(crate) fn find(key: &str) -> Option<&'static Setting> {
     CATALOGUE.iter().find(|setting| setting.key == key)
 }
 
-/// Returns the name of the setting that this unknown name is most like.
+/// Returns the known name that is most similar to an unknown one.
 pub(crate) fn nearest(unknown: &str) -> &'static str {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let likeness = |key: &str| {
         let whole = strsim::jaro_winkler(unknown, key);
-        // `redis_url` and `url` are meant as `redis.url`; so is the bare name of a section.
+        // `redis_url` and `url` mean `redis.url`, and so does the bare section `redis`.
         let flat = strsim::normalized_damerau_levenshtein(&unknown.replace('.', "_"), &key.replace('.', "_"));
         let end = strsim::normalized_damerau_levenshtein(&last(unknown), &last(key));
         whole + 2.0 * flat + 0.5 * end

@@ -1,4 +1,4 @@
-//! Which database a URL means.
+//! The URL of the database.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,14 +10,14 @@ use super::{SettingsError, mask};
 
 const SETTING: &str = "database.url";
 
-/// A database, by its URL.
+/// A parsed URL of a database.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum DatabaseUrl {
-    /// A file, embedded.
+    /// A file of SQLite.
     Sqlite(PathBuf),
-    /// A file of its own that is gone at exit.
+    /// A temporary file of SQLite, deleted at exit.
     Temporary,
-    /// A server.
+    /// A Postgres server.
     Postgres(String),
 }
 
@@ -27,7 +27,7 @@ impl DatabaseUrl {
         Self::parse(&resolved.text(SETTING)).map_err(|fault| resolved.fault(SETTING, fault))
     }
 
-    /// Returns what kind of database it is.
+    /// Returns the kind of the database: `sqlite` or `postgres`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Sqlite(_) | Self::Temporary => "sqlite",
@@ -35,7 +35,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// Understands a URL.
+    /// Parses a URL.
     fn parse(url: &str) -> Result<Self, &'static str> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return check_url(url).map(|()| Self::Postgres(url.to_owned()));
@@ -54,7 +54,7 @@ impl DatabaseUrl {
 }
 
 impl fmt::Display for DatabaseUrl {
-    /// Writes the URL without its password.
+    /// Writes the URL, its password masked.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),

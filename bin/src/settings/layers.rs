@@ -1,4 +1,4 @@
-//! The layers in which settings are given, each with where it came from.
+//! The sources of settings, read as layers: defaults, file, environment, flags. Each value keeps its origin.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::{CA_FILE_VARIABLE, Environment, FILE_DEFAULT, KEY_VARIABLE, Overrides
 
 const PREFIX: &str = "TALLYHOUSE_";
 
-/// Variables with names of their own that other programs use, too: they give way to ours.
+/// Variables that other programs read, too. A `TALLYHOUSE_` variable of the same setting wins.
 const ALIASES: [(&str, &str); 4] = [
     ("DATABASE_URL", "database.url"),
     ("REDIS_URL", "redis.url"),
@@ -36,15 +36,15 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
     }
 }
 
-/// The layers, lowest first.
+/// The layers, lowest priority first.
 pub(super) struct Layers(Vec<Layer>);
 
-/// What one place says: settings by name.
+/// The settings of one source by name.
 #[derive(Debug, Clone, Default)]
 struct Layer(BTreeMap<String, Value>);
 
 impl Layers {
-    /// Reads every layer, and refuses names that are no setting.
+    /// Reads every layer. Unknown names are refused.
     pub(super) fn read(overrides: &Overrides, environment: &Environment) -> Result<Self, SettingsError> {
         let file = match &overrides.file {
             Some(file) => file_layer(file)?,
@@ -55,7 +55,7 @@ impl Layers {
         Ok(Self(vec![default_layer(), file, alias_layer(environment), environment_layer(environment)?, Layer(flags)]))
     }
 
-    /// Lays them over one another.
+    /// Merges the layers.
     pub(super) fn resolve(self) -> Result<Resolved, SettingsError> {
         let mut builder = Config::builder();
         for layer in self.0 {
@@ -95,8 +95,8 @@ fn file_layer(path: &Path) -> Result<Layer, SettingsError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     check_toml(text).map_err(|fault| SettingsError(format!("the settings file {name} is not TOML{fault}")))?;
     let map = File::from_str(text, FileFormat::Toml).collect();
-    // What is TOML by the same grammar is read: this has no cause that it could quote a line for.
-    let map = map.map_err(|_| SettingsError(format!("the settings file {name} can't be understood")))?;
+    // The same grammar accepted the text above. The error is dropped, because it could quote a secret.
+    let map = map.map_err(|_| SettingsError(format!("the settings file {name} can't be parsed")))?;
     let mut flat = BTreeMap::new();
     flatten("", map, &mut flat);
     for key in flat.keys() {
@@ -107,7 +107,7 @@ fn file_layer(path: &Path) -> Result<Layer, SettingsError> {
     Ok(Layer(flat.into_iter().map(|(key, value)| (key, Value::new(Some(&name), value.kind))).collect()))
 }
 
-/// Says where a text is no TOML, and why. The error itself would show the line, and a password that is in it.
+/// Checks that a text is TOML. The parser's own error would quote the line, and with it a password.
 fn check_toml(text: &str) -> Result<(), String> {
     let error = match text.parse::<toml::Table>() {
         Ok(_) => return Ok(()),
@@ -116,7 +116,7 @@ fn check_toml(text: &str) -> Result<(), String> {
     let before = error.span().and_then(|span| text.get(..span.start));
     let at = before.map(|before| format!(" at line {}", before.matches('\n').count() + 1)).unwrap_or_default();
     let fault = match error.message().lines().next().unwrap_or_default() {
-        // The one fault that quotes a value.
+        // This fault is the only one that quotes a value.
         fault if fault.starts_with("invalid type") => "number too large (write a number this large as a string)",
         fault => fault,
     };
@@ -152,7 +152,7 @@ fn environment_layer(environment: &Environment) -> Result<Layer, SettingsError> 
     Ok(layer)
 }
 
-/// Returns the variable of the environment for a setting.
+/// Returns the environment variable of a setting.
 pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"))
 }
@@ -165,7 +165,7 @@ fn text_value(key: &str, origin: &str, text: &str) -> (String, Value) {
     (key.to_owned(), Value::new(Some(&origin.to_owned()), text))
 }
 
-/// Takes nested tables apart into settings by their whole name; an empty table that is no section stays, to be refused.
+/// Flattens nested tables to settings by full name. An empty table that is not a section is kept, so that it is refused.
 fn flatten(prefix: &str, table: Map<String, Value>, flat: &mut BTreeMap<String, Value>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };

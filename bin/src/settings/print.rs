@@ -1,4 +1,4 @@
-//! The settings in force, written as a settings file.
+//! Formats the effective settings as a settings file.
 
 use std::fmt::Write as _;
 
@@ -9,26 +9,26 @@ use super::layers::variable;
 use super::resolved::{Given, Resolved};
 use super::secret::mask;
 
-/// Writes every setting with what it is for and where its value came from. What has no value is a comment.
+/// Formats every setting with its purpose and the origin of its value. A setting without a value is a comment.
 pub(super) fn to_toml(resolved: &Resolved) -> String {
     let mut toml =
-        String::from("# The settings in force. Secrets are masked; the rest can be used as a settings file.\n");
+        String::from("# The effective settings. Secrets are masked; everything else is a valid settings file.\n");
     let mut section = "";
-    // Bare names first, and tables of an array last: TOML gives everything to the section above it.
+    // In TOML a key belongs to the section above it: top-level keys come first, arrays of tables last.
     let (rules, plain): (Vec<_>, Vec<_>) = resolved.iter().partition(|(setting, _)| setting.kind == Kind::Rules);
     let bare = plain.iter().filter(|(setting, _)| !setting.key.contains('.'));
     let sections = plain.iter().filter(|(setting, _)| setting.key.contains('.'));
     for (setting, given) in bare.chain(sections) {
-        let (head, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
-        if head != section {
-            section = head;
+        let (key_section, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
+        if key_section != section {
+            section = key_section;
             line(&mut toml, format_args!("\n[{section}]"));
         }
         line(&mut toml, format_args!("# {} ({})", setting.doc, variable(setting.key)));
         match given {
             Some((given, origin)) => {
                 let source = if *origin == "default" { String::new() } else { format!("  # from {origin}") };
-                line(&mut toml, format_args!("{name} = {}{source}", written(setting, given)));
+                line(&mut toml, format_args!("{name} = {}{source}", format_value(setting, given)));
             }
             None => line(&mut toml, format_args!("# {name} is not set")),
         }
@@ -41,7 +41,7 @@ pub(super) fn to_toml(resolved: &Resolved) -> String {
     toml
 }
 
-fn written(setting: &Setting, given: &Given) -> String {
+fn format_value(setting: &Setting, given: &Given) -> String {
     match given {
         Given::Text(text) if setting.kind == Kind::SecretText => quoted(&mask(text)),
         Given::Text(text) => quoted(text),
@@ -67,5 +67,5 @@ fn quoted(text: &str) -> String {
 }
 
 fn line(toml: &mut String, text: std::fmt::Arguments<'_>) {
-    writeln!(toml, "{text}").expect("a String takes everything");
+    writeln!(toml, "{text}").expect("writing to a String never fails");
 }

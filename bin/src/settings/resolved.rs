@@ -1,4 +1,4 @@
-//! What every setting is in the end, checked against its kind, with where it came from.
+//! The merged settings, checked against their kinds, each with its origin.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,15 +10,15 @@ use super::SettingsError;
 use super::catalogue::{CATALOGUE, Kind, Setting};
 use super::secret::mask;
 
-/// A setting as it was given.
+/// A raw value of a setting.
 pub(super) struct Sourced {
     pub(super) setting: &'static Setting,
-    /// The file, the variable or the flag; `default` where nobody gave it.
+    /// The file, the variable or the flag that set it, or `default`.
     pub(super) origin: String,
     pub(super) kind: ValueKind,
 }
 
-/// What a setting is, after its kind.
+/// A checked value.
 #[derive(Clone)]
 pub(super) enum Given {
     Text(String),
@@ -49,12 +49,12 @@ impl Resolved {
         checked.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Returns a text that always has a value.
+    /// Returns a text with a default.
     pub(super) fn text(&self, key: &'static str) -> String {
         self.optional(key).expect("a setting with a default always has a value")
     }
 
-    /// Returns a text, if there is one.
+    /// Returns an optional text.
     pub(super) fn optional(&self, key: &'static str) -> Option<String> {
         match self.given(key) {
             Some(Given::Text(text)) => Some(text.clone()),
@@ -62,7 +62,7 @@ impl Resolved {
         }
     }
 
-    /// Returns a number that always has a value.
+    /// Returns a number with a default.
     pub(super) fn number(&self, key: &'static str) -> u64 {
         match self.given(key) {
             Some(Given::Number(number)) => *number,
@@ -72,17 +72,17 @@ impl Resolved {
         }
     }
 
-    /// Returns a number of things.
+    /// Returns a number as a count.
     pub(super) fn count(&self, key: &'static str) -> usize {
         usize::try_from(self.number(key)).unwrap_or(usize::MAX)
     }
 
-    /// Returns a time that is set in milliseconds.
+    /// Returns a duration that is set in milliseconds.
     pub(super) fn millis(&self, key: &'static str) -> Duration {
         Duration::from_millis(self.number(key))
     }
 
-    /// Returns a flag that always has a value.
+    /// Returns a flag.
     pub(super) fn flag(&self, key: &'static str) -> bool {
         matches!(self.given(key), Some(Given::Flag(true)))
     }
@@ -95,20 +95,20 @@ impl Resolved {
         }
     }
 
-    /// Says whether somebody gave this setting, also where that is the default.
+    /// Returns whether a layer above the defaults sets this.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.0.get(key).is_some_and(|(_, origin)| origin != "default")
     }
 
-    /// Returns every setting with what it is and where that came from, in the order of the catalogue.
+    /// Returns every setting with its value and origin, in the order of the catalogue.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static Setting, Option<(&Given, &str)>)> {
         let given = |setting: &Setting| self.0.get(setting.key).map(|(given, origin)| (given, origin.as_str()));
         CATALOGUE.iter().map(move |setting| (setting, given(setting)))
     }
 
-    /// Says that what a setting was given is not right.
+    /// Makes the error of a wrong value.
     pub(super) fn fault(&self, key: &'static str, fault: impl AsRef<str>) -> SettingsError {
-        let setting = super::catalogue::find(key).expect("a setting of ours is in the catalogue");
+        let setting = super::catalogue::find(key).expect("callers name settings of the catalogue");
         let (value, origin) = match self.0.get(key) {
             Some((Given::Text(text), origin)) => (quoted(setting, text), origin.as_str()),
             Some((Given::Number(_) | Given::Flag(_) | Given::Rules(_), origin)) => (String::new(), origin.as_str()),
@@ -142,7 +142,7 @@ fn shown(setting: &Setting, kind: &ValueKind) -> String {
     }
 }
 
-/// Reads a value of a file, or a text of the environment, a flag or the defaults, as what its setting may be.
+/// Converts a raw value to its setting's kind. A file gives typed values; environment, flags and defaults give texts.
 fn read(kind: Kind, value: &ValueKind) -> Result<Given, String> {
     match (kind, value) {
         (Kind::Text | Kind::SecretText, ValueKind::String(text)) if !text.is_empty() => Ok(Given::Text(text.clone())),

@@ -1,8 +1,8 @@
-//! Secrets, and how they are kept out of logs, errors and output.
+//! Secrets: a type that is never shown, and the masking of URLs.
 
 use std::fmt;
 
-/// What stands where a secret was.
+/// Replaces a secret in output.
 const MASK: &str = "***";
 
 /// A text that is never shown.
@@ -10,12 +10,12 @@ const MASK: &str = "***";
 pub(crate) struct Secret(String);
 
 impl Secret {
-    /// Takes a secret.
+    /// Wraps a secret.
     pub(crate) fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// Returns the secret, to be used and not to be shown.
+    /// Returns the secret. It must not be shown.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
@@ -33,19 +33,18 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Masks the passwords in a URL, behind the user and as parameters. Text that can't be told apart from a password is
-/// masked with it.
+/// Masks passwords in a URL: of the user, and in parameters. Text that might belong to a password is masked, too.
 pub(crate) fn mask(url: &str) -> String {
     if url.starts_with("sqlite:") {
         return url.to_owned();
     }
     let Some((scheme, rest)) = url.split_once("://") else {
-        // A slash too few, or another way to write a connection: what of it is the password can't be told.
+        // The scheme is mistyped, or this is libpq's `key=value` form: the password can't be located.
         return if url.contains(['@', '=']) { MASK.to_owned() } else { url.to_owned() };
     };
-    // A password may hold an @, a slash or a question mark that somebody forgot to escape: the last @ ends it.
+    // A password may hold unescaped @, / and ?: the last @ ends it.
     match rest.rsplit_once('@') {
-        // Or this @ is within a parameter.
+        // Unless the @ belongs to a parameter.
         Some((login, _)) if login.split_once('?').is_some_and(|(_, behind)| behind.contains('=')) => {
             format!("{scheme}://{MASK}")
         }
@@ -53,14 +52,14 @@ pub(crate) fn mask(url: &str) -> String {
             let login = login.split_once(':').map_or_else(|| login.to_owned(), |(user, _)| format!("{user}:{MASK}"));
             format!("{scheme}://{login}@{}", mask_parameters(tail))
         }
-        None if has_ports_alone(rest) => format!("{scheme}://{}", mask_parameters(rest)),
-        // A password in the place of a port: the rest of the address is missing.
+        None if has_only_ports(rest) => format!("{scheme}://{}", mask_parameters(rest)),
+        // Text in the place of a port is a password whose `@host` is missing.
         None => format!("{scheme}://{MASK}"),
     }
 }
 
-/// Says whether what stands behind the colons of the hosts can be no password.
-fn has_ports_alone(rest: &str) -> bool {
+/// Returns whether the text after each host's colon is a port, and thus no password.
+fn has_only_ports(rest: &str) -> bool {
     let hosts = rest.split(['/', '?']).next().unwrap_or_default();
     hosts.split(',').all(|host| {
         let port = host.rsplit_once(':').map_or("", |(_, port)| port);
@@ -77,13 +76,13 @@ fn mask_parameters(tail: &str) -> String {
 fn mask_parameter(parameter: &str) -> String {
     match parameter.split_once('=') {
         Some((name, _)) if is_secret(name) => format!("{name}={MASK}"),
-        // What has no name is the rest of a value that holds an & which somebody forgot to escape.
+        // A parameter without a name is the rest of a value with an unescaped &.
         None if !parameter.is_empty() => MASK.to_owned(),
         Some(_) | None => parameter.to_owned(),
     }
 }
 
-/// Says whether a parameter of this name may hold a password: a name may be percent-encoded itself, or misspelt.
+/// Returns whether a parameter of this name may hold a password. Names can be percent-encoded or misspelt.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.contains('%') || (name.contains("pass") && name != "passfile")

@@ -1,4 +1,4 @@
-//! Tests of the layers, from what is given to what holds.
+//! Tests of the settings, from their sources to their values.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tallyhouse_http::RateLimit;
 
 use super::*;
 
-/// Loads settings from a file's text and variables, with nothing else of this machine.
+/// Loads settings from the text of a file, variables and flags alone.
 fn load(file: &str, variables: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Settings, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("settings.toml");
@@ -30,7 +30,7 @@ fn check_error(file: &str, variables: &[(&str, &str)], expect: &[&str]) {
 }
 
 #[test]
-fn without_anything_set_the_defaults_of_the_crates_hold() {
+fn the_defaults_are_those_of_the_crates() {
     let settings = load("", &[], &[]).unwrap();
     assert_eq!(settings.listen, "127.0.0.1:8080");
     assert_eq!(settings.database.to_string(), "sqlite://tallyhouse.db");
@@ -49,7 +49,7 @@ fn without_anything_set_the_defaults_of_the_crates_hold() {
 }
 
 #[test]
-fn with_only_a_url_redis_has_the_defaults_of_its_crate() {
+fn redis_with_only_a_url_has_the_defaults_of_its_crate() {
     let settings = load("", &[("TALLYHOUSE_REDIS__URL", "redis://h")], &[]).unwrap();
     assert_eq!(settings.redis, Some(RedisSettings::new("redis://h")));
 }
@@ -107,7 +107,7 @@ fn an_unknown_variable_is_an_error_that_names_the_nearest() {
 }
 
 #[test]
-fn what_is_not_ours_in_the_environment_is_left_alone() {
+fn variables_of_other_programs_are_ignored() {
     let others =
         ["TALLYHOUSE_KEY", "TALLYHOUSE_SERVICE_HOST", "TALLYHOUSE_PORT_8080_TCP_ADDR", "TALLYHOUSE_PORT", "PATH"];
     for other in others {
@@ -185,7 +185,7 @@ fn a_settings_file_that_was_asked_for_must_be_there() {
 }
 
 #[test]
-fn what_config_prints_is_a_settings_file_with_the_same_settings() {
+fn config_prints_a_settings_file_of_the_same_settings() {
     let file = r#"
         listen = "[::1]:9"
         [database]
@@ -250,7 +250,7 @@ fn a_file_that_is_not_toml_is_told_without_its_text() {
 }
 
 #[test]
-fn the_collector_is_named_as_elsewhere_and_gets_the_traces_below_its_address() {
+fn the_collector_has_opentelemetrys_variables_and_receives_traces_below_its_address() {
     let with = |variables: &[(&str, &str)]| load("", variables, &[]).map(|settings| settings.otlp.unwrap());
     for (address, expect) in [
         ("http://collector:4318", "http://collector:4318/v1/traces"),

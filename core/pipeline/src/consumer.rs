@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::breaker::Breaker;
-use crate::intake::{Answer, Ingress, SubmitError};
-use crate::order::OrderedIngress;
-use crate::retry::RetryPolicy;
+use crate::dependency::breaker::Breaker;
+use crate::dependency::retry::RetryPolicy;
+use crate::ingress::Ingress;
+use crate::ingress::chunks::{OrderedChunks, Submission};
+use crate::submit_error::SubmitError;
 use backon::ExponentialBackoff;
 use futures::future::{BoxFuture, Either, FutureExt as _, select};
-use futures::stream::{FuturesOrdered, StreamExt as _};
 use tallyhouse_core::ports::{
     Acknowledgement, Clock, DeadLetterReason, Delivery, Disposition, PortError, RecordRepository, RecordSource,
 };
@@ -24,6 +24,42 @@ use tokio::sync::watch;
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What a queue is consumed with.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, ScriptedSource};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// use tallyhouse_pipeline::{Consumer, RetryPolicy, watch};
+///
+/// let queue = ScriptedSource::new(clock.clone());
+/// queue.push(b"{}");
+/// let (stop, stopped) = watch::channel(false);
+/// let consumer = Consumer {
+///     source: Arc::new(queue.another()),
+///     ingress: pipeline.named_ingress("queue"),
+///     repository,
+///     breaker: pipeline.breakers().named("queue"),
+///     clock,
+///     retry: RetryPolicy::default(),
+/// };
+/// let consuming = tokio::spawn(consumer.run(stopped));
+/// // What is no record becomes a dead letter.
+/// while queue.dead_letters().is_empty() {
+///     tokio::task::yield_now().await;
+/// }
+/// stop.send(true)?;
+/// consuming.await?;
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Consumer {
     /// The queue.
@@ -54,8 +90,8 @@ impl Consumer {
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let consumer = Arc::new(self);
         let looking = Hand::Looks(Arc::clone(&consumer).look(None, stop.clone()).boxed());
-        let (waits, ordered) = (consumer.retry.waits(&*consumer.clock), consumer.ingress.ordered());
-        Work { consumer, stop, waits, pause: None, ordered, rounds: FuturesOrdered::new(), hand: looking }.run().await;
+        let (waits, rounds) = (consumer.retry.waits(&*consumer.clock), OrderedChunks::new(&consumer.ingress));
+        Work { consumer, stop, waits, pause: None, rounds, hand: looking }.run().await;
     }
 
     /// Waits until storage is there, and the queue; says whether they are.
@@ -91,7 +127,7 @@ impl Consumer {
     }
 
     /// Takes payloads through the pipeline, and settles them once they are stored or refused.
-    async fn process(self: Arc<Self>, sorted: Sorted, outcomes: impl Future<Output = Answer>) -> Round {
+    async fn process(self: Arc<Self>, sorted: Sorted, outcomes: Submission) -> Round {
         match self.judge(sorted, outcomes).await {
             Ok(settled) => Round::Finished(self.settle(settled).await),
             Err(given_back) => Round::Unstored(given_back),
@@ -110,16 +146,19 @@ impl Consumer {
 
     /// Waits for the outcomes of what was submitted, and says what is to become of each payload. If storage is away
     /// they are all to be given back, as an error, and nothing is put into the dead letters.
-    async fn judge(&self, sorted: Sorted, outcomes: impl Future<Output = Answer>) -> Result<Finished, Finished> {
+    async fn judge(&self, sorted: Sorted, outcomes: Submission) -> Result<Finished, Finished> {
         // Where there is no good record, only a question tells whether storage is there.
         let outcomes = if sorted.places.is_empty() {
-            self.storage_answers().await.map(|()| Vec::new()).map_err(|_| SubmitError::Unavailable)
+            self.storage_answers()
+                .await
+                .map(|()| Vec::new())
+                .map_err(|error| SubmitError::Unavailable(Some(Arc::new(error))))
         } else {
             outcomes.await
         };
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
-            Err(SubmitError::Unavailable | SubmitError::Overloaded | SubmitError::Stopped) => {
+            Err(SubmitError::Unavailable(_) | SubmitError::Overloaded | SubmitError::Stopped) => {
                 return Err(sorted.given_back());
             }
         };
@@ -159,9 +198,8 @@ struct Work {
     waits: ExponentialBackoff,
     /// How long to wait before the next look.
     pause: Option<Duration>,
-    ordered: OrderedIngress,
     /// What was taken, in its order.
-    rounds: FuturesOrdered<BoxFuture<'static, Round>>,
+    rounds: OrderedChunks<Round>,
     hand: Hand,
 }
 
@@ -196,7 +234,7 @@ enum Event {
 impl Work {
     async fn run(mut self) {
         loop {
-            if matches!(self.hand, Hand::Ready) && self.rounds.len() < OrderedIngress::UNDER_WAY_MAX {
+            if matches!(self.hand, Hand::Ready) && self.rounds.has_room() {
                 self.hand = Hand::Takes(Arc::clone(&self.consumer).take(self.stop.clone()).boxed());
             }
             match self.next().await {
@@ -229,7 +267,7 @@ impl Work {
     /// Waits for what happens next; `None` if nothing will.
     async fn next(&mut self) -> Option<Event> {
         poll_fn(|context| {
-            if let Poll::Ready(Some(round)) = self.rounds.poll_next_unpin(context) {
+            if let Poll::Ready(Some(round)) = self.rounds.poll_next(context) {
                 return Poll::Ready(Some(Event::Ended(round)));
             }
             match &mut self.hand {
@@ -252,8 +290,8 @@ impl Work {
             return self.succeed();
         }
         let (sorted, arrivals) = sort(deliveries);
-        let outcomes = self.ordered.submit(arrivals);
-        self.rounds.push_back(Arc::clone(&self.consumer).process(sorted, outcomes).boxed());
+        let consumer = Arc::clone(&self.consumer);
+        self.rounds.push(arrivals, |submission| consumer.process(sorted, submission));
     }
 
     /// Gives back what could not be stored, with all that was taken after it: at once, so that the queue has its order
@@ -271,7 +309,7 @@ impl Work {
             unstored.acknowledgements.extend(sort(deliveries).0.given_back().acknowledgements);
         }
         self.consumer.settle(unstored).await;
-        self.ordered = self.consumer.ingress.ordered();
+        self.rounds = OrderedChunks::new(&self.consumer.ingress);
         self.look();
     }
 

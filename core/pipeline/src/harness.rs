@@ -1,6 +1,6 @@
 //! What the tests of the pipeline run in: a store and an emitter whose faults a test scripts, over paused time.
 
-use crate::pipeline::Publisher;
+use crate::publish::publisher::Publisher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::pipeline::{Pipeline, PipelineParts, PipelineSettings};
+use crate::pipeline::{Pipeline, PipelineParts};
+use crate::settings::PipelineSettings;
 pub(crate) use tallyhouse_testing::gated::{Call, Gate, Gated};
 
 /// Tokio's clock, which tests pause.

@@ -6,44 +6,43 @@
 
 pub use tallyhouse_core::*;
 
-// The way of a record, in the order in which to read it.
+// A record's way, in the order in which to read it.
 mod pipeline;
-mod intake;
-mod order;
-mod writer;
-mod bisect;
-mod handoff;
-mod relay;
+mod settings;
+mod ingress;
+mod submit_error;
+mod commit;
+mod publish;
+mod closing;
 // Around it.
-mod error_chain;
-mod retry;
-mod breaker;
-mod meter;
 mod consumer;
-mod feed;
-mod export;
-mod dry_run;
-mod audit;
-// For adapters.
-mod summary_cache;
-mod roll_up_schedule;
+mod read;
+mod dependency;
+mod meter;
+#[cfg(feature = "tokio-clock")]
+mod tokio_clock;
+pub mod adapter;
 #[cfg(test)]
 mod harness;
 
-pub use audit::{AuditReport, audit};
-pub use breaker::{Breaker, BreakerState, Breakers};
 pub use consumer::{Consumer, PAYLOAD_BYTES_MAX};
-pub use dry_run::{DryRun, DryRunReport};
-pub use export::{Export, ExportPage, export};
-pub use feed::{Feed, FeedError};
-pub use intake::{Ingress, SubmitError};
+pub use dependency::breaker::{Breaker, BreakerState, Breakers};
+pub use dependency::retry::RetryPolicy;
+pub use ingress::Ingress;
+pub use ingress::chunks::{OrderedChunks, Submission};
+pub use ingress::ordered::OrderedIngress;
 pub use meter::{Histogram, HistogramReading, IngressReading, Readings};
-pub use order::OrderedIngress;
-pub use pipeline::{Driver, Pipeline, PipelineParts, PipelineSettings, Publisher};
-pub use retry::RetryPolicy;
-
-/// For adapters: what a repository caches, and when it rolls up.
-pub mod adapter {
-    pub use crate::roll_up_schedule::RollUpSchedule;
-    pub use crate::summary_cache::{SpeculationGate, SummaryCache};
-}
+pub use pipeline::{Driver, Pipeline, PipelineParts};
+pub use publish::publisher::Publisher;
+pub use read::audit::{AuditReport, audit};
+pub use read::dry_run::{DryRun, DryRunReport};
+pub use read::export::{Export, ExportPage, export};
+pub use read::feed::{Feed, FeedError};
+pub use settings::PipelineSettings;
+pub use submit_error::SubmitError;
+#[cfg(feature = "tokio-clock")]
+pub use tokio_clock::TokioClock;
+// Types of other crates that stand in signatures, and the macro that implements a port.
+pub use async_trait::async_trait;
+pub use futures::future::BoxFuture;
+pub use tokio::sync::watch;

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::intake::SubmitError;
-use crate::writer::RecordResult;
+use crate::submit_error::{RecordResult, SubmitError};
 pub use histogram::{Histogram, HistogramReading};
 use tallyhouse_core::{Message, Outcome, OutcomeCounts, Topic};
 
 /// All that has been counted since the pipeline was built, and what waits at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Readings {
     /// By ingress, in the order in which the ingresses were first opened. Ingresses of one name are counted as one.
     pub ingresses: Vec<IngressReading>,
@@ -40,6 +40,7 @@ pub struct Readings {
 
 /// What was counted at one ingress.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IngressReading {
     /// Its name.
     pub name: &'static str,
@@ -189,10 +190,10 @@ impl IngressMeter {
     }
 
     /// Counts records that have no outcome.
-    pub(crate) fn unanswered(&self, records: usize, error: SubmitError) {
+    pub(crate) fn unanswered(&self, records: usize, error: &SubmitError) {
         let place = match error {
             SubmitError::Overloaded => 0,
-            SubmitError::Unavailable => 1,
+            SubmitError::Unavailable(_) => 1,
             SubmitError::Stopped => 2,
         };
         add(&self.unanswered[place], number(records));
@@ -207,7 +208,7 @@ impl IngressMeter {
                 Ok(Outcome::Duplicate { .. }) => counts[1] += 1,
                 Ok(Outcome::Conflict { .. }) => counts[2] += 1,
                 Ok(Outcome::Rejected(_)) => counts[3] += 1,
-                Err(error) => self.unanswered(1, *error),
+                Err(error) => self.unanswered(1, error),
             }
         }
         self.outcomes.iter().zip(counts).for_each(|(total, count)| add(total, count));

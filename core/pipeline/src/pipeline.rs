@@ -4,79 +4,25 @@
 //! [`Ingress`]. The whole life of a record is in `writer.rs`; that of its messages in `relay.rs`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::bisect::PoisonTracker;
-use crate::breaker::{Breaker, BreakerSettings, BreakerState, Breakers, probe_storage};
-use crate::handoff::Handoff;
-use crate::intake::{Ingress, Intake, SubmitError};
+use crate::commit::bisect::PoisonTracker;
+use crate::commit::intake::{Intake, IntakeHandle};
+use crate::commit::writer::Writer;
+use crate::dependency::breaker::{Breaker, BreakerSettings, BreakerState, Breakers, probe_storage};
+use crate::ingress::Ingress;
 use crate::meter::{Meter, Readings};
-use crate::relay::Relay;
-use crate::retry::RetryPolicy;
-use crate::writer::Writer;
+use crate::publish::handoff::Handoff;
+use crate::publish::publisher::Publisher;
+use crate::publish::relay::Relay;
+use crate::settings::PipelineSettings;
+use crate::submit_error::SubmitError;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
-use tallyhouse_core::ports::{Clock, MessageEmitter, Outbox, Owner, RecordReader, RecordRepository};
+use tallyhouse_core::ports::{Clock, RecordRepository};
 use tallyhouse_core::{Arrival, Outcome, RuleBook, RuleSet};
 use tokio::sync::{mpsc, watch};
 
 /// The name of ingresses that have none of their own.
 const LIBRARY: &str = "library";
-
-/// How the pipeline batches, waits and bounds. The defaults serve a host that changes none of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PipelineSettings {
-    /// How many batches are under way at once. With two, a store with one writer may prepare the next one meanwhile.
-    /// Default 1.
-    pub writers: usize,
-    /// How many records are committed together at most. Default 1,000: from there on batches gain little.
-    pub batch_records_max: usize,
-    /// How many records must wait for a further batch to be begun while others are being committed; without them it
-    /// begins 50 ms after the last one. Default 250: below, one batch of all that waits costs less than two of half.
-    pub join_records_min: usize,
-    /// How many records wait at each ingress at most. Default 20,000.
-    pub intake_records_max: usize,
-    /// How many bytes of records wait at each ingress at most. Default 32 MiB.
-    pub intake_bytes_max: usize,
-    /// For how long a commit is tried again before its records are answered with [`SubmitError::Unavailable`]. Default
-    /// 5 s.
-    pub commit_retry_timeout: Duration,
-    /// The waits between these tries, those to publish and those to ask a dependency that is away.
-    pub retry: RetryPolicy,
-    /// For how long publishing, or a queue, fails before its circuit breaker opens; storage's opens after
-    /// `commit_retry_timeout`. Default 5 s.
-    pub open_after: Duration,
-    /// How long a commit may take before storage is pinged. Default 2 s.
-    pub ping_after: Duration,
-    /// How long any dependency may take to answer a ping before it counts as unavailable. Default 2 s.
-    pub ping_timeout: Duration,
-    /// For how long this instance's owed messages are its own after it was last heard of. Default 10 s.
-    pub lease: Duration,
-    /// How long published batches wait to be settled together with the next commit. Default 200 ms.
-    pub mark_published_delay: Duration,
-    /// How many committed batches wait in memory to be published; those beyond are read again from the store. Default
-    /// 64.
-    pub relay_batches_max: usize,
-}
-
-impl Default for PipelineSettings {
-    fn default() -> Self {
-        Self {
-            writers: 1,
-            batch_records_max: 1_000,
-            join_records_min: 250,
-            intake_records_max: 20_000,
-            intake_bytes_max: 32 * 1024 * 1024,
-            commit_retry_timeout: Duration::from_secs(5),
-            retry: RetryPolicy::default(),
-            open_after: Duration::from_secs(5),
-            ping_after: Duration::from_secs(2),
-            ping_timeout: Duration::from_secs(2),
-            lease: Duration::from_secs(10),
-            mark_published_delay: Duration::from_millis(200),
-            relay_batches_max: 64,
-        }
-    }
-}
 
 /// What a pipeline is built of.
 #[derive(Clone)]
@@ -94,46 +40,46 @@ pub struct PipelineParts {
     pub settings: PipelineSettings,
 }
 
+impl PipelineParts {
+    /// Takes the parts that every pipeline needs: no rules of the host's own, no publisher, default settings.
+    pub fn new(repository: Arc<dyn RecordRepository>, clock: Arc<dyn Clock>) -> Self {
+        Self { repository, clock, rules: RuleSet::default(), publisher: None, settings: PipelineSettings::default() }
+    }
+}
+
 impl std::fmt::Debug for PipelineParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PipelineParts").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
-/// How an instance publishes the messages of what it commits, and of what dead instances have committed.
-#[derive(Clone)]
-pub struct Publisher {
-    /// The name under which its outbox entries are kept.
-    pub owner: Owner,
-    /// Where messages go.
-    pub emitter: Arc<dyn MessageEmitter>,
-    /// Where the outbox entries are kept.
-    pub outbox: Arc<dyn Outbox>,
-    /// Where the records of outbox entries are read again.
-    pub reader: Arc<dyn RecordReader>,
-}
-
-impl Publisher {
-    /// Makes a publisher for a store that has both the outbox and the records.
-    pub fn new(
-        owner: Owner,
-        emitter: Arc<dyn MessageEmitter>,
-        store: Arc<impl Outbox + RecordReader + 'static>,
-    ) -> Self {
-        Self { owner, emitter, outbox: Arc::clone(&store) as _, reader: store }
-    }
-}
-
-impl std::fmt::Debug for Publisher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Publisher").field("owner", &self.owner).finish_non_exhaustive()
-    }
-}
-
-/// The way into the service. Clones are the same pipeline.
+/// The way into the service. Clones are the same pipeline. It is closed by [`Pipeline::close`], or when the last clone and
+/// every [`Ingress`] are dropped.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tallyhouse_pipeline::{Outcome, Pipeline, PipelineParts, TokioClock};
+/// use tallyhouse_testing::{MemoryRepository, generate};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let clock = Arc::new(TokioClock::start());
+/// let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository, clock));
+/// let work = tokio::spawn(driver.run());
+///
+/// let record = generate::record("r-1", "shop-9", "", "12.50", "EUR");
+/// assert!(matches!(pipeline.process(record.clone()).await?, Outcome::Processed(_)));
+/// assert!(matches!(pipeline.process(record).await?, Outcome::Duplicate { .. }));
+///
+/// pipeline.close();
+/// work.await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Pipeline {
-    intake: Arc<Intake>,
+    intake: Arc<IntakeHandle>,
     breaker: Breaker,
     breakers: Breakers,
     meter: Arc<Meter>,
@@ -143,8 +89,11 @@ pub struct Pipeline {
     commits: watch::Receiver<u64>,
 }
 
-/// The work of a pipeline: futures that the host spawns, and that end when the pipeline is closed and all that was
+/// The work of a pipeline: futures that the host spawns, and that end when the pipeline is closed and everything that it
 /// accepted is done.
+///
+/// If one of them panics, or is dropped before it has ended, the pipeline stops: submissions that wait, and all further
+/// ones, fail with [`SubmitError::Stopped`].
 #[must_use = "a pipeline does nothing until its futures run"]
 pub struct Driver {
     tasks: Vec<BoxFuture<'static, ()>>,
@@ -171,7 +120,7 @@ impl Pipeline {
         let usual = BreakerSettings { open_after, ping_timeout, retry };
         let breakers = Breakers::new(Arc::clone(&clock), usual);
         let breaker = breakers.named_with("storage", BreakerSettings { open_after: commit_retry_timeout, ..usual });
-        let probe = probe_storage(breaker.clone(), Arc::clone(&repository), Arc::clone(&intake));
+        let probe = probe_storage(breaker.clone(), Arc::clone(&repository), intake.closing());
         let mut tasks = vec![probe.boxed()];
         let rules = Arc::new(RuleBook::new(rules));
         for _ in 0..settings.writers.max(1) {
@@ -191,10 +140,12 @@ impl Pipeline {
         }
         if let (Some(handoff), Some(publisher)) = (handoff, publisher) {
             let ours = [breaker.clone(), breakers.named("publishing")];
-            let relay = Relay::new(publisher, clock, &handoff, Arc::clone(&intake), settings, ours);
+            let relay = Relay::new(publisher, clock, &handoff, intake.closing(), settings, ours);
             tasks.push(relay.run(fresh_rx).boxed());
         }
 
+        let tasks = tasks.into_iter().map(|task| stopping(Arc::clone(&intake), task)).collect();
+        let intake = Arc::new(IntakeHandle(intake));
         let library = Ingress::new(LIBRARY, &intake, &breaker, &meter, &settings);
         (Self { intake, breaker, breakers, meter, library, settings, commits }, Driver { tasks })
     }
@@ -206,7 +157,7 @@ impl Pipeline {
     pub async fn process(&self, arrival: impl Into<Arrival>) -> Result<Outcome, SubmitError> {
         let outcomes = self.library.submit(vec![arrival.into()]).await?;
         // One record, one outcome: see `Committed`.
-        outcomes.into_iter().next().ok_or(SubmitError::Unavailable)
+        outcomes.into_iter().next().ok_or(SubmitError::Unavailable(None))
     }
 
     /// Opens a ingress with room of its own in the intake. Ingresses are for the life of the pipeline: open one for each way
@@ -273,5 +224,34 @@ impl Driver {
     }
 }
 
+/// Wraps a task of a driver: if the task panics, or is dropped before it has ended, the pipeline stops. Without one of
+/// its tasks it would keep every submission waiting for ever.
+fn stopping(intake: Arc<Intake>, task: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+    let guard = StopOnDrop(Some(intake));
+    async move {
+        task.await;
+        guard.disarm();
+    }
+    .boxed()
+}
+
+struct StopOnDrop(Option<Arc<Intake>>);
+
+impl StopOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        if let Some(intake) = &self.0 {
+            intake.stop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod stop_tests;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ mod queues {
 }
 // As they find each other in their own package.
 use queues::{dead_letter, entry};
-#[path = "../../../bin/src"]
+#[path = "../../../bin/src/import"]
 #[expect(dead_code, reason = "part of another package")]
 mod program {
     pub(super) mod input;

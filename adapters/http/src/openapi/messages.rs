@@ -3,11 +3,11 @@
 use serde::Serialize;
 use tallyhouse_pipeline::DryRunReport;
 
-use super::model::{Ordered, SCHEMAS, Schema};
-use super::schemas::{
+use super::fields::{
     destination_id, instant, position, record_id, record_type, reference, source_id, threshold, unit, value_out,
     written_record,
 };
+use super::model::{DIALECT, Ordered, SCHEMAS, Schema};
 
 /// What a rule may be named.
 const RULE_NAME: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
@@ -160,16 +160,16 @@ struct Standalone {
 }
 
 /// Writes the schemas of both messages, each by itself: the name of its file, and its text.
-pub(super) fn standalone() -> [(&'static str, String); 2] {
+pub(super) fn standalone(all: &Ordered<Schema>) -> [(&'static str, String); 2] {
     [("notification.json", "Notification"), ("alert.json", "Alert")].map(|(file, name)| {
-        let all = super::schemas::all();
         let parts = all
             .0
-            .into_iter()
+            .iter()
+            .cloned()
             .filter(|(part, _)| [name, "Summary", "UnitTotal", "Side", "AlertRule"].contains(&part.as_str()));
         let needed = |part: &str| part == name || (part == "AlertRule") == (name == "Alert");
         let standalone = Standalone {
-            dialect: super::DIALECT,
+            dialect: DIALECT,
             id: format!("urn:tallyhouse:schema:{}:v1", name.to_lowercase()),
             reference: format!("{SCHEMAS}{name}"),
             parts: Ordered(parts.filter(|(part, _)| needed(part)).collect()),

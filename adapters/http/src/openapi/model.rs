@@ -5,6 +5,9 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+/// The dialect of the schemas.
+pub(super) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
 /// Where schemas are kept.
 pub(super) const SCHEMAS: &str = "#/components/schemas/";
 

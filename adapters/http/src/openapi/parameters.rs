@@ -1,7 +1,7 @@
 //! What requests are asked with: in the path, in the query, and in headers.
 
+use super::fields::{destination_id, position, record_type, reference, source_id, time, unit};
 use super::model::{Parameter, Schema, example};
-use super::schemas::{destination_id, position, record_type, reference, source_id, time, unit};
 
 /// A cursor of any kind: base64 by the alphabet for addresses.
 const CURSOR: &str = "^[A-Za-z0-9_-]+$";
@@ -55,7 +55,7 @@ fn shown(parameter: Parameter, json: &str) -> Parameter {
 
 /// How many entries a page has.
 pub(super) fn limit() -> Parameter {
-    use crate::parameters::{PAGE, PAGE_MAX};
+    use crate::request::parameters::{PAGE, PAGE_MAX};
     let schema = Schema::integer(1).at_most(PAGE_MAX as u64).by_default(PAGE as u64);
     query("limit", schema, "Most entries of the page.")
 }

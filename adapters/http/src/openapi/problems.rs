@@ -2,11 +2,11 @@
 
 use hyper::StatusCode;
 
-use crate::problem::ProblemCode;
+use crate::answer::problem::ProblemCode;
 
 use super::answers::{describe, limited};
+use super::fields::{breakers, dependencies, field, record_id};
 use super::model::{Answer, Media, Ordered, Schema};
-use super::schemas::{breakers, dependencies, field, record_id};
 
 /// The media type of a problem (RFC 9457).
 const PROBLEM: &str = "application/problem+json";

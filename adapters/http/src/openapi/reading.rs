@@ -1,15 +1,14 @@
 //! The calls that read records, totals, messages and dead letters.
 
-use hyper::Method;
 use tallyhouse_pipeline::{RECORD_COLUMNS, TOTAL_COLUMNS, Topic};
 
-use crate::aggregates::LIMIT_MAX;
+use crate::reading::aggregates::LIMIT_MAX;
 
 use super::answers::{describe, json, lines};
+use super::description::{Description, call, nothing};
+use super::fields::{destination_id, last_position, position, reference};
 use super::model::{Answer, Media, Ordered, Schema};
-use super::operations::{Call, call, nothing};
 use super::parameters::{after, cursor, filters, header, limit, path, query};
-use super::schemas::{destination_id, last_position, position, reference};
 use super::writing::record_id_in_path;
 
 const TAG: &str = "Reading";
@@ -24,18 +23,9 @@ const SUMMARIES: &str = r#"{"destinationId":"IAH","summaries":[{"reference":"LGA
 
 const DEAD_LETTER: &str = r#"{"deadLetters":[{"id":"1767225600000-0","payload":"{\"recordId\":","reason":"not-json","detail":"is not well-formed JSON","origin":"list","at":"2026-01-01T00:00:00Z"}],"next":null}"#;
 
-pub(super) fn calls() -> Vec<Call> {
-    let mut calls = vec![records(), record(), record_named_batch(), aggregates(), export(), summaries()];
-    for topic in Topic::ALL {
-        calls.extend([page(topic), stream(topic)]);
-    }
-    calls.extend([dead_letters(), drop_dead_letter()]);
-    calls
-}
-
-fn records() -> Call {
+pub(super) fn records() -> Description {
     let answer = json("A page.", "Records").or_lines("StoredRecord").or_rows(&RECORD_COLUMNS).paged().tagged();
-    call(Method::GET, "/v1/records", "listRecords", TAG, "Records, by `time` and then `recordId`")
+    call("listRecords", TAG, "Records, by `time` and then `recordId`")
         .says("`Accept` chooses the form. Each page is a snapshot of its own.")
         .with_all(filters())
         .with(limit())
@@ -45,8 +35,8 @@ fn records() -> Call {
         .may_be_away()
 }
 
-fn record() -> Call {
-    call(Method::GET, "/v1/records/{recordId}", "readRecord", TAG, "All that is known of a record")
+pub(super) fn record() -> Description {
+    call("readRecord", TAG, "All that is known of a record")
         .with(record_id_in_path())
         .answers(200, json("The record.", "StoredRecord").shows(STORED).tagged())
         .may_be_known()
@@ -54,9 +44,9 @@ fn record() -> Call {
         .may_be_away()
 }
 
-fn record_named_batch() -> Call {
+pub(super) fn record_named_batch() -> Description {
     let summary = "The record whose id is `batch`";
-    call(Method::GET, "/v1/records/batch", "readRecordNamedBatch", TAG, summary)
+    call("readRecordNamedBatch", TAG, summary)
         .says("As any other record. It has an entry of its own since its path is also that of batches.")
         .answers(200, json("The record.", "StoredRecord").tagged())
         .may_be_known()
@@ -64,11 +54,11 @@ fn record_named_batch() -> Call {
         .may_be_away()
 }
 
-fn aggregates() -> Call {
+pub(super) fn aggregates() -> Description {
     let listed = query("records", Schema::boolean(), "`false` leaves the records out. In CSV there are none.");
     let most = Schema::integer(1).at_most(LIMIT_MAX as u64);
     let json = json("The groups, sorted by destination.", "Aggregates").shows(AGGREGATES);
-    call(Method::GET, "/v1/aggregates", "readAggregates", TAG, "Records grouped by destination, with exact totals")
+    call("readAggregates", TAG, "Records grouped by destination, with exact totals")
         .says(
             "One snapshot, streamed: the totals of a group are exactly the sums of the records listed. An error on the way breaks \
              the connection, so a well-formed answer is a whole one. `Accept` chooses the form.",
@@ -82,19 +72,19 @@ fn aggregates() -> Call {
         .may_be_full()
 }
 
-fn export() -> Call {
+pub(super) fn export() -> Description {
     let lines = describe("Every matching record.").with_content("application/x-ndjson", lines("ProcessedRecord"));
-    call(Method::GET, "/v1/export", "exportRecords", TAG, "Every matching record of one moment, a line each")
+    call("exportRecords", TAG, "Every matching record of one moment, a line each")
         .says("Streamed in the order of processing; `tallyhouse import` takes both forms. `Accept` chooses the form.")
         .with_all(filters())
         .answers(200, lines.or_rows(&RECORD_COLUMNS))
         .may_be_full()
 }
 
-fn summaries() -> Call {
+pub(super) fn summaries() -> Description {
     let destination = path("destinationId", destination_id(), "The destination.", "\"IAH\"");
     let summary = "The running summary of each reference of a destination";
-    call(Method::GET, "/v1/summaries/{destinationId}", "readSummaries", TAG, summary)
+    call("readSummaries", TAG, summary)
         .says("A destination without records has none.")
         .with(destination)
         .with(query("reference", reference(), "Of this reference alone. `reference=` asks for the empty one."))
@@ -105,14 +95,12 @@ fn summaries() -> Call {
         .may_be_away()
 }
 
-fn page(topic: Topic) -> Call {
-    let (path, id, summary, schema) = match topic {
-        Topic::Notifications => {
-            ("/v1/notifications", "readNotifications", "Catches up with the notifications", "Notifications")
-        }
-        Topic::Alerts => ("/v1/alerts", "readAlerts", "Catches up with the alerts", "Alerts"),
+pub(super) fn page(topic: Topic) -> Description {
+    let (id, summary, schema) = match topic {
+        Topic::Notifications => ("readNotifications", "Catches up with the notifications", "Notifications"),
+        Topic::Alerts => ("readAlerts", "Catches up with the alerts", "Alerts"),
     };
-    call(Method::GET, path, id, MESSAGES, summary)
+    call(id, MESSAGES, summary)
         .says("With nothing new, `next` repeats `after`. A message that commits late is never skipped.")
         .with(after("The position after which to begin; by default the start."))
         .with(limit())
@@ -121,15 +109,15 @@ fn page(topic: Topic) -> Call {
         .may_be_away()
 }
 
-fn stream(topic: Topic) -> Call {
-    let (path, id, summary) = match topic {
-        Topic::Notifications => ("/v1/notifications/stream", "followNotifications", "Follows the notifications"),
-        Topic::Alerts => ("/v1/alerts/stream", "followAlerts", "Follows the alerts"),
+pub(super) fn stream(topic: Topic) -> Description {
+    let (id, summary) = match topic {
+        Topic::Notifications => ("followNotifications", "Follows the notifications"),
+        Topic::Alerts => ("followAlerts", "Follows the alerts"),
     };
     let says = "Each event is an `id:`, the position, and `data:`, the message in one line. Comments keep the connection alive.";
     let event = Schema::object().with("id", position()).with("data", Schema::text().says("The message, as JSON."));
     let events = Media { schema: Schema::default().says(says), line: Some(event), examples: Ordered::default() };
-    call(Method::GET, path, id, MESSAGES, summary)
+    call(id, MESSAGES, summary)
         .says("Server-sent events from now on. Resumed by `Last-Event-ID` (or `after`), nothing is missed.")
         .with(after("The position after which to begin; by default only what comes from now on."))
         .with(header("Last-Event-ID", last_position(), "The last `id` that came. It wins over `after`."))
@@ -137,9 +125,9 @@ fn stream(topic: Topic) -> Call {
         .may_be_full()
 }
 
-fn dead_letters() -> Call {
+pub(super) fn dead_letters() -> Description {
     let after = query("after", Schema::text(), "The id after which to begin: the `next` of the page before.");
-    call(Method::GET, "/v1/dead-letters", "listDeadLetters", DEAD_LETTERS, "Refused queue payloads, oldest first")
+    call("listDeadLetters", DEAD_LETTERS, "Refused queue payloads, oldest first")
         .with(after)
         .with(limit())
         .answers(200, json("A page.", "DeadLetters").shows(DEAD_LETTER))
@@ -147,10 +135,10 @@ fn dead_letters() -> Call {
         .may_be_away()
 }
 
-fn drop_dead_letter() -> Call {
+pub(super) fn drop_dead_letter() -> Description {
     let id = path("id", Schema::text_of(1..=64), "The id of the dead letter.", "\"1767225600000-0\"");
     let done: Answer = nothing("Dropped.");
-    call(Method::DELETE, "/v1/dead-letters/{id}", "dropDeadLetter", DEAD_LETTERS, "Drops a dead letter")
+    call("dropDeadLetter", DEAD_LETTERS, "Drops a dead letter")
         .with(id)
         .answers(204, done)
         .not_found("There is no such dead letter, or no queue is connected.")

@@ -1,13 +1,11 @@
 //! The calls that show and change alert rules.
 
-use hyper::Method;
-
-use crate::problem::ProblemCode;
+use crate::answer::problem::ProblemCode;
 
 use super::answers::{json, media};
+use super::description::{Description, call, nothing};
 use super::messages::{RULE, rule_name};
 use super::model::{Answer, Parameter, Schema};
-use super::operations::{Call, call, nothing};
 use super::parameters::{header, path, window};
 use super::problems::{answer, plain};
 
@@ -19,29 +17,25 @@ const RULES: &str = r#"{"rules":[{"name":"default","threshold":"10000","origin":
 
 const DRY_RUN: &str = r#"{"complete":true,"recordCount":842,"backTo":"2026-01-01T00:00:00.000001Z","alertCount":1,"firstTime":"2013-01-02T10:00:00Z","lastTime":"2013-01-02T10:00:00Z","destinationCount":1,"destinations":[{"destinationId":"MIA","alertCount":1}],"alerts":[{"specversion":"1.0","type":"tallyhouse.record.alert.v1","source":"urn:tallyhouse:alerts","id":"2013-01-02-AA1141-JFK-MIA/late","subject":"MIA","time":"2026-01-01T00:00:00.000001Z","datacontenttype":"application/json","data":{"record":{"recordId":"2013-01-02-AA1141-JFK-MIA","time":"2013-01-02T10:00:00Z","sourceId":"AA","destinationId":"MIA","type":"positive","value":"130","unit":"minute","reference":"JFK"},"sequence":2,"rule":{"name":"late","threshold":"120","unit":"minute","type":"positive"}}}]}"#;
 
-pub(super) fn calls() -> Vec<Call> {
-    vec![list(), read(), put(), delete(), dry_run()]
-}
-
-fn list() -> Call {
-    call(Method::GET, "/v1/alert-rules", "listAlertRules", TAG, "All alert rules, with where they come from")
+pub(super) fn list() -> Description {
+    call("listAlertRules", TAG, "All alert rules, with where they come from")
         .answers(200, json("The rules of the settings, then the managed ones by name.", "AlertRules").shows(RULES))
         .not_found("This service manages no rules.")
         .may_be_away()
 }
 
-fn read() -> Call {
-    call(Method::GET, "/v1/alert-rules/{name}", "readAlertRule", TAG, "The rule in force of this name")
+pub(super) fn read() -> Description {
+    call("readAlertRule", TAG, "The rule in force of this name")
         .with(name())
         .answers(200, shown("The rule."))
         .not_found("There is no rule of this name.")
         .may_be_away()
 }
 
-fn put() -> Call {
+pub(super) fn put() -> Description {
     let rule = media(Schema::named("AlertRuleDraft")).showing("late", "More than two hours late", RULE);
     let only_new = header("If-None-Match", Schema::word(["*"]), "Only creates. Not together with `If-Match`.");
-    call(Method::PUT, "/v1/alert-rules/{name}", "putAlertRule", TAG, "Creates or replaces a managed rule")
+    call("putAlertRule", TAG, "Creates or replaces a managed rule")
         .says(
             "In force on every instance from the answer on. A managed rule wins over one of the settings of its name.",
         )
@@ -57,8 +51,8 @@ fn put() -> Call {
         .may_be_away()
 }
 
-fn delete() -> Call {
-    call(Method::DELETE, "/v1/alert-rules/{name}", "deleteAlertRule", TAG, "Deletes a managed rule")
+pub(super) fn delete() -> Description {
+    call("deleteAlertRule", TAG, "Deletes a managed rule")
         .says("A rule of the settings that it hid is in force again.")
         .with(name())
         .with(if_match())
@@ -68,10 +62,9 @@ fn delete() -> Call {
         .may_be_away()
 }
 
-fn dry_run() -> Call {
+pub(super) fn dry_run() -> Description {
     let rule = media(Schema::named("AlertRuleDraft")).showing("late", "More than two hours late", RULE);
-    let path = "/v1/alert-rules/{name}/dry-run";
-    call(Method::POST, path, "tryAlertRule", TAG, "What a rule would have raised over the records that are stored")
+    call("tryAlertRule", TAG, "What a rule would have raised over the records that are stored")
         .says(
             "Nothing is written and nothing published. The rule need not exist, and the others play no part. Totals count all \
              records from the first on; `start` and `end` say which records may raise an alert.",

@@ -1,26 +1,13 @@
 //! The schemas of what goes in and comes out. Their limits are those that the code goes by.
 
-use tallyhouse_pipeline::{DestinationId, Field, RecordId, Reference, SourceId, Summary, Unit, Value};
+use tallyhouse_pipeline::Value;
 
+use super::fields::{
+    DECIMAL_IN, RECORD, breakers, dependencies, destination_id, instant, net, record_id, record_type, reference,
+    sequence, source_id, sum, time, unit, written_record,
+};
 use super::model::{Ordered, Schema};
 use super::{messages, problems};
-
-/// A flight of January 2013, as it is sent.
-pub(super) const RECORD: &str = r#"{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA"}"#;
-
-/// No control character and no noncharacter; those beyond the first plane can't be written in a way that every dialect
-/// of patterns reads.
-const CLEAN: &str = r"[^\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]";
-
-/// The grammar of a number in JSON, without a sign.
-const DECIMAL_IN: &str = r"^(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$";
-
-/// An instant as it is written: in UTC, with no fraction or with six digits.
-const INSTANT_OUT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z$";
-
-/// A position in a topic.
-const POSITION: &str = r"^[0-9]{1,19}(-[0-9]{1,10})?$";
-const LAST_POSITION: &str = r"^([0-9]{1,19}(-[0-9]{1,10})?)?$";
 
 /// All schemas, by their names.
 pub(super) fn all() -> Ordered<Schema> {
@@ -67,19 +54,6 @@ fn record() -> Schema {
         .with("unit", unit())
         .with("reference", reference())
         .says("One record. Unknown members are ignored.")
-}
-
-/// A record as it is written.
-pub(super) fn written_record() -> Schema {
-    Schema::object()
-        .with("recordId", record_id())
-        .with("time", instant())
-        .with("sourceId", source_id())
-        .with("destinationId", destination_id())
-        .with("type", record_type())
-        .with("value", value_out().says("Written plainly, with the scale that it came with."))
-        .with("unit", unit())
-        .with("reference", reference())
 }
 
 fn processed(record: Schema) -> Schema {
@@ -204,92 +178,4 @@ fn answers(all: &mut Ordered<Schema>) {
         .with("dependencies", dependencies())
         .with("breakers", breakers());
     all.push("Readiness", ready);
-}
-
-/// The dependencies that readiness shows.
-pub(super) fn dependencies() -> Schema {
-    Schema::map(Schema::word(["up", "down"]))
-}
-
-/// The circuit breakers that readiness shows.
-pub(super) fn breakers() -> Schema {
-    Schema::map(Schema::word(["closed", "open", "half-open"]))
-}
-
-fn clean(chars: std::ops::RangeInclusive<usize>) -> Schema {
-    let pattern = format!("^{CLEAN}{{{},{}}}$", chars.start(), chars.end());
-    Schema::text_of(chars).pattern(pattern)
-}
-
-pub(super) fn record_id() -> Schema {
-    clean(RecordId::CHARS_MIN..=RecordId::CHARS_MAX).says("The record's identity, for ever.")
-}
-
-pub(super) fn source_id() -> Schema {
-    clean(SourceId::CHARS_MIN..=SourceId::CHARS_MAX)
-}
-
-pub(super) fn destination_id() -> Schema {
-    clean(DestinationId::CHARS_MIN..=DestinationId::CHARS_MAX)
-}
-
-pub(super) fn reference() -> Schema {
-    clean(Reference::CHARS_MIN..=Reference::CHARS_MAX).says("May be empty.")
-}
-
-pub(super) fn unit() -> Schema {
-    clean(Unit::CHARS_MIN..=Unit::CHARS_MAX).says("Unlike units are never added together.")
-}
-
-pub(super) fn record_type() -> Schema {
-    Schema::word(["positive", "negative"]).says("The sign of the value in a net total.")
-}
-
-/// A field of a record.
-pub(super) fn field() -> Schema {
-    Schema::word(Field::ALL.map(Field::name))
-}
-
-/// An instant as it may be sent.
-pub(super) fn time() -> Schema {
-    Schema::text().format("date-time").says("RFC 3339 with an offset, years 0001 to 9999 in UTC. Second 60 is refused.")
-}
-
-/// An instant as it is written.
-pub(super) fn instant() -> Schema {
-    Schema::text().format("date-time").pattern(INSTANT_OUT)
-}
-
-fn sequence() -> Schema {
-    Schema::integer(1).says("Its ordinal among the records with its destination and reference: 1, 2, 3 …")
-}
-
-pub(super) fn position() -> Schema {
-    Schema::text().pattern(POSITION).says("A position, as it was handed out.")
-}
-
-/// What a reader of event streams was given last; before it was given anything, some send an empty text, which is none.
-pub(super) fn last_position() -> Schema {
-    Schema::text().pattern(LAST_POSITION).says("A position, as it was handed out, or nothing.")
-}
-
-/// A threshold or a value as it is written.
-pub(super) fn value_out() -> Schema {
-    let (digits, places) = (Value::DIGITS_MAX - 1, Value::PLACES_MAX);
-    Schema::text().pattern(format!(r"^(0|[1-9][0-9]{{0,{digits}}})(\.[0-9]{{1,{places}}})?$"))
-}
-
-/// A threshold as it may be sent.
-pub(super) fn threshold() -> Schema {
-    Schema::any_of([Schema::text().pattern(DECIMAL_IN), Schema::integer(0)])
-}
-
-fn sum() -> Schema {
-    Schema::text().pattern(format!(r"^(0|[1-9][0-9]*)(\.[0-9]{{1,{}}})?$", Value::PLACES_MAX))
-}
-
-fn net() -> Schema {
-    let units = Summary::UNITS_MAX;
-    let says = format!("The positive sum less the negative one. A key has at most {units} units.");
-    Schema::text().pattern(format!(r"^-?(0|[1-9][0-9]*)(\.[0-9]{{1,{}}})?$", Value::PLACES_MAX)).says(says)
 }

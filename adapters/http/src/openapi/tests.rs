@@ -3,20 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use hyper::Method;
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::access::Access;
-use crate::keys::Scope;
-use crate::problem::ProblemCode;
-use crate::routes;
-
-/// The table of routes, as it is written.
-const ROUTES: &str = include_str!("../routes.rs");
-
-/// What the pages load is no part of the API.
-const FILES: &str = "/assets/{}";
+use crate::answer::problem::ProblemCode;
+use crate::routes::table::{ASSETS, BodyKind, ROUTES};
 
 fn written() -> Value {
     serde_json::from_str(&openapi()).expect("the document is JSON")
@@ -26,47 +17,37 @@ fn paths() -> Map<String, Value> {
     written()["paths"].as_object().expect("an object").clone()
 }
 
-/// Leaves the names of the variable parts of a path out: `/v1/records/{}`.
-fn form_of(path: &str) -> String {
-    let part = |part: &str| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() };
-    path.split('/').map(part).collect::<Vec<_>>().join("/")
-}
-
-/// The paths of the table, out of the patterns of `Route::find`.
-fn forms_of_routes() -> BTreeSet<String> {
-    let arms = ROUTES.lines().map(str::trim).filter(|line| line.starts_with("[\"") && line.contains(" => "));
-    let pattern = |line: &str| line[1..].split(']').next().expect("it begins").to_owned();
-    let part = |part: &str| match part.trim().strip_prefix('"') {
-        Some(literal) => literal.trim_end_matches('"').to_owned(),
-        None => "{}".to_owned(),
-    };
-    let form = |pattern: String| format!("/{}", pattern.split(", ").map(part).collect::<Vec<_>>().join("/"));
-    arms.map(pattern).map(form).collect()
-}
-
 #[test]
 fn every_path_of_the_routes_is_described_and_no_other() {
-    let mut routes = forms_of_routes();
-    assert!(routes.len() > 15, "{routes:?}");
-    assert!(routes.remove(FILES), "the files of the pages are there: {routes:?}");
-    // Its path is that of a record, which has other methods.
-    routes.insert("/v1/records/batch".to_owned());
-    let described: BTreeSet<String> = paths().keys().map(|path| form_of(path)).collect();
-    assert_eq!(described, routes);
+    let described: Vec<String> = paths().keys().cloned().collect();
+    let routes = ROUTES.iter().map(|route| route.path.to_owned()).filter(|path| path != ASSETS);
+    assert_eq!(described.into_iter().collect::<BTreeSet<_>>(), routes.collect::<BTreeSet<_>>());
 }
 
 #[test]
 fn the_methods_of_every_path_are_those_of_its_route() {
-    for (path, operations) in &paths() {
-        let described = operations.as_object().expect("an object").keys().map(|method| method.to_uppercase());
-        let mut described: BTreeSet<String> = described.collect();
-        // These go without saying.
-        if described.contains("GET") {
-            described.insert("HEAD".to_owned());
+    for route in ROUTES.iter().filter(|route| route.path != ASSETS) {
+        let operations = paths()[route.path].as_object().expect("an object").clone();
+        let described: BTreeSet<String> = operations.keys().map(|method| method.to_uppercase()).collect();
+        let methods = route.calls.iter().map(|call| call.method.to_string());
+        assert_eq!(described, methods.collect(), "{}", route.path);
+    }
+}
+
+#[test]
+fn a_call_describes_its_body_and_its_variable_segment() {
+    for route in ROUTES.iter().filter(|route| route.path != ASSETS) {
+        for call in route.calls {
+            let operation = &paths()[route.path][call.method.as_str().to_lowercase()];
+            let what = format!("{} {}", call.method, route.path);
+            assert_eq!(operation.get("requestBody").is_some(), call.body != BodyKind::None, "{what}");
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let names = parameters.iter().filter(|parameter| parameter["in"] == "path");
+            let names: Vec<String> =
+                names.map(|parameter| format!("{{{}}}", parameter["name"].as_str().unwrap())).collect();
+            let variable = route.path.split('/').filter(|segment| segment.starts_with('{'));
+            assert_eq!(names, variable.collect::<Vec<_>>(), "{what}");
         }
-        described.insert("OPTIONS".to_owned());
-        let allowed = routes::allowed_at(path).split(", ").map(str::to_owned);
-        assert_eq!(described, allowed.collect(), "{path}");
     }
 }
 
@@ -76,7 +57,7 @@ fn what_a_call_needs_is_what_it_says() {
     assert_eq!(security("/healthz", "get"), serde_json::json!([]));
     assert_eq!(security("/v1/records", "post"), serde_json::json!([{"key": ["ingest"]}, {}]));
     assert_eq!(security("/v1/alert-rules/{name}", "put"), serde_json::json!([{"key": ["admin"]}, {}]));
-    assert_eq!(routes::access_to("/v1/summaries/{destinationId}", &Method::GET), Access::Needs(Scope::Read));
+    assert_eq!(security("/v1/summaries/{destinationId}", "get"), serde_json::json!([{"key": ["read"]}, {}]));
     let all = paths();
     let operations = all.values().flat_map(|path| path.as_object().expect("an object").values());
     for operation in operations {
@@ -120,23 +101,8 @@ fn what_is_referred_to_is_there_and_all_that_is_kept_is_referred_to() {
 #[test]
 fn every_problem_is_described_with_its_status() {
     let text = openapi();
-    let codes = [
-        ProblemCode::NotJson,
-        ProblemCode::BadParameter,
-        ProblemCode::Unauthorized,
-        ProblemCode::Forbidden,
-        ProblemCode::NotFound,
-        ProblemCode::Timeout,
-        ProblemCode::Conflict,
-        ProblemCode::PreconditionFailed,
-        ProblemCode::TooLarge,
-        ProblemCode::UnsupportedMediaType,
-        ProblemCode::Rejected,
-        ProblemCode::RateLimited,
-        ProblemCode::Internal,
-        ProblemCode::Unavailable,
-        ProblemCode::Overloaded,
-    ];
+    // `405` goes without saying: a described call has the method that it was called by.
+    let codes = ProblemCode::ALL.into_iter().filter(|code| *code != ProblemCode::MethodNotAllowed);
     for code in codes {
         assert!(text.contains(&format!("\"urn:tallyhouse:problem:{}\"", code.name())), "{}", code.name());
     }

@@ -1,15 +1,13 @@
 //! The calls that write records.
 
-use hyper::Method;
-
 use crate::settings::HttpSettings;
 
 use super::answers::{json, lines, media};
+use super::description::{Description, call};
+use super::fields::{RECORD, record_id};
 use super::model::{Answer, Media, Schema};
-use super::operations::{Call, call};
 use super::parameters::{path, query, traceparent};
 use super::problems::{answer, not_json};
-use super::schemas::{RECORD, record_id};
 
 const TAG: &str = "Writing";
 
@@ -24,15 +22,11 @@ const REJECTED: &str = r#"{"type":"urn:tallyhouse:problem:rejected","title":"Rej
 /// The first line of a batch is the record, the second is its repeat.
 const BATCH_LINES: &str = r#""{\"recordId\":\"2013-01-01-UA1714-LGA-IAH\",\"time\":\"2013-01-01T10:00:00Z\",\"sourceId\":\"UA\",\"destinationId\":\"IAH\",\"type\":\"positive\",\"value\":\"20\",\"unit\":\"minute\",\"reference\":\"LGA\"}\n{\"recordId\":\"2013-01-01-AA1141-JFK-MIA\",\"time\":\"2013-01-01T10:00:00Z\",\"sourceId\":\"AA\",\"destinationId\":\"MIA\",\"type\":\"positive\",\"value\":\"33\",\"unit\":\"minute\",\"reference\":\"JFK\"}\n""#;
 
-pub(super) fn calls() -> Vec<Call> {
+pub(super) fn record() -> Description {
     let settings = HttpSettings::default();
-    vec![record(&settings), batch(&settings), replay()]
-}
-
-fn record(settings: &HttpSettings) -> Call {
     let body = media(Schema::named("Record")).showing("flight", "A flight that came 20 minutes late", RECORD);
     let says = format!("One record, at most {}.", kib(settings.record_bytes_max));
-    let call = call(Method::POST, "/v1/records", "writeRecord", TAG, "Processes one record, exactly once")
+    let call = call("writeRecord", TAG, "Processes one record, exactly once")
         .says("A success means: committed. Sent again, a record is recognised by its `recordId`, and nothing happens twice.")
         .with(traceparent())
         .body(says, [("application/json", body)]);
@@ -40,7 +34,7 @@ fn record(settings: &HttpSettings) -> Call {
 }
 
 /// What a record that is written leads to.
-fn written(call: Call) -> Call {
+pub(super) fn written(call: Description) -> Description {
     let conflict = answer("Processed before with other content.", Schema::named("ConflictAnswer")).shows(CONFLICT);
     let rejected = answer("It breaks a rule or a limit: every reason is named.", Schema::named("RejectedAnswer"));
     call.answers(201, json("Processed: stored and summed up, and its messages are owed.", "Processed").shows(PROCESSED))
@@ -54,7 +48,8 @@ fn duplicate() -> Answer {
     json(says, "Duplicate").with_header("Idempotent-Replayed").shows(DUPLICATE)
 }
 
-fn batch(settings: &HttpSettings) -> Call {
+pub(super) fn batch() -> Description {
+    let settings = HttpSettings::default();
     let says = format!(
         "JSON: an array of at most {} records and {}. NDJSON: one record a line of at most {}, without a limit on lines.",
         settings.batch_records_max,
@@ -62,7 +57,7 @@ fn batch(settings: &HttpSettings) -> Call {
         kib(settings.record_bytes_max)
     );
     let rejected = answer("JSON that is no array.", Schema::named("RejectedProblem"));
-    call(Method::POST, "/v1/records/batch", "writeBatch", TAG, "Processes many records, each by itself")
+    call("writeBatch", TAG, "Processes many records, each by itself")
         .says(
             "One bad record never hides the others, and a batch is not atomic as a whole. NDJSON is answered line by line while \
              it comes: read the answer while you send, or ask for `results=failed`. If storage fails on the way the connection \
@@ -86,11 +81,11 @@ fn sent_lines() -> Media {
     lines("Record").showing("flights", "Two flights", BATCH_LINES)
 }
 
-fn replay() -> Call {
+pub(super) fn replay() -> Description {
     let id = path("id", Schema::text_of(1..=64), "The id of the dead letter.", "\"1767225600000-0\"");
     let summary = "Processes the payload of a dead letter again";
     let bad = Schema::one_of([not_json(), Schema::named("ParameterProblem")]);
-    let call = call(Method::POST, "/v1/dead-letters/{id}/replay", "replayDeadLetter", "Dead letters", summary)
+    let call = call("replayDeadLetter", "Dead letters", summary)
         .says("The dead letter is removed if that was processed or duplicate.")
         .with(id)
         .answers(400, answer("The payload is not JSON, or a parameter is bad.", bad))

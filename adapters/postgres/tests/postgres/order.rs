@@ -67,7 +67,7 @@ async fn send_all(ingress: Ingress, sender: &'static str) -> Vec<u64> {
             match under_way.next().await {
                 Some(Ok(outcomes)) => sequences.extend(outcomes.iter().map(sequence)),
                 Some(Err(error)) => {
-                    assert_eq!(error, SubmitError::Unavailable);
+                    assert_eq!(error, SubmitError::Unavailable(None));
                     while let Some(answer) = under_way.next().await {
                         assert!(answer.is_err(), "what was behind is not done either");
                     }

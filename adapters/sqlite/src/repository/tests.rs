@@ -65,9 +65,9 @@ async fn leases_that_lapsed_leave_no_rows_behind() {
         database.clock.advance(Duration::from_secs(6));
     }
     repository.renew(&Owner::new("d"), Duration::from_secs(10)).await.unwrap();
-    let leases = crate::schema::leases::table;
+    let leases = crate::sql::schema::leases::table;
     let names: Vec<String> = diesel::RunQueryDsl::load(
-        diesel::QueryDsl::select(leases, crate::schema::leases::owner),
+        diesel::QueryDsl::select(leases, crate::sql::schema::leases::owner),
         &mut database.connection(),
     )
     .unwrap();

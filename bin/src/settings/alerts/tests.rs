@@ -33,17 +33,17 @@ fn the_threshold_is_a_decimal_in_any_form_that_is_exact() {
 }
 
 #[test]
-fn a_threshold_that_is_none_is_refused() {
+fn an_invalid_threshold_is_refused() {
     check("[alerts]\nthreshold = 5.5", None, Err("must not be a TOML float"));
     check("[alerts]\nthreshold = true", None, Err("must be a decimal"));
     check("[alerts]\nthreshold = -5", None, Err("alerts.threshold = \"-5\""));
-    check("", Some(""), Err("is no threshold"));
-    check("", Some("lots"), Err("from TALLYHOUSE_ALERTS__THRESHOLD, is no threshold"));
+    check("", Some(""), Err("is not a threshold"));
+    check("", Some("lots"), Err("from TALLYHOUSE_ALERTS__THRESHOLD, is not a threshold"));
     check("[alerts]\nthreshold = 99999999999999999999", None, Err("as a string"));
 }
 
 #[test]
-fn rules_of_the_file_follow_the_one_of_the_setting() {
+fn rules_of_the_file_follow_the_rule_of_the_threshold() {
     let file = "[[alerts.rules]]\nname = \"big-eur\"\nthreshold = \"1000.50\"\nunit = \"EUR\"\ntype = \"positive\"\n\
                 destinationId = \"d\"\nsourceId = \"s\"\nreference = \"\"\n[[alerts.rules]]\nname = \"b\"\nthreshold = 3";
     let big = r#"{"name":"big-eur","threshold":"1000.50","unit":"EUR","type":"positive","destinationId":"d","sourceId":"s","reference":""}"#;
@@ -52,7 +52,7 @@ fn rules_of_the_file_follow_the_one_of_the_setting() {
 }
 
 #[test]
-fn a_rule_with_a_fault_is_named() {
+fn an_invalid_rule_is_named_by_its_number() {
     let rule = |fields: &str| format!("[[alerts.rules]]\nname = \"a\"\nthreshold = 1\n[[alerts.rules]]\n{fields}");
     let table = [
         ("name = \"b\"", "rule number 2: threshold is missing"),
@@ -73,7 +73,7 @@ fn a_rule_with_a_fault_is_named() {
 }
 
 #[test]
-fn the_name_default_is_free_where_the_setting_is_off() {
+fn the_name_default_is_free_when_the_threshold_is_off() {
     let file = "[[alerts.rules]]\nname = \"default\"\nthreshold = 1";
     check(file, Some("none"), Ok(&[r#"{"name":"default","threshold":"1"}"#]));
 }

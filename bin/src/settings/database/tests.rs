@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn every_form_of_a_url_is_understood() {
+fn every_form_of_a_url_is_parsed() {
     let file = |path: &str| DatabaseUrl::Sqlite(PathBuf::from(path));
     let table = [
         ("sqlite://rel.db", file("rel.db")),
@@ -22,7 +22,7 @@ fn every_form_of_a_url_is_understood() {
 }
 
 #[test]
-fn anything_else_is_refused() {
+fn other_urls_are_refused() {
     for url in
         ["", "tallyhouse.db", "sqlite://", "sqlite:", "sqlite:a.db?mode=ro", "mysql://h/d", "Postgres://h", "file:x"]
     {
@@ -31,7 +31,7 @@ fn anything_else_is_refused() {
 }
 
 #[test]
-fn no_password_is_shown() {
+fn passwords_are_masked() {
     let database = DatabaseUrl::parse("postgres://u:secret@h/d").unwrap();
     assert_eq!(format!("{database} {database:?}"), "postgres://u:***@h/d postgres://u:***@h/d");
 }

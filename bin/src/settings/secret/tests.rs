@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn passwords_in_urls_are_masked_and_nothing_else_is() {
+fn only_passwords_are_masked_in_urls() {
     let table = [
         ("postgres://u:secret@h:5432/db", "postgres://u:***@h:5432/db"),
         ("postgres://u@h:5432/db", "postgres://u@h:5432/db"),
@@ -54,7 +54,7 @@ proptest! {
     #[test]
     fn no_password_is_left_in_a_masked_url(password in "[!-~]{8,20}") {
         let url = format!("postgres://user:{password}@host/db");
-        // What might be a parameter takes the rest of the address with it.
+        // A password that looks like a parameter masks the rest of the address, too.
         let expect = ["postgres://user:***@host/db", "postgres://***"];
         prop_assert!(expect.contains(&mask(&url).as_str()), "{}", mask(&url));
     }

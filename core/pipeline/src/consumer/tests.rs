@@ -8,9 +8,9 @@ use tallyhouse_core::ports::{Batch, DeadLetter, PortErrorKind, RecordReader as _
 use tallyhouse_testing::{ScriptedSource, generate};
 
 use super::*;
-use crate::breaker::BreakerState;
+use crate::dependency::breaker::BreakerState;
 use crate::harness::{Instance, PausedClock, eventually};
-use crate::pipeline::PipelineSettings;
+use crate::settings::PipelineSettings;
 
 struct Consuming {
     instance: Instance,

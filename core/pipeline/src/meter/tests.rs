@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::harness::{Instance, arrivals, eventually};
-use crate::pipeline::PipelineSettings;
+use crate::settings::PipelineSettings;
 use tallyhouse_testing::generate;
 
 fn outcomes(reading: &IngressReading) -> [u64; 4] {

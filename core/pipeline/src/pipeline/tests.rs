@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::*;
-use crate::audit::audit;
 use crate::harness::{Instance, arrivals, eventually};
+use crate::read::audit::audit;
 use tallyhouse_core::ports::{Batch, PortErrorKind};
 
 fn slow_commits() -> Instance {
@@ -106,7 +106,7 @@ async fn a_commit_is_tried_again_until_it_is_done_or_patience_ends() {
     away.store(true, Ordering::SeqCst);
     let begun = tokio::time::Instant::now();
     let refused = instance.pipeline.process(arrivals("s", 1).remove(0)).await;
-    assert_eq!(refused, Err(SubmitError::Unavailable));
+    assert_eq!(refused, Err(SubmitError::Unavailable(None)));
     assert!(begun.elapsed() <= PipelineSettings::default().commit_retry_timeout);
 }
 
@@ -117,14 +117,14 @@ async fn while_the_breaker_is_open_nobody_waits_and_it_closes_by_itself_when_sto
     let down = Arc::clone(&away);
     instance.repository.fail_commits(move |_| down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable));
     let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
-    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
     assert_eq!(*breaker.borrow(), BreakerState::Open);
 
     let tries = instance.repository.batches.lock().unwrap().len();
     let begun = tokio::time::Instant::now();
     for _ in 0..100 {
-        assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
-        assert_eq!(ingress.submit_now(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+        assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
+        assert_eq!(ingress.submit_now(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
     }
     assert_eq!(begun.elapsed(), Duration::ZERO);
     assert_eq!(instance.repository.batches.lock().unwrap().len(), tries, "storage is left alone");
@@ -145,10 +145,10 @@ async fn a_half_open_breaker_opens_again_at_the_first_failed_commit() {
     let full = |batch: &Batch| (!batch.arrivals.is_empty()).then_some(PortErrorKind::Unavailable);
     instance.repository.fail_commits(full);
     let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
-    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
     eventually(|| *breaker.borrow() == BreakerState::HalfOpen).await;
     let begun = tokio::time::Instant::now();
-    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
     assert_eq!((begun.elapsed(), *breaker.borrow()), (Duration::ZERO, BreakerState::Open));
 }
 
@@ -162,10 +162,10 @@ async fn storage_that_is_silent_is_noticed_long_before_a_commit_fails_and_one_th
 
     instance.repository.frozen.send_replace(true);
     let begun = tokio::time::Instant::now();
-    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
     assert_eq!(begun.elapsed(), PipelineSettings::default().ping_after + PipelineSettings::default().ping_timeout);
     assert_eq!(*breaker.borrow(), BreakerState::Open);
-    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable));
+    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
     assert_eq!(
         begun.elapsed(),
         PipelineSettings::default().ping_after + PipelineSettings::default().ping_timeout,

@@ -10,11 +10,12 @@ use tallyhouse_pipeline::{
     SubmitError,
 };
 
-use crate::gated::Gated;
+use crate::doubles::gated::Gated;
+use crate::doubles::generate::Generator;
+use crate::memory::source::ScriptedSource;
 use crate::simulation::executor::{Group, VirtualClock};
 use crate::simulation::ports::{SeededEmitter, SeededSource, StorageGate};
 use crate::simulation::world::{CLIENTS, World};
-use crate::{Generator, ScriptedSource};
 use futures::future::{Either, select};
 use tokio::sync::{oneshot, watch};
 

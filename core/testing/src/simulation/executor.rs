@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::Generator;
+use crate::doubles::generate::Generator;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tallyhouse_core::Timestamp;

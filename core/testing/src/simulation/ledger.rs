@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::memory::MemoryRepository;
+use crate::memory::repository::MemoryRepository;
 use futures::FutureExt as _;
 use tallyhouse_core::ports::RecordReader as _;
 use tallyhouse_core::{Outcome, Position, Record, Topic};

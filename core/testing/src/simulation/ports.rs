@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::ScriptedSource;
-use crate::gated::{Call, Gate};
+use crate::doubles::gated::{Call, Gate};
+use crate::memory::source::ScriptedSource;
 use crate::simulation::workload::is_poisonous;
 use crate::simulation::world::{Faults, Port, SERVERS, World, unavailable};
 use async_trait::async_trait;

@@ -1,7 +1,7 @@
 //! What is sent in one world: records in submissions to ingresses and as payloads of the queue, with repeats, conflicts,
 //! poison and rubbish among them.
+use crate::doubles::generate::{self, Generator};
 use crate::simulation::ledger::Ledger;
-use crate::{Generator, generate};
 use tallyhouse_core::{Arrival, Draft, Record};
 
 /// What one world is sent.

@@ -1,7 +1,7 @@
 //! What all of one simulated world share: its seed, its clock, its faults, the trace of what happened, and the store.
 
-use crate::Generator;
-use crate::memory::MemoryRepository;
+use crate::doubles::generate::Generator;
+use crate::memory::repository::MemoryRepository;
 use crate::simulation::executor::{Executor, Group, VirtualClock};
 use crate::simulation::ledger::Ledger;
 use std::fmt::Write as _;

@@ -1,0 +1,105 @@
+//! Who may call what. It is decided from the head of a request alone, before anything of its body is read.
+
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use hyper::{Method, Request};
+
+use crate::access::key_ring::KeyRing;
+use crate::access::keys::{Holder, Keys, Scope};
+use crate::answer::problem::{Problem, ProblemCode};
+use crate::context::{CrossSite, RequestContext};
+
+/// How much of a foreign origin a refusal shows, in bytes: as long as a host name may be.
+const SHOWN_BYTES_MAX: usize = 255;
+
+/// What a call requires of its caller where API keys are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing.
+    Open,
+    /// A key, whatever its scopes: callers without one don't learn which paths exist.
+    AnyKey,
+    /// A key with this scope.
+    Needs(Scope),
+}
+
+/// Admits a call, or refuses it. Returns the caller's key where keys are on and the call requires one.
+pub(crate) fn admit(
+    keys: Option<&KeyRing>,
+    access: Access,
+    method: &Method,
+    headers: &HeaderMap,
+    context: &RequestContext,
+) -> Result<Option<Holder>, Problem> {
+    let Some(ring) = keys else { return admit_without_keys(method, context) };
+    let scope = match access {
+        Access::Open => return Ok(None),
+        Access::AnyKey => None,
+        Access::Needs(scope) => Some(scope),
+    };
+    let keys = ring.keys();
+    // A missing and an unknown key get one answer: nobody learns how near a guess was.
+    let holder = holder(&keys, headers).ok_or_else(unauthorized)?;
+    match scope {
+        Some(scope) if !holder.may(scope) => {
+            Err(Problem::new(ProblemCode::Forbidden, format!("This call needs a key with the scope {scope}.")))
+        }
+        Some(_) | None => Ok(Some(holder.clone())),
+    }
+}
+
+/// Recognises a caller. One without a key goes the same way as one with a wrong key, and takes the same time.
+fn holder<'k>(keys: &'k Keys, headers: &HeaderMap) -> Option<&'k Holder> {
+    let key = bearer(headers);
+    keys.holder(key.unwrap_or_default()).filter(|_| key.is_some())
+}
+
+/// Refuses writes of foreign pages. Without keys a browser is all that such a page needs to write to a service on the
+/// browser's machine: it may send some requests anywhere, and names its origin in `Origin` (Fetch Standard, section
+/// 3.2).
+fn admit_without_keys(method: &Method, context: &RequestContext) -> Result<Option<Holder>, Problem> {
+    let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    match &context.cross_site {
+        Some(CrossSite { origin, host }) if !is_safe => Err(Problem::new(
+            ProblemCode::Forbidden,
+            format!(
+                "A page of {origin:?} may not write to {host:?}. Open the page at the address that it calls; behind a \
+                 proxy, hand on the Host header; or turn on API keys."
+            ),
+        )),
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// Returns the page's origin and the request's host where a browser sends the request for a page of another host.
+pub(crate) fn cross_site<B>(request: &Request<B>) -> Option<CrossSite> {
+    // HTTP/2 names the host in the address of the request.
+    let by_address = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let host = by_address.or_else(|| request.headers().get(HOST).map(|host| host.as_bytes()));
+    let foreign = request.headers().get_all(ORIGIN).iter().find(|origin| {
+        let site = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, site)| site.as_bytes());
+        match (site, host) {
+            (Some(site), Some(host)) => !site.eq_ignore_ascii_case(host),
+            // `null` is the origin of pages that have none, a sandboxed frame for example.
+            (None, _) | (_, None) => true,
+        }
+    })?;
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)]).into_owned();
+    Some(CrossSite { origin: shown(foreign.as_bytes()), host: shown(host.unwrap_or_default()) })
+}
+
+fn unauthorized() -> Problem {
+    Problem::new(ProblemCode::Unauthorized, "This call needs a key: Authorization: Bearer, and the key.")
+}
+
+/// Returns the key of the request (RFC 6750, section 2.1; the scheme's case does not matter by RFC 9110, section 11.1).
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, key) = value.as_bytes().split_at_checked(b"Bearer".len())?;
+    let key = key.trim_ascii_start();
+    let separated = key.len() + scheme.len() < value.len();
+    (scheme.eq_ignore_ascii_case(b"Bearer") && separated && !key.is_empty()).then_some(key)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! Rate limits: a bucket of units for each caller, refilled all the time.
+//!
+//! A bucket may run into debt: a batch draws as many units as it has records, and one that is larger than the bucket
+//! must pass nevertheless, once, and be paid for afterwards. The limiters that there are as libraries refuse it for
+//! ever, or let it pass for the price of a full bucket; so the bucket is our own. It counts in whole billionths of a
+//! unit, and never drifts.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::{Instant, sleep};
+
+use crate::answer::problem::Problem;
+use crate::settings::RateLimit;
+
+/// Billionths of a unit: what a rate of one unit a second gains in a nanosecond.
+const UNIT: i128 = 1_000_000_000;
+
+/// How many callers have buckets of their own; those beyond share one.
+const BUCKETS_MAX: usize = 100_000;
+
+/// From how many buckets on the full ones are dropped, and how often. A full bucket is as good as none.
+const BUCKETS_KEPT: usize = 1_024;
+const PURGE_EVERY: Duration = Duration::from_secs(1);
+
+/// What is left, and what there is altogether: draft-ietf-httpapi-ratelimit-headers-10.
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Who draws from a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Caller {
+    /// The keys of this name.
+    Key(Arc<str>),
+    /// Where there are no keys, an address.
+    Peer(IpAddr),
+    /// Whoever comes when there are too many.
+    Others,
+}
+
+impl Caller {
+    /// Returns whom an address counts for. Whoever has one IPv6 address has the 64 bits below its network too.
+    pub(crate) fn at(ip: IpAddr) -> Self {
+        Self::Peer(match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.into(),
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        })
+    }
+}
+
+/// The buckets of all callers.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    limit: RateLimit,
+    buckets: Mutex<Buckets>,
+}
+
+#[derive(Debug)]
+struct Buckets {
+    of: HashMap<Caller, Bucket>,
+    purged: Instant,
+}
+
+/// What a caller has left.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    /// In billionths of a unit; below zero is a debt.
+    level: i128,
+    /// When it was that.
+    at: Instant,
+}
+
+impl Limits {
+    pub(crate) fn new(limit: RateLimit) -> Self {
+        let limit = RateLimit { per_second: limit.per_second.max(1), burst: limit.burst.max(1) };
+        Self { limit, buckets: Mutex::new(Buckets { of: HashMap::new(), purged: Instant::now() }) }
+    }
+
+    /// Does something with a caller's bucket as it is now.
+    fn with<T>(&self, caller: &Caller, act: impl FnOnce(&mut Bucket) -> T) -> T {
+        let now = Instant::now();
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.of.get_mut(caller) {
+            bucket.refill(self.limit, now);
+            return act(bucket);
+        }
+        buckets.purge(self.limit, now);
+        let caller = if buckets.of.len() < BUCKETS_MAX { caller.clone() } else { Caller::Others };
+        let bucket = buckets.of.entry(caller).or_insert_with(|| Bucket::full(self.limit, now));
+        bucket.refill(self.limit, now);
+        act(bucket)
+    }
+}
+
+impl Buckets {
+    fn purge(&mut self, limit: RateLimit, now: Instant) {
+        if self.of.len() >= BUCKETS_KEPT && now - self.purged >= PURGE_EVERY {
+            self.purged = now;
+            self.of.retain(|_, bucket| {
+                bucket.refill(limit, now);
+                bucket.level < full(limit)
+            });
+        }
+    }
+}
+
+fn full(limit: RateLimit) -> i128 {
+    i128::from(limit.burst) * UNIT
+}
+
+impl Bucket {
+    fn full(limit: RateLimit, now: Instant) -> Self {
+        Self { level: full(limit), at: now }
+    }
+
+    fn refill(&mut self, limit: RateLimit, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.at).as_nanos();
+        // Both factors are far below the 63 bits that either may have.
+        let gained = i128::try_from(elapsed).unwrap_or(i128::MAX >> 64) * i128::from(limit.per_second);
+        self.level = (self.level + gained).min(full(limit));
+        self.at = self.at.max(now);
+    }
+
+    /// Draws units, into debt if they are more than there are; but not unless there are at least so many before.
+    fn try_acquire(&mut self, units: usize, at_least: u32) -> bool {
+        let there_are = self.level >= i128::from(at_least) * UNIT;
+        if there_are {
+            self.level -= i128::try_from(units).unwrap_or(i128::MAX >> 64) * UNIT;
+        }
+        there_are
+    }
+
+    /// How long it takes until the level is this.
+    fn time_to(&self, level: i128, limit: RateLimit) -> Duration {
+        let lacking = u128::try_from(level - self.level).unwrap_or(0);
+        let nanos = lacking.div_ceil(u128::from(limit.per_second));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// One caller's bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct Meter {
+    limits: Arc<Limits>,
+    caller: Caller,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: &Arc<Limits>, caller: Caller) -> Self {
+        Self { limits: Arc::clone(limits), caller }
+    }
+
+    /// Draws the unit of a call, or the first one of a batch.
+    pub(crate) fn acquire_one(&self) -> Result<(), Problem> {
+        self.try_acquire(1, 1)
+    }
+
+    /// Draws the further units of a batch, whose size is known once it is read. It is refused where others have run the
+    /// bucket into debt meanwhile: many batches at once must not pass for the price of one.
+    pub(crate) fn acquire_rest(&self, records: usize) -> Result<(), Problem> {
+        self.try_acquire(records.saturating_sub(1), 0)
+    }
+
+    /// Waits for its turn, then draws.
+    pub(crate) async fn draw_patiently(&self, records: usize) {
+        while let Err(wait) = self.try_draw(records, 1) {
+            sleep(wait).await;
+        }
+    }
+
+    /// How many records are drawn at once at most by who waits for them: those of a second, so that they flow.
+    pub(crate) fn records_at_once(&self) -> usize {
+        let RateLimit { per_second, burst } = self.limits.limit;
+        usize::try_from(per_second.min(burst)).unwrap_or(usize::MAX)
+    }
+
+    /// Says in the headers of an answer what is left.
+    pub(crate) fn dress(&self, headers: &mut HeaderMap) {
+        let limit = self.limits.limit;
+        let (level, refilled) =
+            self.limits.with(&self.caller, |bucket| (bucket.level, bucket.time_to(full(limit), limit)));
+        let window = limit.burst.div_ceil(limit.per_second);
+        let policy = format!("\"default\";q={};w={window}", limit.burst);
+        let left = format!("\"default\";r={};t={}", level.max(0) / UNIT, seconds(refilled));
+        for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, left)] {
+            headers.insert(name, HeaderValue::try_from(value).expect("digits and names are fit for a header"));
+        }
+    }
+
+    fn try_acquire(&self, units: usize, at_least: u32) -> Result<(), Problem> {
+        self.try_draw(units, at_least).map_err(|wait| Problem::rate_limited(seconds(wait).max(1)))
+    }
+
+    /// Draws, or says how long it takes until there is a unit.
+    fn try_draw(&self, units: usize, at_least: u32) -> Result<(), Duration> {
+        let limit = self.limits.limit;
+        self.limits.with(&self.caller, |bucket| {
+            if bucket.try_acquire(units, at_least) { Ok(()) } else { Err(bucket.time_to(UNIT, limit)) }
+        })
+    }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests;

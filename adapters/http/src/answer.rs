@@ -1,0 +1,9 @@
+//! The parts that responses are made of: problems, headers, formats, validators and streamed bodies.
+
+pub(crate) mod problem;
+pub(crate) mod json;
+pub(crate) mod headers;
+pub(crate) mod format;
+pub(crate) mod conditional;
+pub(crate) mod response_cache;
+pub(crate) mod stream;

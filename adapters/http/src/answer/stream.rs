@@ -1,0 +1,186 @@
+//! ResponseCache that are made while they are sent, in bounded memory.
+//!
+//! A task makes the answer and a small channel hands it to the connection. An answer ends well only if its maker says
+//! so: one that breaks off breaks the connection, so that a client never takes a part for the whole.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use tallyhouse_pipeline::SubmitError;
+use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use warp::reply::{Reply, Response};
+
+use crate::answer::problem::chain;
+use crate::context::RequestContext;
+use crate::observe::log_throttle::LogThrottle;
+
+/// How much is gathered before it is sent: enough to make the cost of each piece small.
+pub(crate) const PIECE_BYTES: usize = 32 * 1024;
+
+/// Pieces that wait for the connection.
+const PIECES_WAITING: usize = 2;
+
+/// While storage is away, every answer breaks off for the same reason.
+static BROKEN: LogThrottle = LogThrottle::new();
+
+enum Piece {
+    Bytes(Bytes),
+    End,
+}
+
+/// Why an answer broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the client is gone")]
+    Gone,
+    #[error("the client reads nothing of the answer")]
+    Unread,
+    #[error("neither side moves")]
+    Stalled,
+    #[error("the body broke off")]
+    Body(#[from] warp::Error),
+    #[error("the answer can't be continued")]
+    Port(#[from] PortError),
+    #[error("records have no outcome")]
+    Submit(#[from] SubmitError),
+    #[error("a group's records are not those of its totals")]
+    Inexact,
+}
+
+impl Broken {
+    fn log(&self, context: &RequestContext) {
+        let (error, request_id, trace_id) = (chain(self), context.request_id(), context.trace_id());
+        match self {
+            Self::Inexact => tracing::error!(request_id, trace_id, error, "an answer broke off"),
+            Self::Port(port) => match port.kind() {
+                PortErrorKind::Unavailable => match BROKEN.passes() {
+                    Some(others) => tracing::warn!(request_id, trace_id, others, error, "an answer broke off"),
+                    None => tracing::debug!(request_id, trace_id, error, "an answer broke off"),
+                },
+                PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
+                    tracing::error!(request_id, trace_id, error, "an answer broke off");
+                }
+            },
+            // The client's doing, or logged by the pipeline for a whole batch.
+            Self::Gone | Self::Unread | Self::Stalled | Self::Body(_) | Self::Submit(_) => {
+                tracing::debug!(request_id, trace_id, error, "an answer broke off");
+            }
+        }
+    }
+}
+
+/// Where a maker puts its answer.
+pub(crate) struct BodyWriter {
+    pieces: mpsc::Sender<Piece>,
+    /// How long the client may leave it unread.
+    patience: Duration,
+    /// What was sent so far, where it is to be kept and is not too long.
+    copy: Option<Copy>,
+}
+
+/// A copy of an answer.
+struct Copy {
+    bytes: Vec<u8>,
+    length_max: usize,
+}
+
+impl BodyWriter {
+    /// Makes a copy of all that is sent from now on, if it is no longer than that.
+    pub(crate) fn copying(mut self, length_max: usize) -> Self {
+        self.copy = Some(Copy { bytes: Vec::new(), length_max });
+        self
+    }
+
+    /// Takes the copy; `None` if there is none, or the answer was too long.
+    pub(crate) fn copied(&mut self) -> Option<Bytes> {
+        self.copy.take().map(|copy| copy.bytes.into())
+    }
+
+    /// Sends a piece, waiting until there is room for it.
+    pub(crate) async fn send(&mut self, bytes: impl Into<Bytes>) -> Result<(), Broken> {
+        let bytes = bytes.into();
+        if let Some(copy) = &mut self.copy {
+            if copy.bytes.len() + bytes.len() > copy.length_max {
+                self.copy = None;
+            } else {
+                copy.bytes.extend_from_slice(&bytes);
+            }
+        }
+        self.put(Piece::Bytes(bytes)).await
+    }
+
+    /// Sends what was gathered once it is enough for a piece.
+    pub(crate) async fn send_if_large(&mut self, gathered: &mut Vec<u8>) -> Result<(), Broken> {
+        if gathered.len() < PIECE_BYTES {
+            return Ok(());
+        }
+        self.send(std::mem::replace(gathered, Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4))).await
+    }
+
+    /// Waits until nobody is left to send to.
+    pub(crate) async fn gone(&self) {
+        self.pieces.closed().await;
+    }
+
+    async fn put(&self, piece: Piece) -> Result<(), Broken> {
+        // A client that takes it at once costs no timer.
+        let piece = match self.pieces.try_send(piece) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Broken::Gone),
+            Err(mpsc::error::TrySendError::Full(piece)) => piece,
+        };
+        match timeout(self.patience, self.pieces.send(piece)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_closed)) => Err(Broken::Gone),
+            Err(_elapsed) => Err(Broken::Unread),
+        }
+    }
+}
+
+/// ResponseCache `200` with what `make` puts out. If it fails, or panics, the connection breaks.
+pub(crate) fn answer<M, F>(
+    content_type: &'static str,
+    patience: Duration,
+    context: &RequestContext,
+    make: M,
+) -> Response
+where
+    M: FnOnce(BodyWriter) -> F,
+    F: Future<Output = Result<BodyWriter, Broken>> + Send + 'static,
+{
+    let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
+    let making = make(BodyWriter { pieces, patience, copy: None });
+    let context = context.clone();
+    tokio::spawn(async move {
+        let ended = match making.await {
+            Ok(body_writer) => body_writer.put(Piece::End).await,
+            Err(broken) => Err(broken),
+        };
+        match ended {
+            Ok(()) => {}
+            Err(broken) => broken.log(&context),
+        }
+    });
+    let mut response = warp::reply::stream(until_end(waiting)).into_response();
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn until_end(waiting: mpsc::Receiver<Piece>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
+    stream::unfold(Some(waiting), |waiting| async move {
+        let mut waiting = waiting?;
+        match waiting.recv().await {
+            Some(Piece::Bytes(bytes)) => Some((Ok(bytes), Some(waiting))),
+            Some(Piece::End) => None,
+            None => Some((Err(io::Error::other("the answer broke off")), None)),
+        }
+    })
+}

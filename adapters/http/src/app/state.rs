@@ -1,0 +1,117 @@
+//! What the routes work on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tallyhouse_pipeline::ports::{DeadLetters, RecordReader, RecordRepository};
+use tallyhouse_pipeline::{Breakers, Feed, Ingress, MessageFormat};
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::concurrency_limit::ConcurrencyLimit;
+use crate::access::key_ring::KeyRing;
+use crate::access::rate_limit::Limits;
+use crate::answer::problem;
+use crate::answer::response_cache::ResponseCache;
+use crate::app::alert_rules::AlertRules;
+use crate::app::health_probe::HealthProbe;
+use crate::app::metrics_page::MetricsPage;
+use crate::observe::request_meter::RequestMeter;
+use crate::routes::table::ROUTES;
+use crate::settings::HttpSettings;
+
+/// How long an aggregate waits for room: most are done sooner.
+const AGGREGATE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The parts of the service that are reached by HTTP.
+#[derive(Clone)]
+pub struct HttpApp {
+    /// The way into the pipeline, with room of its own.
+    pub ingress: Ingress,
+    /// Where queries are answered from.
+    pub reader: Arc<dyn RecordReader>,
+    /// Where records are committed: `/readyz` pings it.
+    pub repository: Arc<dyn RecordRepository>,
+    /// The messages, for catch-up and streams.
+    pub feed: Feed,
+    /// How messages are written.
+    pub format: MessageFormat,
+    /// The refused queue payloads; without them their routes are not found.
+    pub dead_letters: Option<Arc<dyn DeadLetters>>,
+    /// The alert rules; without them their routes are not found.
+    pub alert_rules: Option<AlertRules>,
+    /// The circuit breakers that `/readyz` shows.
+    pub breakers: Breakers,
+    /// Further dependencies that `/readyz` shows. One that is down makes the service degraded, not unready.
+    pub probes: Vec<Arc<dyn HealthProbe>>,
+    /// The API keys; without them whoever can connect may call everything.
+    pub keys: Option<Arc<KeyRing>>,
+}
+
+impl fmt::Debug for HttpApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpApp").field("ingress", &self.ingress).field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+/// The app with what the server adds.
+pub(crate) struct App {
+    pub(crate) http: HttpApp,
+    pub(crate) settings: HttpSettings,
+    /// Room for the bodies of JSON batches, in KiB.
+    pub(crate) batch_room: Arc<Semaphore>,
+    /// Room for aggregates, each of which holds a snapshot of the database, and for exports and dry runs.
+    pub(crate) aggregates: ConcurrencyLimit,
+    /// Totals that were answered before.
+    pub(crate) answers: Arc<ResponseCache>,
+    /// Room for event streams.
+    pub(crate) event_streams: ConcurrencyLimit,
+    /// What callers have left, where there is a limit.
+    pub(crate) limits: Option<Arc<Limits>>,
+    /// Room for connections, of which the next one to come has its part already.
+    pub(crate) connections: Arc<Semaphore>,
+    /// The connections that are open.
+    pub(crate) open: TaskTracker,
+    /// The counts of requests.
+    pub(crate) requests: Arc<RequestMeter>,
+    /// Who writes the page of metrics; without it there is none.
+    pub(crate) metrics: Option<Arc<dyn MetricsPage>>,
+    /// Cancelled when the service is stopping.
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn new(http: HttpApp, settings: HttpSettings, stop: CancellationToken) -> Self {
+        let room = settings.batch_buffer_bytes_max.max(settings.batch_bytes_max).div_ceil(1024);
+        let batch_room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
+        let limits = settings.rate_limit.map(|limit| Arc::new(Limits::new(limit)));
+        let aggregates =
+            ConcurrencyLimit::new(settings.aggregates_max, AGGREGATE_PATIENCE, "aggregates, exports and dry runs");
+        let answers = Arc::new(ResponseCache::new(settings.cache_bytes));
+        // Nobody knows when one will end.
+        let event_streams = ConcurrencyLimit::new(settings.event_streams_max, Duration::ZERO, "event streams");
+        let connections = Arc::new(Semaphore::new(settings.connections_max));
+        let routes = ROUTES.iter().map(|route| route.path);
+        let (requests, metrics) = (Arc::new(RequestMeter::new(routes, problem::statuses())), None);
+        Self {
+            http,
+            settings,
+            batch_room,
+            aggregates,
+            answers,
+            event_streams,
+            limits,
+            connections,
+            open: TaskTracker::new(),
+            requests,
+            metrics,
+            stop,
+        }
+    }
+
+    pub(crate) fn with_metrics(self, metrics: Option<Arc<dyn MetricsPage>>) -> Self {
+        Self { metrics, ..self }
+    }
+}

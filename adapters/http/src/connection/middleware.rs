@@ -1,0 +1,177 @@
+//! What happens to every request, whatever its route: a request id, the headers of every answer, one line in the log,
+//! and an answer even to a panic.
+//!
+//! What depends on the route as well, such as who may call it, is decided where the route is found.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::FutureExt;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue};
+use hyper::{Request, Response, StatusCode, Uri, Version};
+use tower::Service;
+use warp::reply::Reply;
+
+use crate::access::admission;
+use crate::answer::headers;
+use crate::answer::problem::Problem;
+use crate::connection::activity::{Activity, UnderWay};
+use crate::connection::request_ids::{REQUEST_ID, RequestIds};
+use crate::context::{ConnectionContext, RequestContext};
+use crate::observe::access_log::Line;
+use crate::observe::request_meter::{self, RequestMeter, RouteIndex};
+use crate::observe::tracer::{RequestHead, RequestSpan, RequestTracer};
+use crate::request::traceparent;
+
+/// Most headers of a request: as many as hyper takes by HTTP/1.1.
+const HEADERS_MAX: usize = 100;
+
+/// Largest head of a request, in bytes: as large as hyper reads by HTTP/1.1.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// The header of the trace that a request belongs to (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Stands between a connection and the routes.
+#[derive(Debug, Clone)]
+pub(crate) struct Front<R> {
+    pub(crate) routes: R,
+    pub(crate) ids: Arc<RequestIds>,
+    pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
+    pub(crate) requests: Arc<RequestMeter>,
+    pub(crate) connection: Arc<ConnectionContext>,
+    pub(crate) activity: Arc<Activity>,
+}
+
+impl<R> Front<R> {
+    /// ResponseCache one request. The request is under way until the last byte of the answer is handed to the connection.
+    pub(crate) async fn answer<B>(
+        mut self,
+        mut request: Request<B>,
+    ) -> Result<Response<impl Body<Data = bytes::Bytes, Error = warp::Error> + Send + use<R, B>>, Infallible>
+    where
+        R: Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
+    {
+        let under_way = UnderWay::begin(&self.activity);
+        let line = Line::begin(&request);
+        let counted = self.requests.begin(request.method());
+        let request_id = self.ids.of(request.headers());
+        let version = request.version();
+        let (mut span, trace_id) = self.trace(&mut request, &request_id);
+        let context = RequestContext {
+            request_id: request_id.clone(),
+            trace_id,
+            connection: Arc::clone(&self.connection),
+            cross_site: admission::cross_site(&request),
+        };
+        request.extensions_mut().insert(context.clone());
+        // CONNECT names a host instead of a path, which warp does not expect.
+        if request.uri().path_and_query().is_none() {
+            *request.uri_mut() = Uri::from_static("/");
+        }
+
+        let mut response = if is_head_too_large(&request) {
+            Problem::head_too_large().into_response()
+        } else {
+            match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
+                Ok(Ok(response)) => response,
+                // The panic's own words are on stderr, where its hook wrote them.
+                Err(_panic) => {
+                    let (request_id, trace_id) = (context.request_id(), context.trace_id());
+                    tracing::error!(request_id, trace_id, "a request panicked");
+                    Problem::internal().into_response()
+                }
+            }
+        };
+
+        counted.answered(response.extensions().get::<RouteIndex>().copied(), response.status());
+        let status = response.status().as_u16();
+        if let Some(line) = line {
+            line.end(&context, status);
+        }
+        if let Some(span) = &mut span {
+            span.answered(status);
+        }
+        dress(&mut response, request_id, version, &self.connection);
+        Ok(response.map(|body| Sent { body, _under_way: under_way, _span: span, _counted: counted }))
+    }
+
+    /// Begins the span of a request, where there is one, and returns the id of the trace that it belongs to. A request
+    /// that brought no trace context goes on with that of its span, which its records and their messages are given.
+    fn trace<B>(
+        &self,
+        request: &mut Request<B>,
+        request_id: &HeaderValue,
+    ) -> (Option<Box<dyn RequestSpan>>, Option<Arc<str>>) {
+        let theirs = traceparent::of(request.headers());
+        let span = self.tracer.as_ref().and_then(|tracer| {
+            tracer.begin(&RequestHead {
+                method: request.method(),
+                path: request.uri().path(),
+                traceparent: theirs.as_deref(),
+                request_id: request_id.to_str().unwrap_or_default(),
+            })
+        });
+        let ours = span.as_ref().filter(|_| theirs.is_none()).and_then(|span| span.traceparent());
+        let trace_id = theirs.as_deref().or(ours).and_then(traceparent::trace_id).map(Arc::from);
+        if let Some(Ok(ours)) = ours.map(HeaderValue::from_str) {
+            request.headers_mut().insert(TRACEPARENT, ours);
+        }
+        (span, trace_id)
+    }
+}
+
+/// HTTP/2 packs its heads, so that they are larger than they look, and hyper takes any number of headers by it.
+fn is_head_too_large<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    headers.len() > HEADERS_MAX || bytes + address > HEAD_BYTES_MAX
+}
+
+/// Sets the headers of every answer.
+fn dress(response: &mut warp::reply::Response, request_id: HeaderValue, version: Version, on: &ConnectionContext) {
+    // What is left of a body that came too slowly is not waited for. And a client that keeps its connection is told
+    // when the service is going to stop, so that it does not send a request just as the connection is closed. HTTP/2
+    // has its own word for that (GOAWAY), which loses none.
+    let leaves = response.status() == StatusCode::REQUEST_TIMEOUT || on.stopping.is_cancelled();
+    let closes = leaves && version < Version::HTTP_2;
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, request_id);
+    headers::dress(headers, on.secure);
+    if closes {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// The body of an answer, with the request that it ends.
+struct Sent<B> {
+    body: B,
+    _under_way: UnderWay,
+    _span: Option<Box<dyn RequestSpan>>,
+    _counted: request_meter::Request,
+}
+
+impl<B: Body + Unpin> Body for Sent<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

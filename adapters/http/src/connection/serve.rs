@@ -1,0 +1,148 @@
+//! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, whichever the client speaks, in
+//! clear text or behind TLS.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::connection::activity::{Activity, Watched};
+use crate::connection::malformed_request::Unreadable;
+use crate::connection::middleware::{Front, HEAD_BYTES_MAX};
+use crate::connection::request_ids::RequestIds;
+use crate::context::ConnectionContext;
+use crate::observe::request_meter::RequestMeter;
+use crate::observe::tracer::RequestTracer;
+use crate::settings::HttpSettings;
+
+/// Largest request head, and how much of a body hyper reads ahead. Times the connections it bounds their memory.
+const READ_BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX;
+
+/// Largest head of an HTTP/2 request that is read at all, by its own count, which adds 32 to each header. It is above
+/// what is taken, so that what is too large for us is answered by us.
+const HTTP2_HEAD_BYTES_MAX: u32 = 128 * 1024;
+
+/// Requests under way at once on one HTTP/2 connection.
+const HTTP2_STREAMS_MAX: u32 = 100;
+
+/// How much of a body an HTTP/2 client may send ahead, by request and by connection.
+const HTTP2_STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
+
+/// How much of an answer waits for an HTTP/2 client's window.
+const HTTP2_SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// How often, and how long, an HTTP/2 client is asked whether it is still there.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared<R> {
+    pub(crate) routes: R,
+    pub(crate) settings: HttpSettings,
+    pub(crate) ids: Arc<RequestIds>,
+    pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
+    pub(crate) requests: Arc<RequestMeter>,
+    builder: auto::Builder<TokioExecutor>,
+    /// Cancelled when a stop was asked for: who is answered is told to come back by another connection.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled when connections are to close as soon as their requests are answered.
+    pub(crate) drain: CancellationToken,
+    /// Cancelled when they are to close at once.
+    pub(crate) cut: CancellationToken,
+}
+
+impl<R> Shared<R> {
+    pub(crate) fn new(routes: R, requests: Arc<RequestMeter>, settings: HttpSettings, stop: CancellationToken) -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_buf_size(READ_BUFFER_BYTES_MAX)
+            .half_close(true);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(HTTP2_HEAD_BYTES_MAX)
+            .max_concurrent_streams(HTTP2_STREAMS_MAX)
+            .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(HTTP2_SEND_BUFFER_BYTES_MAX)
+            .keep_alive_interval(HTTP2_PING_INTERVAL)
+            .keep_alive_timeout(HTTP2_PING_INTERVAL);
+        let (drain, cut) = (CancellationToken::new(), CancellationToken::new());
+        let ids = Arc::new(RequestIds::new());
+        Self { routes, settings, ids, tracer: None, requests, builder, stop, drain, cut }
+    }
+
+    pub(crate) fn with_tracer(self, tracer: Option<Arc<dyn RequestTracer>>) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// How often a connection is looked at: no limit is overrun by more than a quarter of the shortest.
+    fn poll_interval(&self) -> Duration {
+        let HttpSettings { head_timeout, idle_timeout, stall_timeout, .. } = self.settings;
+        (head_timeout.min(idle_timeout).min(stall_timeout) / 4).max(Duration::from_millis(5))
+    }
+}
+
+/// Serves a connection until either side closes it or it breaks a limit.
+pub(crate) async fn serve<S, R>(socket: S, peer: SocketAddr, secure: bool, shared: Arc<Shared<R>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
+    R: Clone + Send + Sync + 'static,
+{
+    let activity = Arc::new(Activity::new());
+    let draining = shared.drain.child_token();
+    let connection = ConnectionContext { peer, secure, stopping: shared.stop.clone(), draining: draining.clone() };
+    let connection = Arc::new(connection);
+    let (routes, ids, tracer) = (shared.routes.clone(), Arc::clone(&shared.ids), shared.tracer.clone());
+    let requests = Arc::clone(&shared.requests);
+    let front = Front { routes, ids, tracer, requests, connection, activity: Arc::clone(&activity) };
+    let unreadable = Unreadable::new(Arc::clone(&shared.ids), secure);
+    let watched = Watched { socket, activity: Arc::clone(&activity), unreadable, flush_blocked: false };
+    let io = TokioIo::new(watched);
+    let service = service_fn(move |request| front.clone().answer(request));
+    let mut http = pin!(shared.builder.serve_connection(io, service));
+
+    let mut drained = pin!(draining.cancelled());
+    let mut cut = pin!(shared.cut.cancelled());
+    let mut age = pin!(sleep(shared.settings.connection_age_max));
+    let mut look = interval(shared.poll_interval());
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut closing = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = http.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "a connection broke");
+                }
+                return;
+            }
+            () = &mut cut => return,
+            () = &mut drained, if !closing => {
+                closing = true;
+                http.as_mut().graceful_shutdown();
+            }
+            () = &mut age, if !draining.is_cancelled() => draining.cancel(),
+            _ = look.tick() => if let Some(why) = activity.verdict(&shared.settings) {
+                tracing::debug!(%peer, ?why, "a connection was cut");
+                return;
+            },
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The context of a request: its id, its trace, its connection, and the page that sent it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::header::HeaderValue;
+use tokio_util::sync::CancellationToken;
+
+/// The context of one request. The middleware makes it, and endpoints read it.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestContext {
+    pub(crate) request_id: HeaderValue,
+    /// The id of the request's trace, for the log.
+    pub(crate) trace_id: Option<Arc<str>>,
+    pub(crate) connection: Arc<ConnectionContext>,
+    /// Set where a browser sends the request for a page of another host.
+    pub(crate) cross_site: Option<CrossSite>,
+}
+
+impl RequestContext {
+    pub(crate) fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    pub(crate) fn trace_id(&self) -> Option<&str> {
+        self.trace_id.as_deref()
+    }
+}
+
+/// A request that a browser sends for a page of another host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CrossSite {
+    /// The page's origin, from `Origin`.
+    pub(crate) origin: String,
+    /// The host that the request names; empty where it names none.
+    pub(crate) host: String,
+}
+
+/// The context that all requests of one connection share.
+#[derive(Debug)]
+pub(crate) struct ConnectionContext {
+    pub(crate) peer: SocketAddr,
+    /// Whether the connection is behind TLS.
+    pub(crate) secure: bool,
+    /// Cancelled when the server begins to stop.
+    pub(crate) stopping: CancellationToken,
+    /// Cancelled when the connection must close. Endless answers end then.
+    pub(crate) draining: CancellationToken,
+}

@@ -1,0 +1,131 @@
+//! How a call is described: its parameters, its body, and its responses. The table of routes adds who may call, and
+//! the responses that this implies.
+
+use crate::access::admission::Access;
+use crate::answer::problem::ProblemCode;
+use crate::routes::table::Call;
+
+use super::answers::{describe, limited};
+use super::model::{Answer, Answered, Body, Media, Operation, Ordered, Parameter, Reference, Schema};
+use super::parameters::header;
+use super::problems::plain;
+
+/// The description of an endpoint. Its path, method and access come from the table of routes.
+pub(super) struct Description(Operation);
+
+/// Begins the description of an endpoint.
+pub(super) fn call(operation_id: &'static str, tag: &'static str, summary: &'static str) -> Description {
+    Description(Operation {
+        operation_id,
+        tags: [tag],
+        summary,
+        description: String::new(),
+        parameters: Vec::new(),
+        request_body: None,
+        responses: Ordered::default(),
+        security: Vec::new(),
+    })
+}
+
+impl Description {
+    pub(super) fn says(mut self, description: &str) -> Self {
+        description.clone_into(&mut self.0.description);
+        self
+    }
+
+    pub(super) fn with(mut self, parameter: Parameter) -> Self {
+        self.0.parameters.push(parameter);
+        self
+    }
+
+    pub(super) fn with_all(mut self, parameters: Vec<Parameter>) -> Self {
+        self.0.parameters.extend(parameters);
+        self
+    }
+
+    /// Takes a body in these forms, and may refuse one for its form or its size.
+    pub(super) fn body(mut self, description: String, forms: impl IntoIterator<Item = (&'static str, Media)>) -> Self {
+        let content = Ordered(forms.into_iter().map(|(name, media)| (name.to_owned(), media)).collect());
+        self.0.request_body = Some(Body { description, required: true, content });
+        self
+    }
+
+    pub(super) fn answers(mut self, status: u16, answer: Answer) -> Self {
+        self.0.responses.push(status.to_string(), Answered::Own(answer));
+        self
+    }
+
+    pub(super) fn not_found(self, description: &str) -> Self {
+        self.answers(404, plain(description, &[ProblemCode::NotFound]))
+    }
+
+    /// Whoever has a copy may ask whether it is still good.
+    pub(super) fn may_be_known(self) -> Self {
+        self.with(header("If-None-Match", Schema::text(), "The `ETag` of a copy that you have."))
+            .answers(304, nothing("Your copy is good.").tagged())
+    }
+
+    /// It needs storage or another thing that may be away.
+    pub(super) fn may_be_away(self) -> Self {
+        self.shares(503, "Unavailable")
+    }
+
+    /// It may be away, and there is only room for so many at once.
+    pub(super) fn may_be_full(self) -> Self {
+        self.shares(503, "UnavailableOrFull")
+    }
+
+    /// Takes over an answer that many calls share, unless it is said already what that status means.
+    fn shares(mut self, status: u16, name: &str) -> Self {
+        let reference = Reference { to: format!("#/components/responses/{name}") };
+        self.0.responses.entry(&status.to_string(), || Answered::Shared(reference));
+        self
+    }
+
+    /// Adds the responses that the call's access implies.
+    pub(super) fn finish(mut self, call: &Call) -> Operation {
+        let access = call.access;
+        if access != Access::Open {
+            self = self.refusals();
+        }
+        let Self(mut operation) = self.shares(431, "HeadTooLarge").shares(500, "Internal");
+        operation.security = security(access);
+        operation.responses.0.sort_by(|(one, _), (other, _)| one.cmp(other));
+        if access != Access::Open {
+            for (_, answered) in &mut operation.responses.0 {
+                if let Answered::Own(answer) = answered {
+                    *answer = limited(answer.clone());
+                }
+            }
+        }
+        operation
+    }
+
+    /// What may be said to every call that is not open.
+    fn refusals(self) -> Self {
+        let call = match self.0.request_body.is_some() {
+            true => self
+                .shares(400, "BadBodyOrParameter")
+                .shares(408, "TooSlow")
+                .shares(413, "TooLarge")
+                .shares(415, "UnsupportedMediaType"),
+            false => self.shares(400, "BadParameter"),
+        };
+        call.shares(401, "Unauthorized").shares(403, "Forbidden").shares(429, "RateLimited")
+    }
+}
+
+/// What a call needs, where there are keys; where there are none, it needs nothing.
+fn security(access: Access) -> Vec<Ordered<Vec<&'static str>>> {
+    let with_key = |scopes| Ordered(vec![("key".to_owned(), scopes)]);
+    match access {
+        Access::Open => Vec::new(),
+        Access::AnyKey => vec![with_key(Vec::new()), Ordered::default()],
+        Access::Needs(scope) => vec![with_key(vec![scope.name()]), Ordered::default()],
+    }
+}
+
+/// Says that nothing comes back but the head.
+pub(super) fn nothing(description: &str) -> Answer {
+    describe(description)
+}

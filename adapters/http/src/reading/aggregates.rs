@@ -1,0 +1,212 @@
+//! `GET /v1/aggregates`: groups with their totals and records, streamed from one snapshot.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use hyper::header::{HeaderMap, LINK};
+use serde::Serialize;
+use tallyhouse_pipeline::ports::{GroupPart, PartStream};
+use tallyhouse_pipeline::{DestinationId, GroupQuery, Summary, TOTAL_COLUMNS, write_row, write_total_rows};
+use warp::reply::{Reply as _, Response};
+
+use crate::answer::conditional;
+use crate::answer::format::Format;
+use crate::answer::problem::Problem;
+use crate::answer::response_cache::Kept;
+use crate::answer::stream::{self, BodyWriter, Broken, PIECE_BYTES};
+use crate::app::state::App;
+use crate::context::RequestContext;
+use crate::request::cursor::Cursor;
+use crate::request::parameters::Parameters;
+
+/// Most groups that may be asked for by number; without a limit all are sent.
+pub(crate) const LIMIT_MAX: usize = u32::MAX as usize;
+
+/// ResponseCache the query. Where the client takes NDJSON, each group is a line; rows of CSV hold the totals alone.
+pub(crate) async fn read(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    context: &RequestContext,
+) -> Result<Response, Problem> {
+    let parameters = Parameters::read_with_filter(query, &["records", "limit", "cursor"])?;
+    let form = Format::accepted(headers, Format::Json);
+    let listed = parameters.one_of("records", &[("true", true), ("false", false)])?;
+    if form == Format::Csv && listed == Some(true) {
+        return Err(Problem::parameter("records", "must not be true for CSV, whose rows are totals; see /v1/export"));
+    }
+    let records = listed.unwrap_or(form != Format::Csv);
+    let question = query;
+    let query = GroupQuery {
+        filter: parameters.filter()?,
+        after: parameters.parsed("cursor", Cursor::group)?,
+        limit: parameters.limit_to(LIMIT_MAX)?,
+        records,
+    };
+    let tag = conditional::version(&*app.http.reader, question, form).await?;
+    if conditional::is_known(headers, &tag) {
+        return Ok(conditional::not_modified(tag));
+    }
+    let kept_as = format!("{}?{question}", form.media_type());
+    // ResponseCache with records are never kept.
+    let kept = if records { None } else { app.answers.get(&kept_as, &tag) };
+    if let Some(kept) = kept {
+        return Ok(again(kept, form));
+    }
+    let slot = app.aggregates.take().await?;
+    let groups = app.http.reader.groups(query).await?;
+
+    let parts = groups.parts;
+    let link = groups.next.map(|last| parameters.next_link("/v1/aggregates", &Cursor::Group(last).write()));
+    let keep = (!records).then(|| (Arc::clone(&app.answers), kept_as, tag.clone(), link.clone()));
+    let mut response =
+        stream::answer(form.media_type(), app.settings.stall_timeout, context, move |body_writer| async move {
+            let _slot = slot;
+            let body_writer = match &keep {
+                Some((answers, ..)) => body_writer.copying(answers.length_max()),
+                None => body_writer,
+            };
+            let writer = Writer { body_writer, form, records, piece: Vec::new(), group: None, groups: 0, total: 0 };
+            let mut body_writer = writer.write(parts).await?;
+            if let Some((answers, question, tag, link)) = keep
+                && let Some(body) = body_writer.copied()
+            {
+                answers.put(question, Kept { tag, body, link });
+            }
+            Ok(body_writer)
+        });
+    form.dress(&mut response);
+    conditional::mark(&mut response, tag);
+    if let Some(link) = link {
+        response.headers_mut().insert(LINK, link);
+    }
+    Ok(response)
+}
+
+/// Sends an answer that was made before.
+fn again(kept: Kept, form: Format) -> Response {
+    let mut response = kept.body.to_vec().into_response();
+    form.dress(&mut response);
+    conditional::mark(&mut response, kept.tag);
+    if let Some(link) = kept.link {
+        response.headers_mut().insert(LINK, link);
+    }
+    response
+}
+
+/// Writes groups as they come.
+struct Writer {
+    body_writer: BodyWriter,
+    form: Format,
+    records: bool,
+    /// What is sent next.
+    piece: Vec<u8>,
+    /// The group under way.
+    group: Option<Group>,
+    groups: u64,
+    /// Records in all groups so far.
+    total: u64,
+}
+
+/// A group whose records are being written.
+struct Group {
+    /// How many records its totals are of.
+    expected: u64,
+    written: u64,
+}
+
+impl Writer {
+    async fn write(mut self, mut parts: PartStream<GroupPart>) -> Result<BodyWriter, Broken> {
+        match self.form {
+            Format::Json => self.piece.extend_from_slice(b"{\"groups\":["),
+            Format::Ndjson => {}
+            Format::Csv => write_row(&mut self.piece, TOTAL_COLUMNS),
+        }
+        loop {
+            let part = tokio::select! {
+                part = parts.next() => part,
+                // Work for nobody is not gone on with, however long the next part takes.
+                () = self.body_writer.gone() => return Err(Broken::Gone),
+            };
+            match part {
+                None => break,
+                Some(part) => self.part(part?).await?,
+            }
+        }
+        self.end_group()?;
+        if self.form == Format::Json {
+            self.piece.extend_from_slice(
+                format!("],\"groupCount\":{},\"recordCount\":{}}}", self.groups, self.total).as_bytes(),
+            );
+        }
+        self.body_writer.send(self.piece).await?;
+        Ok(self.body_writer)
+    }
+
+    async fn part(&mut self, part: GroupPart) -> Result<(), Broken> {
+        match part {
+            GroupPart::Group(destination_id, summary) => {
+                self.end_group()?;
+                match self.form {
+                    Format::Json | Format::Ndjson => self.begin_group(&destination_id, &summary),
+                    Format::Csv => write_total_rows(&mut self.piece, &destination_id, &summary),
+                }
+                self.body_writer.send_if_large(&mut self.piece).await
+            }
+            GroupPart::Records(records) => {
+                for record in &records {
+                    // Records belong to a group: without one, nothing that could be written would be true.
+                    let group = self.group.as_mut().ok_or(Broken::Inexact)?;
+                    if group.written > 0 {
+                        self.piece.push(b',');
+                    }
+                    group.written += 1;
+                    write_json(&mut self.piece, record);
+                    self.body_writer.send_if_large(&mut self.piece).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn begin_group(&mut self, destination_id: &DestinationId, summary: &Summary) {
+        if self.form == Format::Json && self.groups > 0 {
+            self.piece.push(b',');
+        }
+        self.groups += 1;
+        self.total += summary.count();
+        self.piece.reserve(PIECE_BYTES / 32);
+        self.piece.extend_from_slice(b"{\"destinationId\":");
+        write_json(&mut self.piece, destination_id);
+        // The members of the summary join those of the group: its opening brace becomes the comma between them.
+        let joint = self.piece.len();
+        write_json(&mut self.piece, summary);
+        self.piece[joint] = b',';
+        self.piece.pop();
+        if self.records {
+            self.piece.extend_from_slice(b",\"records\":[");
+        }
+        self.group = Some(Group { expected: summary.count(), written: 0 });
+    }
+
+    /// Ends the group under way, if its records are as many as its totals say: a store that got that wrong must not be
+    /// believed.
+    fn end_group(&mut self) -> Result<(), Broken> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        if self.records {
+            if group.written != group.expected {
+                return Err(Broken::Inexact);
+            }
+            self.piece.push(b']');
+        }
+        self.piece.push(b'}');
+        if self.form == Format::Ndjson {
+            self.piece.push(b'\n');
+        }
+        Ok(())
+    }
+}
+
+fn write_json(json: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(json, value).expect("our types are always JSON");
+}

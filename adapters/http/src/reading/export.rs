@@ -1,0 +1,74 @@
+//! `GET /v1/export`: every record that matches, of one moment, in the order of processing, streamed.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use hyper::header::HeaderMap;
+use tallyhouse_pipeline::ports::PartStream;
+use tallyhouse_pipeline::{ExportPage, ProcessedRecord, RECORD_COLUMNS, export, write_record_row, write_row};
+use warp::reply::Response;
+
+use crate::answer::format::Format;
+use crate::answer::problem::Problem;
+use crate::answer::stream::{self, BodyWriter, Broken};
+use crate::app::state::App;
+use crate::context::RequestContext;
+use crate::request::parameters::Parameters;
+
+/// ResponseCache with a record a line: NDJSON, or CSV to who prefers it.
+pub(crate) async fn read(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    context: &RequestContext,
+) -> Result<Response, Problem> {
+    let filter = Parameters::read_with_filter(query, &[])?.filter()?;
+    let form = match Format::accepted(headers, Format::Ndjson) {
+        Format::Csv => Format::Csv,
+        Format::Json | Format::Ndjson => Format::Ndjson,
+    };
+    let slot = app.aggregates.take().await?;
+    let pages = export(Arc::clone(&app.http.reader), filter).await?.pages;
+    let patience = app.settings.stall_timeout;
+    let mut response = stream::answer(form.media_type(), patience, context, move |body_writer| async move {
+        let _slot = slot;
+        write(body_writer, form, pages).await
+    });
+    form.dress(&mut response);
+    Ok(response)
+}
+
+async fn write(
+    mut body_writer: BodyWriter,
+    form: Format,
+    mut pages: PartStream<ExportPage>,
+) -> Result<BodyWriter, Broken> {
+    let mut piece = Vec::new();
+    if form == Format::Csv {
+        write_row(&mut piece, RECORD_COLUMNS);
+    }
+    loop {
+        let page = tokio::select! {
+            page = pages.next() => page,
+            // Work for nobody is not gone on with.
+            () = body_writer.gone() => return Err(Broken::Gone),
+        };
+        let Some(page) = page else { break };
+        for stored in page?.records {
+            write_record(&mut piece, form, &stored.processed);
+            body_writer.send_if_large(&mut piece).await?;
+        }
+    }
+    body_writer.send(piece).await?;
+    Ok(body_writer)
+}
+
+fn write_record(piece: &mut Vec<u8>, form: Format, record: &ProcessedRecord) {
+    match form {
+        Format::Csv => write_record_row(piece, record),
+        Format::Json | Format::Ndjson => {
+            serde_json::to_writer(&mut *piece, record).expect("a record is always JSON");
+            piece.push(b'\n');
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Records: one by `GET /v1/records/{recordId}`, pages by `GET /v1/records`.
+
+use hyper::header::HeaderMap;
+use tallyhouse_pipeline::{RECORD_COLUMNS, RecordId, RecordQuery, StoredRecord, write_record_row, write_row};
+use warp::reply::Response;
+
+use crate::answer::conditional;
+use crate::answer::format::Format;
+use crate::answer::problem::{Problem, ProblemCode};
+use crate::app::state::App;
+use crate::reading::page::set_next;
+use crate::request::cursor::Cursor;
+use crate::request::parameters::Parameters;
+
+/// `GET /v1/records/{recordId}`.
+pub(crate) async fn read_one(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
+    Parameters::none(query)?;
+    let missing = || Problem::new(ProblemCode::NotFound, "There is no record with this id.");
+    // What can't be an id is the id of no record.
+    let id = RecordId::new(id).map_err(|_| missing())?;
+    let stored = app.http.reader.find(&id).await?.ok_or_else(missing)?;
+    Ok(conditional::json(headers, serde_json::to_vec(&stored).expect("a record is always JSON")))
+}
+
+/// `GET /v1/records`.
+pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+    let parameters = Parameters::read_with_filter(query, &["limit", "cursor"])?;
+    let limit = parameters.limit()?;
+    let after = parameters.parsed("cursor", Cursor::record)?;
+    // One more than asked for shows whether there is a next page.
+    let query = RecordQuery { filter: parameters.filter()?, after, limit: limit + 1 };
+    let mut records = app.http.reader.records(query).await?;
+    let more = records.len() > limit;
+    records.truncate(limit);
+
+    let form = Format::accepted(headers, Format::Json);
+    let mut response = conditional::formed(headers, form, write_page(form, &records));
+    if let Some(last) = records.last().filter(|_| more) {
+        let record = &last.processed.record;
+        let cursor = Cursor::Record(record.time, record.record_id.clone()).write();
+        set_next(&mut response, &parameters, "/v1/records", &cursor);
+    }
+    Ok(response)
+}
+
+fn write_page(form: Format, records: &[StoredRecord]) -> Vec<u8> {
+    let mut page = Vec::new();
+    match form {
+        Format::Json => {
+            page.extend_from_slice(b"{\"records\":");
+            serde_json::to_writer(&mut page, records).expect("records are always JSON");
+            page.push(b'}');
+        }
+        Format::Ndjson => records.iter().for_each(|record| {
+            serde_json::to_writer(&mut page, record).expect("a record is always JSON");
+            page.push(b'\n');
+        }),
+        Format::Csv => {
+            write_row(&mut page, RECORD_COLUMNS);
+            records.iter().for_each(|record| write_record_row(&mut page, &record.processed));
+        }
+    }
+    page
+}

@@ -1,0 +1,57 @@
+//! `GET /v1/summaries/{destinationId}`: the running summary of each reference of a destination.
+
+use hyper::header::HeaderMap;
+use serde::Serialize;
+use tallyhouse_pipeline::{DestinationId, Reference, Summary, SummaryQuery};
+use warp::reply::Response;
+
+use crate::answer::conditional;
+use crate::answer::problem::Problem;
+use crate::app::state::App;
+use crate::reading::page::set_next;
+use crate::request::cursor::Cursor;
+use crate::request::parameters::{Parameters, encode_part};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<'a> {
+    destination_id: &'a DestinationId,
+    summaries: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    reference: &'a Reference,
+    /// That of the last record: a running summary counts them all.
+    sequence: u64,
+    #[serde(flatten)]
+    summary: &'a Summary,
+}
+
+/// ResponseCache the query. A destination without records has no summaries.
+pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destination: &str) -> Result<Response, Problem> {
+    let parameters = Parameters::read(query, &["reference", "limit", "cursor"])?;
+    let limit = parameters.limit()?;
+    let destination_id =
+        DestinationId::new(destination).map_err(|reason| Problem::parameter("destinationId", reason))?;
+    let query = SummaryQuery {
+        destination_id: destination_id.clone(),
+        reference: parameters.parsed("reference", Reference::new)?,
+        after: parameters.parsed("cursor", Cursor::summary)?,
+        // One more than asked for shows whether there is a next page.
+        limit: limit + 1,
+    };
+    let mut found = app.http.reader.summaries(query).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+
+    let summaries =
+        found.iter().map(|(reference, summary)| Entry { reference, sequence: summary.count(), summary }).collect();
+    let page = Page { destination_id: &destination_id, summaries };
+    let mut response = conditional::json(headers, serde_json::to_vec(&page).expect("summaries are always JSON"));
+    if let Some((reference, _)) = found.last().filter(|_| more) {
+        let path = format!("/v1/summaries/{}", encode_part(destination));
+        set_next(&mut response, &parameters, &path, &Cursor::Summary(reference.clone()).write());
+    }
+    Ok(response)
+}

@@ -1,0 +1,159 @@
+//! The body of a request: read as a whole within limits, or piece by piece.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{FutureExt, Stream, StreamExt, stream};
+use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::answer::problem::{Problem, ProblemCode};
+
+/// How much of a refused body is read and thrown away, and for how long: a client that is still sending when the
+/// connection closes may never see why it was refused.
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
+const LINGER_MAX: Duration = Duration::from_secs(5);
+
+/// The limits of a body that is read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyLimits {
+    pub(crate) bytes_max: usize,
+    /// The longest pause between two pieces.
+    pub(crate) pause_timeout: Duration,
+    /// The longest time that the whole body may take.
+    pub(crate) timeout: Duration,
+}
+
+impl BodyLimits {
+    const NONE: Self = Self { bytes_max: 0, pause_timeout: Duration::ZERO, timeout: Duration::ZERO };
+}
+
+type Piece = Result<Bytes, warp::Error>;
+
+/// The body of a request.
+pub(crate) struct RequestBody {
+    pieces: Pin<Box<dyn Stream<Item = Piece> + Send + Sync>>,
+    /// Read ahead by [`RequestBody::invite`].
+    ahead: Option<Piece>,
+    ended: bool,
+    length: Option<usize>,
+    expects_invitation: bool,
+    limits: BodyLimits,
+}
+
+impl RequestBody {
+    pub(crate) fn new<B: Buf>(
+        pieces: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
+        headers: &HeaderMap,
+    ) -> Self {
+        let pieces = pieces.map(|piece| piece.map(|mut buf| buf.copy_to_bytes(buf.remaining())));
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let expects_invitation = headers.contains_key(EXPECT);
+        Self {
+            pieces: Box::pin(pieces),
+            ahead: None,
+            ended: false,
+            length,
+            expects_invitation,
+            limits: BodyLimits::NONE,
+        }
+    }
+
+    /// Sets the limits of a body that is read as a whole. Without them it must be empty.
+    pub(crate) fn limit(&mut self, limits: BodyLimits) {
+        self.limits = limits;
+    }
+
+    /// Takes the body out, and leaves one that has ended.
+    pub(crate) fn take(&mut self) -> Self {
+        let rest = Self {
+            pieces: Box::pin(stream::empty()),
+            ahead: None,
+            ended: true,
+            length: Some(0),
+            expects_invitation: false,
+            limits: self.limits,
+        };
+        std::mem::replace(self, rest)
+    }
+
+    /// Returns the length that was announced.
+    pub(crate) fn length(&self) -> Option<usize> {
+        self.length
+    }
+
+    /// Returns the next piece, `None` at the end. Cancelling the call loses nothing.
+    pub(crate) async fn next(&mut self) -> Option<Piece> {
+        let piece = match self.ahead.take() {
+            Some(piece) => Some(piece),
+            None => self.pieces.next().await,
+        };
+        self.ended = !matches!(piece, Some(Ok(_)));
+        piece
+    }
+
+    /// Makes sure that a client who waits for `100 Continue` gets it, before the answer begins: the connection sends it
+    /// when the body is asked for, and no more after the head of the answer.
+    pub(crate) async fn invite(&mut self) {
+        if self.expects_invitation && self.ahead.is_none() {
+            self.ahead = self.pieces.next().now_or_never().flatten();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Reads it as a whole.
+    pub(crate) async fn read_whole(&mut self) -> Result<Bytes, Problem> {
+        let BodyLimits { bytes_max, timeout, .. } = self.limits;
+        if self.length.is_some_and(|length| length > bytes_max) {
+            return Err(Problem::too_large(bytes_max));
+        }
+        let deadline = Instant::now() + timeout;
+        let Some(first) = self.next_before(deadline).await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next_before(deadline).await? else {
+            // Most bodies come in one piece, which then is the whole without a copy.
+            return if first.len() > bytes_max { Err(Problem::too_large(bytes_max)) } else { Ok(first) };
+        };
+        let mut whole = BytesMut::with_capacity((first.len() + second.len()) * 2);
+        whole.extend_from_slice(&first);
+        let mut next = Some(second);
+        while let Some(piece) = next {
+            whole.extend_from_slice(&piece);
+            if whole.len() > bytes_max {
+                return Err(Problem::too_large(bytes_max));
+            }
+            next = self.next_before(deadline).await?;
+        }
+        Ok(whole.freeze())
+    }
+
+    async fn next_before(&mut self, deadline: Instant) -> Result<Option<Bytes>, Problem> {
+        let deadline = deadline.min(Instant::now() + self.limits.pause_timeout);
+        match timeout_at(deadline, self.next()).await {
+            Ok(Some(Ok(piece))) => Ok(Some(piece)),
+            Ok(None) => Ok(None),
+            Ok(Some(Err(_broken))) => {
+                Err(Problem::new(ProblemCode::NotJson, "The body broke off, or its transfer encoding is malformed."))
+            }
+            Err(_elapsed) => Err(Problem::new(ProblemCode::Timeout, "The body came too slowly.")),
+        }
+    }
+
+    /// Reads the rest of a body that was refused, and throws it away, in the background.
+    pub(crate) fn linger(mut self) {
+        // A client that waits to be invited sends nothing after a refusal.
+        if self.ended || self.expects_invitation || self.length == Some(0) {
+            return;
+        }
+        let discard = async move {
+            let mut bytes = 0;
+            while let Some(Ok(piece)) = self.next().await {
+                bytes += piece.len();
+                if bytes > LINGER_BYTES_MAX {
+                    break;
+                }
+            }
+        };
+        tokio::spawn(timeout(LINGER_MAX, discard));
+    }
+}

@@ -1,0 +1,6 @@
+//! The endpoints about the service itself: health, metrics, and the pages for people.
+
+pub(crate) mod health;
+pub(crate) mod metrics;
+pub(crate) mod pages;
+pub(crate) mod openapi_document;

@@ -1,0 +1,64 @@
+//! `/healthz`: the process answers. `/readyz`: it can do its work, and no stop is under way.
+
+use futures::future::join_all;
+use hyper::StatusCode;
+use serde_json::{Map, Value, json};
+use tallyhouse_pipeline::BreakerState;
+use tokio::time::timeout;
+use warp::reply::{Reply, Response};
+
+use crate::answer::json::json_response;
+use crate::answer::problem::{Problem, ProblemCode, chain};
+use crate::app::health_probe::ProbeState;
+use crate::app::state::App;
+
+/// `GET /healthz`.
+pub(crate) fn alive() -> Response {
+    json_response(StatusCode::OK, b"{\"status\":\"ok\"}".to_vec())
+}
+
+/// `GET /readyz`: `ready`; `degraded`, which is ready too, where only a dependency that can be done without is down, or
+/// a circuit breaker is not closed; or a problem.
+pub(crate) async fn ready(app: &App) -> Response {
+    let patience = app.settings.probe_timeout;
+    let storage = async {
+        match timeout(patience, app.http.repository.ping()).await {
+            Ok(Ok(())) => ProbeState::Up,
+            Ok(Err(error)) => {
+                tracing::debug!(error = %chain(&error), "storage is down");
+                ProbeState::Down
+            }
+            Err(_elapsed) => ProbeState::Down,
+        }
+    };
+    let others = join_all(app.http.probes.iter().map(|probe| async move {
+        (probe.name(), timeout(patience, probe.check()).await.unwrap_or(ProbeState::Down))
+    }));
+    let (storage, others) = tokio::join!(storage, others);
+
+    let mut dependencies = Map::new();
+    dependencies.insert("storage".to_owned(), storage.name().into());
+    dependencies.extend(others.iter().map(|(name, state)| ((*name).to_owned(), Value::from(state.name()))));
+    let states = app.http.breakers.all().into_iter().map(|breaker| (breaker.name().to_owned(), breaker.state()));
+    let states: Vec<(String, BreakerState)> = states.collect();
+    let breakers = states.iter().map(|(name, state)| (name.clone(), Value::from(state.name()))).collect();
+
+    if app.stop.is_cancelled() {
+        return unready("The service is stopping.", dependencies, breakers);
+    }
+    if storage == ProbeState::Down {
+        return unready("Storage does not answer.", dependencies, breakers);
+    }
+    let degraded = others.iter().any(|(_, state)| *state == ProbeState::Down)
+        || states.iter().any(|(_, state)| *state != BreakerState::Closed);
+    let status = if degraded { "degraded" } else { "ready" };
+    let state = json!({ "status": status, "dependencies": dependencies, "breakers": Value::Object(breakers) });
+    json_response(StatusCode::OK, state.to_string().into_bytes())
+}
+
+fn unready(detail: &str, dependencies: Map<String, Value>, breakers: Map<String, Value>) -> Response {
+    Problem::new(ProblemCode::Unavailable, detail)
+        .with("dependencies", dependencies.into())
+        .with("breakers", breakers.into())
+        .into_response()
+}

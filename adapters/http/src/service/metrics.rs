@@ -1,0 +1,39 @@
+//! `GET /metrics`: what the service counts, in Prometheus' text format.
+//!
+//! The server counts its requests, and knows nothing of the rest: whoever wires the service writes the page.
+
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use warp::reply::{Reply, Response};
+
+use crate::answer::problem::Problem;
+use crate::app::metrics_page::ServerReadings;
+use crate::app::state::App;
+use crate::request::parameters::Parameters;
+
+/// The media type of the text format that every version of Prometheus reads.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// ResponseCache with the page.
+pub(crate) async fn read(app: &App, query: &str) -> Result<Response, Problem> {
+    let page = app.metrics.as_ref().ok_or_else(Problem::not_found)?;
+    Parameters::none(query)?;
+    let mut response = page.write(readings(app)).await.into_response();
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_FORMAT));
+    Ok(response)
+}
+
+fn readings(app: &App) -> ServerReadings {
+    ServerReadings {
+        requests: app.requests.read(),
+        under_way: app.requests.under_way(),
+        connections: app.open.len(),
+        connections_max: app.settings.connections_max,
+        event_streams: app.event_streams.taken(),
+        event_streams_max: app.settings.event_streams_max,
+        aggregates: app.aggregates.taken(),
+        aggregates_max: app.settings.aggregates_max,
+        cache: app.answers.counts(),
+    }
+}

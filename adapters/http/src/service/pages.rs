@@ -1,0 +1,152 @@
+//! The dashboard at `/` and the reference at `/docs`: pages and their assets, compiled in from `dashboard/`.
+//!
+//! They are open, because there is nothing in them that the program does not tell everybody; what they call needs a key
+//! as ever. The page asks no other host for anything, and its policy lets it run nothing that does not come from here.
+
+use std::sync::OnceLock;
+
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
+use warp::reply::{Reply, Response};
+
+use crate::answer::conditional;
+
+/// What the page may do: run scripts, take styles and make calls, all of them of this host alone. No text becomes
+/// markup or code, whatever a script does with it (Trusted Types): records hold what strangers wrote.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// A browser may keep them, and asks each time whether they are still the same: after an upgrade it never mixes old
+/// with new.
+const CACHE: &str = "no-cache";
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// A file that is compiled in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Asset {
+    /// Its path below `/assets/`.
+    name: &'static str,
+    media_type: &'static str,
+    bytes: &'static [u8],
+    /// Its validator: the hash of its bytes, made when it is first asked for.
+    tag: OnceLock<HeaderValue>,
+}
+
+/// Compiles in a file of `dashboard/`.
+macro_rules! asset {
+    ($name:literal, $media_type:expr) => {
+        Asset {
+            name: $name,
+            media_type: $media_type,
+            bytes: include_bytes!(concat!("../../dashboard/", $name)),
+            tag: OnceLock::new(),
+        }
+    };
+}
+
+static PAGE: Asset = asset!("index.html", HTML);
+
+static REFERENCE: Asset = asset!("reference.html", HTML);
+
+/// All that the pages load.
+static ASSETS: [Asset; 45] = [
+    asset!("app.js", SCRIPT),
+    asset!("icon.svg", IMAGE),
+    asset!("base/address.js", SCRIPT),
+    asset!("base/api.js", SCRIPT),
+    asset!("base/bus.js", SCRIPT),
+    asset!("base/dom.js", SCRIPT),
+    asset!("base/format.js", SCRIPT),
+    asset!("base/poll.js", SCRIPT),
+    asset!("base/theme.js", SCRIPT),
+    asset!("live/feed.js", SCRIPT),
+    asset!("live/health.js", SCRIPT),
+    asset!("live/live.js", SCRIPT),
+    asset!("live/rates.js", SCRIPT),
+    asset!("live/sse.js", SCRIPT),
+    asset!("parts/chart.js", SCRIPT),
+    asset!("parts/confirm.js", SCRIPT),
+    asset!("parts/destinations.js", SCRIPT),
+    asset!("parts/dialog.js", SCRIPT),
+    asset!("parts/dryrun.js", SCRIPT),
+    asset!("parts/feedlist.js", SCRIPT),
+    asset!("parts/filterform.js", SCRIPT),
+    asset!("parts/firstrecord.js", SCRIPT),
+    asset!("parts/healthcard.js", SCRIPT),
+    asset!("parts/keydialog.js", SCRIPT),
+    asset!("parts/notice.js", SCRIPT),
+    asset!("parts/ratecard.js", SCRIPT),
+    asset!("parts/recorddialog.js", SCRIPT),
+    asset!("parts/recordtable.js", SCRIPT),
+    asset!("parts/ruleform.js", SCRIPT),
+    asset!("parts/totals.js", SCRIPT),
+    asset!("reference/operation.js", SCRIPT),
+    asset!("reference/reference.js", SCRIPT),
+    asset!("reference/schema.js", SCRIPT),
+    asset!("reference/tryit.js", SCRIPT),
+    asset!("style/base.css", STYLE),
+    asset!("style/parts.css", STYLE),
+    asset!("style/reference.css", STYLE),
+    asset!("style/views.css", STYLE),
+    asset!("views/deadletters.js", SCRIPT),
+    asset!("views/overview.js", SCRIPT),
+    asset!("views/records.js", SCRIPT),
+    asset!("views/rules.js", SCRIPT),
+    asset!("vendor/uplot.LICENSE", TEXT),
+    asset!("vendor/uplot.css", STYLE),
+    asset!("vendor/uplot.js", SCRIPT),
+];
+
+impl Asset {
+    /// Makes one of what the program writes by itself.
+    pub(crate) fn made(media_type: &'static str, bytes: &'static [u8]) -> Self {
+        Self { name: "", media_type, bytes, tag: OnceLock::new() }
+    }
+
+    /// Finds the asset of a path below `/assets/`.
+    pub(crate) fn find(name: &str) -> Option<&'static Self> {
+        ASSETS.iter().find(|asset| asset.name == name)
+    }
+
+    fn tag(&self) -> &HeaderValue {
+        self.tag.get_or_init(|| {
+            let hash = blake3::hash(self.bytes).to_hex();
+            HeaderValue::try_from(format!("\"{}\"", &hash[..32])).expect("hexadecimal digits are fit for a header")
+        })
+    }
+
+    /// ResponseCache with the file; or, where the caller has it, with `304` (RFC 9110, section 13.1.2).
+    pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
+        let mut response = if conditional::is_known(headers, self.tag()) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            let mut whole = self.bytes.into_response();
+            whole.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+            whole
+        };
+        let headers = response.headers_mut();
+        headers.insert(ETAG, self.tag().clone());
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(CACHE));
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+        response
+    }
+}
+
+/// `GET /`.
+pub(crate) fn page(headers: &HeaderMap) -> Response {
+    PAGE.answer(headers)
+}
+
+/// `GET /docs`.
+pub(crate) fn reference(headers: &HeaderMap) -> Response {
+    REFERENCE.answer(headers)
+}
+
+#[cfg(test)]
+mod tests;

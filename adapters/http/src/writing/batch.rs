@@ -1,0 +1,142 @@
+//! `POST /v1/records/batch` with a JSON array: all results at once, or none that the client can't repeat safely.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use serde_json::json;
+use tallyhouse_pipeline::{
+    ArrayError, OrderedChunks, Outcome, OutcomeCounts, Record, Rejection, records_from_json_array,
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use warp::reply::Response;
+
+use crate::access::rate_limit::Meter;
+use crate::answer::json::json_response;
+use crate::answer::problem::{Problem, ProblemCode};
+use crate::app::state::App;
+use crate::request::body::RequestBody;
+use crate::request::parameters::Parameters;
+use crate::request::traceparent;
+use crate::writing::chunk::Chunk;
+use crate::writing::result::WriteResult;
+
+/// Bodies from this size on are parsed beside the threads that serve connections: it takes a millisecond or more.
+const PARSE_BESIDE_BYTES: usize = 256 * 1024;
+
+/// How long a batch waits for room for its body.
+const ROOM_PATIENCE: Duration = Duration::from_secs(10);
+
+type Parsed = Result<Vec<Result<Record, Rejection>>, ArrayError>;
+
+/// Reads whether the results of the good records are wanted.
+pub(crate) fn failed_only(query: &str) -> Result<bool, Problem> {
+    let parameters = Parameters::read(query, &["results"])?;
+    Ok(parameters.one_of("results", &[("failed", true)])?.unwrap_or(false))
+}
+
+/// ResponseCache a batch in JSON.
+pub(crate) async fn write(
+    app: &App,
+    failed_only: bool,
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+    meter: Option<&Meter>,
+) -> Result<Response, Problem> {
+    let _room = room(app, body).await?;
+    let json = body.read_whole().await?;
+    let records = parse(json, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
+    meter.map_or(Ok(()), |meter| meter.acquire_rest(records.len()))?;
+
+    let traceparent = traceparent::of(headers);
+    let mut counts = OutcomeCounts::default();
+    let mut results = Vec::new();
+    let mut index = 0;
+    let chunk_records_max = app.http.ingress.chunk_records_max().max(1);
+    let mut records = records.into_iter().peekable();
+    let mut committing = OrderedChunks::new(&app.http.ingress);
+    loop {
+        while committing.has_room() && records.peek().is_some() {
+            let mut chunk = Chunk::default();
+            records.by_ref().take(chunk_records_max).for_each(|record| chunk.push(record, traceparent.as_ref()));
+            let refused = chunk.refused;
+            committing.push(chunk.arrivals, |submission| async move { (submission.await, refused) });
+        }
+        let Some((outcomes, refused)) = committing.next().await else { break };
+        let outcomes = outcomes?;
+        app.http.ingress.count_refused(refused.count());
+        write_results(&refused.rejoin(outcomes), &mut index, failed_only, &mut counts, &mut results);
+    }
+    Ok(json_response(StatusCode::OK, whole(&counts, &results)))
+}
+
+/// Waits for room for the whole body.
+async fn room(app: &App, body: &RequestBody) -> Result<OwnedSemaphorePermit, Problem> {
+    let bytes = body.length().unwrap_or(usize::MAX).min(app.settings.batch_bytes_max);
+    let room = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+    let full = || Problem::new(ProblemCode::Overloaded, "Too many batches are under way; repeat the request later.");
+    let acquired = timeout(ROOM_PATIENCE, Arc::clone(&app.batch_room).acquire_many_owned(room)).await;
+    acquired.ok().and_then(Result::ok).ok_or_else(full)
+}
+
+async fn parse(json: Bytes, records_max: usize) -> Result<Parsed, Problem> {
+    if json.len() < PARSE_BESIDE_BYTES {
+        return Ok(records_from_json_array(&json, records_max));
+    }
+    let parsing = tokio::task::spawn_blocking(move || records_from_json_array(&json, records_max));
+    // It fails by a panic, or when the runtime shuts down.
+    parsing.await.map_err(|_| Problem::internal())
+}
+
+fn refuse(app: &App, error: ArrayError) -> Problem {
+    match error {
+        ArrayError::NotJson(rejection) => {
+            Problem::new(ProblemCode::NotJson, format!("The body can't be read: {}.", rejection.detail()))
+        }
+        ArrayError::NotAnArray => Problem::new(ProblemCode::Rejected, "The body must be an array of records.")
+            .with("errors", json!([{ "pointer": "", "detail": "must be an array of records" }])),
+        ArrayError::TooMany => Problem::new(
+            ProblemCode::TooLarge,
+            format!("The array must have at most {} records.", app.settings.batch_records_max),
+        ),
+    }
+}
+
+fn whole(counts: &OutcomeCounts, results: &[u8]) -> Vec<u8> {
+    let mut json = serde_json::to_vec(counts).expect("counts are always JSON");
+    // The closing brace gives way to one more member.
+    json.pop();
+    json.extend_from_slice(b",\"results\":[");
+    json.extend_from_slice(results.strip_suffix(b",").unwrap_or(results));
+    json.extend_from_slice(b"]}");
+    json
+}
+
+fn write_results(
+    outcomes: &[Outcome],
+    index: &mut u64,
+    failed_only: bool,
+    counts: &mut OutcomeCounts,
+    results: &mut Vec<u8>,
+) {
+    for outcome in outcomes {
+        counts.count(outcome);
+        if !failed_only || is_failed(outcome) {
+            let result = WriteResult { index: Some(*index), outcome };
+            serde_json::to_writer(&mut *results, &result).expect("a result is always JSON");
+            results.push(b',');
+        }
+        *index += 1;
+    }
+}
+
+/// Says whether a record was refused.
+pub(crate) fn is_failed(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Processed(_) | Outcome::Duplicate { .. } => false,
+        Outcome::Conflict { .. } | Outcome::Rejected(_) => true,
+    }
+}

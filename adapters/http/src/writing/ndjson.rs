@@ -1,0 +1,250 @@
+//! `POST /v1/records/batch` with NDJSON: a conversation of any length, in bounded memory.
+//!
+//! Lines are gathered while the chunk before them is being committed, and what is there is submitted as soon as that is
+//! done: a quick sender fills chunks, a slow one gets each line answered at once. A full chunk is submitted before
+//! that, by a ingress that keeps the order: lines are processed in theirs however many writers there are.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use hyper::header::HeaderMap;
+use serde::Serialize;
+use tallyhouse_pipeline::{Ingress, OrderedChunks, Outcome, OutcomeCounts, Record, Rejection, SubmitError};
+use tokio::time::timeout;
+use warp::reply::Response;
+
+use crate::access::rate_limit::Meter;
+use crate::answer::stream::{self, BodyWriter, Broken};
+use crate::app::state::App;
+use crate::context::RequestContext;
+use crate::request::body::RequestBody;
+use crate::request::lines::{Line, Lines};
+use crate::request::traceparent;
+use crate::writing::batch::is_failed;
+use crate::writing::chunk::Chunk;
+use crate::writing::result::WriteResult;
+
+/// How many bytes of lines a chunk is made of at most; what is kept of them is less.
+const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
+/// ResponseCache a batch in NDJSON. The head of the answer is sent before the body has come.
+pub(crate) async fn write(
+    app: &Arc<App>,
+    failed_only: bool,
+    headers: &HeaderMap,
+    mut body: RequestBody,
+    context: &RequestContext,
+    meter: Option<Meter>,
+) -> Response {
+    let patience = app.settings.stall_timeout;
+    let (app, traceparent) = (Arc::clone(app), traceparent::of(headers));
+    body.invite().await;
+    stream::answer("application/x-ndjson", patience, context, move |body_writer| async move {
+        let input = Input {
+            body,
+            piece: Bytes::new(),
+            lines: Lines::new(app.settings.record_bytes_max),
+            line_bytes_max: app.settings.record_bytes_max,
+            traceparent,
+            ended: false,
+        };
+        let output =
+            Output { body_writer, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
+        converse(&app, meter.as_ref(), input, output).await
+    })
+}
+
+/// The chunks on their way through the pipeline.
+type Committing = OrderedChunks<Result<Vec<Outcome>, SubmitError>>;
+
+async fn converse(
+    app: &App,
+    meter: Option<&Meter>,
+    mut input: Input,
+    mut output: Output,
+) -> Result<BodyWriter, Broken> {
+    let ingress = &app.http.ingress;
+    let mut gathered = Gathered::new(ingress, meter);
+    let mut committing = OrderedChunks::new(ingress);
+    loop {
+        input.gather(&mut gathered);
+        if has_room(&committing, &gathered) && !gathered.is_empty() {
+            // Whoever has more to send right now is heard first.
+            if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
+                continue;
+            }
+            submit(ingress, &mut committing, meter, gathered.take());
+            // There may be more in what was read.
+            continue;
+        }
+        let reads = !input.ended && !gathered.is_full();
+        let waits_for_client = committing.is_empty();
+        if waits_for_client && !reads {
+            return output.finish().await;
+        }
+        tokio::select! {
+            biased;
+            Some(outcomes) = committing.next() => {
+                let outcomes = outcomes?;
+                // The next chunk is on its way before the results of this one are written.
+                if has_room(&committing, &gathered) && !gathered.is_empty() {
+                    submit(ingress, &mut committing, meter, gathered.take());
+                }
+                output.write(&outcomes).await?;
+            }
+            more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
+                Ok(more) => more?,
+                Err(_elapsed) if waits_for_client => return Err(Broken::Stalled),
+                // Storage has limits of its own.
+                Err(_elapsed) => {}
+            },
+            () = output.body_writer.gone() => return Err(Broken::Gone),
+        }
+    }
+}
+
+/// Says whether what was gathered may be submitted: what is less than a chunk waits for the one before.
+fn has_room(committing: &Committing, gathered: &Gathered) -> bool {
+    committing.is_empty() || (committing.has_room() && gathered.is_full())
+}
+
+/// Sends a chunk on its way. It has entered the intake, or waits there for room, or for its turn by the rate limit or
+/// behind the chunk before, when this returns.
+fn submit(ingress: &Ingress, committing: &mut Committing, meter: Option<&Meter>, chunk: Chunk) {
+    let (ingress, meter, records) = (ingress.clone(), meter.cloned(), chunk.len());
+    let refused = chunk.refused;
+    committing.push(chunk.arrivals, |submission| async move {
+        if let Some(meter) = meter {
+            meter.draw_patiently(records).await;
+        }
+        let outcomes = submission.await?;
+        ingress.count_refused(refused.count());
+        Ok(refused.rejoin(outcomes))
+    });
+}
+
+/// Lines that wait to be submitted together.
+struct Gathered {
+    chunk: Chunk,
+    bytes: usize,
+    records_max: usize,
+}
+
+impl Gathered {
+    fn new(ingress: &Ingress, meter: Option<&Meter>) -> Self {
+        let at_once = meter.map_or(usize::MAX, Meter::records_at_once);
+        Self { chunk: Chunk::default(), bytes: 0, records_max: ingress.chunk_records_max().min(at_once).max(1) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.chunk.len() == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.chunk.len() >= self.records_max || self.bytes >= CHUNK_BYTES_MAX
+    }
+
+    fn take(&mut self) -> Chunk {
+        self.bytes = 0;
+        std::mem::take(&mut self.chunk)
+    }
+
+    fn push(&mut self, line: &Line<'_>, line_bytes_max: usize, traceparent: Option<&String>) {
+        let record = match line {
+            Line::Whole(line) if is_blank(line) => return,
+            Line::Whole(line) => {
+                self.bytes += line.len();
+                Record::from_json(line)
+            }
+            Line::TooLong => Err(Rejection::too_large(line_bytes_max)),
+        };
+        self.chunk.push(record, traceparent);
+    }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r'))
+}
+
+/// The client's side.
+struct Input {
+    body: RequestBody,
+    piece: Bytes,
+    lines: Lines,
+    line_bytes_max: usize,
+    traceparent: Option<String>,
+    ended: bool,
+}
+
+impl Input {
+    /// Gathers lines out of what was read, as far as there is room.
+    fn gather(&mut self, gathered: &mut Gathered) {
+        let traceparent = self.traceparent.as_ref();
+        while !gathered.is_full() {
+            let Some(line) = self.lines.next(&mut self.piece) else { break };
+            gathered.push(&line, self.line_bytes_max, traceparent);
+        }
+        if self.ended
+            && !gathered.is_full()
+            && let Some(line) = self.lines.last()
+        {
+            gathered.push(&line, self.line_bytes_max, traceparent);
+        }
+    }
+
+    /// Reads on. Cancelling the call loses nothing.
+    async fn read(&mut self) -> Result<(), Broken> {
+        // What was read before is gathered first.
+        if !self.piece.is_empty() {
+            return Ok(());
+        }
+        match self.body.next().await {
+            Some(piece) => self.piece = piece?,
+            None => self.ended = true,
+        }
+        Ok(())
+    }
+}
+
+/// Our side.
+struct Output {
+    body_writer: BodyWriter,
+    failed_only: bool,
+    /// Of the next line that is not blank.
+    index: u64,
+    counts: OutcomeCounts,
+    gathered: Vec<u8>,
+}
+
+impl Output {
+    async fn write(&mut self, outcomes: &[Outcome]) -> Result<(), Broken> {
+        for outcome in outcomes {
+            self.counts.count(outcome);
+            if !self.failed_only || is_failed(outcome) {
+                self.line(&WriteResult { index: Some(self.index), outcome });
+                self.body_writer.send_if_large(&mut self.gathered).await?;
+            }
+            self.index += 1;
+        }
+        self.flush().await
+    }
+
+    async fn finish(mut self) -> Result<BodyWriter, Broken> {
+        if self.failed_only {
+            let counts = self.counts;
+            self.line(&counts);
+            self.flush().await?;
+        }
+        Ok(self.body_writer)
+    }
+
+    fn line(&mut self, line: &impl Serialize) {
+        serde_json::to_writer(&mut self.gathered, line).expect("results and counts are always JSON");
+        self.gathered.push(b'\n');
+    }
+
+    async fn flush(&mut self) -> Result<(), Broken> {
+        if self.gathered.is_empty() { Ok(()) } else { self.body_writer.send(std::mem::take(&mut self.gathered)).await }
+    }
+}

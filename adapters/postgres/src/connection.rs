@@ -1,0 +1,6 @@
+//! Connections: the settings, the pools, and the check and migration of the schema.
+
+pub(crate) mod settings;
+pub(crate) mod address;
+pub(crate) mod pool;
+pub(crate) mod migrate;

@@ -1,0 +1,202 @@
+//! The full read for an audit: everything, in one snapshot, key by key.
+
+use diesel::Queryable;
+use diesel::connection::SimpleConnection;
+use diesel::data_types::PgTimestamp;
+use diesel::pg::PgConnection;
+use diesel::query_dsl::RunQueryDsl;
+use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
+use tallyhouse_core::ports::{AuditPart, PartStream, PortError};
+use tallyhouse_core::{DestinationId, Period, RecordType, RollUp, Side, Sum, Timestamp, Unit};
+
+use crate::connection::pool::Pools;
+use crate::read::stream::{Cursor, Output, snapshot};
+use crate::sql::error::Fault;
+use crate::sql::row::{
+    MICROS_PER_DAY, PROCESSED_COLUMNS, STORED_COLUMNS, StoredRow, StoredSql, count, key, summary, timestamp,
+};
+use crate::sql::statement::Statement;
+
+type AuditOutput = Output<(), AuditPart>;
+type Summaries = Cursor<(Text, Text, Nullable<Text>), SummaryRow>;
+type RollUps = Cursor<RollUpSql, RollUpRow>;
+type RollUpSql = (Text, SmallInt, BigInt, Text, Bool, BigInt, Text, Timestamptz, Timestamptz);
+type Records = Cursor<(StoredSql, Nullable<BigInt>), (StoredRow, Option<i64>)>;
+
+/// A running summary as it is kept.
+#[derive(Queryable)]
+struct SummaryRow {
+    destination_id: String,
+    reference: String,
+    summary: Option<String>,
+}
+
+/// A roll-up as it is kept.
+#[derive(Queryable)]
+struct RollUpRow {
+    destination_id: String,
+    days: i16,
+    /// Days since 1970-01-01; of no meaning for all of time.
+    starts: i64,
+    unit: String,
+    positive: bool,
+    count: i64,
+    sum: String,
+    first: PgTimestamp,
+    last: PgTimestamp,
+}
+
+impl RollUpRow {
+    fn decode(&self) -> Option<RollUp> {
+        let period = Period::of_days(self.days)?;
+        let begin = match period {
+            Period::Ever => Timestamp::MIN.as_micros(),
+            Period::Day | Period::Days32 => self.starts.checked_mul(MICROS_PER_DAY)?,
+        };
+        Some(RollUp {
+            destination_id: DestinationId::new(&self.destination_id).ok()?,
+            period,
+            begin,
+            unit: Unit::new(&self.unit).ok()?,
+            record_type: if self.positive { RecordType::Positive } else { RecordType::Negative },
+            side: Side { count: u64::try_from(self.count).ok()?, sum: Sum::parse(&self.sum)? },
+            first: timestamp(self.first)?,
+            last: timestamp(self.last)?,
+        })
+    }
+}
+
+/// Begins to read everything.
+pub(crate) async fn audit(pools: &Pools) -> Result<PartStream<AuditPart>, PortError> {
+    let ((), parts) = snapshot(&pools.streams, &pools.upkeep, "reading everything for an audit", read).await?;
+    Ok(parts)
+}
+
+fn read(connection: &mut PgConnection, output: &mut AuditOutput) -> Result<(), Fault> {
+    output.open(())?;
+    // There is no index in the order of sequences, which nobody else reads by: it is sorted once, for as long as it
+    // takes.
+    connection.batch_execute("SET LOCAL statement_timeout = 0")?;
+    let folded: i64 =
+        Statement::<BigInt>::new("SELECT position FROM roll_up_position WHERE only_row").get_result(connection)?;
+    if folded > 0 {
+        output.send(AuditPart::RolledUpTo(count(folded)?))?;
+    }
+    let mut summaries = open_summaries(connection)?;
+    let mut records = open_records(connection)?;
+    let mut roll_ups = open_roll_ups(connection)?;
+    while let Some(next) = next_key(connection, &mut summaries, &mut records)? {
+        send_roll_ups(connection, &mut roll_ups, Some(&next.0), output)?;
+        send_key(connection, &mut summaries, &next, output)?;
+        while records.peek(connection)?.is_some_and(|(row, _)| row.key() == (&next.0, &next.1)) {
+            if let Some((row, position)) = records.take() {
+                output.send(record_part(row, position))?;
+            }
+        }
+    }
+    send_roll_ups(connection, &mut roll_ups, None, output)?;
+    send_owed(connection, output)
+}
+
+fn open_summaries(connection: &mut PgConnection) -> Result<Summaries, Fault> {
+    let declaration = Statement::new(
+        "DECLARE kept NO SCROLL CURSOR FOR SELECT destination_id, reference, summary FROM summaries \
+         ORDER BY destination_id, reference",
+    );
+    Cursor::open(connection, "kept", declaration)
+}
+
+fn open_records(connection: &mut PgConnection) -> Result<Records, Fault> {
+    let declaration =
+        Statement::new("DECLARE listed NO SCROLL CURSOR FOR SELECT ").sql(PROCESSED_COLUMNS).sql(STORED_COLUMNS).sql(
+            ", b.first + (r.slot - b.slot) FROM records r LEFT JOIN batches b \
+             ON b.slot = r.slot & ~1048575::bigint AND r.slot - b.slot <= b.last - b.first \
+             ORDER BY r.destination_id, r.reference, r.sequence",
+        );
+    Cursor::open(connection, "listed", declaration)
+}
+
+fn open_roll_ups(connection: &mut PgConnection) -> Result<RollUps, Fault> {
+    let declaration = Statement::new(
+        "DECLARE rolled NO SCROLL CURSOR FOR SELECT destination_id, days, \
+         CASE WHEN days = 0 THEN 0 ELSE starts - date '1970-01-01' END::bigint, unit, positive, count, sum::text, \
+         first, last FROM roll_ups ORDER BY destination_id, days, starts",
+    );
+    Cursor::open(connection, "rolled", declaration)
+}
+
+/// Sends the roll-ups of the destinations before one, or of all that are left.
+fn send_roll_ups(
+    connection: &mut PgConnection,
+    roll_ups: &mut RollUps,
+    before: Option<&str>,
+    output: &AuditOutput,
+) -> Result<(), Fault> {
+    while roll_ups.peek(connection)?.is_some_and(|row| before.is_none_or(|before| row.destination_id.as_str() < before))
+    {
+        if let Some(row) = roll_ups.take() {
+            let unreadable = || AuditPart::Unreadable(format!("a roll-up of {:?} can't be read", row.destination_id));
+            output.send(row.decode().map_or_else(unreadable, |kept| AuditPart::RollUp(Box::new(kept))))?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the smaller of the keys that the two cursors have come to.
+fn next_key(
+    connection: &mut PgConnection,
+    summaries: &mut Summaries,
+    records: &mut Records,
+) -> Result<Option<(String, String)>, Fault> {
+    let kept = summaries.peek(connection)?.map(|row| (row.destination_id.as_str(), row.reference.as_str()));
+    let listed = records.peek(connection)?.map(|(row, _)| row.key());
+    let smaller = match (kept, listed) {
+        (Some(kept), Some(listed)) => Some(kept.min(listed)),
+        (one, other) => one.or(other),
+    };
+    Ok(smaller.map(|(destination_id, reference)| (destination_id.to_owned(), reference.to_owned())))
+}
+
+fn send_key(
+    connection: &mut PgConnection,
+    summaries: &mut Summaries,
+    (destination_id, reference): &(String, String),
+    output: &AuditOutput,
+) -> Result<(), Fault> {
+    let same = |row: &SummaryRow| row.destination_id == *destination_id && row.reference == *reference;
+    let row = if summaries.peek(connection)?.is_some_and(same) { summaries.take() } else { None };
+    let kept = match row.map(|row| summary(destination_id, reference, row.summary.as_deref())).transpose() {
+        Ok(kept) => kept,
+        Err(fault) => {
+            output.send(AuditPart::Unreadable(fault.to_string()))?;
+            None
+        }
+    };
+    match key(destination_id, reference) {
+        Ok(key) => output.send(AuditPart::Key(key, kept)),
+        Err(fault) => output.send(AuditPart::Unreadable(fault.to_string())),
+    }
+}
+
+fn record_part(row: StoredRow, position: Option<i64>) -> AuditPart {
+    let id = row.processed.record_id.clone();
+    let Some(position) = position.and_then(|position| u64::try_from(position).ok()) else {
+        return AuditPart::Unreadable(format!("the record {id:?} has no position: its batch is not there"));
+    };
+    match row.decode() {
+        Ok(stored) => AuditPart::Record(position, Box::new(stored)),
+        Err(fault) => AuditPart::Unreadable(fault.to_string()),
+    }
+}
+
+fn send_owed(connection: &mut PgConnection, output: &AuditOutput) -> Result<(), Fault> {
+    let declaration =
+        Statement::new("DECLARE owing NO SCROLL CURSOR FOR SELECT first, last FROM outbox ORDER BY first");
+    let mut owed: Cursor<(BigInt, BigInt), (i64, i64)> = Cursor::open(connection, "owing", declaration)?;
+    while owed.peek(connection)?.is_some() {
+        if let Some((first, last)) = owed.take() {
+            output.send(AuditPart::Outbox(count(first)?, count(last)?))?;
+        }
+    }
+    Ok(())
+}

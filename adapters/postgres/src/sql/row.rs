@@ -1,0 +1,157 @@
+//! Between rows and the core's types.
+
+use diesel::Queryable;
+use diesel::data_types::{PgDate, PgTimestamp};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
+use tallyhouse_core::{
+    DestinationId, Key, ProcessedRecord, Record, RecordId, RecordType, Reference, SourceId, StoredRecord, Summary,
+    Timestamp, Unit, Value, rules_from_json,
+};
+
+use crate::sql::error::Fault;
+
+/// 2000-01-01T00:00:00Z, where Postgres begins to count microseconds.
+const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+pub(crate) const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// The columns of [`ProcessedRow`], of the table `records` as `r`.
+pub(crate) const PROCESSED_COLUMNS: &str = "r.record_id, r.time, r.source_id, r.destination_id, r.positive, \
+     r.value::text, r.unit, r.reference, r.sequence, r.processed_at";
+
+/// The columns that a [`StoredRow`] has beyond those of its [`ProcessedRow`].
+pub(crate) const STORED_COLUMNS: &str = ", r.previous, r.alerts, r.traceparent";
+
+/// The SQL type of [`ProcessedRow`].
+pub(crate) type ProcessedSql = (Text, Timestamptz, Text, Text, Bool, Text, Text, Text, BigInt, Timestamptz);
+
+/// The SQL type of [`StoredRow`]: nested as a tuple, the columns in one sequence.
+pub(crate) type StoredSql = (
+    (Text, Timestamptz, Text, Text, Bool, Text, Text, Text, BigInt, Timestamptz),
+    (Nullable<Text>, Nullable<Text>, Nullable<Text>),
+);
+
+/// A record as it was processed.
+#[derive(Queryable)]
+pub(crate) struct ProcessedRow {
+    pub(crate) record_id: String,
+    time: PgTimestamp,
+    source_id: String,
+    pub(crate) destination_id: String,
+    positive: bool,
+    value: String,
+    unit: String,
+    pub(crate) reference: String,
+    sequence: i64,
+    processed_at: PgTimestamp,
+}
+
+/// A record with all that its messages need.
+#[derive(Queryable)]
+pub(crate) struct StoredRow {
+    pub(crate) processed: ProcessedRow,
+    rest: (Option<String>, Option<String>, Option<String>),
+}
+
+impl ProcessedRow {
+    /// Makes the record.
+    ///
+    /// # Errors
+    /// The row breaks a rule of the core: somebody else has written it.
+    pub(crate) fn decode(&self) -> Result<ProcessedRecord, Fault> {
+        self.try_decode().ok_or_else(|| Fault::Corrupt(format!("the record {:?} breaks a rule", self.record_id)))
+    }
+
+    fn try_decode(&self) -> Option<ProcessedRecord> {
+        let record = Record {
+            record_id: RecordId::new(&self.record_id).ok()?,
+            time: timestamp(self.time)?,
+            source_id: SourceId::new(&self.source_id).ok()?,
+            destination_id: DestinationId::new(&self.destination_id).ok()?,
+            record_type: if self.positive { RecordType::Positive } else { RecordType::Negative },
+            value: Value::parse(&self.value).ok()?,
+            unit: Unit::new(&self.unit).ok()?,
+            reference: Reference::new(&self.reference).ok()?,
+        };
+        let sequence = u64::try_from(self.sequence).ok().filter(|sequence| *sequence > 0)?;
+        Some(ProcessedRecord { record, sequence, processed_at: timestamp(self.processed_at)? })
+    }
+}
+
+impl StoredRow {
+    /// Returns the two columns of its key.
+    pub(crate) fn key(&self) -> (&str, &str) {
+        (&self.processed.destination_id, &self.processed.reference)
+    }
+
+    /// Makes the record.
+    ///
+    /// # Errors
+    /// The row breaks a rule of the core: somebody else has written it.
+    pub(crate) fn decode(self) -> Result<StoredRecord, Fault> {
+        let processed = self.processed.decode()?;
+        let fault = |column| {
+            Fault::Corrupt(format!("{column} of the record {:?} can't be read", processed.record.record_id.as_str()))
+        };
+        let (previous, alerts, traceparent) = self.rest;
+        let previous = match previous {
+            None => Summary::default(),
+            Some(text) => Summary::from_compact(&text).ok_or_else(|| fault("\"previous\""))?,
+        };
+        let alerts = match alerts {
+            None => Vec::new(),
+            Some(text) => rules_from_json(&text).ok_or_else(|| fault("\"alerts\""))?,
+        };
+        Ok(StoredRecord { processed, previous, alerts, traceparent })
+    }
+}
+
+/// Makes a key of its two columns.
+///
+/// # Errors
+/// They break a rule of the core.
+pub(crate) fn key(destination_id: &str, reference: &str) -> Result<Key, Fault> {
+    let made = DestinationId::new(destination_id)
+        .and_then(|destination_id| Ok(Key { destination_id, reference: Reference::new(reference)? }));
+    made.map_err(|error| Fault::Corrupt(format!("the key ({destination_id:?}, {reference:?}) {error}")))
+}
+
+/// Reads a summary in its short form.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn summary(destination_id: &str, reference: &str, text: Option<&str>) -> Result<Summary, Fault> {
+    text.and_then(Summary::from_compact)
+        .ok_or_else(|| Fault::Corrupt(format!("the summary of ({destination_id:?}, {reference:?}) can't be read")))
+}
+
+/// Turns an instant into what Postgres keeps.
+pub(crate) fn pg_timestamp(at: Timestamp) -> PgTimestamp {
+    PgTimestamp(at.as_micros() - POSTGRES_EPOCH_MICROS)
+}
+
+/// Turns the beginning of a day, in microseconds since 1970-01-01T00:00:00Z, into what Postgres keeps of the day.
+pub(crate) fn pg_date(micros: i64) -> PgDate {
+    let days = (micros - POSTGRES_EPOCH_MICROS).div_euclid(MICROS_PER_DAY);
+    // All days of the years 0001 to 10000 are within some 3 million.
+    PgDate(i32::try_from(days).unwrap_or(i32::MAX))
+}
+
+/// Turns back what [`pg_timestamp`] made; `None` outside the years 0001 to 9999.
+pub(crate) fn timestamp(at: PgTimestamp) -> Option<Timestamp> {
+    Timestamp::from_micros(at.0.checked_add(POSTGRES_EPOCH_MICROS)?)
+}
+
+/// Turns a count or a position into what Postgres keeps.
+pub(crate) fn bigint(n: u64) -> i64 {
+    // No table holds 2^63 rows; a caller's number above is as good as the largest.
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Turns back what [`bigint`] made.
+///
+/// # Errors
+/// The number is negative.
+pub(crate) fn count(n: i64) -> Result<u64, Fault> {
+    u64::try_from(n).map_err(|_| Fault::Corrupt(format!("a count or a position is {n}")))
+}

@@ -1,0 +1,104 @@
+//! Opens connections, each with what durability, speed and neighbours ask for.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use crate::connection::settings::SqliteSettings;
+use crate::sql::error::{SqliteError, SqliteProblem};
+use crate::sql::statement::Statement;
+use crate::write::roll_ups;
+
+/// Pages that the writer keeps in memory, in KiB: the upper parts of four indexes of some ten million records.
+const WRITER_CACHE_KIB: u32 = 64 * 1024;
+
+/// Pages that one reader keeps in memory, in KiB.
+const READER_CACHE_KIB: u32 = 8 * 1024;
+
+/// Pages in the write-ahead log before a commit copies them into the database: 32 MB. With SQLite's 1,000, nearly every
+/// batch of records with random ids did so, at two thirds of the speed.
+const CHECKPOINT_PAGES: u32 = 8_000;
+
+/// To what the log is cut once it has been copied, after a reader has kept it growing.
+const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
+
+/// Opens the connection that writes, and makes the file where there is none.
+pub(crate) fn open_writer(settings: &SqliteSettings) -> Result<SqliteConnection, SqliteError> {
+    let path = &settings.path;
+    let mut db = open(settings)?;
+    use_write_ahead_log(&mut db, settings)?;
+    // FULL syncs the log at every commit: an answer to a write promises that it survives a power cut.
+    let pragmas = format!(
+        "PRAGMA synchronous = FULL;
+         PRAGMA cache_size = -{WRITER_CACHE_KIB};
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA journal_size_limit = {LOG_BYTES_MAX};"
+    );
+    db.batch_execute(&pragmas).map_err(|error| SqliteError::of(path, error))?;
+    roll_ups::register(&mut db).map_err(|error| SqliteError::of(path, error))?;
+    Ok(db)
+}
+
+/// Opens a connection that can't write, on a file that a writer has opened before.
+pub(crate) fn open_reader(settings: &SqliteSettings) -> Result<SqliteConnection, SqliteError> {
+    let mut db = reopen(settings, open)?;
+    let pragmas = format!("PRAGMA query_only = ON; PRAGMA cache_size = -{READER_CACHE_KIB};");
+    db.batch_execute(&pragmas).map_err(|error| SqliteError::of(&settings.path, error))?;
+    Ok(db)
+}
+
+/// Opens a connection only where the file exists: an empty one in its place would look like a loss of everything.
+pub(crate) fn reopen(
+    settings: &SqliteSettings,
+    open: impl FnOnce(&SqliteSettings) -> Result<SqliteConnection, SqliteError>,
+) -> Result<SqliteConnection, SqliteError> {
+    if !settings.path.exists() {
+        return Err(SqliteError::new(&settings.path, SqliteProblem::Gone));
+    }
+    open(settings)
+}
+
+/// Says whether the database can be written to. SQLite opens what it may only read without a word.
+pub(crate) fn check_writable(db: &mut SqliteConnection, path: &Path) -> Result<(), SqliteError> {
+    db.batch_execute("BEGIN IMMEDIATE; ROLLBACK;").map_err(|error| SqliteError::of(path, error))
+}
+
+fn open(settings: &SqliteSettings) -> Result<SqliteConnection, SqliteError> {
+    let path = &settings.path;
+    // SQLite's own names (":memory:", "file:…", "") all become files: an absolute path has no meaning but its own.
+    let absolute =
+        std::path::absolute(path).map_err(|error| SqliteError::caused(path, SqliteProblem::CannotOpen, error))?;
+    let name = absolute
+        .to_str()
+        .ok_or_else(|| SqliteError::caused(path, SqliteProblem::CannotOpen, "the path is not UTF-8"))?;
+    let mut db = SqliteConnection::establish(name)
+        .map_err(|error| SqliteError::caused(path, SqliteProblem::CannotOpen, error))?;
+    // First of all: the very next statement may meet a lock.
+    let busy_timeout = format!("PRAGMA busy_timeout = {};", settings.busy_timeout.as_millis());
+    db.batch_execute(&busy_timeout).map_err(|error| SqliteError::of(path, error))?;
+    Ok(db)
+}
+
+/// Switches to a write-ahead log. Where two processes do so at once on a new file, one is told "locked" without waiting
+/// (each would wait for the other), so that the busy timeout is kept here.
+fn use_write_ahead_log(db: &mut SqliteConnection, settings: &SqliteSettings) -> Result<(), SqliteError> {
+    let begun = Instant::now();
+    loop {
+        let mode: QueryResult<String> = Statement::<Text, 0>::new("PRAGMA journal_mode = WAL", []).get_result(db);
+        let error = match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => return Err(SqliteError::new(&settings.path, SqliteProblem::NoWriteAheadLog(mode))),
+            Err(error) => SqliteError::of(&settings.path, error),
+        };
+        if *error.problem() != SqliteProblem::Locked || begun.elapsed() > settings.busy_timeout {
+            return Err(error);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests;

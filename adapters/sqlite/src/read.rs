@@ -1,0 +1,5 @@
+//! All that reads: short reads, and answers that are streamed from one snapshot.
+
+pub(crate) mod records;
+pub(crate) mod groups;
+pub(crate) mod audit;

@@ -1,0 +1,264 @@
+//! Records grouped by destination, streamed from one snapshot.
+
+use diesel::connection::DefaultLoadingMode;
+use diesel::prelude::*;
+use tallyhouse_core::ports::GroupPart;
+use tallyhouse_core::{DestinationId, Filter, GroupQuery, ProcessedRecord, RollUpPlan, Summary, Unit, Value};
+
+use crate::connection::stream::{Parts, Stop};
+use crate::sql::error::Unreadable;
+use crate::sql::filter::{Filtered, TimeBy, filtered};
+use crate::sql::rows::{At, ProcessedRow};
+use crate::sql::schema::records;
+use crate::write::roll_ups::{self, RollUpWorker};
+
+/// Records in one part, and how many of a group are held until its totals are known. A larger group is read twice.
+const PART_RECORDS: usize = 500;
+
+/// A part of the answer, in front of which comes what is known of the next page.
+pub(crate) enum Item {
+    /// The last group of this answer, where there are more groups than the limit.
+    Next(Option<DestinationId>),
+    /// A part of the answer.
+    Part(GroupPart),
+}
+
+/// What a total needs of a record: position, destination, time, type, value, unit.
+type TotalsRow = (i64, String, i64, String, String, String);
+
+/// Answers a query, in one read transaction.
+pub(crate) fn groups(
+    db: &mut SqliteConnection,
+    query: &GroupQuery,
+    folder: &RollUpWorker,
+    parts: &Parts<Item>,
+) -> Result<(), Stop> {
+    let cover = if query.records || query.limit == Some(0) { None } else { RollUpPlan::of(&query.filter) };
+    db.transaction(|db| {
+        if let Some(cover) = &cover {
+            return roll_ups::totals(db, query, cover, folder, parts);
+        }
+        let page = match query.limit {
+            Some(limit) => page_of(db, query, limit, parts)?,
+            None => Page::All,
+        };
+        let until = match page {
+            Page::All => None,
+            Page::Until(last) => Some(last),
+            Page::Nothing => {
+                return parts.send(Item::Next(None));
+            }
+        };
+        parts.send(Item::Next(until.clone()))?;
+        let scan = Scan { query, until, parts };
+        if query.records { scan.with_records(db) } else { scan.totals(db) }
+    })
+}
+
+/// Which groups belong to the answer.
+enum Page {
+    /// All there are.
+    All,
+    /// Those up to this one; there are more.
+    Until(DestinationId),
+    /// None: none were asked for.
+    Nothing,
+}
+
+/// Finds the end of a page: a seek for each of its groups, and one for the group after it.
+fn page_of(db: &mut SqliteConnection, query: &GroupQuery, limit: usize, parts: &Parts<Item>) -> Result<Page, Stop> {
+    if limit == 0 {
+        return Ok(Page::Nothing);
+    }
+    let mut last = query.after.as_ref().map(|id| id.as_str().to_owned());
+    for _ in 0..limit {
+        parts.check()?;
+        match next_destination(db, &query.filter, last.as_deref())? {
+            Some(id) => last = Some(id),
+            None => return Ok(Page::All),
+        }
+    }
+    let more = next_destination(db, &query.filter, last.as_deref())?.is_some();
+    match last.filter(|_| more) {
+        Some(id) => Ok(Page::Until(read_destination(&id)?)),
+        None => Ok(Page::All),
+    }
+}
+
+fn next_destination(
+    db: &mut SqliteConnection,
+    filter: &Filter,
+    after: Option<&str>,
+) -> Result<Option<String>, diesel::result::Error> {
+    by_destination(filter, after).select(records::destination_id).first(db).optional()
+}
+
+/// Returns the matching records after a destination, in the order of their index.
+pub(crate) fn by_destination<'a>(filter: &Filter, after: Option<&str>) -> Filtered<'a> {
+    let found = filtered(filter, TimeBy::Row).order((records::destination_id, records::time, records::record_id));
+    match after {
+        Some(id) => found.filter(records::destination_id.gt(id.to_owned())),
+        None => found,
+    }
+}
+
+/// One walk through the records of an answer.
+struct Scan<'a> {
+    query: &'a GroupQuery,
+    until: Option<DestinationId>,
+    parts: &'a Parts<Item>,
+}
+
+impl Scan<'_> {
+    fn rows<'q>(&self, after: Option<&DestinationId>) -> Filtered<'q> {
+        let found = by_destination(&self.query.filter, after.map(DestinationId::as_str));
+        match &self.until {
+            Some(until) => found.filter(records::destination_id.le(until.as_str().to_owned())),
+            None => found,
+        }
+    }
+
+    fn totals(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
+        let columns = (
+            records::position,
+            records::destination_id,
+            records::time,
+            records::record_type,
+            records::value,
+            records::unit,
+        );
+        let rows = self.rows(self.query.after.as_ref()).select(columns);
+        let mut group: Option<(DestinationId, Summary)> = None;
+        for row in rows.load_iter::<TotalsRow, DefaultLoadingMode>(db)? {
+            self.parts.check()?;
+            let (position, destination_id, time, record_type, value, unit) = row?;
+            let at = At(position);
+            if group.as_ref().is_none_or(|(open, _)| open.as_str() != destination_id) {
+                let next = at.text("destination_id", &destination_id, DestinationId::new)?;
+                self.send_group(group.replace((next, Summary::default())))?;
+            }
+            if let Some((_, summary)) = &mut group {
+                let time = at.time("time", time)?;
+                let value = at.text("value", &value, Value::parse)?;
+                summary.add_value(time, at.record_type(&record_type)?, value, &at.text("unit", &unit, Unit::new)?);
+            }
+        }
+        self.send_group(group)
+    }
+
+    /// Reads on from group to group, and begins anew after each one that is too large to be held.
+    fn with_records(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
+        let mut after = self.query.after.clone();
+        while let Some((destination_id, summary)) = self.small_groups(db, after.as_ref())? {
+            self.send_group(Some((destination_id.clone(), summary)))?;
+            self.send_records_of(db, &destination_id)?;
+            after = Some(destination_id);
+        }
+        Ok(())
+    }
+
+    /// Sends groups until there is no more, or until one is too large to be held: that one is only summed up.
+    fn small_groups(
+        &self,
+        db: &mut SqliteConnection,
+        after: Option<&DestinationId>,
+    ) -> Result<Option<(DestinationId, Summary)>, Stop> {
+        let rows = self.rows(after).select(ProcessedRow::as_select());
+        let mut group: Option<Held> = None;
+        for row in rows.load_iter::<ProcessedRow, DefaultLoadingMode>(db)? {
+            self.parts.check()?;
+            let processed = row?.read()?;
+            match &mut group {
+                Some(open) if open.destination_id == processed.record.destination_id => open.add(processed),
+                _ => match group.replace(Held::begin(processed)).map(Held::end) {
+                    Some(Ended::TooLarge(destination_id, summary)) => return Ok(Some((destination_id, summary))),
+                    Some(Ended::Whole(destination_id, summary, records)) => {
+                        self.send_group(Some((destination_id, summary)))?;
+                        self.parts.send(Item::Part(GroupPart::Records(records)))?;
+                    }
+                    None => {}
+                },
+            }
+        }
+        match group.map(Held::end) {
+            Some(Ended::TooLarge(destination_id, summary)) => Ok(Some((destination_id, summary))),
+            Some(Ended::Whole(destination_id, summary, records)) => {
+                self.send_group(Some((destination_id, summary)))?;
+                self.parts.send(Item::Part(GroupPart::Records(records)))?;
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn send_group(&self, group: Option<(DestinationId, Summary)>) -> Result<(), Stop> {
+        match group {
+            Some((destination_id, summary)) => self.parts.send(Item::Part(GroupPart::Group(destination_id, summary))),
+            None => Ok(()),
+        }
+    }
+
+    fn send_records_of(&self, db: &mut SqliteConnection, destination_id: &DestinationId) -> Result<(), Stop> {
+        let rows = one_group(&self.query.filter, destination_id).select(ProcessedRow::as_select());
+        let mut held = Vec::with_capacity(PART_RECORDS);
+        for row in rows.load_iter::<ProcessedRow, DefaultLoadingMode>(db)? {
+            held.push(row?.read()?);
+            if held.len() == PART_RECORDS {
+                let full = std::mem::replace(&mut held, Vec::with_capacity(PART_RECORDS));
+                self.parts.send(Item::Part(GroupPart::Records(full)))?;
+            }
+        }
+        if held.is_empty() { Ok(()) } else { self.parts.send(Item::Part(GroupPart::Records(held))) }
+    }
+}
+
+/// Returns the matching records of one destination.
+pub(crate) fn one_group<'a>(filter: &Filter, destination_id: &DestinationId) -> Filtered<'a> {
+    let filter = Filter { destination_id: Some(destination_id.clone()), ..filter.clone() };
+    filtered(&filter, TimeBy::Index).order((records::time, records::record_id))
+}
+
+fn read_destination(id: &str) -> Result<DestinationId, Unreadable> {
+    let place = || format!("table records, destination {id:?}");
+    DestinationId::new(id).map_err(|error| Unreadable { place: place(), what: error.to_string() })
+}
+
+/// A group whose records are held, as long as they are few, until its totals are known.
+struct Held {
+    destination_id: DestinationId,
+    summary: Summary,
+    records: Vec<ProcessedRecord>,
+}
+
+enum Ended {
+    Whole(DestinationId, Summary, Vec<ProcessedRecord>),
+    TooLarge(DestinationId, Summary),
+}
+
+impl Held {
+    fn begin(first: ProcessedRecord) -> Self {
+        let destination_id = first.record.destination_id.clone();
+        let mut held = Self { destination_id, summary: Summary::default(), records: Vec::new() };
+        held.add(first);
+        held
+    }
+
+    fn add(&mut self, processed: ProcessedRecord) {
+        self.summary.add(&processed.record);
+        // One more than fits tells that there are too many.
+        if self.records.len() <= PART_RECORDS {
+            self.records.push(processed);
+        }
+    }
+
+    fn end(self) -> Ended {
+        if self.records.len() > PART_RECORDS {
+            Ended::TooLarge(self.destination_id, self.summary)
+        } else {
+            Ended::Whole(self.destination_id, self.summary, self.records)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The short questions: one record, a page of records, of summaries, of the history.
+
+use std::sync::Arc;
+
+use diesel::dsl::max;
+use diesel::prelude::*;
+use diesel::sqlite::Sqlite;
+use tallyhouse_core::ports::HistoryQuery;
+use tallyhouse_core::{Filter, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
+
+use crate::sql::error::{Failure, Unreadable};
+use crate::sql::filter::{After, Filtered, TimeBy, filtered};
+use crate::sql::rows::{StoredRow, read_key, read_summary};
+use crate::sql::schema::{records, summaries};
+use crate::write::outbox::limit;
+
+/// Returns the record of this id.
+pub(crate) fn find(db: &mut SqliteConnection, id: &RecordId) -> Result<Option<StoredRecord>, Failure> {
+    let row = find_query(id.as_str()).first::<StoredRow>(db).optional()?;
+    Ok(row.map(StoredRow::read).transpose()?.map(|(_, stored)| stored))
+}
+
+#[diesel::dsl::auto_type]
+pub(crate) fn find_query<'a>(id: &'a str) -> _ {
+    let row: diesel::dsl::AsSelect<StoredRow, Sqlite> = StoredRow::as_select();
+    records::table.filter(records::record_id.eq(id)).select(row)
+}
+
+/// Returns a page of records by `time` and id.
+pub(crate) fn records(db: &mut SqliteConnection, query: &RecordQuery) -> Result<Vec<StoredRecord>, Failure> {
+    let rows: Vec<StoredRow> = records_query(query).select(StoredRow::as_select()).load(db)?;
+    let read = |row: StoredRow| row.read().map(|(_, stored)| stored);
+    Ok(rows.into_iter().map(read).collect::<Result<_, Unreadable>>()?)
+}
+
+pub(crate) fn records_query<'a>(query: &RecordQuery) -> Filtered<'a> {
+    let mut filter = query.filter.clone();
+    let mut after = query.after.as_ref();
+    // With two lower bounds SQLite may seek the lower one and walk from there, page by page; the higher one is enough.
+    if let (Some(start), Some((time, _))) = (filter.start, after) {
+        if *time < start {
+            after = None;
+        } else {
+            filter.start = None;
+        }
+    }
+    let page = filtered(&filter, TimeBy::Index).order((records::time, records::record_id)).limit(limit(query.limit));
+    match after {
+        Some((time, id)) => page.filter(After::new(*time, id)),
+        None => page,
+    }
+}
+
+/// Returns a page of the running summaries of a destination by reference.
+pub(crate) fn summaries(db: &mut SqliteConnection, query: &SummaryQuery) -> Result<Vec<(Reference, Summary)>, Failure> {
+    let destination_id = query.destination_id.as_str();
+    let mut page = (summaries::table.filter(summaries::destination_id.eq(destination_id)))
+        .select((summaries::reference, summaries::summary))
+        .order(summaries::reference)
+        .limit(limit(query.limit))
+        .into_boxed();
+    if let Some(reference) = &query.reference {
+        page = page.filter(summaries::reference.eq(reference.as_str()));
+    }
+    if let Some(after) = &query.after {
+        page = page.filter(summaries::reference.gt(after.as_str()));
+    }
+    let rows: Vec<(String, String)> = page.load(db)?;
+    let read = |(reference, summary): (String, String)| {
+        let key = read_key(destination_id, &reference)?;
+        Ok((key.reference, read_summary(destination_id, &reference, &summary)?))
+    };
+    Ok(rows.into_iter().map(read).collect::<Result<_, Unreadable>>()?)
+}
+
+/// Returns a page of the history by position.
+pub(crate) fn history(
+    db: &mut SqliteConnection,
+    query: HistoryQuery,
+) -> Result<Vec<(u64, Arc<StoredRecord>)>, Failure> {
+    let rows: Vec<StoredRow> = history_query(query).select(StoredRow::as_select()).load(db)?;
+    let read = |row: StoredRow| row.read().map(|(position, stored)| (position, Arc::new(stored)));
+    Ok(rows.into_iter().map(read).collect::<Result<_, Unreadable>>()?)
+}
+
+pub(crate) fn history_query<'a>(query: HistoryQuery) -> Filtered<'a> {
+    let after = i64::try_from(query.after).unwrap_or(i64::MAX);
+    let page = filtered(&Filter::default(), TimeBy::Index)
+        .filter(records::position.gt(after))
+        .order(records::position)
+        .limit(limit(query.limit));
+    if query.alerting_only { page.filter(records::alerts.is_not_null()) } else { page }
+}
+
+/// Returns the last position, 0 if there is none.
+pub(crate) fn head(db: &mut SqliteConnection) -> Result<u64, Failure> {
+    let last: Option<i64> = records::table.select(max(records::position)).first(db)?;
+    // Positions begin at 1.
+    Ok(u64::try_from(last.unwrap_or(0)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! All that writes: commits, the outbox, the managed rules, the roll-ups.
+
+pub(crate) mod writer;
+pub(crate) mod pipelined;
+pub(crate) mod commit;
+pub(crate) mod outbox;
+pub(crate) mod rules;
+pub(crate) mod roll_ups;

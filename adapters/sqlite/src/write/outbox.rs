@@ -1,0 +1,103 @@
+//! The outbox: the entries of committed batches, and the leases of their owners.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
+use tallyhouse_core::Timestamp;
+use tallyhouse_core::ports::{Backlog, ClaimScope, OutboxEntry, OutboxId, Owner};
+
+use crate::sql::error::{Failure, Unreadable};
+use crate::sql::schema::{leases, outbox};
+use crate::sql::statement::Statement;
+use crate::write::writer::transaction;
+
+/// `SUM` of whole numbers is exact, and fails rather than wraps.
+const STATS: &str = "SELECT count(*), coalesce(sum(last - first + 1), 0), min(processed_at) FROM outbox";
+
+/// Makes an owner's lease last `lease` from now. Those that have lapsed are as good as none, and are swept away.
+pub(crate) fn renew(db: &mut SqliteConnection, owner: &Owner, now: Timestamp, lease: Duration) -> Result<(), Failure> {
+    let lease_micros = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
+    let until = now.as_micros().saturating_add(lease_micros);
+    transaction(db, |db| {
+        diesel::delete(leases::table.filter(leases::until.le(now.as_micros()))).execute(db)?;
+        if lease.is_zero() {
+            diesel::delete(leases::table.filter(leases::owner.eq(owner.as_str()))).execute(db)?;
+        } else {
+            let lease = (leases::owner.eq(owner.as_str()), leases::until.eq(until));
+            diesel::replace_into(leases::table).values(lease).execute(db)?;
+        }
+        Ok(())
+    })
+}
+
+/// Returns the entries that an owner may claim, oldest first, and changes nothing.
+pub(crate) fn candidates(
+    db: &mut SqliteConnection,
+    owner: &Owner,
+    scope: ClaimScope,
+    now: Timestamp,
+    entries_max: usize,
+) -> Result<Vec<OutboxEntry>, Failure> {
+    let page =
+        outbox::table.select((outbox::first, outbox::last)).order(outbox::first).limit(limit(entries_max)).into_boxed();
+    let page = match scope {
+        ClaimScope::Own => page.filter(outbox::owner.eq(owner.as_str())),
+        ClaimScope::Abandoned => {
+            let alive = leases::table.filter(leases::until.gt(now.as_micros())).select(leases::owner);
+            let mut alive: Vec<String> = alive.load(db)?;
+            alive.push(owner.as_str().to_owned());
+            page.filter(outbox::owner.is_null().or(outbox::owner.ne_all(alive)))
+        }
+    };
+    let rows: Vec<(i64, i64)> = page.load(db)?;
+    Ok(rows.into_iter().map(read_entry).collect::<Result<_, _>>()?)
+}
+
+/// Makes abandoned entries this owner's. The write lock, taken before the look-up, keeps others from them.
+pub(crate) fn take_over(
+    db: &mut SqliteConnection,
+    owner: &Owner,
+    now: Timestamp,
+    entries_max: usize,
+) -> Result<Vec<OutboxEntry>, Failure> {
+    transaction(db, |db| {
+        let found = candidates(db, owner, ClaimScope::Abandoned, now, entries_max)?;
+        for entry in &found {
+            diesel::update(outbox::table.find(entry.id.0)).set(outbox::owner.eq(owner.as_str())).execute(db)?;
+        }
+        Ok(found)
+    })
+}
+
+/// Removes published entries, as far as they are this owner's.
+pub(crate) fn mark_published(db: &mut SqliteConnection, owner: &Owner, published: &[OutboxId]) -> Result<(), Failure> {
+    for id in published {
+        diesel::delete(outbox::table.find(id.0).filter(outbox::owner.eq(owner.as_str()))).execute(db)?;
+    }
+    Ok(())
+}
+
+/// Counts the entries.
+pub(crate) fn backlog(db: &mut SqliteConnection) -> Result<Backlog, Failure> {
+    let statement = Statement::<(BigInt, BigInt, Nullable<BigInt>), 0>::new(STATS, []);
+    let (batches, records, oldest): (i64, i64, Option<i64>) = statement.get_result(db)?;
+    let unreadable = |what: &str| Unreadable { place: "table outbox".to_owned(), what: what.to_owned() };
+    let count = |n: i64| u64::try_from(n).map_err(|_| unreadable("the batches hold fewer than no records"));
+    let time = |micros: i64| Timestamp::from_micros(micros).ok_or_else(|| unreadable("processed_at is out of range"));
+    Ok(Backlog { batches: count(batches)?, records: count(records)?, oldest: oldest.map(time).transpose()? })
+}
+
+/// Reads a row: an entry is known by its first position.
+pub(crate) fn read_entry((first, last): (i64, i64)) -> Result<OutboxEntry, Unreadable> {
+    let position = |n: i64| {
+        let what = format!("position {n} must be 1 or more");
+        u64::try_from(n).map_err(|_| Unreadable { place: format!("table outbox, first {first}"), what })
+    };
+    Ok(OutboxEntry { id: OutboxId(first), first: position(first)?, last: position(last)? })
+}
+
+/// Returns a limit as SQL takes it.
+pub(crate) fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,112 @@
+//! Opens the configured database.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+use tallyhouse_pipeline::ports::{PortError, RuleRepository, Store};
+use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
+use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
+use tempfile::TempDir;
+
+use crate::clock::SystemClock;
+use crate::settings::{DatabaseUrl, Settings};
+
+/// An open database.
+pub(crate) struct Database {
+    /// Commits, reads and the outbox.
+    pub(crate) store: Arc<dyn Store>,
+    /// The stored alert rules.
+    pub(crate) rules: Arc<dyn RuleRepository>,
+    /// The adapter to Postgres, if it is one: the metrics read its pools.
+    pub(crate) postgres: Option<PostgresRepository>,
+    /// How many batches it commits at once by default.
+    pub(crate) writers: usize,
+    migrated: Vec<String>,
+    /// The folder of a temporary database, deleted when this is dropped.
+    _temporary: Option<TempDir>,
+}
+
+/// What to do about a missing or old schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schema {
+    /// Migrate it.
+    Migrate,
+    /// Refuse it: a reading command changes nothing.
+    Check,
+}
+
+impl Database {
+    /// Opens the configured database.
+    ///
+    /// # Errors
+    /// It can't be used; the error tells the remedy.
+    pub(crate) async fn open(settings: &Settings, schema: Schema) -> anyhow::Result<Self> {
+        match &settings.database {
+            DatabaseUrl::Sqlite(path) => {
+                if schema == Schema::Check && !path.exists() {
+                    bail!("there is no database {}; serve or import creates it", settings.database);
+                }
+                Self::sqlite(SqliteSettings { path: path.clone(), ..settings.sqlite.clone() }, schema, None).await
+            }
+            DatabaseUrl::Temporary => {
+                let folder = tempfile::Builder::new().prefix("tallyhouse-").tempdir();
+                let folder = folder.context("a temporary folder for the database can't be made")?;
+                let path = folder.path().join("tallyhouse.db");
+                // It is always new, so that even a reading command has to migrate it.
+                Self::sqlite(SqliteSettings { path, ..settings.sqlite.clone() }, Schema::Migrate, Some(folder)).await
+            }
+            DatabaseUrl::Postgres(url) => {
+                let postgres = PostgresSettings { url: url.clone(), ..settings.postgres.clone() };
+                Self::postgres(postgres, schema).await.map_err(|error| unusable(&settings.database, &error))
+            }
+        }
+    }
+
+    /// Returns the migrations that were applied at its opening.
+    pub(crate) fn migrated(&self) -> &[String] {
+        &self.migrated
+    }
+
+    async fn sqlite(settings: SqliteSettings, schema: Schema, temporary: Option<TempDir>) -> anyhow::Result<Self> {
+        let repository = SqliteRepository::open(settings, Arc::new(SystemClock::start())).await?;
+        let migrated = match schema {
+            Schema::Migrate => repository.migrate().await?,
+            Schema::Check => repository.check_schema().await.map(|()| Vec::new())?,
+        };
+        let repository = Arc::new(repository);
+        Ok(Self {
+            rules: repository.clone(),
+            store: repository,
+            postgres: None,
+            writers: 2,
+            migrated,
+            _temporary: temporary,
+        })
+    }
+
+    async fn postgres(settings: PostgresSettings, schema: Schema) -> Result<Self, PortError> {
+        let writers = usize::try_from(settings.writers).unwrap_or(usize::MAX);
+        let repository = PostgresRepository::new(settings);
+        let migrated = match schema {
+            Schema::Migrate => repository.migrate().await?,
+            Schema::Check => repository.check_schema().await.map(|()| Vec::new())?,
+        };
+        let postgres = Some(repository.clone());
+        let repository = Arc::new(repository);
+        Ok(Self { rules: repository.clone(), store: repository, postgres, writers, migrated, _temporary: None })
+    }
+}
+
+/// Makes the error of a database that can't be used. A command shows the causes alone: the port's own text is written
+/// for the log of a running service.
+fn unusable(database: &DatabaseUrl, error: &PortError) -> anyhow::Error {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    let text = if causes.is_empty() { error.to_string() } else { causes.join(": ") };
+    anyhow!("the database {database} can't be used: {text}")
+}

@@ -1,0 +1,28 @@
+//! Traces: spans of requests, queue payloads, commits and publications, exported by OTLP to the collector of
+//! `otlp.endpoint`.
+//!
+//! Decorators around the ports make the spans, so that the core knows no tracing. Unsampled records cost one flag check.
+//! Without a collector no decorator is installed.
+
+#[cfg(feature = "otlp")]
+mod collector;
+#[cfg(feature = "otlp")]
+mod contexts;
+#[cfg(feature = "otlp")]
+mod innermost;
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(feature = "otlp")]
+mod repository;
+#[cfg(feature = "otlp")]
+mod requests;
+#[cfg(feature = "otlp")]
+mod queues;
+
+#[cfg(not(feature = "otlp"))]
+mod absent;
+
+#[cfg(not(feature = "otlp"))]
+pub(crate) use absent::Traces;
+#[cfg(feature = "otlp")]
+pub(crate) use otlp::Traces;

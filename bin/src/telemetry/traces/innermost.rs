@@ -1,0 +1,74 @@
+//! The innermost span of each trace context. A commit is the child of its records' request, a publication the child of
+//! the commit; all that links them is the `traceparent` of the records.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::trace::SpanContext;
+
+/// Contexts per generation; two generations are remembered. More than are ever between a commit and its publication.
+const GENERATION: usize = 4_096;
+
+/// The latest spans by the `traceparent` of their records. Without an entry the caller's own span is the parent.
+#[derive(Debug, Default)]
+pub(super) struct Innermost(Mutex<Generations>);
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<String, Entry>,
+    old: HashMap<String, Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    /// `None` where several spans share the context: the parent would be a guess.
+    span: Option<SpanContext>,
+    holders: usize,
+}
+
+impl Innermost {
+    /// Remembers the span of the records with this context.
+    pub(super) fn note(&self, traceparent: &str, span: &SpanContext) {
+        let mut generations = self.lock();
+        if let Some(entry) = generations.get_mut(traceparent) {
+            entry.span = None;
+            entry.holders += 1;
+            return;
+        }
+        if generations.young.len() >= GENERATION {
+            generations.old = mem::take(&mut generations.young);
+        }
+        generations.young.insert(traceparent.to_owned(), Entry { span: Some(span.clone()), holders: 1 });
+    }
+
+    /// Returns that span, if it is the only one of the context.
+    pub(super) fn of(&self, traceparent: &str) -> Option<SpanContext> {
+        self.lock().get_mut(traceparent)?.span.clone()
+    }
+
+    /// Forgets it. A context of several spans is forgotten with the last of them.
+    pub(super) fn forget(&self, traceparent: &str) {
+        let mut generations = self.lock();
+        let Some(entry) = generations.get_mut(traceparent) else { return };
+        entry.holders -= 1;
+        if entry.holders == 0 {
+            generations.young.remove(traceparent);
+            generations.old.remove(traceparent);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        // Every change is one insertion or removal: a panic leaves no half-made state.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Generations {
+    fn get_mut(&mut self, traceparent: &str) -> Option<&mut Entry> {
+        self.young.get_mut(traceparent).or_else(|| self.old.get_mut(traceparent))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! A poisonous record is found, its neighbours are committed, and nobody else is blamed.
+
+use crate::commit::bisect::PoisonTracker;
+use crate::harness::{Instance, arrivals};
+use crate::settings::PipelineSettings;
+use crate::submit_error::SubmitError;
+use std::sync::Arc;
+use tallyhouse_core::ports::{Batch, PortErrorKind};
+use tallyhouse_core::{Outcome, RecordId};
+
+/// Refuses every batch that holds one of these records.
+fn poison(ids: &[usize], kind: PortErrorKind) -> impl Fn(&Batch) -> Option<PortErrorKind> + Send + Sync + 'static {
+    let ids: Vec<String> = ids.iter().map(|i| format!("r-{i}")).collect();
+    move |batch| {
+        let poisonous = |id: &str| ids.iter().any(|poison| poison == id);
+        batch.arrivals.iter().any(|arrival| poisonous(arrival.record.record_id.as_str())).then_some(kind)
+    }
+}
+
+/// Commits `n` records of which some are poisonous, and checks that just these are rejected.
+async fn check(n: usize, poisonous: &[usize]) {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.repository.fail_commits(poison(poisonous, PortErrorKind::Refused));
+    let ingress = instance.pipeline.ingress();
+    let outcomes = ingress.submit(arrivals("r", n)).await.unwrap_or_else(|error| panic!("{n}, {poisonous:?}: {error}"));
+    for (i, outcome) in outcomes.iter().enumerate() {
+        let expected = if poisonous.contains(&i) { "rejected" } else { "processed" };
+        assert_eq!(outcome.name(), expected, "record {i} of {n}, poison {poisonous:?}");
+    }
+    let tries = instance.repository.batches.lock().unwrap().len();
+    assert!(tries <= 4 + 26 * poisonous.len(), "{tries} tries");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poisonous_record_is_rejected_wherever_it_stands_and_its_neighbours_are_committed() {
+    for place in [1, 499, 500, 998, 999] {
+        check(1_000, &[place]).await;
+    }
+    check(3, &[1]).await;
+    check(3, &[2]).await;
+    check(2, &[1]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_poisonous_records_are_rejected() {
+    check(1_000, &[3, 4, 777]).await;
+    check(1_000, &[998, 999]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_all_blames_nobody() {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.repository.fail_commits(|_| Some(PortErrorKind::Refused));
+    let ingress = instance.pipeline.ingress();
+    for _ in 0..3 {
+        assert_eq!(ingress.submit(arrivals("r", 10)).await, Err(SubmitError::Unavailable(None)));
+    }
+    instance.repository.fail_commits(|_| None);
+    assert!(ingress.submit(arrivals("r", 10)).await.unwrap().iter().all(|outcome| outcome.name() == "processed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_poisonous_record_is_blamed_once_others_were_stored_in_between() {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.repository.fail_commits(poison(&[0], PortErrorKind::Refused));
+    let ingress = instance.pipeline.ingress();
+    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
+    assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
+    ingress.submit(arrivals("other", 1)).await.unwrap();
+    let outcomes = ingress.submit(arrivals("r", 1)).await.unwrap();
+    assert!(matches!(&outcomes[0], Outcome::Rejected(rejection) if rejection.record_id.is_some()), "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_of_a_batch_is_blamed_when_it_comes_again() {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.repository.fail_commits(poison(&[0], PortErrorKind::Refused));
+    let ingress = instance.pipeline.ingress();
+    let answers = futures::future::join_all(arrivals("r", 3).into_iter().map(|a| ingress.submit(vec![a]))).await;
+    assert_eq!(answers[0], Err(SubmitError::Unavailable(None)));
+    assert!(answers[1..].iter().all(|answer| answer.as_ref().unwrap()[0].name() == "processed"));
+    ingress.submit(arrivals("other", 1)).await.unwrap();
+    assert_eq!(ingress.submit(arrivals("r", 1)).await.unwrap()[0].name(), "rejected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn corrupt_data_in_the_store_blames_nobody_and_holds_up_nobody_else() {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.repository.fail_commits(poison(&[1], PortErrorKind::Corrupt));
+    let ingress = Arc::new(instance.pipeline.ingress());
+    let answers = futures::future::join_all(arrivals("r", 3).into_iter().map(|a| ingress.submit(vec![a]))).await;
+    assert_eq!(answers[0].as_ref().unwrap()[0].name(), "processed");
+    assert_eq!(answers[1], Err(SubmitError::Unavailable(None)));
+    assert_eq!(answers[2].as_ref().unwrap()[0].name(), "processed");
+}
+
+#[test]
+fn only_what_was_stored_strictly_between_two_refusals_blames() {
+    let (suspects, id) = (PoisonTracker::default(), RecordId::new("r").unwrap());
+    let under_way = suspects.begin();
+    assert!(!suspects.refused_alone(&id, suspects.begin()));
+    // Storage may have done it before it refused anything.
+    suspects.stored(under_way);
+    assert!(!suspects.refused_alone(&id, suspects.begin()));
+    // The refusal may be older than what was stored.
+    let (between, beside) = (suspects.begin(), suspects.begin());
+    suspects.stored(between);
+    assert!(!suspects.refused_alone(&id, beside));
+    assert!(suspects.refused_alone(&id, suspects.begin()));
+}

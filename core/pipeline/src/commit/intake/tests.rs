@@ -1,0 +1,156 @@
+//! Lanes are served in turn, and a close wakes everyone. Room and refusals are shown by the pipeline's tests.
+
+use super::*;
+use crate::harness::{PausedClock, arrivals};
+use crate::meter::{self, Meter};
+
+/// Ten records are worth another batch.
+fn intake() -> Arc<Intake> {
+    let settings = PipelineSettings { join_records_min: 10, ..PipelineSettings::default() };
+    let intake = Arc::new(Intake::new(PausedClock::start(), &settings));
+    let room = Arc::new(Semaphore::new(0));
+    intake.open_lane([&room, &room]);
+    intake
+}
+
+fn filled(lanes: &[usize]) -> Lanes {
+    let queue = |n: &usize| (0..*n).map(|i| waiting(&format!("{n}-{i}"), 1)).collect();
+    Lanes { lanes: lanes.iter().map(queue).collect(), records: lanes.iter().sum(), ..Lanes::default() }
+}
+
+fn waiting(prefix: &str, records: usize) -> Waiting {
+    let permit = || Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    Waiting {
+        arrivals: arrivals(prefix, records),
+        reply: oneshot::channel().0,
+        room: Room { _records: permit(), _bytes: permit() },
+        meter: Meter::new().open("ingress", no_room(), no_room()),
+        since: Duration::ZERO,
+        place: None,
+    }
+}
+
+fn no_room() -> meter::Room {
+    meter::Room { free: Arc::new(Semaphore::new(0)), size: 0 }
+}
+
+#[track_caller]
+fn check(lanes: &mut Lanes, records_max: usize, expected_left: &[usize]) {
+    lanes.take(records_max);
+    let left: Vec<usize> = lanes.lanes.iter().map(VecDeque::len).collect();
+    assert_eq!(left, expected_left);
+}
+
+#[test]
+fn lanes_are_served_in_turn() {
+    let mut lanes = filled(&[10, 2, 0, 10]);
+    check(&mut lanes, 6, &[8, 0, 0, 8]);
+    check(&mut lanes, 5, &[5, 0, 0, 6]);
+    check(&mut lanes, 100, &[0, 0, 0, 0]);
+    assert!(lanes.take(100).is_empty());
+}
+
+#[test]
+fn the_first_is_taken_whatever_its_size_and_the_batch_stays_below_its_limit_after_it() {
+    let mut lanes = Lanes::default();
+    lanes.lanes.push([waiting("large", 50), waiting("next", 1)].into());
+    lanes.records = 51;
+    assert_eq!(lanes.take(10).len(), 1);
+    assert_eq!(lanes.take(10).len(), 1);
+
+    lanes.lanes[0].extend([waiting("a", 6), waiting("b", 6)]);
+    lanes.records = 12;
+    assert_eq!(lanes.take(10).len(), 1, "the second does not fit");
+}
+
+#[tokio::test]
+async fn a_close_wakes_whoever_waits() {
+    let intake = intake();
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let intake = Arc::clone(&intake);
+            tokio::spawn(async move { intake.take(10).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    intake.close();
+    for taker in waiting {
+        assert!(taker.await.unwrap().is_none());
+    }
+}
+
+/// Pushes one record.
+fn push(intake: &Intake) {
+    intake.push(0, waiting("r", 1)).unwrap();
+}
+
+/// Takes, and returns how many submissions that were and what they are being committed as.
+async fn take(intake: &Arc<Intake>) -> (usize, Busy) {
+    let taken = intake.take(1_000).await.expect("the intake is open");
+    (taken.waiting.len(), taken.busy)
+}
+
+/// Returns whether somebody who is ready to take would take within the time.
+async fn takes_within(intake: &Arc<Intake>, time: Duration) -> bool {
+    tokio::time::timeout(time, intake.take(1_000)).await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_records_wait_for_the_end_of_the_commit_under_way() {
+    let intake = intake();
+    push(&intake);
+    let (_, busy) = take(&intake).await;
+    (0..9).for_each(|_| push(&intake));
+    assert!(!takes_within(&intake, JOIN_WAIT / 2).await);
+
+    let next = tokio::spawn({
+        let intake = Arc::clone(&intake);
+        async move { take(&intake).await.0 }
+    });
+    tokio::task::yield_now().await;
+    drop(busy);
+    let began = tokio::time::Instant::now();
+    assert_eq!(next.await.unwrap(), 9);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn enough_records_are_taken_beside_a_commit_under_way() {
+    let intake = intake();
+    push(&intake);
+    let (_, _busy) = take(&intake).await;
+    let next = tokio::spawn({
+        let intake = Arc::clone(&intake);
+        async move { take(&intake).await.0 }
+    });
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+        push(&intake);
+    }
+    let began = tokio::time::Instant::now();
+    assert_eq!(next.await.unwrap(), 10);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_record_waits_long_for_a_commit_that_does_not_end() {
+    let intake = intake();
+    let began = tokio::time::Instant::now();
+    let mut stuck = Vec::new();
+    for n in 0..3 {
+        push(&intake);
+        stuck.push(take(&intake).await);
+        assert_eq!(began.elapsed().as_millis(), JOIN_WAIT.as_millis() * n);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_commit_is_taken_when_the_intake_is_closed() {
+    let intake = intake();
+    push(&intake);
+    let (_, _busy) = take(&intake).await;
+    push(&intake);
+    intake.close();
+    assert!(takes_within(&intake, Duration::ZERO).await);
+    assert!(intake.take(1_000).await.is_none());
+}

@@ -1,0 +1,318 @@
+//! A writer: takes what waits in the intake, commits it in one transaction, and answers every submission. The whole
+//! life of a record is [`Writer::run`].
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use tallyhouse_core::ports::{
+    Batch, Clock, CommitOrder as _, Committed, OutboxId, PortError, PortErrorKind, RecordRepository,
+};
+use tallyhouse_core::{Arrival, Outcome, OutcomeCounts, RuleBook, StoredRecord};
+use tokio::sync::watch;
+
+use crate::commit::bisect::{Attempt, PoisonTracker, bisect};
+use crate::commit::intake::{Intake, Taken, Waiting};
+use crate::commit::order::{BatchOrder, Place};
+use crate::dependency::breaker::{Breaker, retry_timeout};
+use crate::dependency::error_chain::ErrorChain;
+use crate::meter::Meter;
+use crate::publish::handoff::Handoff;
+use crate::settings::PipelineSettings;
+use crate::submit_error::{Answer, RecordResult, SubmitError};
+
+pub(crate) struct Writer {
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) repository: Arc<dyn RecordRepository>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Arc<RuleBook>,
+    /// Where committed batches go to be published; `None` leaves them to another instance.
+    pub(crate) handoff: Option<Handoff>,
+    /// Counts the commits that stored something.
+    pub(crate) committed: watch::Sender<u64>,
+    pub(crate) breaker: Breaker,
+    pub(crate) poison: Arc<PoisonTracker>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) settings: PipelineSettings,
+}
+
+/// A commit that failed for good.
+#[derive(Debug)]
+pub(crate) struct CommitFailure {
+    pub(crate) error: Arc<PortError>,
+    pub(crate) last_attempt: Attempt,
+}
+
+impl Writer {
+    /// Works until the intake is closed and empty.
+    pub(crate) async fn run(self) {
+        while let Some(Taken { waiting, busy }) = self.intake.take(self.settings.batch_records_max).await {
+            let group = Group::of(waiting);
+            if self.breaker.is_open() {
+                // Submissions that were waiting when the breaker opened fail at once, too.
+                self.reject(group);
+                continue;
+            }
+            match self.commit(&group).await {
+                Some(results) => {
+                    // The next commit does not wait for the answers to this one.
+                    drop(busy);
+                    self.answer(group, results);
+                }
+                None => self.commit_apart(group).await,
+            }
+        }
+    }
+
+    /// Commits a group, and returns the result of each record. If the store refuses the batch, the record at fault is
+    /// bisected out. Returns `None`, with nothing committed, if a predecessor has to end first.
+    async fn commit(&self, group: &Group) -> Option<Vec<RecordResult>> {
+        let Group { arrivals, order, .. } = group;
+        if !order.may_start() {
+            return None;
+        }
+        match self.commit_with_retry(arrivals, order).await {
+            Ok(committed) => Some(committed?.outcomes.into_iter().map(Ok).collect()),
+            Err(CommitFailure { error, .. }) => match error.kind() {
+                PortErrorKind::Unavailable => Some(vec![Err(SubmitError::Unavailable(Some(error))); arrivals.len()]),
+                // The pieces of a bisected batch have no order.
+                _ if !order.predecessors_done() => None,
+                PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
+                    Some(bisect(self, arrivals).await)
+                }
+            },
+        }
+    }
+
+    /// Commits a group in which some submissions have to wait for predecessors: first those without an order; the
+    /// others once all predecessors have ended, except successors of a failed one, which fail, too.
+    async fn commit_apart(&self, group: Group) {
+        let order = group.order.clone();
+        let (ordered, unordered) = group.split(|waiting| waiting.place.is_some());
+        self.commit_part(unordered).await;
+        order.predecessors_ended().await;
+        let (failed, rest) = ordered.split(|waiting| waiting.place.as_ref().is_some_and(Place::predecessor_failed));
+        self.reject(failed);
+        self.commit_part(rest).await;
+    }
+
+    async fn commit_part(&self, group: Group) {
+        if group.replies.is_empty() {
+            return;
+        }
+        match self.commit(&group).await {
+            Some(results) => self.answer(group, results),
+            None => self.reject(group),
+        }
+    }
+
+    /// Commits records, and tries again until the store commits or refuses them, or the time for retries is over.
+    /// `Ok(None)` if a predecessor has to end first.
+    pub(crate) async fn commit_with_retry(
+        &self,
+        arrivals: &Arc<[Arrival]>,
+        order: &BatchOrder,
+    ) -> Result<Option<Committed>, CommitFailure> {
+        let batch = Batch {
+            arrivals: Arc::clone(arrivals),
+            rules: Arc::clone(&self.rules),
+            now: self.clock.now(),
+            owner: self.handoff.as_ref().map(Handoff::owner),
+            published: self.handoff.as_ref().map(Handoff::take_published).unwrap_or_default(),
+        };
+        let began = self.clock.elapsed();
+        let deadline = began + retry_timeout(self.breaker.state(), self.settings.commit_retry_timeout);
+        let mut waits = self.settings.retry.waits(&*self.clock);
+        loop {
+            let attempt = self.poison.begin();
+            let error = match self.attempt(&batch, order).await {
+                Ok(Some(committed)) => {
+                    self.note_committed(attempt, &batch, &committed, began);
+                    return Ok(Some(committed));
+                }
+                Ok(None) => {
+                    order.revoke();
+                    self.give_back(batch.published);
+                    return Ok(None);
+                }
+                Err(error) => error,
+            };
+            order.revoke();
+            let wait = waits.next().unwrap_or(Duration::MAX);
+            let is_late = self.clock.elapsed().saturating_add(wait) > deadline;
+            if !self.may_retry(&error, is_late) {
+                tracing::debug!(error = %ErrorChain(&error), records = arrivals.len(), "a commit was given up");
+                self.give_back(batch.published);
+                return Err(CommitFailure { error: Arc::new(error), last_attempt: attempt });
+            }
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    /// Commits a batch once. While the commit takes long, the store is pinged: a slow store is waited for, but one
+    /// that is frozen, or behind a connection that swallows everything, would never answer. A commit that was given up
+    /// may still be carried out later: its records are then found to be duplicates.
+    async fn attempt(&self, batch: &Batch, order: &BatchOrder) -> Result<Option<Committed>, PortError> {
+        let mut commit = pin!(async {
+            if let Some(handoff) = &self.handoff {
+                // Entries of an owner without a lease would be taken over at once.
+                handoff.lease_first(self.settings.lease).await?;
+            }
+            let began = self.clock.elapsed();
+            let committed = match self.repository.pipelined() {
+                Some(repository) if !order.is_empty() => {
+                    repository.commit_in_order(batch.clone(), Arc::new(order.clone())).await?
+                }
+                Some(_) | None => Some(self.repository.commit(batch.clone()).await?),
+            };
+            if committed.is_some() {
+                self.meter.committed(batch.arrivals.len(), self.clock.elapsed().saturating_sub(began));
+            }
+            Ok(committed)
+        });
+        loop {
+            let ping = async {
+                self.clock.sleep(self.settings.ping_after).await;
+                self.breaker.ask(self.repository.ping()).await.err()
+            };
+            match select(commit.as_mut(), pin!(ping)).await {
+                Either::Left((done, _)) => return done,
+                Either::Right((None, _)) => {}
+                Either::Right((Some(error), _)) => {
+                    self.breaker.gave_up("a commit got no answer", &error);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Says whether a failed commit is tried again, and tells the breaker.
+    fn may_retry(&self, error: &PortError, is_late: bool) -> bool {
+        const WHAT: &str = "a commit failed";
+        self.meter.commit_failed();
+        if error.kind() != PortErrorKind::Unavailable {
+            tracing::error!(error = %ErrorChain(error), "{WHAT}");
+            return false;
+        }
+        // It may have been done all the same, e.g. if the connection broke before the answer.
+        if let Some(handoff) = &self.handoff {
+            handoff.note_commit_unknown();
+        }
+        if is_late || self.breaker.is_open() {
+            self.breaker.gave_up(WHAT, error);
+            return false;
+        }
+        self.breaker.failed(WHAT, error);
+        !self.breaker.is_open()
+    }
+
+    /// Lets another commit remove these published entries.
+    fn give_back(&self, published: Vec<OutboxId>) {
+        if let Some(handoff) = &self.handoff {
+            handoff.put_published(published);
+        }
+    }
+
+    /// Hands a committed batch to the relay, and wakes the followers.
+    fn note_committed(&self, attempt: Attempt, batch: &Batch, committed: &Committed, began: Duration) {
+        self.breaker.succeeded();
+        self.log(&batch.arrivals, committed, began);
+        if let Some(handoff) = &self.handoff {
+            handoff.forget(&batch.published);
+        }
+        let Some(entry) = committed.entry else { return };
+        self.poison.stored(attempt);
+        if let Some(handoff) = &self.handoff {
+            let stored: Vec<Arc<StoredRecord>> = committed.outcomes.iter().filter_map(stored_in).cloned().collect();
+            handoff.hand_over(entry, stored, self.clock.elapsed());
+        }
+        self.committed.send_modify(|commits| *commits += 1);
+    }
+
+    /// Writes one line for a batch, with the first of its traces.
+    fn log(&self, arrivals: &[Arrival], committed: &Committed, began: Duration) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let mut counts = OutcomeCounts::default();
+        committed.outcomes.iter().for_each(|outcome| counts.count(outcome));
+        let OutcomeCounts { processed, duplicates, conflicts, rejected } = counts;
+        let trace_id = arrivals.iter().find_map(Arrival::trace_id);
+        let ms = self.clock.elapsed().saturating_sub(began).as_millis();
+        tracing::debug!(trace_id, processed, duplicates, conflicts, rejected, ms, "a batch is committed");
+    }
+
+    /// Answers that nothing was stored.
+    fn reject(&self, group: Group) {
+        let results = vec![Err(self.intake.failure()); group.arrivals.len()];
+        self.answer(group, results);
+    }
+
+    /// Answers each submission: with all its outcomes, or, if one record has none, with the reason for that.
+    fn answer(&self, group: Group, results: Vec<RecordResult>) {
+        let (mut results, now) = (results.into_iter(), self.clock.elapsed());
+        for (records, Waiting { reply, room, meter, since, place, .. }) in group.replies {
+            // All of them are taken first: the answer ends at the first record without an outcome.
+            let own: Vec<RecordResult> = results.by_ref().take(records).collect();
+            self.meter.answered(&meter, &own, now.saturating_sub(since));
+            let answer: Answer = own.into_iter().collect();
+            drop(room);
+            if let Some(place) = place {
+                place.end(answer.is_ok());
+            }
+            if reply.send(answer).is_err() {
+                tracing::debug!(records, "nobody waits any more for the outcome of a submission");
+            }
+        }
+    }
+}
+
+/// Submissions that are committed together.
+struct Group {
+    /// Each submission, without its records, and their number.
+    replies: Vec<(usize, Waiting)>,
+    /// The records of all submissions.
+    arrivals: Arc<[Arrival]>,
+    order: BatchOrder,
+}
+
+impl Group {
+    fn of(mut waiting: Vec<Waiting>) -> Self {
+        let mut arrivals = Vec::with_capacity(waiting.iter().map(|waiting| waiting.arrivals.len()).sum());
+        let mut lengths = Vec::with_capacity(waiting.len());
+        for submission in &mut waiting {
+            lengths.push(submission.arrivals.len());
+            arrivals.append(&mut submission.arrivals);
+        }
+        Self::new(lengths.into_iter().zip(waiting).collect(), arrivals)
+    }
+
+    fn new(replies: Vec<(usize, Waiting)>, arrivals: Vec<Arrival>) -> Self {
+        let order = BatchOrder::of(replies.iter().filter_map(|(_, waiting)| waiting.place.as_ref()));
+        Self { replies, arrivals: arrivals.into(), order }
+    }
+
+    /// Splits the group into the submissions that match, and the others.
+    fn split(self, matches: impl Fn(&Waiting) -> bool) -> (Self, Self) {
+        let (mut matching, mut others) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+        let mut from = 0;
+        for (records, waiting) in self.replies {
+            let (replies, own) = if matches(&waiting) { &mut matching } else { &mut others };
+            own.extend_from_slice(&self.arrivals[from..from + records]);
+            from += records;
+            replies.push((records, waiting));
+        }
+        (Self::new(matching.0, matching.1), Self::new(others.0, others.1))
+    }
+}
+
+fn stored_in(outcome: &Outcome) -> Option<&Arc<StoredRecord>> {
+    match outcome {
+        Outcome::Processed(stored) => Some(stored),
+        Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

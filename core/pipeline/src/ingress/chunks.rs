@@ -1,0 +1,123 @@
+//! Long input of one sender: chunks that are committed in order, with two under way at once.
+//!
+//! A request body, a queue or a file does not fit into one submission. While the store commits one chunk, the next is
+//! read, parsed and planned; a third would only take memory.
+
+use std::fmt;
+use std::future::{Future, poll_fn, ready};
+use std::task::{Context, Poll, Waker};
+
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{FuturesOrdered, StreamExt as _};
+use tallyhouse_core::Arrival;
+
+use crate::ingress::Ingress;
+use crate::ingress::ordered::OrderedIngress;
+use crate::submit_error::Answer;
+
+/// A chunk on its way: awaits its outcomes, one for each of its records.
+pub type Submission = BoxFuture<'static, Answer>;
+
+/// The chunks of one sender, each with the work that belongs to it. They are committed in the order in which they are
+/// pushed, and their results are yielded in the same order.
+///
+/// Dropping it cancels all work. Chunks that are in the intake already may be committed all the same.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// use tallyhouse_pipeline::OrderedChunks;
+///
+/// let mut lines = (1..=10).map(|n| generate::record(&format!("r-{n}"), "shop-9", "", "12.50", "EUR").into()).peekable();
+/// let mut chunks = OrderedChunks::new(&pipeline.ingress());
+/// let mut processed = 0;
+/// loop {
+///     while chunks.has_room() && lines.peek().is_some() {
+///         chunks.push(lines.by_ref().take(3).collect(), |submission| submission);
+///     }
+///     let Some(outcomes) = chunks.next().await else { break };
+///     processed += outcomes?.len();
+/// }
+/// assert_eq!(processed, 10);
+/// # drop(chunks);
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct OrderedChunks<T> {
+    ingress: OrderedIngress,
+    under_way: FuturesOrdered<BoxFuture<'static, T>>,
+}
+
+impl<T> fmt::Debug for OrderedChunks<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OrderedChunks").field("under_way", &self.under_way.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T: Send + 'static> OrderedChunks<T> {
+    /// Starts an order of its own: chunks of two `OrderedChunks` are not ordered with each other.
+    #[must_use]
+    pub fn new(ingress: &Ingress) -> Self {
+        Self { ingress: ingress.ordered(), under_way: FuturesOrdered::new() }
+    }
+
+    /// Returns the number of chunks whose results have not been yielded.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Says whether every result has been yielded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Says whether a further chunk would be under way at once. One that is pushed without room waits for the others.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.under_way.len() < OrderedIngress::UNDER_WAY_MAX
+    }
+
+    /// Starts a chunk. Its place in the order is taken by this call. `work` gets the submission and awaits it, with
+    /// whatever has to be done before (a rate limit) and after (an acknowledgement). The work of all chunks runs
+    /// concurrently, while [`OrderedChunks::next`] is awaited; it has been polled once when this call returns.
+    ///
+    /// Once a chunk has failed, all chunks that were pushed before its result was yielded fail, too: see
+    /// [`OrderedIngress::submit`].
+    pub fn push<F>(&mut self, arrivals: Vec<Arrival>, work: impl FnOnce(Submission) -> F)
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut work = work(self.ingress.submit(arrivals).boxed()).boxed();
+        // The first poll takes the chunk into the intake. `next` polls again, with a waker.
+        let work = match work.poll_unpin(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => ready(result).boxed(),
+            Poll::Pending => work,
+        };
+        self.under_way.push_back(work);
+    }
+
+    /// Waits for the result of the first chunk that is under way; returns `None` if there is none. Cancelling the call
+    /// loses nothing.
+    pub async fn next(&mut self) -> Option<T> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// Polls for the result of the first chunk that is under way; `None` if there is none.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.under_way.poll_next_unpin(context)
+    }
+}
+
+#[cfg(test)]
+mod tests;

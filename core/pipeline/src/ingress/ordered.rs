@@ -1,0 +1,83 @@
+//! Submissions of one sender, processed in their order while two of them are under way.
+
+use std::future::Future;
+
+use tallyhouse_core::Arrival;
+
+use crate::commit::order::{Place, Progress};
+use crate::ingress::Ingress;
+use crate::submit_error::Answer;
+
+/// An ingress for submissions that are processed in the order in which they are made, while more than one of them is
+/// under way. [`OrderedChunks`](crate::OrderedChunks) also keeps the submissions that are under way.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// let mut ordered = pipeline.ingress().ordered();
+/// let record = |id| generate::record(id, "shop-9", "", "12.50", "EUR").into();
+/// let (first, second) = (ordered.submit(vec![record("r-1")]), ordered.submit(vec![record("r-2")]));
+/// let (first, second) = futures::join!(first, second);
+/// assert_eq!((first?.len(), second?.len()), (1, 1));
+/// # drop(ordered);
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct OrderedIngress {
+    ingress: Ingress,
+    last: Option<Progress>,
+    last_but_one: Option<Progress>,
+}
+
+impl OrderedIngress {
+    /// The most submissions under way; further ones wait. While the store commits the one, the next is prepared.
+    pub const UNDER_WAY_MAX: usize = 2;
+
+    /// Submits records as [`Ingress::submit`] does, after all earlier submissions. The place in the order is taken by
+    /// the call; later submissions wait until the returned future is polled. Once a submission has failed, all that
+    /// were made before its answer fail; make a new ordered ingress then, and submit again.
+    ///
+    /// # Errors
+    /// As for [`Ingress::submit`]. Cancelling counts as an error for later submissions, unless the records are in the
+    /// intake already.
+    pub fn submit(&mut self, arrivals: Vec<Arrival>) -> impl Future<Output = Answer> + Send + use<> {
+        let (ingress, last_but_one) = (self.ingress.clone(), self.last_but_one.clone());
+        let place = (!arrivals.is_empty()).then(|| {
+            let place = Place::after(self.last.clone());
+            self.last_but_one = self.last.replace(place.progress());
+            place
+        });
+        async move {
+            let Some(place) = place else { return Ok(Vec::new()) };
+            if let Some(last_but_one) = last_but_one {
+                last_but_one.ended().await;
+            }
+            if place.predecessor_started().await {
+                ingress.submit_at(arrivals, Some(place)).await
+            } else {
+                Err(ingress.reject_successor(arrivals.len()))
+            }
+        }
+    }
+}
+
+impl Ingress {
+    /// Starts an order of submissions by this ingress.
+    #[must_use]
+    pub fn ordered(&self) -> OrderedIngress {
+        OrderedIngress { ingress: self.clone(), last: None, last_but_one: None }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! The hand-off from the writers to the relay: committed batches in memory, and what both sides know of the outbox in
+//! the store.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::meter::Meter;
+use crate::publish::publisher::Publisher;
+use tallyhouse_core::StoredRecord;
+use tallyhouse_core::ports::{Outbox, OutboxEntry, OutboxId, Owner, PortError};
+use tokio::sync::mpsc;
+
+/// The number of polls in which the outbox is searched for entries of a commit without an answer. A frozen server
+/// carries out what it was sent once it goes on; four polls are one lease.
+const POLLS_AFTER_UNKNOWN_COMMIT: u32 = 24;
+
+/// A committed batch in memory, whose messages are owed.
+#[derive(Debug)]
+pub(crate) struct CommittedBatch {
+    pub(crate) entry: OutboxEntry,
+    pub(crate) stored: Vec<Arc<StoredRecord>>,
+    /// When it was committed, by the clock.
+    pub(crate) since: Duration,
+}
+
+/// A writer's side of the relay.
+#[derive(Clone)]
+pub(crate) struct Handoff {
+    outbox: Arc<dyn Outbox>,
+    pub(crate) state: Arc<HandoffState>,
+    fresh: mpsc::Sender<CommittedBatch>,
+}
+
+/// What writers and relay share.
+#[derive(Debug)]
+pub(crate) struct HandoffState {
+    pub(crate) owner: Owner,
+    /// Where publishing is counted.
+    pub(crate) meter: Arc<Meter>,
+    /// Set while batches go by way of the store only. Held while a batch is handed over, so that none is in between.
+    spilled: Mutex<bool>,
+    leased: AtomicBool,
+    /// How many more looks are in doubt.
+    unknown_polls: AtomicU32,
+    published: Mutex<Published>,
+}
+
+/// Batches that have been published, until the store has forgotten them.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) to_mark: Vec<OutboxId>,
+    /// Those to settle, and those that a commit under way is settling.
+    pub(crate) unmarked: HashSet<OutboxId>,
+}
+
+impl HandoffState {
+    pub(crate) fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spilled(&self) -> MutexGuard<'_, bool> {
+        self.spilled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_spilled(&self) -> bool {
+        *self.spilled()
+    }
+
+    /// Notes that the store may hold batches of ours that nobody was told of.
+    pub(crate) fn note_commit_unknown(&self) {
+        self.unknown_polls.store(POLLS_AFTER_UNKNOWN_COMMIT, Ordering::Release);
+    }
+
+    /// Says whether the store may hold batches of ours that nobody was told of: for some looks after a commit in doubt.
+    pub(crate) fn take_commit_unknown(&self) -> bool {
+        let fewer = |unknown_polls: u32| unknown_polls.checked_sub(1);
+        self.unknown_polls.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok()
+    }
+
+    pub(crate) fn set_spilled(&self, spilled: bool) {
+        *self.spilled() = spilled;
+    }
+}
+
+impl Handoff {
+    pub(crate) fn new(publisher: &Publisher, meter: &Arc<Meter>, fresh: mpsc::Sender<CommittedBatch>) -> Self {
+        let published = Mutex::default();
+        let (leased, unknown_polls) = (AtomicBool::new(false), AtomicU32::new(0));
+        let meter = Arc::clone(meter);
+        let owner = publisher.owner.clone();
+        let state = HandoffState { owner, meter, spilled: Mutex::new(false), leased, unknown_polls, published };
+        Self { state: Arc::new(state), outbox: Arc::clone(&publisher.outbox), fresh }
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.state.owner.clone()
+    }
+
+    /// Takes the first lease, once.
+    pub(crate) async fn lease_first(&self, lease: Duration) -> Result<(), PortError> {
+        if !self.state.leased.load(Ordering::Acquire) {
+            self.outbox.renew(&self.state.owner, lease).await?;
+            self.state.leased.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Takes the published batches that the next commit is to settle.
+    pub(crate) fn take_published(&self) -> Vec<OutboxId> {
+        std::mem::take(&mut self.state.published().to_mark)
+    }
+
+    /// Gives back what could not be marked.
+    pub(crate) fn put_published(&self, mut ids: Vec<OutboxId>) {
+        self.state.published().to_mark.append(&mut ids);
+    }
+
+    /// Forgets what has been marked.
+    pub(crate) fn forget(&self, marked: &[OutboxId]) {
+        let mut published = self.state.published();
+        marked.iter().for_each(|id| {
+            published.unmarked.remove(id);
+        });
+    }
+
+    /// Notes that a commit may have been done, though nobody was told so: then its messages are owed, and only the
+    /// store knows of them.
+    pub(crate) fn note_commit_unknown(&self) {
+        self.state.note_commit_unknown();
+    }
+
+    /// Hands a batch that was committed at `since` to the relay, unless that is spilled: then it will find the batch in
+    /// the store.
+    pub(crate) fn hand_over(&self, entry: OutboxEntry, stored: Vec<Arc<StoredRecord>>, since: Duration) {
+        let mut spilled = self.state.spilled();
+        if !*spilled && self.fresh.try_send(CommittedBatch { entry, stored, since }).is_err() {
+            *spilled = true;
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Every message that is owed is published, once where nothing fails, in bounded memory.
+
+use crate::dependency::breaker::BreakerState;
+use crate::harness::{FaultyRepository, Instance, PausedClock, arrivals, eventually};
+use crate::settings::PipelineSettings;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tallyhouse_core::Timestamp;
+use tallyhouse_core::ports::{Batch, Outbox as _, Owner, RecordRepository as _};
+use tallyhouse_testing::generate;
+
+fn few_in_memory() -> PipelineSettings {
+    PipelineSettings { relay_batches_max: 2, batch_records_max: 10, ..PipelineSettings::default() }
+}
+
+async fn owed(repository: &FaultyRepository) -> u64 {
+    repository.inner.backlog().await.unwrap().records
+}
+
+/// Waits until nothing is owed any more.
+async fn until_settled(repository: &FaultyRepository) {
+    for _ in 0..10_000 {
+        if owed(repository).await == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("messages are still owed");
+}
+
+fn unique(ids: &[String]) -> HashSet<&String> {
+    ids.iter().collect()
+}
+
+/// Commits records that nobody is to publish, or whose owner never comes back.
+async fn leave_behind(repository: &FaultyRepository, prefix: &str, owner: Option<Owner>) {
+    let batch = Batch {
+        arrivals: arrivals(prefix, 10).into(),
+        rules: Arc::default(),
+        now: Timestamp::parse("2026-01-01T00:00:00Z").unwrap(),
+        owner,
+        published: Vec::new(),
+    };
+    repository.inner.commit(batch).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_published_with_its_alerts_and_settled_when_idle() {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.pipeline.process(generate::record("big", "d", "", "1000.01", "EUR")).await.unwrap();
+    instance.pipeline.process(generate::record("small", "d", "", "1000", "EUR")).await.unwrap();
+    until_settled(&instance.repository).await;
+    assert_eq!(instance.published(), ["big", "big/large", "small"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_emitter_gets_every_message_once_by_way_of_the_store() {
+    let instance = Instance::start(few_in_memory());
+    *instance.emitter.takes.lock().unwrap() = Duration::from_millis(50);
+    let ingress = instance.pipeline.ingress();
+    for i in 0..100 {
+        ingress.submit(arrivals(&format!("b{i}"), 10)).await.unwrap();
+        if i % 10 == 0 {
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    }
+    until_settled(&instance.repository).await;
+    let ids = instance.published();
+    assert_eq!((ids.len(), unique(&ids).len()), (1_000, 1_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_batches_are_published_together_also_by_way_of_the_store() {
+    for relay_batches_max in [2, 1_000] {
+        let instance = Instance::start(PipelineSettings { relay_batches_max, ..few_in_memory() });
+        let takes = Duration::from_millis(50);
+        *instance.emitter.takes.lock().unwrap() = takes;
+        let began = tokio::time::Instant::now();
+        for i in 0..200 {
+            instance.pipeline.process(generate::record(&format!("r{i}"), "d", "", "1", "EUR")).await.unwrap();
+        }
+        until_settled(&instance.repository).await;
+        // One by one they would take 200 times as long.
+        assert!(began.elapsed() < 20 * takes, "{:?}", began.elapsed());
+        let ids = instance.published();
+        assert_eq!((ids.len(), unique(&ids).len()), (200, 200));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_emitter_is_away_records_are_taken_and_their_messages_all_go_out_afterwards() {
+    let instance = Instance::start(few_in_memory());
+    instance.emitter.down.store(true, Ordering::SeqCst);
+    let ingress = instance.pipeline.ingress();
+    for i in 0..100 {
+        ingress.submit(arrivals(&format!("b{i}"), 10)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(owed(&instance.repository).await, 1_000);
+    assert!(instance.emitter.failures.load(Ordering::SeqCst) < 100, "it is not tried without a pause");
+
+    instance.emitter.down.store(false, Ordering::SeqCst);
+    until_settled(&instance.repository).await;
+    assert_eq!(unique(&instance.published()).len(), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_owns_is_published_and_what_a_dead_owner_left_after_its_lease() {
+    let repository = crate::harness::faulty_repository(PausedClock::start());
+    let dead = Owner::new("dead");
+    repository.inner.renew(&dead, Duration::from_secs(10)).await.unwrap();
+    leave_behind(&repository, "dead", Some(dead)).await;
+    leave_behind(&repository, "import", None).await;
+
+    let instance = Instance::on(repository, "alive", PipelineSettings::default());
+    eventually(|| instance.published().len() == 10).await;
+    assert!(instance.published().iter().all(|id| id.starts_with("import")), "a live lease is respected");
+    let begun = tokio::time::Instant::now();
+    until_settled(&instance.repository).await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "taken over within seconds: {:?}", begun.elapsed());
+    let ids = instance.published();
+    assert_eq!((ids.len(), unique(&ids).len()), (20, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_left_behind_does_not_hold_up_new_messages() {
+    let repository = crate::harness::faulty_repository(PausedClock::start());
+    for i in 0..500 {
+        leave_behind(&repository, &format!("old{i}"), None).await;
+    }
+    let instance = Instance::on(repository, "alive", PipelineSettings::default());
+    *instance.emitter.takes.lock().unwrap() = Duration::from_millis(20);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    instance.pipeline.process(generate::record("new", "d", "", "1", "EUR")).await.unwrap();
+    eventually(|| instance.published().contains(&"new".to_owned())).await;
+    assert!(instance.published().len() < 2_000, "the new one went out before {} others", instance.published().len());
+    until_settled(&instance.repository).await;
+    assert_eq!(instance.published().len(), 5_001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_instances_on_one_store_publish_each_message_once() {
+    let repository = crate::harness::faulty_repository(PausedClock::start());
+    let one = Instance::on(Arc::clone(&repository), "one", few_in_memory());
+    let two = Instance::on(Arc::clone(&repository), "two", few_in_memory());
+    let (a, b) = (one.pipeline.ingress(), two.pipeline.ingress());
+    for i in 0..50 {
+        let records = arrivals(&format!("r{i}"), 10);
+        let (first, second) = tokio::join!(a.submit(records.clone()), b.submit(records));
+        assert_eq!(first.unwrap().len() + second.unwrap().len(), 20);
+    }
+    until_settled(&repository).await;
+    let ids: Vec<String> = one.published().into_iter().chain(two.published()).collect();
+    assert_eq!((ids.len(), unique(&ids).len()), (500, 500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_with_the_emitter_away_ends_and_leaves_the_messages_owed_to_be_claimed_at_once() {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.emitter.down.store(true, Ordering::SeqCst);
+    instance.pipeline.ingress().submit(arrivals("r", 10)).await.unwrap();
+    let repository = Arc::clone(&instance.repository);
+    tokio::time::timeout(Duration::from_secs(10), instance.stop()).await.expect("the stop ends");
+    assert_eq!(owed(&repository).await, 10);
+
+    let next = Instance::on(repository, "next", PipelineSettings::default());
+    let begun = tokio::time::Instant::now();
+    until_settled(&next.repository).await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "the lease was given up: {:?}", begun.elapsed());
+    assert_eq!(next.published().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_commit_without_an_answer_left_is_published_by_its_own_instance() {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.repository.answers_lost.store(1, Ordering::SeqCst);
+    let outcome = instance.pipeline.process(generate::record("r", "d", "", "1", "EUR")).await.unwrap();
+    assert_eq!(outcome.name(), "duplicate", "the first try had done it");
+    until_settled(&instance.repository).await;
+    assert_eq!(instance.published(), ["r"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_publishing_is_open_it_is_asked_and_not_tried_and_a_stop_does_not_wait_for_it() {
+    let instance = Instance::start(few_in_memory());
+    let publishing = instance.pipeline.breakers().named("publishing");
+    instance.emitter.down.store(true, Ordering::SeqCst);
+    let ingress = instance.pipeline.ingress();
+    ingress.submit(arrivals("first", 10)).await.unwrap();
+    eventually(|| publishing.state() == BreakerState::Open).await;
+    let tries = instance.emitter.failures.load(Ordering::SeqCst);
+    for i in 0..20 {
+        ingress.submit(arrivals(&format!("b{i}"), 10)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(instance.emitter.failures.load(Ordering::SeqCst), tries);
+    let asked = instance.emitter.pings.load(Ordering::SeqCst);
+    assert!((15..=40).contains(&asked), "asked {asked} times in a minute");
+
+    instance.emitter.down.store(false, Ordering::SeqCst);
+    until_settled(&instance.repository).await;
+    assert_eq!((instance.published().len(), publishing.state()), (210, BreakerState::Closed));
+
+    instance.emitter.down.store(true, Ordering::SeqCst);
+    ingress.submit(arrivals("last", 10)).await.unwrap();
+    eventually(|| publishing.state() == BreakerState::Open).await;
+    let (repository, begun) = (Arc::clone(&instance.repository), tokio::time::Instant::now());
+    instance.stop().await;
+    assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+    assert_eq!(owed(&repository).await, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_claim_without_an_answer_took_over_is_published_by_its_new_owner() {
+    let repository = crate::harness::faulty_repository(PausedClock::start());
+    leave_behind(&repository, "import", None).await;
+    repository.claims_lost.store(1, Ordering::SeqCst);
+    let instance = Instance::on(repository, "alive", PipelineSettings::default());
+    until_settled(&instance.repository).await;
+    assert_eq!(instance.published().len(), 10);
+}

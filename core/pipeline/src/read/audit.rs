@@ -1,0 +1,241 @@
+//! The audit: proves on a live store that sums, sequences, previous summaries, positions, roll-ups and owed messages
+//! hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use tallyhouse_core::ports::{AuditPart, PortError, RecordReader};
+use tallyhouse_core::{DestinationId, Key, Period, Record, RollUp, StoredRecord, Summary, Timestamp};
+
+/// How many findings are kept in words; the rest is only counted.
+const FINDINGS_MAX: usize = 100;
+
+/// What an audit found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuditReport {
+    /// How many records were read.
+    pub records: u64,
+    /// How many keys (destination and reference) they have.
+    pub keys: u64,
+    /// Of how many records the messages are owed.
+    pub owed_records: u64,
+    /// What is wrong, each with its place: the first hundred.
+    pub findings: Vec<String>,
+    /// How many things are wrong in all.
+    pub findings_count: u64,
+}
+
+/// Checks every invariant of a store.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// # pipeline.process(generate::record("r-1", "shop-9", "", "12.50", "EUR")).await?;
+/// let report = tallyhouse_pipeline::audit(&*repository).await?;
+/// assert_eq!((report.records, report.findings.len()), (1, 0));
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Reads everything in one snapshot and checks every invariant. Memory: O(1) in the number of records; a summary for
+/// each day of one destination.
+///
+/// # Errors
+/// The store can't answer now.
+pub async fn audit(reader: &dyn RecordReader) -> Result<AuditReport, PortError> {
+    let mut parts = reader.audit().await?;
+    let mut audit = Audit::default();
+    while let Some(part) = parts.next().await {
+        match part? {
+            AuditPart::Key(key, kept) => audit.begin(key, kept),
+            AuditPart::Record(position, stored) => audit.record(position, &stored),
+            AuditPart::Unreadable(what) => audit.find(what),
+            AuditPart::Outbox(first, last) => audit.owed(first, last),
+            AuditPart::RolledUpTo(position) => audit.folded = position,
+            AuditPart::RollUp(kept) => audit.roll_up(&kept),
+        }
+    }
+    Ok(audit.finish())
+}
+
+#[derive(Debug, Default)]
+struct Audit {
+    report: AuditReport,
+    key: Option<Key>,
+    /// The running summary as it is kept.
+    kept: Option<Summary>,
+    /// The running summary as the records give it.
+    running: Summary,
+    position_last: u64,
+    /// The sum of all positions, to see whether they are 1 to n: they are unique in the store.
+    position_sum: u128,
+    owed_last: u64,
+    /// The last position that is folded into roll-ups.
+    folded: u64,
+    roll_ups: RollUps,
+}
+
+/// The roll-ups of one destination.
+#[derive(Debug, Default)]
+struct RollUps {
+    destination_id: Option<DestinationId>,
+    /// As they are kept, by length and begin of their stretch.
+    kept: BTreeMap<(Period, i64), Summary>,
+    /// As the records give them.
+    counted: BTreeMap<(Period, i64), Summary>,
+}
+
+impl RollUps {
+    fn count(&mut self, record: &Record) {
+        for stretch in Period::ALL {
+            self.counted.entry((stretch, stretch.begin(record.time))).or_default().add(record);
+        }
+    }
+
+    /// Ends the destination; returns what is wrong with its roll-ups.
+    fn end(&mut self) -> Vec<String> {
+        let Self { destination_id, kept, counted } = std::mem::take(self);
+        let Some(destination_id) = destination_id else { return Vec::new() };
+        let none = Summary::default();
+        let all: BTreeSet<_> = kept.keys().chain(counted.keys()).collect();
+        let both = all.into_iter().map(|place| {
+            (place, kept.get(place).unwrap_or(&none).to_compact(), counted.get(place).unwrap_or(&none).to_compact())
+        });
+        let wrong = both.filter(|(_, kept, counted)| kept != counted).map(|((stretch, begin), kept, counted)| {
+            let days = match stretch {
+                Period::Ever => "all of time".to_owned(),
+                _ => {
+                    format!("{} days from {}", stretch.days(), Timestamp::from_micros(*begin).unwrap_or(Timestamp::MIN))
+                }
+            };
+            let destination_id = destination_id.as_str();
+            format!("destination {destination_id:?}: the roll-up of {days} is {kept}, its records give {counted}")
+        });
+        wrong.collect()
+    }
+}
+
+impl Audit {
+    fn begin(&mut self, key: Key, kept: Option<Summary>) {
+        self.end();
+        self.enter(&key.destination_id);
+        self.report.keys += 1;
+        self.key = Some(key);
+        self.kept = kept;
+        self.running = Summary::default();
+    }
+
+    /// Compares the kept summary of a key with that of its records, after the last of them.
+    fn end(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        let place = place(&key);
+        match self.kept.take() {
+            None => self.find(format!("{place} has no running summary")),
+            Some(_) if self.running.count() == 0 => self.find(format!("{place} has a running summary and no record")),
+            Some(kept) if kept != self.running => {
+                let (kept, running) = (kept.to_compact(), self.running.to_compact());
+                self.find(format!("{place}: the running summary is {kept}, its records give {running}"));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn record(&mut self, position: u64, stored: &StoredRecord) {
+        self.report.records += 1;
+        self.position_last = self.position_last.max(position);
+        self.position_sum += u128::from(position);
+        let processed = &stored.processed;
+        let place = format!("record {:?}", processed.record.record_id.as_str());
+        let expected = self.running.count() + 1;
+        if processed.sequence != expected {
+            self.find(format!("{place} has sequence {}, expected {expected}", processed.sequence));
+        }
+        if stored.previous != self.running {
+            let (kept, running) = (stored.previous.to_compact(), self.running.to_compact());
+            self.find(format!("{place}: the previous summary is {kept}, the records before give {running}"));
+        }
+        for rule in &stored.alerts {
+            if !Arc::as_ref(rule).is_met_by(&processed.record, &stored.previous) {
+                self.find(format!("{place} has an alert by the rule {:?}, which it does not meet", rule.name()));
+            }
+        }
+        self.running.add(&processed.record);
+        if position <= self.folded {
+            self.roll_ups.count(&processed.record);
+        }
+    }
+
+    fn roll_up(&mut self, kept: &RollUp) {
+        self.end();
+        self.enter(&kept.destination_id);
+        let summary = self.roll_ups.kept.entry((kept.period, kept.begin)).or_default();
+        summary.add_side(&kept.unit, kept.record_type, kept.side, kept.first, kept.last);
+    }
+
+    /// Comes to a destination, and ends the one before.
+    fn enter(&mut self, destination_id: &DestinationId) {
+        if self.roll_ups.destination_id.as_ref() != Some(destination_id) {
+            self.leave();
+            self.roll_ups.destination_id = Some(destination_id.clone());
+        }
+    }
+
+    fn leave(&mut self) {
+        for wrong in self.roll_ups.end() {
+            self.find(wrong);
+        }
+    }
+
+    fn owed(&mut self, first: u64, last: u64) {
+        self.owed_last = self.owed_last.max(last);
+        if first == 0 || last < first {
+            self.find(format!("messages are owed for the positions {first} to {last}, which is no range"));
+        } else {
+            self.report.owed_records += last - first + 1;
+        }
+    }
+
+    fn finish(mut self) -> AuditReport {
+        self.end();
+        self.leave();
+        let records = u128::from(self.report.records);
+        if u128::from(self.position_last) != records || self.position_sum != records * (records + 1) / 2 {
+            let (records, last) = (self.report.records, self.position_last);
+            self.find(format!("the positions are not 1 to {records}: the last is {last}"));
+        }
+        if self.folded > self.position_last {
+            let (folded, last) = (self.folded, self.position_last);
+            self.find(format!("records are folded up to position {folded}, but the last record is at {last}"));
+        }
+        if self.owed_last > self.position_last {
+            let (owed, last) = (self.owed_last, self.position_last);
+            self.find(format!("messages are owed up to position {owed}, but the last record is at {last}"));
+        }
+        self.report
+    }
+
+    fn find(&mut self, what: String) {
+        self.report.findings_count += 1;
+        if self.report.findings.len() < FINDINGS_MAX {
+            self.report.findings.push(what);
+        }
+    }
+}
+
+fn place(key: &Key) -> String {
+    format!("destination {:?}, reference {:?}", key.destination_id.as_str(), key.reference.as_str())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! The export: every record of one moment, in the order in which they were processed.
+//!
+//! Positions become visible in order, have no gap, and what stands at one never changes. So all records up to the last
+//! position of a moment are a snapshot that no transaction has to hold: it is read page by page, however long that
+//! takes.
+
+use std::sync::Arc;
+
+use futures::stream;
+use tallyhouse_core::ports::{HistoryQuery, PartStream, PortError, PortErrorKind, RecordReader};
+use tallyhouse_core::{Filter, StoredRecord};
+
+/// How many records are read at a time.
+pub(crate) const PAGE_RECORDS: u64 = 500;
+
+/// All records of one moment, in pages.
+#[non_exhaustive]
+pub struct Export {
+    /// The last position that there was when the export began: 0 where there was no record.
+    pub head: u64,
+    /// The pages. Dropping the stream early ends the work behind it.
+    pub pages: PartStream<ExportPage>,
+}
+
+impl std::fmt::Debug for Export {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Export").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+/// A part of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportPage {
+    /// How far the export is, between 1 and [`Export::head`].
+    pub position: u64,
+    /// The records of the page that match; perhaps none.
+    pub records: Vec<Arc<StoredRecord>>,
+}
+
+/// Exports a store.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// # pipeline.process(generate::record("r-1", "shop-9", "", "12.50", "EUR")).await?;
+/// use futures::TryStreamExt as _;
+/// use tallyhouse_pipeline::Filter;
+///
+/// let mut export = tallyhouse_pipeline::export(repository, Filter::default()).await?;
+/// while let Some(page) = export.pages.try_next().await? {
+///     assert_eq!((page.position, page.records.len()), (export.head, 1));
+/// }
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Reads all records that match and are stored now, in the order in which they were processed: processed again in that
+/// order, whole keys get the same sequences. Memory: a page. Time: O(all records), whatever the filter.
+///
+/// # Errors
+/// The store can't answer now; also in the stream, where it ends the export. [`PortErrorKind::Corrupt`] where a position
+/// has no record: an export is whole, or fails.
+pub async fn export(reader: Arc<dyn RecordReader>, filter: Filter) -> Result<Export, PortError> {
+    let head = reader.head().await?;
+    let pages = stream::try_unfold(0, move |after| {
+        let (reader, filter) = (Arc::clone(&reader), filter.clone());
+        async move {
+            if after >= head {
+                return Ok(None);
+            }
+            let position = head.min(after + PAGE_RECORDS);
+            let records = between(&*reader, &filter, after, position).await?;
+            let page = ExportPage { position, records };
+            Ok(Some((page, position)))
+        }
+    });
+    Ok(Export { head, pages: Box::pin(pages) })
+}
+
+/// Reads the matching records at the positions above `after` and up to `last`, at which there must be records: at most
+/// [`PAGE_RECORDS`].
+pub(crate) async fn between(
+    reader: &dyn RecordReader,
+    filter: &Filter,
+    after: u64,
+    last: u64,
+) -> Result<Vec<Arc<StoredRecord>>, PortError> {
+    let limit = usize::try_from(last - after).unwrap_or(usize::MAX);
+    let read = reader.history(HistoryQuery { after, alerting_only: false, limit }).await?;
+    if !read.iter().map(|(position, _)| *position).eq(after + 1..=last) {
+        let gap = format!("of the positions {} to {last}, some have no record", after + 1);
+        return Err(PortError::new(PortErrorKind::Corrupt, "reading all records", gap));
+    }
+    let records = read.into_iter().map(|(_, stored)| stored);
+    Ok(records.filter(|stored| filter.matches(&stored.processed.record)).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! The feed: follows the messages of all instances, from any cursor on, without a gap.
+//!
+//! It reads the store by position. A commit of this instance wakes it; those of other instances it sees at the next
+//! poll. Followers at the same cursor share one read of the store.
+//!
+//! A store may go back to an earlier state, e.g. when a backup is restored, and use positions again. Every read
+//! therefore compares the record at its cursor with the cursor's fingerprint, and ends with
+//! [`FeedError::HistoryChanged`] where another record stands there now, or none.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use futures::{Stream, stream};
+use tallyhouse_core::ports::{Clock, HistoryQuery, PortError, RecordReader};
+use tallyhouse_core::{Cursor, Fingerprint, Message, Position, StoredRecord, Topic};
+use tokio::sync::{Mutex, watch};
+
+/// How many records a follower reads at a time.
+const PAGE_RECORDS: usize = 100;
+
+/// A part of a topic.
+type Page = Arc<[Message]>;
+
+/// The messages of both topics. Clones are the same feed.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tallyhouse_pipeline::{Pipeline, PipelineParts, TokioClock};
+/// # use tallyhouse_testing::{MemoryRepository, generate};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(TokioClock::start());
+/// # let repository = Arc::new(MemoryRepository::new(clock.clone()));
+/// # let (pipeline, driver) = Pipeline::new(PipelineParts::new(repository.clone(), clock.clone()));
+/// # let work = tokio::spawn(driver.run());
+/// # pipeline.process(generate::record("r-1", "shop-9", "", "12.50", "EUR")).await?;
+/// use std::pin::pin;
+/// use std::time::Duration;
+///
+/// use futures::StreamExt as _;
+/// use tallyhouse_pipeline::{Feed, Position, Topic};
+///
+/// let feed = Feed::new(repository, clock, pipeline.commits(), Duration::from_secs(1));
+/// let messages = feed.follow(Topic::Notifications, Some(Position::after_record(0))).await?;
+/// let (position, message) = pin!(messages).next().await.expect("a feed has no end")?;
+/// assert_eq!((position.record, message.topic()), (1, Topic::Notifications));
+/// # drop(pipeline);
+/// # work.await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+struct Inner {
+    reader: Arc<dyn RecordReader>,
+    clock: Arc<dyn Clock>,
+    commits: watch::Receiver<u64>,
+    poll_interval: Duration,
+    last_read: [Mutex<Option<LastRead>>; 2],
+}
+
+/// What was read last of a topic.
+struct LastRead {
+    after: Cursor,
+    page: Page,
+    /// When, and after how many commits of this instance. A page is true only for a while.
+    at: Duration,
+    commits: u64,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("poll_interval", &self.0.poll_interval).finish_non_exhaustive()
+    }
+}
+
+impl Feed {
+    /// Builds a feed of a store. It looks for new messages whenever `commits` changes (see
+    /// [`crate::Pipeline::commits`]) and every `poll_interval`, as long as somebody follows.
+    #[must_use]
+    pub fn new(
+        reader: Arc<dyn RecordReader>,
+        clock: Arc<dyn Clock>,
+        commits: watch::Receiver<u64>,
+        poll_interval: Duration,
+    ) -> Self {
+        Self(Arc::new(Inner { reader, clock, commits, poll_interval, last_read: [Mutex::new(None), Mutex::new(None)] }))
+    }
+
+    /// Returns the cursor after the last message that there is now.
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    pub async fn head(&self) -> Result<Cursor, PortError> {
+        let head = self.0.reader.head().await?;
+        if head == 0 {
+            return Ok(Cursor::START);
+        }
+        let position = Position::after_record(head);
+        let stored = self.record_at(head).await?;
+        Ok(stored.map_or(Cursor { position, fingerprint: None }, |stored| Cursor::at(position, &stored)))
+    }
+
+    /// Returns up to `limit` messages after a cursor.
+    ///
+    /// # Errors
+    /// [`FeedError::HistoryChanged`] if the cursor is one of a history that the store has lost: its position lies
+    /// beyond the head, or another record stands there. The caller starts over. [`FeedError::Port`]: the store can't
+    /// answer now.
+    pub async fn page(&self, topic: Topic, after: Cursor, limit: usize) -> Result<Vec<Message>, FeedError> {
+        let position = after.position;
+        // The record at the cursor is read again: it must be the one that the cursor names, and it may have met
+        // further rules.
+        let query = HistoryQuery {
+            after: position.record.saturating_sub(1),
+            alerting_only: topic == Topic::Alerts,
+            limit: limit.saturating_add(1),
+        };
+        let records = self.0.reader.history(query).await?;
+        let at_cursor = records.first().filter(|(record, _)| *record == position.record).map(|(_, stored)| &**stored);
+        self.check(topic, after, at_cursor, records.is_empty()).await?;
+        let messages = records.iter().flat_map(|(record, stored)| Message::of(*record, stored, topic));
+        Ok(messages.filter(|message| message.position() > position).take(limit).collect())
+    }
+
+    /// Checks that the record at a cursor is the one that it names.
+    async fn check(
+        &self,
+        topic: Topic,
+        after: Cursor,
+        at_cursor: Option<&StoredRecord>,
+        is_end: bool,
+    ) -> Result<(), FeedError> {
+        let record = after.position.record;
+        if record == 0 {
+            return Ok(());
+        }
+        let is_same = match (after.fingerprint, at_cursor) {
+            (Some(fingerprint), Some(stored)) => fingerprint == Fingerprint::of(stored),
+            (None, Some(_)) => true,
+            // Alerts are read without the records that met no rule.
+            (Some(fingerprint), None) if topic == Topic::Alerts => {
+                self.record_at(record).await?.is_some_and(|stored| fingerprint == Fingerprint::of(&stored))
+            }
+            (Some(_), None) => false,
+            (None, None) => !is_end || record <= self.0.reader.head().await?,
+        };
+        if is_same { Ok(()) } else { Err(FeedError::HistoryChanged { head: self.head().await? }) }
+    }
+
+    async fn record_at(&self, position: u64) -> Result<Option<Arc<StoredRecord>>, PortError> {
+        let query = HistoryQuery { after: position - 1, alerting_only: false, limit: 1 };
+        let found = self.0.reader.history(query).await?;
+        Ok(found.into_iter().next().filter(|(record, _)| *record == position).map(|(_, stored)| stored))
+    }
+
+    /// Follows a topic from a cursor on, or from now on: each message in order, without a gap, for ever. "Now" is when
+    /// this call returns.
+    ///
+    /// # Errors
+    /// As for [`Feed::page`]; also in the stream, which ends with the error. It can be resumed at the cursor of the
+    /// last message.
+    pub async fn follow(
+        &self,
+        topic: Topic,
+        after: Option<Cursor>,
+    ) -> Result<impl Stream<Item = Result<Message, FeedError>> + Send + use<>, FeedError> {
+        let mut follower = Follower { feed: self.clone(), topic, after: Cursor::START, read: VecDeque::new() };
+        match after {
+            Some(after) => {
+                follower.after = after;
+                // A cursor of a lost history is refused here, and not only within the stream.
+                follower.read.extend(self.read(topic, after).await?.iter().cloned());
+            }
+            None => follower.after = self.head().await?,
+        }
+        Ok(stream::try_unfold(follower, |mut follower| async move {
+            let next = follower.next().await?;
+            Ok(Some((next, follower)))
+        }))
+    }
+
+    /// Reads what comes after a cursor, or takes it from the follower that read it last.
+    async fn read(&self, topic: Topic, after: Cursor) -> Result<Page, FeedError> {
+        let slot = match topic {
+            Topic::Notifications => &self.0.last_read[0],
+            Topic::Alerts => &self.0.last_read[1],
+        };
+        let mut last = slot.lock().await;
+        let (now, commits) = (self.0.clock.elapsed(), *self.0.commits.borrow());
+        if let Some(last) = last.as_ref().filter(|last| last.after == after && now < last.at + self.0.poll_interval) {
+            // Further commits add to what follows a cursor, and change nothing of it.
+            if commits == last.commits || !last.page.is_empty() {
+                return Ok(Arc::clone(&last.page));
+            }
+        }
+        let page: Page = self.page(topic, after, PAGE_RECORDS).await?.into();
+        *last = Some(LastRead { after, page: Arc::clone(&page), at: now, commits });
+        Ok(page)
+    }
+}
+
+/// Why the feed gives no messages.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The cursor is one of a history that the store has lost.
+    #[error("the history has changed since the cursor was handed out")]
+    HistoryChanged {
+        /// The cursor after the last message that there is now.
+        head: Cursor,
+    },
+    /// The store can't answer now.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+struct Follower {
+    feed: Feed,
+    topic: Topic,
+    after: Cursor,
+    read: VecDeque<Message>,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<Message, FeedError> {
+        let mut commits = self.feed.0.commits.clone();
+        loop {
+            if let Some(next) = self.read.pop_front() {
+                self.after = next.cursor();
+                return Ok(next);
+            }
+            commits.mark_unchanged();
+            let page = self.feed.read(self.topic, self.after).await?;
+            if page.is_empty() {
+                let poll = self.feed.0.clock.sleep(self.feed.0.poll_interval);
+                if let Either::Left((Err(_closed), poll)) = select(pin!(commits.changed()), pin!(poll)).await {
+                    // No commit of this instance will come; those of others may.
+                    poll.await;
+                }
+            }
+            self.read.extend(page.iter().cloned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

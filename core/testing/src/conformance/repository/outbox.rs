@@ -1,0 +1,268 @@
+//! Messages owed: who owes them, who takes them over, and when they are forgotten.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tallyhouse_core::ports::{Backlog, Batch, ClaimScope, OutboxEntry, OutboxId, Owner, Store};
+
+use futures::future::{join, join_all};
+
+use super::whole::assert_whole;
+use super::{LONG_LEASE, RepositoryFixture, SHORT_LEASE, batch, batch_of, commit, commit_records, moment};
+use crate::conformance::assert_distinct;
+use crate::conformance::yield_now;
+use crate::doubles::generate::{Generator, record};
+
+/// A commit owes the messages of what it stored to the owner it names, until they are settled.
+pub async fn a_commit_owes_messages_to_its_owner<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let (me, other) = (Owner::new("me"), Owner::new("other"));
+    repository.renew(&me, LONG_LEASE).await.expect("a lease is renewed");
+    let first = owe(&*repository, Some(&me), "a", 3).await;
+    let second = owe(&*repository, Some(&me), "b", 2).await;
+    assert_eq!((first.first, first.last, second.first, second.last), (1, 3, 4, 5));
+    assert_ne!(first.id, second.id);
+    assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [first, second]);
+    assert_eq!(claim(&*repository, &other, ClaimScope::Own).await, []);
+    assert_eq!(claim(&*repository, &other, ClaimScope::Abandoned).await, []);
+    settle(&*repository, &me, &[first.id]).await;
+    assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [second]);
+    // Once more, and what never was: no harm.
+    settle(&*repository, &me, &[first.id, OutboxId(i64::MAX), second.id]).await;
+    settle(&*repository, &me, &[]).await;
+    assert_eq!(owed(&*repository).await, Backlog::default());
+    assert_whole(&*repository).await;
+}
+
+/// Nothing stored, nothing owed.
+pub async fn refusals_and_repetitions_owe_nothing<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let me = Owner::new("me");
+    repository.renew(&me, LONG_LEASE).await.expect("a lease is renewed");
+    let mixed = [record("r", "D", "", "1", "EUR"), record("r", "D", "", "1", "EUR"), record("r", "D", "", "2", "EUR")];
+    let committed = commit(&*repository, batch_of(&me, mixed.clone())).await;
+    assert_eq!(committed.entry.map(|owed| (owed.first, owed.last)), Some((1, 1)));
+    let committed = commit(&*repository, batch_of(&me, mixed)).await;
+    assert_eq!(committed.entry, None);
+    assert_eq!(owed(&*repository).await, Backlog { batches: 1, records: 1, oldest: Some(moment(0)) });
+}
+
+/// What nobody owes is there for the first who asks, and then is that one's.
+pub async fn what_nobody_owes_goes_to_the_first_who_asks<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
+    let (first, second) = (Owner::new("first"), Owner::new("second"));
+    for owner in [&first, &second] {
+        repository.renew(owner, LONG_LEASE).await.expect("a lease is renewed");
+    }
+    let batches = [owe(&*repository, None, "a", 1).await, owe(&*repository, None, "b", 2).await];
+    assert_eq!(claim(&*elsewhere, &first, ClaimScope::Own).await, []);
+    assert_eq!(claim(&*elsewhere, &first, ClaimScope::Abandoned).await, batches);
+    assert_eq!(claim(&*repository, &second, ClaimScope::Abandoned).await, []);
+    assert_eq!(claim(&*elsewhere, &first, ClaimScope::Abandoned).await, [], "they are this owner's own now");
+    assert_eq!(claim(&*elsewhere, &first, ClaimScope::Own).await, batches);
+    settle(&*elsewhere, &first, &batches.map(|batch| batch.id)).await;
+    assert_eq!(owed(&*repository).await, Backlog::default());
+}
+
+/// Oldest first, and no more than asked for.
+pub async fn claims_take_the_oldest_first_up_to_the_limit<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let me = Owner::new("me");
+    repository.renew(&me, LONG_LEASE).await.expect("a lease is renewed");
+    let mut batches = Vec::new();
+    for i in 0..5 {
+        batches.push(owe(&*repository, None, &format!("batch-{i}"), 1 + i).await);
+    }
+    assert_eq!(repository.claim(&me, ClaimScope::Abandoned, 2).await.expect("a claim is answered"), batches[..2]);
+    assert_eq!(repository.claim(&me, ClaimScope::Abandoned, 2).await.expect("a claim is answered"), batches[2..4]);
+    assert_eq!(repository.claim(&me, ClaimScope::Own, 3).await.expect("a claim is answered"), batches[..3]);
+    assert_eq!(repository.claim(&me, ClaimScope::Abandoned, 2).await.expect("a claim is answered"), batches[4..]);
+    assert_eq!(repository.claim(&me, ClaimScope::Own, 100).await.expect("a claim is answered"), batches);
+}
+
+/// Whoever renews keeps what is owed, however short the lease was before.
+pub async fn a_live_lease_is_not_taken_over<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
+    let (slow, other) = (Owner::new("slow"), Owner::new("other"));
+    repository.renew(&slow, SHORT_LEASE).await.expect("a lease is renewed");
+    let batch = owe(&*repository, Some(&slow), "a", 1).await;
+    repository.renew(&slow, LONG_LEASE).await.expect("a lease is renewed");
+    fixture.let_lapse(SHORT_LEASE).await;
+    assert_eq!(claim(&*elsewhere, &other, ClaimScope::Abandoned).await, []);
+    assert_eq!(claim(&*repository, &slow, ClaimScope::Own).await, [batch]);
+}
+
+/// What a dead owner left is handed to one of those who ask at once, and to no other.
+pub async fn a_lapsed_lease_is_taken_over_by_exactly_one<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
+    let (dead, one, two) = (Owner::new("dead"), Owner::new("one"), Owner::new("two"));
+    for owner in [&one, &two] {
+        repository.renew(owner, LONG_LEASE).await.expect("a lease is renewed");
+    }
+    for round in 0..5 {
+        repository.renew(&dead, SHORT_LEASE).await.expect("a lease is renewed");
+        let mut expected = BTreeSet::new();
+        for i in 0..6 {
+            expected.insert(owe(&*repository, Some(&dead), &format!("{round}-{i}"), 2).await.id);
+        }
+        fixture.let_lapse(SHORT_LEASE).await;
+        let claims =
+            join(claim(&*repository, &one, ClaimScope::Abandoned), claim(&*elsewhere, &two, ClaimScope::Abandoned));
+        let (by_one, by_two) = claims.await;
+        let claimed: Vec<OutboxId> = by_one.iter().chain(&by_two).map(|batch| batch.id).collect();
+        assert_distinct(claimed.clone());
+        // One of the two may have stepped aside for the other; nothing may be left after one more look.
+        let rest = claim(&*repository, &one, ClaimScope::Abandoned).await;
+        assert_distinct(claimed.iter().copied().chain(rest.iter().map(|batch| batch.id)));
+        let all: BTreeSet<OutboxId> = claimed.into_iter().chain(rest.iter().map(|batch| batch.id)).collect();
+        assert_eq!(all, expected);
+        for (owner, batches) in [(&one, [by_one, rest].concat()), (&two, by_two)] {
+            settle(&*elsewhere, owner, &batches.iter().map(|batch| batch.id).collect::<Vec<_>>()).await;
+        }
+        assert_eq!(owed(&*repository).await, Backlog::default());
+    }
+}
+
+/// Many claimants on two handles, while writers go on: every batch is handed out once.
+pub async fn every_abandoned_batch_is_handed_out_once<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let handles = [fixture.handle().await, fixture.handle().await];
+    for i in 0..40 {
+        owe(&*handles[0], None, &format!("before-{i}"), 1).await;
+    }
+    let claimant = async |i: usize| {
+        let (repository, owner) = (&handles[i % 2], Owner::new(&format!("claimant-{i}")));
+        repository.renew(&owner, LONG_LEASE).await.expect("a lease is renewed");
+        let mut mine = Vec::new();
+        let mut idle = 0;
+        while idle < 5 {
+            let batches = repository.claim(&owner, ClaimScope::Abandoned, 3).await.expect("a claim is answered");
+            idle = if batches.is_empty() { idle + 1 } else { 0 };
+            mine.extend(batches.into_iter().map(|batch| batch.id));
+            assert!(mine.len() <= 60, "no batch is handed out without end");
+            yield_now().await;
+        }
+        mine
+    };
+    let writer = async {
+        for i in 0..20 {
+            owe(&*handles[1], None, &format!("during-{i}"), 1).await;
+            yield_now().await;
+        }
+    };
+    let (claimed, ()) = join(join_all((0..4).map(claimant)), writer).await;
+    let mut claimed: Vec<OutboxId> = claimed.into_iter().flatten().collect();
+    claimed.extend(claim(&*handles[0], &Owner::new("last"), ClaimScope::Abandoned).await.iter().map(|batch| batch.id));
+    assert_eq!(claimed.len(), 60);
+    assert_distinct(claimed);
+}
+
+/// Only the owner settles: not a stranger, and not who was taken over, by itself or with its next commit.
+pub async fn a_settlement_by_another_does_nothing<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
+    let (late, heir) = (Owner::new("late"), Owner::new("heir"));
+    repository.renew(&heir, LONG_LEASE).await.expect("a lease is renewed");
+    repository.renew(&late, SHORT_LEASE).await.expect("a lease is renewed");
+    let batch = owe(&*repository, Some(&late), "a", 2).await;
+    settle(&*elsewhere, &heir, &[batch.id]).await;
+    assert_eq!(owed(&*repository).await.batches, 1, "a stranger settles nothing");
+    fixture.let_lapse(SHORT_LEASE).await;
+    assert_eq!(claim(&*elsewhere, &heir, ClaimScope::Abandoned).await, [batch]);
+
+    repository.renew(&late, LONG_LEASE).await.expect("a lease is renewed");
+    settle(&*repository, &late, &[batch.id]).await;
+    let next = Batch { published: vec![batch.id], ..batch_of(&late, [record("b", "D", "", "1", "EUR")]) };
+    let next = commit(&*repository, next).await.entry.expect("messages are owed");
+    let nobody = Batch { published: vec![batch.id], ..super::batch([record("c", "D", "", "1", "EUR")]) };
+    commit(&*repository, nobody).await;
+    assert_eq!(claim(&*repository, &late, ClaimScope::Own).await, [next]);
+    assert_eq!(claim(&*elsewhere, &heir, ClaimScope::Own).await, [batch]);
+    settle(&*elsewhere, &heir, &[batch.id]).await;
+    assert_eq!(claim(&*elsewhere, &heir, ClaimScope::Own).await, []);
+}
+
+/// What has been published is settled on the way, in the next commit, also in one that stores nothing.
+pub async fn the_next_commit_settles_what_was_published<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let me = Owner::new("me");
+    repository.renew(&me, LONG_LEASE).await.expect("a lease is renewed");
+    let first = owe(&*repository, Some(&me), "a", 2).await;
+    let second = owe(&*repository, Some(&me), "b", 2).await;
+    let next = Batch { published: vec![first.id], ..batch_of(&me, [record("c", "D", "", "1", "EUR")]) };
+    let third = commit(&*repository, next).await.entry.expect("messages are owed");
+    assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [second, third]);
+    let repetition = Batch { published: vec![second.id], ..batch_of(&me, [record("c", "D", "", "1", "EUR")]) };
+    assert_eq!(commit(&*repository, repetition).await.entry, None);
+    assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [third]);
+    let nothing = Batch { published: vec![third.id], ..batch_of(&me, []) };
+    assert_eq!(commit(&*repository, nothing).await.entry, None);
+    assert_eq!(owed(&*repository).await, Backlog::default());
+    assert_eq!(assert_whole(&*repository).await.len(), 5, "only the debt is forgotten");
+}
+
+/// Who gives up the lease leaves what is owed to others at once.
+pub async fn a_lease_of_zero_ends_it<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let (leaving, other) = (Owner::new("leaving"), Owner::new("other"));
+    for owner in [&leaving, &other] {
+        repository.renew(owner, LONG_LEASE).await.expect("a lease is renewed");
+    }
+    let batch = owe(&*repository, Some(&leaving), "a", 1).await;
+    assert_eq!(claim(&*repository, &other, ClaimScope::Abandoned).await, []);
+    repository.renew(&leaving, Duration::ZERO).await.expect("a lease is given up");
+    // Once more, and one that never was: no harm.
+    repository.renew(&leaving, Duration::ZERO).await.expect("a lease is given up");
+    repository.renew(&Owner::new("stranger"), Duration::ZERO).await.expect("a lease is given up");
+    assert_eq!(claim(&*repository, &other, ClaimScope::Abandoned).await, [batch]);
+    assert_eq!(claim(&*repository, &leaving, ClaimScope::Own).await, []);
+}
+
+/// How much is owed, and since when, counts the batches that are there.
+pub async fn what_is_owed_is_counted<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let (me, other) = (Owner::new("me"), Owner::new("other"));
+    let mut generator = Generator::new(53);
+    let mut ids = Vec::new();
+    for (i, owner) in [Some(&me), None, Some(&other), Some(&me)].into_iter().enumerate() {
+        let records = generator.records(&format!("batch-{i}"), 10 * (i + 1));
+        let now = moment(1_000_000 * i64::try_from(i).expect("a small number"));
+        let batch = Batch { now, owner: owner.cloned(), ..batch(records) };
+        ids.push(commit(&*repository, batch).await.entry.expect("messages are owed").id);
+    }
+    assert_eq!(owed(&*repository).await, Backlog { batches: 4, records: 100, oldest: Some(moment(0)) });
+    settle(&*repository, &me, &[ids[0]]).await;
+    assert_eq!(owed(&*repository).await, Backlog { batches: 3, records: 90, oldest: Some(moment(1_000_000)) });
+    settle(&*repository, &me, &[ids[3]]).await;
+    assert_eq!(owed(&*repository).await, Backlog { batches: 2, records: 50, oldest: Some(moment(1_000_000)) });
+    // Records without a debt count for nothing, and a later commit goes on as ever.
+    commit_records(&*repository, [record("batch-0-0", "D", "", "1", "EUR")]).await;
+    assert_eq!(owed(&*repository).await.batches, 2);
+}
+
+/// Commits `n` new records, whose messages are then owed.
+async fn owe(repository: &dyn Store, owner: Option<&Owner>, prefix: &str, n: usize) -> OutboxEntry {
+    let records = (0..n).map(|i| record(&format!("{prefix}-{i}"), "D", "", "1", "EUR"));
+    let batch = Batch { owner: owner.cloned(), ..batch(records) };
+    commit(repository, batch).await.entry.expect("messages are owed")
+}
+
+async fn claim(repository: &dyn Store, owner: &Owner, scope: ClaimScope) -> Vec<OutboxEntry> {
+    repository.claim(owner, scope, 100).await.expect("a claim is answered")
+}
+
+async fn settle(repository: &dyn Store, owner: &Owner, published: &[OutboxId]) {
+    repository.mark_published(owner, published).await.expect("a acknowledgement is done");
+}
+
+async fn owed(repository: &dyn Store) -> Backlog {
+    repository.backlog().await.expect("what is owed is counted")
+}

@@ -1,0 +1,276 @@
+//! Reading in pages: records, summaries, history.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tallyhouse_core::ports::{Batch, HistoryQuery, Store};
+use tallyhouse_core::{
+    DestinationId, Draft, Filter, Record, RecordId, RecordQuery, RecordType, Reference, SourceId, StoredRecord,
+    SummaryQuery, Timestamp, Unit,
+};
+
+use super::{RepositoryFixture, batch, commit, commit_records, exact, id, rule, rules};
+use crate::doubles::generate::{AWKWARD_TEXTS, Generator, draft, record};
+
+/// Records come by time, then by the bytes of their ids; every page goes on exactly where the one before ended.
+pub async fn records_page_by_time_then_id<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let ids = ["b", "B", "a", "é", "z", "Z", "a ", " a", "a0", "a-", "𝄞", "\u{fffd}"];
+    let times = ["2026-01-01T00:00:00.000001Z", "2026-01-01T00:00:00Z", "1969-07-20T20:17:40Z", "0001-01-01T00:00:00Z"];
+    let mut records = Vec::new();
+    for (i, time) in times.into_iter().enumerate() {
+        records.extend(ids.map(|id| at(&format!("{id}{i}"), time)));
+    }
+    Generator::new(1).shuffle(&mut records);
+    commit_records(&*repository, records.clone()).await;
+    records.sort_by(|a, b| (a.time, a.record_id.as_str().as_bytes()).cmp(&(b.time, b.record_id.as_str().as_bytes())));
+    for limit in [1, 5, 47, 48, 100] {
+        let found = all_pages(&*repository, &Filter::default(), limit).await;
+        assert_listed(&found, &records.iter().collect::<Vec<_>>(), &format!("in pages of {limit}"));
+    }
+    // A cursor need not be the place of a record.
+    let between = Timestamp::parse("2025-01-01T00:00:00Z").expect("this is RFC 3339");
+    let query = RecordQuery { filter: Filter::default(), after: Some((between, id("a"))), limit: 1 };
+    let page = repository.records(query).await.expect("records are read");
+    assert_eq!(page[0].processed.record, records[24]);
+}
+
+/// Filters combine with *and*, and mean what a look at every record finds.
+pub async fn every_filter_finds_what_a_naive_look_finds<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let mut generator = Generator::new(17);
+    let mut records = generator.records("r", 400);
+    commit_records(&*repository, records.clone()).await;
+    records.sort_by(|a, b| (a.time, &a.record_id).cmp(&(b.time, &b.record_id)));
+    let mut found_some = 0;
+    for round in 0..120 {
+        let filter = random_filter(&mut generator, &records, round);
+        let expected: Vec<&Record> = records.iter().filter(|record| is_asked_for(&filter, record)).collect();
+        let found = all_pages(&*repository, &filter, 37).await;
+        assert_listed(&found, &expected, &format!("{filter:?}"));
+        found_some += usize::from(!expected.is_empty());
+    }
+    assert!(found_some > 60, "the filters are not all empty: {found_some}");
+}
+
+/// Texts are compared as they are, in every filter: no case, no blank, no accent, no pattern is looked through.
+pub async fn filters_compare_texts_by_bytes<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let records = AWKWARD_TEXTS.map(|text| {
+        draft(Draft { record_id: text, source_id: text, destination_id: text, unit: text, reference: text, ..PLAIN })
+    });
+    commit_records(&*repository, records).await;
+    for text in AWKWARD_TEXTS.into_iter().chain(["%", "_", "", "plain "]) {
+        let filters = [
+            SourceId::new(text).ok().map(|id| Filter { source_id: Some(id), ..Filter::default() }),
+            DestinationId::new(text).ok().map(|id| Filter { destination_id: Some(id), ..Filter::default() }),
+            Unit::new(text).ok().map(|unit| Filter { unit: Some(unit), ..Filter::default() }),
+            Reference::new(text).ok().map(|reference| Filter { reference: Some(reference), ..Filter::default() }),
+        ];
+        for filter in filters.into_iter().flatten() {
+            let found = all_pages(&*repository, &filter, 10).await;
+            let ids: Vec<&str> = found.iter().map(|stored| stored.processed.record.record_id.as_str()).collect();
+            let expected: &[&str] = if AWKWARD_TEXTS.contains(&text) { &[text] } else { &[] };
+            assert_eq!(ids, expected, "{filter:?}");
+        }
+    }
+}
+
+/// A record at `start` is in, one at `end` is not; the last instant of all can be asked for.
+pub async fn start_is_inclusive_and_end_is_exclusive<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let last = "9999-12-31T23:59:59.999999Z";
+    let times = [
+        ("first", "0001-01-01T00:00:00Z"),
+        ("one", "2026-01-01T00:00:00.000001Z"),
+        ("two", "2026-01-01T00:00:00.000002Z"),
+        ("last", last),
+    ];
+    commit_records(&*repository, times.map(|(id, time)| at(id, time))).await;
+    let bound = |text: &str| Some(Timestamp::parse_bound(text).expect("this is a bound"));
+    let cases: [(Option<Timestamp>, Option<Timestamp>, &[&str]); 8] = [
+        (bound(times[1].1), bound(times[2].1), &["one"]),
+        (bound(times[1].1), bound(times[1].1), &[]),
+        (bound(times[2].1), bound(times[1].1), &[]),
+        (bound(times[2].1), None, &["two", "last"]),
+        (None, bound(times[2].1), &["first", "one"]),
+        (bound(times[0].1), bound(last), &["first", "one", "two"]),
+        (bound(last), bound("9999-12-31T23:59:59.9999991Z"), &["last"]),
+        (bound("9999-12-31T23:59:59.9999991Z"), None, &[]),
+    ];
+    for (start, end, expected) in cases {
+        let filter = Filter { start, end, ..Filter::default() };
+        let found = all_pages(&*repository, &filter, 10).await;
+        let ids: Vec<&str> = found.iter().map(|stored| stored.processed.record.record_id.as_str()).collect();
+        assert_eq!(ids, expected, "{filter:?}");
+    }
+}
+
+/// The running summaries of a destination come by the bytes of the reference, the empty one first.
+pub async fn summaries_page_by_reference<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let mut references = ["", "B", "a", "b", "é", " ", "it's", "%", "10", "9"];
+    for (i, reference) in references.iter().enumerate() {
+        let others = ["d", "D ", "C", "E"].map(|other| record(&format!("{other}{i}"), other, reference, "1", "EUR"));
+        commit_records(&*repository, others.into_iter().chain([record(&i.to_string(), "D", reference, "1", "EUR")]))
+            .await;
+    }
+    references.sort_unstable();
+    for limit in [1, 3, 10, 11] {
+        let mut found = Vec::<String>::new();
+        loop {
+            let page = summaries(&*repository, "D", None, found.last().map(String::as_str), limit).await;
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.first() > found.last(), "a page goes on where the one before ended");
+            found.extend(page);
+        }
+        assert_eq!(found, references, "in pages of {limit}");
+    }
+    for reference in references {
+        assert_eq!(summaries(&*repository, "D", Some(reference), None, 10).await, [reference]);
+    }
+    assert_eq!(summaries(&*repository, "D", Some("c"), None, 10).await, [""; 0]);
+    assert_eq!(summaries(&*repository, "unknown", None, None, 10).await, [""; 0]);
+    assert_eq!(summaries(&*repository, "unknown", Some(""), None, 10).await, [""; 0]);
+}
+
+/// History comes by position, on request only the records that met a rule, with their true positions.
+pub async fn history_pages_by_position<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let rules = rules([rule("high", "50")]);
+    let mut expected = BTreeMap::<u64, String>::new();
+    for round in 0..10_u64 {
+        let records = (0..10_u64).map(|i| record(&format!("{round}-{i}"), "D", "", &(round * i).to_string(), "EUR"));
+        let committed = commit(&*repository, Batch { rules: Arc::clone(&rules), ..batch(records) }).await;
+        let first = committed.entry.expect("messages are owed").first;
+        for (position, outcome) in (first..).zip(&committed.outcomes) {
+            expected.insert(position, exact(super::processed(outcome)));
+        }
+    }
+    for (alerting_only, limit, records) in [(false, 7, 100), (false, 1_000, 100), (true, 4, 10), (true, 1_000, 10)] {
+        let mut found = BTreeMap::new();
+        let mut after = 0;
+        loop {
+            let query = HistoryQuery { after, alerting_only, limit };
+            let page = repository.history(query).await.expect("the history is read");
+            assert!(page.len() <= limit, "no more than asked for");
+            let Some((last, _)) = page.last() else { break };
+            assert!(page.is_sorted_by(|(a, _), (b, _)| a < b) && page[0].0 > after, "positions grow");
+            after = *last;
+            found.extend(page);
+        }
+        assert_eq!(found.len(), records, "alerting_only: {alerting_only}");
+        for (position, stored) in &found {
+            assert_eq!(exact(stored), expected[position]);
+            assert!(!alerting_only || !stored.alerts.is_empty());
+        }
+    }
+    for after in [100, 101, i64::MAX.unsigned_abs()] {
+        let query = HistoryQuery { after, alerting_only: false, limit: 10 };
+        assert_eq!(repository.history(query).await.expect("the history is read"), []);
+    }
+}
+
+const PLAIN: Draft<'static> = Draft {
+    record_id: "plain",
+    time: "2026-01-01T00:00:00Z",
+    source_id: "source",
+    destination_id: "D",
+    record_type: "positive",
+    value: "1",
+    unit: "EUR",
+    reference: "",
+};
+
+fn at(id: &str, time: &str) -> Record {
+    draft(Draft { record_id: id, time, ..PLAIN })
+}
+
+async fn summaries(
+    repository: &dyn Store,
+    destination: &str,
+    reference: Option<&str>,
+    after: Option<&str>,
+    limit: usize,
+) -> Vec<String> {
+    let checked = |text: &str| Reference::new(text).expect("a valid reference");
+    let query = SummaryQuery {
+        destination_id: DestinationId::new(destination).expect("a valid destination"),
+        reference: reference.map(checked),
+        after: after.map(checked),
+        limit,
+    };
+    let found = repository.summaries(query).await.expect("summaries are read");
+    assert!(found.len() <= limit && found.iter().all(|(_, summary)| summary.count() == 1));
+    found.into_iter().map(|(reference, _)| reference.to_string()).collect()
+}
+
+/// Reads all that match in pages.
+async fn all_pages(repository: &dyn Store, filter: &Filter, limit: usize) -> Vec<StoredRecord> {
+    let mut found = Vec::<StoredRecord>::new();
+    loop {
+        let place = |stored: &StoredRecord| (stored.processed.record.time, stored.processed.record.record_id.clone());
+        let after: Option<(Timestamp, RecordId)> = found.last().map(place);
+        let query = RecordQuery { filter: filter.clone(), after: after.clone(), limit };
+        let page = repository.records(query).await.expect("records are read");
+        let goes_on = page.iter().map(place).is_sorted_by(|a, b| a < b) && page.first().map(place) > after;
+        assert!(page.is_empty() || goes_on, "a page goes on where the one before ended");
+        assert!(page.len() <= limit, "no more than asked for");
+        if page.is_empty() {
+            return found;
+        }
+        found.extend(page);
+    }
+}
+
+/// Names the first difference only: the lists are long.
+#[track_caller]
+fn assert_listed(found: &[StoredRecord], expected: &[&Record], context: &str) {
+    let json = |record: &Record| serde_json::to_string(record).expect("a record is always JSON");
+    for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(json(&found.processed.record), json(expected), "in place {place}, {context}");
+    }
+    assert_eq!(found.len(), expected.len(), "how many are listed, {context}");
+}
+
+/// Reorder a filter whose conditions are taken from the records: in the first 128 rounds every combination that the
+/// bits of the round name.
+pub(super) fn random_filter(generator: &mut Generator, records: &[Record], round: usize) -> Filter {
+    // A single record's values would find it alone; each condition has a record of its own.
+    let mut wanted = |bit: usize| (round & (1 << bit) != 0).then(|| generator.pick(records).clone());
+    let mut filter = Filter {
+        destination_id: wanted(0).map(|record| record.destination_id),
+        unit: wanted(1).map(|record| record.unit),
+        record_type: wanted(2).map(|record| record.record_type),
+        start: wanted(3).map(|record| record.time),
+        source_id: wanted(4).map(|record| record.source_id),
+        reference: wanted(5).map(|record| record.reference),
+        end: wanted(6).map(|record| record.time),
+    };
+    if let (Some(start), Some(end)) = (filter.start, filter.end) {
+        (filter.start, filter.end) = (Some(start.min(end)), Some(start.max(end)));
+    }
+    filter
+}
+
+/// Judges one record by its JSON: another way than that of [`Filter::matches`].
+pub(super) fn is_asked_for(filter: &Filter, record: &Record) -> bool {
+    let json = serde_json::to_value(record).expect("a record is always JSON");
+    let conditions = [
+        ("destinationId", filter.destination_id.as_ref().map(DestinationId::as_str)),
+        ("sourceId", filter.source_id.as_ref().map(SourceId::as_str)),
+        ("reference", filter.reference.as_ref().map(Reference::as_str)),
+        ("unit", filter.unit.as_ref().map(Unit::as_str)),
+        ("type", filter.record_type.map(RecordType::name)),
+    ];
+    conditions.iter().all(|(field, wanted)| wanted.is_none_or(|wanted| json[field] == wanted))
+        && filter.start.is_none_or(|start| start <= record.time)
+        && filter.end.is_none_or(|end| record.time < end)
+}

@@ -1,0 +1,176 @@
+//! A store in memory with a gate before it, which decides what becomes of each call.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use tallyhouse_core::ports::{
+    AuditPart, Backlog, Batch, ClaimScope, CommitOrder, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
+    Owner, PartStream, PipelinedRepository, PortError, RecordReader, RecordRepository,
+};
+use tallyhouse_core::{GroupQuery, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
+
+use crate::memory::repository::MemoryRepository;
+
+/// What is asked of the store.
+#[derive(Debug, Clone)]
+pub enum Call {
+    /// A commit of this batch.
+    Commit(Batch),
+    /// A change of the outbox: a renewal, a claim, a mark.
+    Write(&'static str),
+    /// A query.
+    Read(&'static str),
+    /// A ping.
+    Ping,
+}
+
+/// Decides what becomes of a call: it may be made late, more than once, or not at all, and its answer be lost.
+#[async_trait]
+pub trait Gate: Send + Sync {
+    /// Makes the call, or not.
+    async fn pass<T: Send + 'static>(
+        &self,
+        call: Call,
+        work: BoxFuture<'static, Result<T, PortError>>,
+    ) -> Result<T, PortError>;
+
+    /// Says whether the store offers the optional part of the repository port.
+    fn is_pipelined(&self) -> bool {
+        false
+    }
+
+    /// Makes an ordered commit; asked only where the gate [is pipelined](Gate::is_pipelined).
+    async fn pass_in_order(
+        &self,
+        batch: Batch,
+        order: Arc<dyn CommitOrder>,
+        work: BoxFuture<'static, Result<Committed, PortError>>,
+    ) -> Result<Option<Committed>, PortError> {
+        drop((batch, order));
+        work.await.map(Some)
+    }
+
+    /// May shorten a page that was read.
+    fn shorten<T: Send>(&self, page: Vec<T>) -> Vec<T> {
+        page
+    }
+
+    /// May end a stream half-way with an error.
+    fn cut<T: Send + 'static>(&self, parts: PartStream<T>) -> PartStream<T> {
+        parts
+    }
+}
+
+/// A store in memory behind a gate.
+#[derive(Debug)]
+pub struct Gated<G> {
+    /// The store behind the gate.
+    pub inner: Arc<MemoryRepository>,
+    /// The gate.
+    pub gate: G,
+}
+
+/// A test has the gate at hand where it has the store.
+impl<G> Deref for Gated<G> {
+    type Target = G;
+
+    fn deref(&self) -> &G {
+        &self.gate
+    }
+}
+
+/// Passes a call of the store through the gate.
+macro_rules! pass {
+    ($self:ident, $call:expr, |$inner:ident| $work:expr) => {{
+        let $inner = Arc::clone(&$self.inner);
+        $self.gate.pass($call, Box::pin(async move { $work.await })).await
+    }};
+}
+
+#[async_trait]
+impl<G: Gate> RecordRepository for Gated<G> {
+    async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
+        pass!(self, Call::Commit(batch.clone()), |inner| inner.commit(batch))
+    }
+
+    async fn ping(&self) -> Result<(), PortError> {
+        pass!(self, Call::Ping, |inner| inner.ping())
+    }
+
+    fn pipelined(&self) -> Option<&dyn PipelinedRepository> {
+        self.gate.is_pipelined().then_some(self)
+    }
+}
+
+#[async_trait]
+impl<G: Gate> PipelinedRepository for Gated<G> {
+    async fn commit_in_order(&self, batch: Batch, order: Arc<dyn CommitOrder>) -> Result<Option<Committed>, PortError> {
+        let inner = Arc::clone(&self.inner);
+        let passed = batch.clone();
+        self.gate.pass_in_order(batch, order, Box::pin(async move { inner.commit(passed).await })).await
+    }
+}
+
+#[async_trait]
+impl<G: Gate> RecordReader for Gated<G> {
+    async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
+        let id = id.clone();
+        pass!(self, Call::Read("find"), |inner| inner.find(&id))
+    }
+
+    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+        pass!(self, Call::Read("records"), |inner| inner.records(query))
+    }
+
+    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+        pass!(self, Call::Read("summaries"), |inner| inner.summaries(query))
+    }
+
+    async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
+        let Groups { parts, next } = pass!(self, Call::Read("groups"), |inner| inner.groups(query))?;
+        Ok(Groups { parts: self.gate.cut(parts), next })
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
+        let page = pass!(self, Call::Read("history"), |inner| inner.history(query))?;
+        Ok(self.gate.shorten(page))
+    }
+
+    async fn head(&self) -> Result<u64, PortError> {
+        pass!(self, Call::Read("head"), |inner| inner.head())
+    }
+
+    async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
+        let parts = pass!(self, Call::Read("audit"), |inner| inner.audit())?;
+        Ok(self.gate.cut(parts))
+    }
+}
+
+#[async_trait]
+impl<G: Gate> Outbox for Gated<G> {
+    async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
+        let owner = owner.clone();
+        pass!(self, Call::Write("renew"), |inner| inner.renew(&owner, lease))
+    }
+
+    async fn claim(&self, owner: &Owner, scope: ClaimScope, entries_max: usize) -> Result<Vec<OutboxEntry>, PortError> {
+        let owner = owner.clone();
+        let name = match scope {
+            ClaimScope::Own => "claim own",
+            ClaimScope::Abandoned => "claim abandoned",
+        };
+        pass!(self, Call::Write(name), |inner| inner.claim(&owner, scope, entries_max))
+    }
+
+    async fn mark_published(&self, owner: &Owner, published: &[OutboxId]) -> Result<(), PortError> {
+        let (owner, published) = (owner.clone(), published.to_vec());
+        pass!(self, Call::Write("mark published"), |inner| inner.mark_published(&owner, &published))
+    }
+
+    async fn backlog(&self) -> Result<Backlog, PortError> {
+        pass!(self, Call::Read("backlog"), |inner| inner.backlog())
+    }
+}
