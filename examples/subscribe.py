@@ -12,6 +12,8 @@ import argparse
 import collections
 import json
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 import redis
@@ -73,10 +75,19 @@ class Gaps:
 
 
 def catch_up(http, topic, after):
-    """Yields the messages after a position, and the position after each page."""
+    """Yields the messages after a position, and the position after each page. Starts over where the history has changed."""
     while True:
-        with urllib.request.urlopen(f"{http}/v1/{topic}?after={after}&limit=1000", timeout=10) as answer:
-            page = json.load(answer)
+        try:
+            query = urllib.parse.urlencode({"after": after, "limit": 1000})
+            with urllib.request.urlopen(f"{http}/v1/{topic}?{query}", timeout=10) as answer:
+                page = json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code != 410:
+                raise
+            # The database was taken back to an earlier state, as when a backup is restored.
+            print("the history has changed since", after, "- starting over", flush=True)
+            after = "0"
+            continue
         yield page["messages"], page["next"]
         if page["next"] == after:
             return
@@ -95,6 +106,9 @@ def main():
     repeats, gaps, position = Repeats(), Gaps(), options.after
 
     def handle(event):
+        nonlocal position
+        # Where to catch up from after the next break.
+        position = event.get("position", position)
         if repeats.is_repeat(event):
             return print("repeat", event["id"], flush=True)
         # An alert has the sequence of its record, and most records have none: only notifications show a gap.

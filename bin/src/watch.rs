@@ -6,7 +6,7 @@ mod events;
 
 use std::process::ExitCode;
 
-use tallyhouse_pipeline::{PositionError, Topic};
+use tallyhouse_pipeline::{CursorError, Topic};
 
 use crate::cli::{TopicName, WatchArgs};
 use crate::output::Output;
@@ -31,7 +31,7 @@ pub(crate) async fn run(args: WatchArgs, settings: &Settings, environment: &Envi
             Some(remote) => over_http::follow(&remote, topic, after).await,
             None => {
                 let after = after.map(str::parse).transpose();
-                let after = after.map_err(|error: PositionError| SettingsError(format!("--after {error}")))?;
+                let after = after.map_err(|error: CursorError| SettingsError(format!("--after {error}")))?;
                 local::follow(settings, topic, after).await
             }
         }

@@ -28,12 +28,14 @@ mod rule;
 mod outcome;
 mod plan;
 mod message;
+mod cursor;
 mod query;
 mod roll_up;
 mod rows;
 pub mod ports;
 
-pub use message::{Message, MessageFormat, Position, PositionError, Topic};
+pub use cursor::{Cursor, CursorError, Fingerprint, Position};
+pub use message::{Message, MessageFormat, Topic};
 pub use outcome::{Outcome, OutcomeCounts, ProcessedRecord, StoredRecord};
 pub use plan::{Arrival, Known, Plan, plan};
 pub use query::{Filter, GroupQuery, RecordQuery, SummaryQuery};

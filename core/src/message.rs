@@ -1,13 +1,12 @@
 //! The messages that a stored record owes: CloudEvents 1.0 in JSON. A message is never kept; it is rebuilt from the
 //! stored record, to the letter, whenever it is published or caught up with.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use crate::cursor::{Cursor, Position};
 use crate::outcome::StoredRecord;
 use crate::rule::Rule;
 
@@ -34,62 +33,10 @@ impl Topic {
     }
 }
 
-/// A place in a topic: the position of the record, and which of its messages. Positions follow the order of commits,
-/// and to the outside they are opaque.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    /// The record's position: 1, 2, 3 … in the order of commits.
-    pub record: u64,
-    /// The number of the rule among those that the record met; 0 for a notification.
-    pub part: u32,
-}
-
-impl Position {
-    /// Before every message.
-    pub const START: Self = Self { record: 0, part: 0 };
-
-    /// Returns the place after every message of the record at this position.
-    #[must_use]
-    pub fn after_record(record: u64) -> Self {
-        Self { record, part: u32::MAX }
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.part {
-            0 => write!(f, "{}", self.record),
-            part => write!(f, "{}-{part}", self.record),
-        }
-    }
-}
-
-impl FromStr for Position {
-    type Err = PositionError;
-
-    fn from_str(text: &str) -> Result<Self, PositionError> {
-        let (record, part) = text.split_once('-').unwrap_or((text, "0"));
-        // `parse` alone would take a plus sign.
-        if !record.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
-            return Err(PositionError);
-        }
-        let record: u64 = record.parse().map_err(|_| PositionError)?;
-        // Databases count up to the largest signed number of 64 bits.
-        if i64::try_from(record).is_err() {
-            return Err(PositionError);
-        }
-        Ok(Self { record, part: part.parse().map_err(|_| PositionError)? })
-    }
-}
-
-/// The text is not a position that was handed out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a position as it was handed out")]
-pub struct PositionError;
-
 /// One message: a view of a stored record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
+    position: Position,
     stored: Arc<StoredRecord>,
     /// The rule that was met, for an alert.
     rule: Option<Arc<Rule>>,
@@ -102,25 +49,30 @@ impl Message {
         self.stored.traceparent.as_deref()
     }
 
-    /// Returns the messages that a stored record owes to a topic, in their order.
-    pub fn of(stored: &Arc<StoredRecord>, topic: Topic) -> impl Iterator<Item = Self> + use<> {
+    /// Returns the messages of the stored record at this position to a topic, in their order.
+    pub fn of(position: u64, stored: &Arc<StoredRecord>, topic: Topic) -> impl Iterator<Item = Self> + use<> {
         let rules: Vec<Option<Arc<Rule>>> = match topic {
             Topic::Notifications => vec![None],
             Topic::Alerts => stored.alerts.iter().cloned().map(Some).collect(),
         };
         let stored = Arc::clone(stored);
-        rules.into_iter().map(move |rule| Self { stored: Arc::clone(&stored), rule })
+        let position = move |part| Position { record: position, part };
+        (0..).zip(rules).map(move |(part, rule)| Self { position: position(part), stored: Arc::clone(&stored), rule })
     }
 
-    /// Returns every message that a stored record owes: its notification, then its alerts.
-    pub fn all_of(stored: &Arc<StoredRecord>) -> impl Iterator<Item = Self> + use<> {
-        Self::of(stored, Topic::Notifications).chain(Self::of(stored, Topic::Alerts))
+    /// Returns every message of the stored record at this position: its notification, then its alerts.
+    pub fn all_of(position: u64, stored: &Arc<StoredRecord>) -> impl Iterator<Item = Self> + use<> {
+        Self::of(position, stored, Topic::Notifications).chain(Self::of(position, stored, Topic::Alerts))
     }
 
-    /// Makes the alert that a stored record would owe for a rule, whether it met that one or not.
+    /// Makes the alert that the stored record at this position would raise if it met a rule.
     #[must_use]
-    pub fn would_be(stored: &Arc<StoredRecord>, rule: &Arc<Rule>) -> Self {
-        Self { stored: Arc::clone(stored), rule: Some(Arc::clone(rule)) }
+    pub fn would_be(position: u64, stored: &Arc<StoredRecord>, rule: &Arc<Rule>) -> Self {
+        Self {
+            position: Position { record: position, part: 0 },
+            stored: Arc::clone(stored),
+            rule: Some(Arc::clone(rule)),
+        }
     }
 
     /// Returns the topic.
@@ -133,6 +85,18 @@ impl Message {
     #[must_use]
     pub fn stored(&self) -> &Arc<StoredRecord> {
         &self.stored
+    }
+
+    /// Returns the position in its topic.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Returns the cursor of a reader that has just read the message.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor::at(self.position, &self.stored)
     }
 
     /// Returns the rule that was met, for an alert.
@@ -193,7 +157,7 @@ impl Serialize for Event<'_> {
             Topic::Notifications => "tallyhouse.record.processed.v1",
             Topic::Alerts => "tallyhouse.record.alert.v1",
         };
-        let mut event = serializer.serialize_struct("Event", 9)?;
+        let mut event = serializer.serialize_struct("Event", 10)?;
         event.serialize_field("specversion", "1.0")?;
         event.serialize_field("type", event_type)?;
         event.serialize_field("source", self.format.source(topic))?;
@@ -204,6 +168,7 @@ impl Serialize for Event<'_> {
         if let Some(traceparent) = &stored.traceparent {
             event.serialize_field("traceparent", traceparent)?;
         }
+        event.serialize_field("position", &self.message.cursor().to_string())?;
         event.serialize_field("data", &Data(self.message))?;
         event.end()
     }

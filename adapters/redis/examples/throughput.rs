@@ -8,7 +8,7 @@ use std::time::Instant;
 use tallyhouse_core::ports::{Acknowledgement, Disposition, MessageEmitter, RecordSource};
 use tallyhouse_core::{Message, MessageFormat};
 use tallyhouse_redis::{RedisClient, RedisEmitter, RedisListSource, RedisSettings, RedisStreamSource};
-use tallyhouse_testing::generate::stored;
+use tallyhouse_testing::generate::messages;
 use tallyhouse_testing::{Generator, TestClock};
 use tallyhouse_tests::redis_server::RedisServer;
 
@@ -68,8 +68,7 @@ async fn drain(source: &dyn RecordSource, how: &str) -> Outcome<()> {
 
 async fn publish(client: &RedisClient, how: &str) -> Outcome<()> {
     let emitter = RedisEmitter::new(client, MessageFormat::default());
-    let messages: Vec<Message> =
-        stored(Generator::new(1).records("r", 20_000)).iter().flat_map(Message::all_of).collect();
+    let messages: Vec<Message> = messages(Generator::new(1).records("r", 20_000));
     let begun = Instant::now();
     for batch in messages.chunks(BATCH) {
         emitter.emit(batch).await?;

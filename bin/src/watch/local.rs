@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
-use tallyhouse_pipeline::{Feed, Position, Topic};
+use tallyhouse_pipeline::ports::PortErrorKind;
+use tallyhouse_pipeline::{Cursor, Feed, FeedError, Topic};
 use tokio::sync::watch;
 
 use super::print;
@@ -21,7 +21,7 @@ const WAIT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The database can't be opened, or holds what can't be read. That it is away is waited for.
-pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Position>) -> anyhow::Result<()> {
+pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Cursor>) -> anyhow::Result<()> {
     let store = OpenStore::open(settings, Schema::Check).await?;
     // This process commits nothing: looking now and then is all that there is.
     let (_never, commits) = watch::channel(0);
@@ -35,18 +35,18 @@ pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Posi
         let mut messages = match feed.follow(topic, Some(after)).await {
             Ok(messages) => Box::pin(messages),
             Err(error) => {
-                wait(error).await?;
+                after = recover(error, after).await?;
                 continue;
             }
         };
         while let Some(message) = messages.next().await {
             match message {
-                Ok((position, message)) => {
+                Ok(message) => {
                     print(&mut out, &settings.messages.to_json(&message))?;
-                    after = position;
+                    after = message.cursor();
                 }
                 Err(error) => {
-                    wait(error).await?;
+                    after = recover(error, after).await?;
                     break;
                 }
             }
@@ -54,11 +54,19 @@ pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Posi
     }
 }
 
-async fn wait(error: PortError) -> anyhow::Result<()> {
-    if error.kind() != PortErrorKind::Unavailable {
-        return Err(error.into());
+/// Returns where to go on after an error: after a wait where the database is unavailable, at the start where its
+/// history has changed.
+async fn recover(error: FeedError, after: Cursor) -> anyhow::Result<Cursor> {
+    match error {
+        FeedError::HistoryChanged { head } => {
+            tracing::warn!(%after, %head, "the history has changed, as when a backup is restored: starting over");
+            Ok(Cursor::START)
+        }
+        FeedError::Port(error) if error.kind() == PortErrorKind::Unavailable => {
+            tracing::warn!(%error, "the database is asked again");
+            tokio::time::sleep(WAIT).await;
+            Ok(after)
+        }
+        FeedError::Port(error) => Err(error.into()),
     }
-    tracing::warn!(%error, "the database is asked again");
-    tokio::time::sleep(WAIT).await;
-    Ok(())
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use reqwest::Response;
 use reqwest::header::ACCEPT;
+use reqwest::{Response, StatusCode};
 use tallyhouse_pipeline::Topic;
 
 use super::events::{Event, Events};
@@ -15,6 +15,9 @@ use crate::remote::Remote;
 /// How long to wait before the first attempt to come back, and at most.
 const WAIT_MIN: Duration = Duration::from_millis(200);
 const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The position before every message.
+const START: &str = "0";
 
 /// Prints messages as they come, for ever.
 ///
@@ -53,7 +56,7 @@ struct Follower<'a> {
 
 impl Follower<'_> {
     /// Connects; the inner error is one that may pass.
-    async fn connect(&self) -> anyhow::Result<Result<Response, anyhow::Error>> {
+    async fn connect(&mut self) -> anyhow::Result<Result<Response, anyhow::Error>> {
         let path = format!("v1/{}/stream", self.topic.name());
         let mut request = self.remote.get(&path, &[])?.header(ACCEPT, "text/event-stream");
         if let Some(last) = &self.last {
@@ -63,6 +66,14 @@ impl Follower<'_> {
             Ok(response) if response.status().is_success() => Ok(Ok(response)),
             Ok(response) if response.status().is_server_error() || response.status().as_u16() == 429 => {
                 Ok(Err(self.remote.refusal(response).await))
+            }
+            Ok(response) if response.status() == StatusCode::GONE && self.last.as_deref() != Some(START) => {
+                tracing::warn!(
+                    after = self.last,
+                    "the history has changed, as when a backup is restored: starting over"
+                );
+                self.last = Some(START.to_owned());
+                Box::pin(self.connect()).await
             }
             Ok(response) => Err(self.remote.refusal(response).await),
             Err(error) if error.is_builder() => bail!("--after is no position"),

@@ -38,7 +38,7 @@ pub use publish::publisher::Publisher;
 pub use read::audit::{AuditReport, audit};
 pub use read::dry_run::{DryRun, DryRunReport};
 pub use read::export::{Export, ExportPage, export};
-pub use read::feed::Feed;
+pub use read::feed::{Feed, FeedError};
 pub use settings::PipelineSettings;
 pub use submit_error::SubmitError;
 #[cfg(feature = "tokio-clock")]

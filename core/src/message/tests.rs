@@ -1,4 +1,4 @@
-//! The messages to the letter, and positions there and back.
+//! The messages to the letter.
 
 use super::*;
 use crate::plan::{Arrival, Known, plan};
@@ -6,7 +6,6 @@ use crate::record::Record;
 use crate::record::draft::Draft;
 use crate::record::time::Timestamp;
 use crate::rule::{RuleDraft, RuleSet};
-use proptest::prelude::*;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -66,12 +65,12 @@ fn the_first_notification_has_the_empty_summary_before_it() {
     let expected = concat!(
         r#"{"specversion":"1.0","type":"tallyhouse.record.processed.v1","source":"urn:tallyhouse:records","#,
         r#""id":"2013-01-01-UA1545-EWR-IAH","subject":"IAH","time":"2026-01-01T00:00:00.000001Z","#,
-        r#""datacontenttype":"application/json","data":{"record":{"recordId":"2013-01-01-UA1545-EWR-IAH","#,
+        r#""datacontenttype":"application/json","position":"1~438abea08e2f53dd","data":{"record":{"recordId":"2013-01-01-UA1545-EWR-IAH","#,
         r#""time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"11","#,
         r#""unit":"minute","reference":"EWR"},"sequence":1,"#,
         r#""previous":{"count":0,"firstTime":null,"lastTime":null,"totals":[]}}}"#,
     );
-    assert_eq!(json(&only(Message::of(&stored[0], Topic::Notifications))), expected);
+    assert_eq!(json(&only(Message::of(1, &stored[0], Topic::Notifications))), expected);
 }
 
 #[test]
@@ -80,27 +79,29 @@ fn a_later_notification_has_the_summary_of_those_before_it() {
     let expected = concat!(
         r#"{"specversion":"1.0","type":"tallyhouse.record.processed.v1","source":"urn:tallyhouse:records","#,
         r#""id":"2013-01-02 \"ÜA\"/1","subject":"IAH","time":"2026-01-01T00:00:00.000001Z","#,
-        r#""datacontenttype":"application/json","data":{"record":{"recordId":"2013-01-02 \"ÜA\"/1","#,
+        r#""datacontenttype":"application/json","position":"3~3eb84092015781ec","data":{"record":{"recordId":"2013-01-02 \"ÜA\"/1","#,
         r#""time":"2013-01-02T10:00:00.000500Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","#,
         r#""unit":"minute","reference":"EWR"},"sequence":3,"previous":{"count":2,"#,
         r#""firstTime":"2013-01-01T09:29:00Z","lastTime":"2013-01-01T10:00:00Z","totals":[{"unit":"minute","count":2,"#,
         r#""positive":{"count":1,"sum":"11"},"negative":{"count":1,"sum":"4.50"},"net":"6.50"}]}}}"#,
     );
-    assert_eq!(json(&only(Message::of(&stored[2], Topic::Notifications))), expected);
+    assert_eq!(json(&only(Message::of(3, &stored[2], Topic::Notifications))), expected);
 }
 
 #[test]
 fn an_alert_has_its_rule_as_it_was() {
     let stored = stored(flights(), Some(TRACE));
-    let alerts: Vec<String> = Message::of(&stored[0], Topic::Alerts).map(|message| json(&message)).collect();
-    let alert = |name: &str, rule: &str| {
+    let alerts: Vec<String> = Message::of(1, &stored[0], Topic::Alerts).map(|message| json(&message)).collect();
+    let alert = |position: &str, name: &str, rule: &str| {
         [
             r#"{"specversion":"1.0","type":"tallyhouse.record.alert.v1","source":"urn:tallyhouse:alerts","#,
             r#""id":"2013-01-01-UA1545-EWR-IAH/"#,
             name,
             r#"","subject":"IAH","time":"2026-01-01T00:00:00.000001Z","datacontenttype":"application/json","#,
             r#""traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","#,
-            r#""data":{"record":{"recordId":"2013-01-01-UA1545-EWR-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","#,
+            r#""position":""#,
+            position,
+            r#"~438abea08e2f53dd","data":{"record":{"recordId":"2013-01-01-UA1545-EWR-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","#,
             r#""destinationId":"IAH","type":"positive","value":"11","unit":"minute","reference":"EWR"},"sequence":1,"#,
             r#""rule":"#,
             rule,
@@ -109,8 +110,8 @@ fn an_alert_has_its_rule_as_it_was() {
         .concat()
     };
     let expected = [
-        alert("large-value", r#"{"name":"large-value","threshold":"10.50","unit":"minute"}"#),
-        alert("default", r#"{"name":"default","threshold":"10"}"#),
+        alert("1", "large-value", r#"{"name":"large-value","threshold":"10.50","unit":"minute"}"#),
+        alert("1-1", "default", r#"{"name":"default","threshold":"10"}"#),
     ];
     assert_eq!(alerts, expected);
 }
@@ -118,7 +119,7 @@ fn an_alert_has_its_rule_as_it_was() {
 #[test]
 fn a_trace_is_handed_on_with_every_message_and_absent_without_one() {
     for trace in [None, Some(TRACE)] {
-        for message in stored(flights(), trace).iter().flat_map(Message::all_of) {
+        for message in stored(flights(), trace).iter().flat_map(|stored| Message::all_of(7, stored)) {
             let event: serde_json::Value = serde_json::from_str(&json(&message)).unwrap();
             assert_eq!(event.get("traceparent").and_then(serde_json::Value::as_str), trace);
         }
@@ -128,23 +129,24 @@ fn a_trace_is_handed_on_with_every_message_and_absent_without_one() {
 #[test]
 fn a_record_owes_its_notification_and_an_alert_for_every_rule_it_met() {
     let stored = stored(flights(), None);
-    let ids =
-        |stored: &Arc<StoredRecord>| -> Vec<String> { Message::all_of(stored).map(|message| message.id()).collect() };
+    let ids = |stored: &Arc<StoredRecord>| -> Vec<String> {
+        Message::all_of(1, stored).map(|message| message.id()).collect()
+    };
     let id = "2013-01-01-UA1545-EWR-IAH";
     assert_eq!(ids(&stored[0]), [id.to_owned(), format!("{id}/large-value"), format!("{id}/default")]);
     assert_eq!(ids(&stored[1]), ["2013-01-01-UA1714-LGA-IAH"]);
-    assert_eq!(Message::of(&stored[1], Topic::Alerts).next(), None);
-    let topics: Vec<Topic> = Message::all_of(&stored[0]).map(|message| message.topic()).collect();
+    assert_eq!(Message::of(2, &stored[1], Topic::Alerts).next(), None);
+    let topics: Vec<Topic> = Message::all_of(1, &stored[0]).map(|message| message.topic()).collect();
     assert_eq!(topics, [Topic::Notifications, Topic::Alerts, Topic::Alerts]);
     let rules: Vec<Option<String>> =
-        Message::all_of(&stored[0]).map(|message| message.rule().map(|rule| rule.name().to_owned())).collect();
+        Message::all_of(1, &stored[0]).map(|message| message.rule().map(|rule| rule.name().to_owned())).collect();
     assert_eq!(rules, [None, Some("large-value".to_owned()), Some("default".to_owned())]);
 }
 
 #[test]
 fn the_sources_are_settings_and_nothing_else_changes() {
     let format = MessageFormat { records_source: "urn:a".to_owned(), alerts_source: "urn:\"b\"".to_owned() };
-    for message in Message::all_of(&stored(flights(), None)[0]) {
+    for message in Message::all_of(1, &stored(flights(), None)[0]) {
         let default = json(&message);
         let expected = match message.topic() {
             Topic::Notifications => default.replace("urn:tallyhouse:records", "urn:a"),
@@ -157,7 +159,7 @@ fn the_sources_are_settings_and_nothing_else_changes() {
 
 #[test]
 fn a_message_is_one_line() {
-    for message in stored(flights(), Some(TRACE)).iter().flat_map(Message::all_of) {
+    for message in stored(flights(), Some(TRACE)).iter().flat_map(|stored| Message::all_of(7, stored)) {
         assert!(!json(&message).contains('\n'));
     }
 }
@@ -165,64 +167,4 @@ fn a_message_is_one_line() {
 #[test]
 fn a_topic_has_the_name_of_its_channel() {
     assert_eq!(Topic::ALL.map(Topic::name), ["notifications", "alerts"]);
-}
-
-#[track_caller]
-fn check_position(text: &str, expected: Option<Position>) {
-    assert_eq!(text.parse().ok(), expected, "{text:?}");
-}
-
-#[test]
-fn a_position_is_read_as_it_was_handed_out_and_nothing_else_is() {
-    let at = |record, part| Some(Position { record, part });
-    check_position("0", Some(Position::START));
-    check_position("17", at(17, 0));
-    check_position("17-2", at(17, 2));
-    check_position("9223372036854775807-4294967295", at(i64::MAX.unsigned_abs(), u32::MAX));
-    for text in [
-        "",
-        " 1",
-        "1 ",
-        "+1",
-        "-1",
-        "1-",
-        "-",
-        "1--2",
-        "1-+2",
-        "1-2-3",
-        "0x1",
-        "1.0",
-        "١",
-        "9223372036854775808",
-        "1-4294967296",
-        "99999999999999999999999",
-        "1\n",
-    ] {
-        check_position(text, None);
-    }
-    assert_eq!(PositionError.to_string(), "must be a position as it was handed out");
-}
-
-#[test]
-fn positions_order_by_record_then_by_part() {
-    let mut sorted = ["3", "2-1", "2", "10", "2-10", "2-2"].map(|text| text.parse::<Position>().unwrap());
-    sorted.sort_unstable();
-    assert_eq!(sorted.map(|position| position.to_string()), ["2", "2-1", "2-2", "2-10", "3", "10"]);
-    let after = Position::after_record(2);
-    assert!(after > "2-100".parse().unwrap() && after < "3".parse().unwrap());
-}
-
-proptest! {
-    #[test]
-    fn a_position_comes_back_from_its_text(record in 0..=i64::MAX.unsigned_abs(), part: u32) {
-        let position = Position { record, part };
-        prop_assert_eq!(position.to_string().parse(), Ok(position));
-    }
-
-    #[test]
-    fn no_text_makes_reading_a_position_panic(text: String) {
-        if let Ok(position) = text.parse::<Position>() {
-            prop_assert_eq!(position.to_string().parse(), Ok(position));
-        }
-    }
 }

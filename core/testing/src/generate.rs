@@ -1,7 +1,9 @@
 //! Records for tests: plain ones by hand, and any number of seeded random ones. The same seed gives the same records.
 
 use std::sync::Arc;
-use tallyhouse_core::{Arrival, Draft, Known, Record, Rule, RuleDraft, RuleSet, StoredRecord, Timestamp, plan};
+use tallyhouse_core::{
+    Arrival, Draft, Known, Message, Record, Rule, RuleDraft, RuleSet, StoredRecord, Timestamp, plan,
+};
 
 /// Texts that have spoilt a query, an escape or a collation somewhere: all are within the rules of a record.
 pub const AWKWARD_TEXTS: [&str; 14] = [
@@ -60,6 +62,12 @@ pub fn stored(records: impl IntoIterator<Item = Record>) -> Vec<Arc<StoredRecord
     let rules = RuleSet::new(rules).expect("the names differ");
     let now = Timestamp::parse("2026-01-01T00:00:00Z").expect("this is RFC 3339");
     plan(&arrivals, Known::default(), &rules, now).stored
+}
+
+/// Returns the messages of the records that [`stored`] would store, in their order, from position 1 on.
+#[must_use]
+pub fn messages(records: impl IntoIterator<Item = Record>) -> Vec<Message> {
+    (1..).zip(stored(records)).flat_map(|(position, stored)| Message::all_of(position, &stored)).collect()
 }
 
 /// A seeded source of random records.

@@ -19,7 +19,7 @@ mod simulation;
 pub use clock::TestClock;
 pub use emitter::{EmitterFixture, RecordingEmitter, RecordingFixture};
 pub use generate::Generator;
-pub use memory::MemoryRepository;
+pub use memory::{MemoryRepository, MemorySnapshot};
 pub use mocks::{MockMessageEmitter, MockRecordReader, MockRecordSource};
 pub use repository::{MemoryFixture, RepositoryFixture};
 pub use source::{ScriptedFixture, ScriptedSource, SourceFixture};

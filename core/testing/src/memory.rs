@@ -7,7 +7,7 @@
 mod store;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Clock, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
@@ -38,8 +38,29 @@ impl MemoryRepository {
         Self { clock, store: Mutex::default() }
     }
 
+    /// Returns a copy of everything that is stored, for [`MemoryRepository::restore`].
+    #[must_use]
+    pub fn snapshot(&self) -> MemorySnapshot {
+        MemorySnapshot(self.store.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// Takes the store back to an earlier state, as the restoration of a backup does.
+    pub fn restore(&self, snapshot: MemorySnapshot) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = snapshot.0;
+    }
+
     fn lock(&self, what: &'static str) -> Result<MutexGuard<'_, Store>, PortError> {
         self.store.lock().map_err(|_| PortError::new(PortErrorKind::Corrupt, what, "an earlier call panicked half-way"))
+    }
+}
+
+/// What a [`MemoryRepository`] held at one moment.
+#[derive(Clone)]
+pub struct MemorySnapshot(Store);
+
+impl fmt::Debug for MemorySnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySnapshot").finish_non_exhaustive()
     }
 }
 

@@ -23,7 +23,7 @@ const HIDDEN_MS = 3_000;
 const AGAIN_MS = 300;
 
 export class Feed {
-  /** The latest messages, newest first; `{ gap: true }` where some were left out. */
+  /** The latest messages, newest first; `{ gap: true }` where some were left out, `{ changed: true }` where the history has changed. */
   entries = [];
   /** `connecting`, `live`, `paused`, `away`, `forbidden`. */
   state = "connecting";
@@ -44,6 +44,10 @@ export class Feed {
         if (this.#last === null && this.since === null) await this.#catchUp(signal);
         return await this.#stream(signal);
       } catch (error) {
+        if (error.status === 410) {
+          this.#startOver();
+          return 0;
+        }
         this.#become(error.status === 401 || error.status === 403 ? "forbidden" : "away");
         throw error;
       }
@@ -119,6 +123,15 @@ export class Feed {
     this.since ??= Date.now();
     this.#window.taken = 0;
     if (!this.entries[0]?.gap) this.entries.unshift({ gap: true });
+    emit(this.topic, {});
+  }
+
+  /** The database has gone back to an earlier state: what was shown before may be gone, and it is read again from the start. */
+  #startOver() {
+    this.entries = [{ changed: true }];
+    this.#last = null;
+    this.since = null;
+    this.#window.taken = 0;
     emit(this.topic, {});
   }
 

@@ -74,7 +74,9 @@ export function feedCard(topic, title, signal) {
 function itemOf(entry, shown) {
   let item = shown.get(entry);
   if (item === undefined) {
-    item = entry.gap ? h("li", { class: "gap" }, "Too many to show: some were left out here.") : entry.data.rule ? alert(entry) : notification(entry);
+    item = entry.gap ? h("li", { class: "gap" }, "Too many to show: some were left out here.")
+      : entry.changed ? h("li", { class: "gap" }, "The history has changed, as when a backup is restored. The list starts over.")
+      : entry.data.rule ? alert(entry) : notification(entry);
     shown.set(entry, item);
   }
   return item;

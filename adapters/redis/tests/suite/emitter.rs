@@ -7,13 +7,13 @@ use tallyhouse_core::ports::{MessageEmitter, PortErrorKind};
 use tallyhouse_core::{Message, MessageFormat};
 use tallyhouse_redis::{RedisEmitter, RedisSettings};
 use tallyhouse_testing::Generator;
-use tallyhouse_testing::generate::stored;
+use tallyhouse_testing::generate::messages;
 use tallyhouse_tests::redis_server::RedisServer;
 
 use crate::{open, quick, until};
 
 fn messages(count: usize) -> Vec<Message> {
-    stored(Generator::new(7).records("r", count)).iter().flat_map(Message::all_of).collect()
+    messages(Generator::new(7).records("r", count))
 }
 
 fn published(server: &RedisServer) -> u64 {

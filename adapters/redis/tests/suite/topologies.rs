@@ -8,7 +8,7 @@ use tallyhouse_core::ports::{DeadLetterReason, DeadLetters, Disposition, Message
 use tallyhouse_core::{Message, MessageFormat};
 use tallyhouse_redis::{RedisClient, RedisDeadLetters, RedisEmitter, RedisSettings};
 use tallyhouse_testing::Generator;
-use tallyhouse_testing::generate::stored;
+use tallyhouse_testing::generate::messages;
 use tallyhouse_tests::redis_server::{RedisCluster, RedisOptions, RedisSentinel, RedisServer};
 
 use crate::{ack, acknowledgements, list_source, open, payloads, quick, receive, stream_source, until};
@@ -43,7 +43,7 @@ async fn main_path(client: &RedisClient, prefix: &str, cli: impl Fn(&[&str]) -> 
         (figures.list, figures.processing, figures.stream, figures.pending, figures.dead_letters),
         (0, 0, 0, 0, 3)
     );
-    let messages: Vec<Message> = stored(Generator::new(1).records("r", 30)).iter().flat_map(Message::all_of).collect();
+    let messages: Vec<Message> = messages(Generator::new(1).records("r", 30));
     RedisEmitter::new(client, MessageFormat::default()).emit(&messages).await.unwrap();
     let kept = ["notifications", "alerts"].map(|topic| cli(&["XLEN", &format!("{prefix}:{topic}:stream")]));
     let kept: usize = kept.iter().map(|text| text.parse::<usize>().unwrap()).sum();
@@ -108,7 +108,7 @@ async fn a_lost_answer_of_a_cluster_is_an_error_and_not_a_silent_repetition() {
     };
     let client = open(settings);
     let emitter = RedisEmitter::new(&client, MessageFormat::default());
-    let messages: Vec<Message> = stored(Generator::new(1).records("r", 3)).iter().flat_map(Message::all_of).collect();
+    let messages: Vec<Message> = messages(Generator::new(1).records("r", 3));
     emitter.emit(&messages).await.unwrap();
     let published = || -> u64 {
         let counts = cluster.nodes().iter().map(|node| node.counts().unwrap());

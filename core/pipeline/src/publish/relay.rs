@@ -127,7 +127,7 @@ impl Relay {
             if !self.swept.remove(&entry.id) {
                 committed.push((since, stored.len()));
                 ids.push(entry.id);
-                records.extend(stored);
+                records.extend((entry.first..).zip(stored));
             }
             next = if records.len() < PAGE_RECORDS { waiting.try_recv().ok() } else { None };
         }
@@ -141,15 +141,16 @@ impl Relay {
 
     /// Publishes the messages of some records, and retries until the emitter has them. Returns `false` if the pipeline
     /// was closed before: the messages stay in the outbox.
-    async fn emit(&self, stored: &[Arc<StoredRecord>]) -> bool {
-        let messages: Vec<Message> = stored.iter().flat_map(Message::all_of).collect();
+    async fn emit(&self, stored: &[(u64, Arc<StoredRecord>)]) -> bool {
+        let messages: Vec<Message> =
+            stored.iter().flat_map(|(position, stored)| Message::all_of(*position, stored)).collect();
         let mut waits = self.settings.retry.waits(&*self.clock);
         loop {
             if !(self.publishing.is_open() && self.closing.is_closed()) {
                 let Err(error) = self.publisher.emitter.emit(&messages).await else {
                     self.publishing.succeeded();
                     tracing::debug!(
-                        trace_id = stored.iter().find_map(|stored| stored.trace_id()),
+                        trace_id = stored.iter().find_map(|(_, stored)| stored.trace_id()),
                         records = stored.len(),
                         messages = messages.len(),
                         "messages are published"
@@ -183,9 +184,9 @@ impl Relay {
     }
 
     /// Counts how long it took to publish messages that were read from the store.
-    fn measure_delay(&self, stored: &[Arc<StoredRecord>]) {
+    fn measure_delay(&self, stored: &[(u64, Arc<StoredRecord>)]) {
         let now = self.clock.now().as_micros();
-        for record in stored {
+        for (_, record) in stored {
             let waited = now.saturating_sub(record.processed.processed_at.as_micros());
             // Another instance's clock may be ahead.
             let waited = Duration::from_micros(u64::try_from(waited).unwrap_or(0));
@@ -308,8 +309,7 @@ impl Relay {
                 after = *reached;
                 // Batches of other instances lie between these.
                 let is_ours = |position: u64| run.iter().any(|batch| (batch.first..=batch.last).contains(&position));
-                let page = page.into_iter().filter(|(position, _)| is_ours(*position));
-                let stored: Vec<Arc<StoredRecord>> = page.map(|(_, stored)| stored).collect();
+                let stored: Vec<_> = page.into_iter().filter(|(position, _)| is_ours(*position)).collect();
                 if !stored.is_empty() && !self.emit(&stored).await {
                     let stopping = "the pipeline was closed while the emitter was away";
                     return Err(PortError::new(PortErrorKind::Unavailable, "publishing from the outbox", stopping));

@@ -81,8 +81,9 @@ impl DryRun {
         }
         let after = self.left.saturating_sub(PAGE_RECORDS);
         let page = between(&*self.reader, &Filter::default(), after, self.left).await?;
-        for stored in page.iter().rev() {
-            self.evaluate(stored);
+        // Without a filter, the page has a record at every position.
+        for (position, stored) in (after + 1..=self.left).rev().zip(page.iter().rev()) {
+            self.evaluate(position, stored);
         }
         self.left = after;
         Ok(!self.is_over())
@@ -92,7 +93,7 @@ impl DryRun {
         self.left == 0 || self.by_destination.len() > DESTINATIONS_MAX
     }
 
-    fn evaluate(&mut self, stored: &Arc<StoredRecord>) {
+    fn evaluate(&mut self, position: u64, stored: &Arc<StoredRecord>) {
         let report = &mut self.report;
         report.back_to = Some(stored.processed.processed_at);
         let record = &stored.processed.record;
@@ -114,7 +115,7 @@ impl DryRun {
             None => _ = self.by_destination.insert(record.destination_id.clone(), 1),
         }
         if report.alerts.len() < DryRunReport::ALERTS_LISTED {
-            report.alerts.push(Message::would_be(stored, &self.rule));
+            report.alerts.push(Message::would_be(position, stored, &self.rule));
         }
     }
 

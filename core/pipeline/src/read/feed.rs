@@ -1,7 +1,11 @@
-//! The feed: follows the messages of all instances, from any position on, without a gap.
+//! The feed: follows the messages of all instances, from any cursor on, without a gap.
 //!
 //! It reads the store by position. Commits of this instance wake it; commits of others are seen at the next poll.
-//! Followers at the same position share one read of the store.
+//! Followers at the same cursor share one read of the store.
+//!
+//! A store may go back to an earlier state, e.g. when a backup is restored, and use positions again. Every read
+//! therefore compares the record at its cursor with the cursor's fingerprint, and ends with
+//! [`FeedError::HistoryChanged`] if the store has another record there now, or none.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -11,14 +15,14 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use futures::{Stream, stream};
 use tallyhouse_core::ports::{Clock, HistoryQuery, PortError, RecordReader};
-use tallyhouse_core::{Message, Position, Topic};
+use tallyhouse_core::{Cursor, Fingerprint, Message, Position, StoredRecord, Topic};
 use tokio::sync::{Mutex, watch};
 
 /// The records that a follower reads at a time.
 const PAGE_RECORDS: usize = 100;
 
-/// Consecutive messages of a topic, with their positions.
-type Page = Arc<[(Position, Message)]>;
+/// Consecutive messages of a topic.
+type Page = Arc<[Message]>;
 
 /// The messages of both topics. Clones are the same feed.
 ///
@@ -37,12 +41,12 @@ type Page = Arc<[(Position, Message)]>;
 /// use std::time::Duration;
 ///
 /// use futures::StreamExt as _;
-/// use tallyhouse_pipeline::{Feed, Position, Topic};
+/// use tallyhouse_pipeline::{Cursor, Feed, Topic};
 ///
 /// let feed = Feed::new(repository, clock, pipeline.commits(), Duration::from_secs(1));
-/// let messages = feed.follow(Topic::Notifications, Some(Position::after_record(0))).await?;
-/// let (position, message) = pin!(messages).next().await.expect("a feed has no end")?;
-/// assert_eq!((position.record, message.topic()), (1, Topic::Notifications));
+/// let messages = feed.follow(Topic::Notifications, Some(Cursor::START)).await?;
+/// let message = pin!(messages).next().await.expect("a feed has no end")?;
+/// assert_eq!((message.position().record, message.topic()), (1, Topic::Notifications));
 /// # drop(pipeline);
 /// # work.await?;
 /// # Ok(())
@@ -61,9 +65,9 @@ struct Inner {
 
 /// The last read of a topic.
 struct LastRead {
-    after: Position,
+    after: Cursor,
     page: Page,
-    /// The time of the read, and the commits of this instance before it: they tell how long an empty page is valid.
+    /// The time of the read, and the commits of this instance before it: they tell how long the page is valid.
     at: Duration,
     commits: u64,
 }
@@ -87,73 +91,109 @@ impl Feed {
         Self(Arc::new(Inner { reader, clock, commits, poll_interval, last_read: [Mutex::new(None), Mutex::new(None)] }))
     }
 
-    /// Returns the position after the last message that there is now.
+    /// Returns the cursor after the last message that there is now.
     ///
     /// # Errors
     /// The store can't answer now.
-    pub async fn head(&self) -> Result<Position, PortError> {
-        self.0.reader.head().await.map(Position::after_record)
+    pub async fn head(&self) -> Result<Cursor, PortError> {
+        let head = self.0.reader.head().await?;
+        if head == 0 {
+            return Ok(Cursor::START);
+        }
+        let position = Position::after_record(head);
+        let stored = self.record_at(head).await?;
+        Ok(stored.map_or(Cursor { position, fingerprint: None }, |stored| Cursor::at(position, &stored)))
     }
 
-    /// Returns up to `limit` messages after a position.
+    /// Returns up to `limit` messages after a cursor.
     ///
     /// # Errors
-    /// The store can't answer now.
-    pub async fn page(
-        &self,
-        topic: Topic,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<(Position, Message)>, PortError> {
-        let alerting_only = topic == Topic::Alerts;
-        // The record at `after` may have raised further alerts.
-        let whole_records = if alerting_only && after.part < u32::MAX { 1 } else { 0 };
+    /// [`FeedError::HistoryChanged`] if the cursor is one of a history that the store has lost: its position lies
+    /// beyond the head, or another record stands there. The caller starts over. [`FeedError::Port`]: the store can't
+    /// answer now.
+    pub async fn page(&self, topic: Topic, after: Cursor, limit: usize) -> Result<Vec<Message>, FeedError> {
+        let position = after.position;
+        // The record at the cursor is read again: it must be the one that the cursor names, and it may have raised
+        // further alerts.
         let query = HistoryQuery {
-            after: after.record.saturating_sub(whole_records),
-            alerting_only,
-            limit: limit.saturating_add(usize::from(alerting_only)),
+            after: position.record.saturating_sub(1),
+            alerting_only: topic == Topic::Alerts,
+            limit: limit.saturating_add(1),
         };
         let records = self.0.reader.history(query).await?;
-        let messages = records.iter().flat_map(|(record, stored)| {
-            let with_position = move |(part, message)| (Position { record: *record, part }, message);
-            (0..).zip(Message::of(stored, topic)).map(with_position)
-        });
-        Ok(messages.filter(|(position, _)| *position > after).take(limit).collect())
+        let at_cursor = records.first().filter(|(record, _)| *record == position.record).map(|(_, stored)| &**stored);
+        self.check(topic, after, at_cursor, records.is_empty()).await?;
+        let messages = records.iter().flat_map(|(record, stored)| Message::of(*record, stored, topic));
+        Ok(messages.filter(|message| message.position() > position).take(limit).collect())
     }
 
-    /// Follows a topic from a position on, or from the moment when this call returns. The stream has each message with its
-    /// position, in order, without a gap, and no end.
+    /// Checks that the record at a cursor is the one that it names.
+    async fn check(
+        &self,
+        topic: Topic,
+        after: Cursor,
+        at_cursor: Option<&StoredRecord>,
+        is_end: bool,
+    ) -> Result<(), FeedError> {
+        let record = after.position.record;
+        if record == 0 {
+            return Ok(());
+        }
+        let is_same = match (after.fingerprint, at_cursor) {
+            (Some(fingerprint), Some(stored)) => fingerprint == Fingerprint::of(stored),
+            (None, Some(_)) => true,
+            // Alerts are read without the records that met no rule.
+            (Some(fingerprint), None) if topic == Topic::Alerts => {
+                self.record_at(record).await?.is_some_and(|stored| fingerprint == Fingerprint::of(&stored))
+            }
+            (Some(_), None) => false,
+            (None, None) => !is_end || record <= self.0.reader.head().await?,
+        };
+        if is_same { Ok(()) } else { Err(FeedError::HistoryChanged { head: self.head().await? }) }
+    }
+
+    async fn record_at(&self, position: u64) -> Result<Option<Arc<StoredRecord>>, PortError> {
+        let query = HistoryQuery { after: position - 1, alerting_only: false, limit: 1 };
+        let found = self.0.reader.history(query).await?;
+        Ok(found.into_iter().next().filter(|(record, _)| *record == position).map(|(_, stored)| stored))
+    }
+
+    /// Follows a topic from a cursor on, or from the moment when this call returns. The stream has each message, in order,
+    /// without a gap, and no end.
     ///
     /// # Errors
-    /// The store can't answer now; also in the stream, which then ends. The caller resumes it at the last position.
+    /// As for [`Feed::page`]; also in the stream, which then ends. The caller resumes it at the cursor of the last message.
     pub async fn follow(
         &self,
         topic: Topic,
-        after: Option<Position>,
-    ) -> Result<impl Stream<Item = Result<(Position, Message), PortError>> + Send + use<>, PortError> {
-        let after = match after {
-            Some(after) => after,
-            None => self.head().await?,
-        };
-        let follower = Follower { feed: self.clone(), topic, after, read: VecDeque::new() };
+        after: Option<Cursor>,
+    ) -> Result<impl Stream<Item = Result<Message, FeedError>> + Send + use<>, FeedError> {
+        let mut follower = Follower { feed: self.clone(), topic, after: Cursor::START, read: VecDeque::new() };
+        match after {
+            Some(after) => {
+                follower.after = after;
+                // A cursor of a lost history is refused here, and not only within the stream.
+                follower.read.extend(self.read(topic, after).await?.iter().cloned());
+            }
+            None => follower.after = self.head().await?,
+        }
         Ok(stream::try_unfold(follower, |mut follower| async move {
             let next = follower.next().await?;
             Ok(Some((next, follower)))
         }))
     }
 
-    /// Reads the messages after a position, or reuses the last read if that is still valid.
-    async fn read(&self, topic: Topic, after: Position) -> Result<Page, PortError> {
+    /// Reads the messages after a cursor, or reuses the last read if that is still valid.
+    async fn read(&self, topic: Topic, after: Cursor) -> Result<Page, FeedError> {
         let slot = match topic {
             Topic::Notifications => &self.0.last_read[0],
             Topic::Alerts => &self.0.last_read[1],
         };
         let mut last = slot.lock().await;
         let (now, commits) = (self.0.clock.elapsed(), *self.0.commits.borrow());
-        if let Some(last) = last.as_ref().filter(|last| last.after == after) {
-            // The messages after a position never change; there may only be more of them.
-            let fresh = commits == last.commits && now < last.at + self.0.poll_interval;
-            if fresh || !last.page.is_empty() {
+        if let Some(last) = last.as_ref().filter(|last| last.after == after && now < last.at + self.0.poll_interval) {
+            // Further commits add to the messages after a cursor, and change none of them.
+            if commits == last.commits || !last.page.is_empty() {
                 return Ok(Arc::clone(&last.page));
             }
         }
@@ -163,19 +203,33 @@ impl Feed {
     }
 }
 
+/// Why the feed gives no messages.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The cursor is one of a history that the store has lost.
+    #[error("the history has changed since the cursor was handed out")]
+    HistoryChanged {
+        /// The cursor after the last message that there is now.
+        head: Cursor,
+    },
+    /// The store can't answer now.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
 struct Follower {
     feed: Feed,
     topic: Topic,
-    after: Position,
-    read: VecDeque<(Position, Message)>,
+    after: Cursor,
+    read: VecDeque<Message>,
 }
 
 impl Follower {
-    async fn next(&mut self) -> Result<(Position, Message), PortError> {
+    async fn next(&mut self) -> Result<Message, FeedError> {
         let mut commits = self.feed.0.commits.clone();
         loop {
             if let Some(next) = self.read.pop_front() {
-                self.after = next.0;
+                self.after = next.cursor();
                 return Ok(next);
             }
             commits.mark_unchanged();

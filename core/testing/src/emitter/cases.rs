@@ -6,9 +6,9 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use super::EmitterFixture;
-use crate::generate::{AWKWARD_TEXTS, Generator, draft, record, stored};
+use crate::generate::{self, AWKWARD_TEXTS, Generator, draft, record};
 use tallyhouse_core::ports::MessageEmitter;
-use tallyhouse_core::{Draft, Message, MessageFormat, StoredRecord, Summary, Topic};
+use tallyhouse_core::{Draft, Message, MessageFormat, Record, StoredRecord, Summary, Topic};
 
 /// Notifications and alerts arrive each on their topic, in the order in which they were given.
 pub async fn messages_arrive_in_order_on_their_topics<F: EmitterFixture>() {
@@ -75,7 +75,7 @@ pub async fn a_repetition_is_the_same_to_the_letter<F: EmitterFixture>() {
     let stored = stored(Generator::new(2).records("r", 5));
     for _ in 0..2 {
         // Another instance that has read the records back.
-        let rebuilt: Vec<Arc<StoredRecord>> = stored.iter().map(|stored| Arc::new((**stored).clone())).collect();
+        let rebuilt: Vec<Positioned> = stored.iter().map(|(n, stored)| (*n, Arc::new((**stored).clone()))).collect();
         emit(&*fixture.emitter().await, &messages(&rebuilt)).await;
     }
     let expected = texts(&stored, Topic::Notifications);
@@ -102,15 +102,23 @@ pub async fn many_messages_at_once_arrive_each_once<F: EmitterFixture>() {
     }
 }
 
+/// A stored record and its position.
+type Positioned = (u64, Arc<StoredRecord>);
+
+fn stored(records: impl IntoIterator<Item = Record>) -> Vec<Positioned> {
+    (1..).zip(generate::stored(records)).collect()
+}
+
 async fn emit(emitter: &dyn MessageEmitter, messages: &[Message]) {
     emitter.emit(messages).await.expect("messages are emitted");
 }
 
-fn messages(stored: &[Arc<StoredRecord>]) -> Vec<Message> {
-    stored.iter().flat_map(Message::all_of).collect()
+fn messages(stored: &[Positioned]) -> Vec<Message> {
+    stored.iter().flat_map(|(position, stored)| Message::all_of(*position, stored)).collect()
 }
 
-fn texts(stored: &[Arc<StoredRecord>], topic: Topic) -> Vec<String> {
+fn texts(stored: &[Positioned], topic: Topic) -> Vec<String> {
     let format = MessageFormat::default();
-    stored.iter().flat_map(|stored| Message::of(stored, topic)).map(|message| format.to_json(&message)).collect()
+    let messages = stored.iter().flat_map(|(position, stored)| Message::of(*position, stored, topic));
+    messages.map(|message| format.to_json(&message)).collect()
 }

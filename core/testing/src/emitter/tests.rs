@@ -11,7 +11,7 @@ crate::emitter_conformance!(super::RecordingFixture);
 async fn scripted_failures_come_first_and_emit_nothing() {
     let emitter = RecordingEmitter::new();
     let stored = stored(Generator::new(1).records("r", 1));
-    let messages: Vec<Message> = Message::all_of(&stored[0]).collect();
+    let messages: Vec<Message> = Message::all_of(1, &stored[0]).collect();
     emitter.fail_next(1);
     assert_eq!(emitter.emit(&messages).await.unwrap_err().kind(), PortErrorKind::Unavailable);
     assert_eq!(emitter.messages(), []);

@@ -21,7 +21,7 @@ use tallyhouse_core::{
 const PART_RECORDS: usize = 256;
 
 /// Everything that is kept. Texts order by bytes, so the maps do too.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Store {
     /// Every record in the order of commits; its position is its place, counted from 1.
     log: Vec<Arc<StoredRecord>>,
@@ -37,13 +37,14 @@ pub(super) struct Store {
     managed: ManagedRules,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct KeyState {
     summary: Summary,
     /// By sequence.
     positions: Vec<u64>,
 }
 
+#[derive(Clone)]
 struct Unpublished {
     batch: OutboxEntry,
     owner: Option<Owner>,

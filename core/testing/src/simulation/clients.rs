@@ -12,7 +12,7 @@ use crate::simulation::workload;
 use crate::simulation::world::CLIENTS;
 use futures::StreamExt as _;
 use tallyhouse_core::ports::{Clock as _, GroupPart, PortError, RecordReader as _};
-use tallyhouse_core::{Arrival, GroupQuery, Message, MessageFormat, Position, Summary, Topic};
+use tallyhouse_core::{Arrival, Cursor, GroupQuery, Message, MessageFormat, Summary, Topic};
 use tallyhouse_pipeline::{Feed, audit};
 use tokio::sync::mpsc;
 
@@ -79,7 +79,7 @@ pub(super) async fn read(cluster: Arc<Cluster>, topic: Topic, from_start: bool) 
         ledger.readers.push(Seen { topic, from_start, messages: Vec::new() });
         ledger.readers.len() - 1
     };
-    let mut after: Option<Position> = from_start.then_some(Position::START);
+    let mut after: Option<Cursor> = from_start.then_some(Cursor::START);
     loop {
         if let Some(instance) = cluster.any() {
             let (tx, mut rx) = mpsc::channel(3);
@@ -96,12 +96,12 @@ pub(super) async fn read(cluster: Arc<Cluster>, topic: Topic, from_start: bool) 
                     world.executor.spawn(instance.connections, serve(instance.feed.clone(), topic, after, tx))
                 }
             };
-            while let Some((position, message)) = rx.recv().await {
+            while let Some(message) = rx.recv().await {
                 // As a client does, who is given it as a text.
-                after = Some(position.to_string().parse().unwrap());
-                world.note(|| format!("reader {reader} sees {} at {position}", message.id()));
+                after = Some(message.cursor().to_string().parse().unwrap());
+                world.note(|| format!("reader {reader} sees {} at {}", message.id(), message.position()));
                 let json = MessageFormat::default().to_json(&message);
-                world.ledger.lock().unwrap().readers[reader].messages.push((position, json));
+                world.ledger.lock().unwrap().readers[reader].messages.push((message.position(), json));
                 if world.chance(20) {
                     break;
                 }
@@ -112,10 +112,10 @@ pub(super) async fn read(cluster: Arc<Cluster>, topic: Topic, from_start: bool) 
     }
 }
 
-type Served = mpsc::Sender<(Position, Message)>;
+type Served = mpsc::Sender<Message>;
 
 /// Serves a stream until either side has enough.
-async fn serve(feed: Feed, topic: Topic, after: Option<Position>, tx: Served) {
+async fn serve(feed: Feed, topic: Topic, after: Option<Cursor>, tx: Served) {
     let Ok(stream) = feed.follow(topic, after).await else { return };
     let mut stream = pin!(stream);
     while let Some(Ok(next)) = stream.next().await {
@@ -126,10 +126,10 @@ async fn serve(feed: Feed, topic: Topic, after: Option<Position>, tx: Served) {
 }
 
 /// Serves page after page, until one is empty.
-async fn serve_pages(feed: Feed, topic: Topic, mut after: Position, limit: usize, tx: Served) {
+async fn serve_pages(feed: Feed, topic: Topic, mut after: Cursor, limit: usize, tx: Served) {
     while let Ok(page) = feed.page(topic, after, limit).await {
-        let Some((last, _)) = page.last() else { return };
-        after = *last;
+        let Some(last) = page.last() else { return };
+        after = last.cursor();
         for next in page {
             if tx.send(next).await.is_err() {
                 return;

@@ -29,7 +29,7 @@ pub(super) fn judge(world: &World, dead_letters: &[DeadLetter]) -> Vec<String> {
     wrong.extend(judge_store(world, &stored));
     wrong.extend(judge_stored(&ledger, &stored));
     wrong.extend(judge_acknowledged(&ledger, &stored));
-    wrong.extend(judge_published(&ledger, &stored, world.weather().once));
+    wrong.extend(judge_published(&ledger, &history, world.weather().once));
     wrong.extend(judge_dead_letters(&ledger, &stored, dead_letters));
     for (number, seen) in ledger.readers.iter().enumerate() {
         wrong.extend(judge_reader(seen, &history).map(|what| format!("reader {number}: {what}")));
@@ -41,11 +41,9 @@ pub(super) fn judge(world: &World, dead_letters: &[DeadLetter]) -> Vec<String> {
 pub(super) fn all_is_read(world: &World) -> bool {
     let history = history(world);
     let last = |topic: Topic| {
-        let last = history.iter().rev().find(|(_, stored)| Message::of(stored, topic).next().is_some());
-        last.map(|(record, stored)| {
-            let part = u32::try_from(Message::of(stored, topic).count() - 1).unwrap();
-            Position { record: *record, part }
-        })
+        let last =
+            history.iter().rev().find(|(position, stored)| Message::of(*position, stored, topic).next().is_some());
+        last.map(|(record, stored)| Message::of(*record, stored, topic).last().unwrap().position())
     };
     world.ledger.lock().unwrap().readers.iter().all(|seen| match seen.messages.last() {
         Some((position, _)) => Some(*position) == last(seen.topic),
@@ -137,9 +135,9 @@ fn judge_acknowledged(ledger: &Ledger, stored: &Stored) -> Vec<String> {
     wrong
 }
 
-fn judge_published(ledger: &Ledger, stored: &Stored, once: bool) -> Vec<String> {
+fn judge_published(ledger: &Ledger, history: &[(u64, Arc<StoredRecord>)], once: bool) -> Vec<String> {
     let format = MessageFormat::default();
-    let messages = stored.values().flat_map(Message::all_of);
+    let messages = history.iter().flat_map(|(position, stored)| Message::all_of(*position, stored));
     let mut owed: BTreeMap<String, (String, usize)> =
         messages.map(|message| (message.id(), (format.to_json(&message), 0))).collect();
     let mut wrong = Vec::new();
@@ -193,12 +191,8 @@ fn judge_dead_letters(ledger: &Ledger, stored: &Stored, dead_letters: &[DeadLett
 
 fn judge_reader(seen: &Seen, history: &[(u64, Arc<StoredRecord>)]) -> Option<String> {
     let format = MessageFormat::default();
-    let messages = history.iter().flat_map(|(record, stored)| {
-        let record = *record;
-        (0..).zip(Message::of(stored, seen.topic)).map(move |(part, message)| (Position { record, part }, message))
-    });
-    let all: Vec<(Position, String)> =
-        messages.map(|(position, message)| (position, format.to_json(&message))).collect();
+    let messages = history.iter().flat_map(|(record, stored)| Message::of(*record, stored, seen.topic));
+    let all: Vec<(Position, String)> = messages.map(|message| (message.position(), format.to_json(&message))).collect();
     // One that began late goes on from wherever it began, and may have begun only when all was done (see
     // `all_is_read`).
     let began = seen.messages.first().and_then(|first| all.iter().position(|message| message == first));

@@ -57,7 +57,7 @@ async fn tried(repository: &Arc<MemoryRepository>, rule: &Arc<Rule>, window: Fil
 async fn owed(repository: &MemoryRepository) -> Vec<Message> {
     let query = HistoryQuery { after: 0, alerting_only: true, limit: usize::MAX };
     let stored = repository.history(query).await.unwrap();
-    stored.iter().flat_map(|(_, stored)| Message::of(stored, Topic::Alerts)).collect()
+    stored.iter().flat_map(|(position, stored)| Message::of(*position, stored, Topic::Alerts)).collect()
 }
 
 /// Records of few keys, units and small values, so that totals rise and fall around thresholds.
