@@ -1,11 +1,11 @@
 //! The feed: follows the messages of all instances, from any cursor on, without a gap.
 //!
-//! It reads the store by position. A commit of this instance wakes it; those of other instances it sees at the next
-//! poll. Followers at the same cursor share one read of the store.
+//! It reads the store by position. Commits of this instance wake it; commits of others are seen at the next poll.
+//! Followers at the same cursor share one read of the store.
 //!
 //! A store may go back to an earlier state, e.g. when a backup is restored, and use positions again. Every read
 //! therefore compares the record at its cursor with the cursor's fingerprint, and ends with
-//! [`FeedError::HistoryChanged`] where another record stands there now, or none.
+//! [`FeedError::HistoryChanged`] if the store has another record there now, or none.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, watch};
 /// The records that a follower reads at a time.
 const PAGE_RECORDS: usize = 100;
 
-/// A part of a topic.
+/// Consecutive messages of a topic.
 type Page = Arc<[Message]>;
 
 /// The messages of both topics. Clones are the same feed.
@@ -41,12 +41,12 @@ type Page = Arc<[Message]>;
 /// use std::time::Duration;
 ///
 /// use futures::StreamExt as _;
-/// use tallyhouse_pipeline::{Feed, Position, Topic};
+/// use tallyhouse_pipeline::{Cursor, Feed, Topic};
 ///
 /// let feed = Feed::new(repository, clock, pipeline.commits(), Duration::from_secs(1));
-/// let messages = feed.follow(Topic::Notifications, Some(Position::after_record(0))).await?;
-/// let (position, message) = pin!(messages).next().await.expect("a feed has no end")?;
-/// assert_eq!((position.record, message.topic()), (1, Topic::Notifications));
+/// let messages = feed.follow(Topic::Notifications, Some(Cursor::START)).await?;
+/// let message = pin!(messages).next().await.expect("a feed has no end")?;
+/// assert_eq!((message.position().record, message.topic()), (1, Topic::Notifications));
 /// # drop(pipeline);
 /// # work.await?;
 /// # Ok(())
@@ -67,7 +67,7 @@ struct Inner {
 struct LastRead {
     after: Cursor,
     page: Page,
-    /// When, and after how many commits of this instance. A page is true only for a while.
+    /// The time of the read, and the commits of this instance before it: they tell how long the page is valid.
     at: Duration,
     commits: u64,
 }
@@ -113,8 +113,8 @@ impl Feed {
     /// answer now.
     pub async fn page(&self, topic: Topic, after: Cursor, limit: usize) -> Result<Vec<Message>, FeedError> {
         let position = after.position;
-        // The record at the cursor is read again: it must be the one that the cursor names, and it may have met
-        // further rules.
+        // The record at the cursor is read again: it must be the one that the cursor names, and it may have raised
+        // further alerts.
         let query = HistoryQuery {
             after: position.record.saturating_sub(1),
             alerting_only: topic == Topic::Alerts,
@@ -158,12 +158,11 @@ impl Feed {
         Ok(found.into_iter().next().filter(|(record, _)| *record == position).map(|(_, stored)| stored))
     }
 
-    /// Follows a topic from a cursor on, or from now on: each message in order, without a gap, for ever. "Now" is when
-    /// this call returns.
+    /// Follows a topic from a cursor on, or from the moment when this call returns. The stream has each message, in order,
+    /// without a gap, and no end.
     ///
     /// # Errors
-    /// As for [`Feed::page`]; also in the stream, which ends with the error. It can be resumed at the cursor of the
-    /// last message.
+    /// As for [`Feed::page`]; also in the stream, which then ends. The caller resumes it at the cursor of the last message.
     pub async fn follow(
         &self,
         topic: Topic,
@@ -184,7 +183,7 @@ impl Feed {
         }))
     }
 
-    /// Reads what comes after a cursor, or takes it from the follower that read it last.
+    /// Reads the messages after a cursor, or reuses the last read if that is still valid.
     async fn read(&self, topic: Topic, after: Cursor) -> Result<Page, FeedError> {
         let slot = match topic {
             Topic::Notifications => &self.0.last_read[0],
@@ -193,7 +192,7 @@ impl Feed {
         let mut last = slot.lock().await;
         let (now, commits) = (self.0.clock.elapsed(), *self.0.commits.borrow());
         if let Some(last) = last.as_ref().filter(|last| last.after == after && now < last.at + self.0.poll_interval) {
-            // Further commits add to what follows a cursor, and change nothing of it.
+            // Further commits add to the messages after a cursor, and change none of them.
             if commits == last.commits || !last.page.is_empty() {
                 return Ok(Arc::clone(&last.page));
             }
@@ -238,7 +237,7 @@ impl Follower {
             if page.is_empty() {
                 let poll = self.feed.0.clock.sleep(self.feed.0.poll_interval);
                 if let Either::Left((Err(_closed), poll)) = select(pin!(commits.changed()), pin!(poll)).await {
-                    // No commit of this instance will come; those of others may.
+                    // This instance commits no more; others may.
                     poll.await;
                 }
             }
