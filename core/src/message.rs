@@ -1,5 +1,5 @@
-//! The messages that a stored record owes: CloudEvents 1.0 in JSON. A message is never kept; it is rebuilt from the
-//! stored record, to the letter, whenever it is published or caught up with.
+//! The messages of a stored record: CloudEvents 1.0 in JSON. A message is never stored. It is rebuilt from the stored
+//! record, byte for byte, whenever it is published or read.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::outcome::StoredRecord;
 use crate::rule::Rule;
 
-/// Which messages: those to the notification service or those to the alerting service.
+/// The topic of a message: notifications or alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// One message for every processed record.
@@ -88,6 +88,22 @@ impl FromStr for Position {
 pub struct PositionError;
 
 /// One message: a view of a stored record.
+///
+/// ```
+/// use tallyhouse_core::{Draft, Known, Message, MessageFormat, RuleSet, Timestamp, Topic, plan};
+///
+/// let draft = Draft {
+///     record_id: "r-1", time: "2026-01-01T09:30:00Z", source_id: "till-3", destination_id: "shop-9",
+///     record_type: "positive", value: "12.50", unit: "EUR", reference: "",
+/// };
+/// let now = Timestamp::parse("2026-01-01T09:30:01Z")?;
+/// let plan = plan(&[draft.check()?.into()], Known::default(), &RuleSet::default(), now);
+/// // The record met no rule: it has a notification and no alert.
+/// let messages: Vec<Message> = Message::all_of(&plan.stored[0]).collect();
+/// assert_eq!((messages.len(), messages[0].topic(), messages[0].id().as_str()), (1, Topic::Notifications, "r-1"));
+/// assert!(MessageFormat::default().to_json(&messages[0]).contains(r#""subject":"shop-9""#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     stored: Arc<StoredRecord>,
@@ -102,7 +118,7 @@ impl Message {
         self.stored.traceparent.as_deref()
     }
 
-    /// Returns the messages that a stored record owes to a topic, in their order.
+    /// Returns the messages of a stored record on a topic, in their order.
     pub fn of(stored: &Arc<StoredRecord>, topic: Topic) -> impl Iterator<Item = Self> + use<> {
         let rules: Vec<Option<Arc<Rule>>> = match topic {
             Topic::Notifications => vec![None],
@@ -112,12 +128,12 @@ impl Message {
         rules.into_iter().map(move |rule| Self { stored: Arc::clone(&stored), rule })
     }
 
-    /// Returns every message that a stored record owes: its notification, then its alerts.
+    /// Returns every message of a stored record: its notification, then its alerts.
     pub fn all_of(stored: &Arc<StoredRecord>) -> impl Iterator<Item = Self> + use<> {
         Self::of(stored, Topic::Notifications).chain(Self::of(stored, Topic::Alerts))
     }
 
-    /// Makes the alert that a stored record would owe for a rule, whether it met that one or not.
+    /// Makes the alert that a stored record would have for a rule, whether it met the rule or not.
     #[must_use]
     pub fn would_be(stored: &Arc<StoredRecord>, rule: &Arc<Rule>) -> Self {
         Self { stored: Arc::clone(stored), rule: Some(Arc::clone(rule)) }
@@ -129,7 +145,7 @@ impl Message {
         if self.rule.is_some() { Topic::Alerts } else { Topic::Notifications }
     }
 
-    /// Returns the stored record that owes the message.
+    /// Returns the stored record.
     #[must_use]
     pub fn stored(&self) -> &Arc<StoredRecord> {
         &self.stored
