@@ -1,9 +1,12 @@
-//! The domain of Tallyhouse: what a record is, what a batch of records does to what is stored, and what the world
-//! outside must provide for that.
+//! The domain of Tallyhouse: records, exact summaries, alert rules, the plan of a commit, messages, and the ports.
 //!
-//! The crate is pure: it knows no database, no HTTP, no runtime and no clock. It asks for these through the traits in
-//! [`ports`]; a type that implements one is an adapter. `tallyhouse-pipeline` runs records through the ports,
-//! `tallyhouse-testing` has the suites that adapters pass.
+//! The crate is pure: it knows no database, no HTTP, no runtime and no clock. It reaches them through the traits in
+//! [`ports`]; a type that implements one is an adapter. `tallyhouse-pipeline` runs records through the ports, and
+//! `tallyhouse-testing` has the conformance suites of the adapters.
+//!
+//! To read the source, take the modules in the order of `lib.rs`: a [`Record`] is valid by construction; a [`Summary`]
+//! has exact totals; a [`Rule`] is met by a record; [`plan`](plan()) turns a batch into [`Outcome`]s and writes; a
+//! [`Message`] is rebuilt from a [`StoredRecord`]; queries, roll-ups and CSV serve reads; the ports come last.
 //!
 //! ```
 //! use tallyhouse_core::{Draft, Known, Outcome, RuleSet, Timestamp, plan};
@@ -13,7 +16,7 @@
 //!     record_type: "positive", value: "12.50", unit: "EUR", reference: "",
 //! };
 //! let record = draft.check()?;
-//! // What a batch does to what is stored is a pure function. The second record is a duplicate of the first.
+//! // A plan is a pure function of the batch and of what is stored. The second record is a duplicate of the first.
 //! let now = Timestamp::parse("2026-01-01T09:30:01Z")?;
 //! let plan = plan(&[record.clone().into(), record.into()], Known::default(), &RuleSet::default(), now);
 //! assert!(matches!(plan.outcomes[0], Outcome::Processed(_)));
@@ -31,9 +34,10 @@ mod message;
 mod cursor;
 mod query;
 mod roll_up;
-mod rows;
+mod csv;
 pub mod ports;
 
+pub use csv::{RECORD_COLUMNS, TOTAL_COLUMNS, write_record_row, write_row, write_total_rows};
 pub use cursor::{Cursor, CursorError, Fingerprint, Position};
 pub use message::{Message, MessageFormat, Topic};
 pub use outcome::{Outcome, OutcomeCounts, ProcessedRecord, StoredRecord};
@@ -48,7 +52,6 @@ pub use record::traceparent::is_traceparent;
 pub use record::value::{Value, ValueError};
 pub use record::{Field, Record, RecordType};
 pub use roll_up::{Period, Periods, RollUp, RollUpPlan};
-pub use rows::{RECORD_COLUMNS, TOTAL_COLUMNS, write_record_row, write_row, write_total_rows};
 pub use rule::book::{ManagedRule, ManagedRules, OnlyIf, RuleBook, RuleEdit, RuleEdited, amend};
 pub use rule::json::NameGiven;
 pub use rule::{Rule, RuleDraft, RuleError, RuleOn, RuleSet, rules_from_json, rules_to_json};

@@ -1,5 +1,5 @@
-//! The messages that a stored record owes: CloudEvents 1.0 in JSON. A message is never kept; it is rebuilt from the
-//! stored record, to the letter, whenever it is published or caught up with.
+//! The messages of a stored record: CloudEvents 1.0 in JSON. A message is never stored. It is rebuilt from the stored
+//! record, byte for byte, whenever it is published or read.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::cursor::{Cursor, Position};
 use crate::outcome::StoredRecord;
 use crate::rule::Rule;
 
-/// Which messages: those to the notification service or those to the alerting service.
+/// The topic of a message: notifications or alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// One message for every processed record.
@@ -34,6 +34,22 @@ impl Topic {
 }
 
 /// One message: a view of a stored record.
+///
+/// ```
+/// use tallyhouse_core::{Draft, Known, Message, MessageFormat, RuleSet, Timestamp, Topic, plan};
+///
+/// let draft = Draft {
+///     record_id: "r-1", time: "2026-01-01T09:30:00Z", source_id: "till-3", destination_id: "shop-9",
+///     record_type: "positive", value: "12.50", unit: "EUR", reference: "",
+/// };
+/// let now = Timestamp::parse("2026-01-01T09:30:01Z")?;
+/// let plan = plan(&[draft.check()?.into()], Known::default(), &RuleSet::default(), now);
+/// // The record met no rule: it has a notification and no alert.
+/// let messages: Vec<Message> = Message::all_of(1, &plan.stored[0]).collect();
+/// assert_eq!((messages.len(), messages[0].topic(), messages[0].id().as_str()), (1, Topic::Notifications, "r-1"));
+/// assert!(MessageFormat::default().to_json(&messages[0]).contains(r#""subject":"shop-9""#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     position: Position,
@@ -81,7 +97,7 @@ impl Message {
         if self.rule.is_some() { Topic::Alerts } else { Topic::Notifications }
     }
 
-    /// Returns the stored record that owes the message.
+    /// Returns the stored record.
     #[must_use]
     pub fn stored(&self) -> &Arc<StoredRecord> {
         &self.stored

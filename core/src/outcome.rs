@@ -1,4 +1,4 @@
-//! What becomes of a record that was sent: the same on every ingress.
+//! Outcomes: processed, duplicate, conflict or rejected, the same on every ingress.
 
 mod json;
 
@@ -26,7 +26,7 @@ pub struct ProcessedRecord {
     pub processed_at: Timestamp,
 }
 
-/// A stored record: all that its messages need, so that they can be rebuilt to the letter.
+/// A stored record, with all that its messages are rebuilt from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRecord {
     /// The record and its place.
@@ -39,10 +39,10 @@ pub struct StoredRecord {
     pub traceparent: Option<String>,
 }
 
-/// What became of one record that was sent.
+/// The outcome of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Seen for the first time: stored, summed up, messages owed, all in one transaction.
+    /// Seen for the first time: stored, summed up and added to the outbox, in one transaction.
     Processed(Arc<StoredRecord>),
     /// Seen before with the same content: no effect, and a success.
     Duplicate {

@@ -1,4 +1,4 @@
-//! The heart: what a batch of records does to what is stored. A pure function.
+//! The plan of a commit: the outcomes of a batch, and what to write. A pure function, and the heart of the service.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,7 +12,7 @@ use crate::record::{Field, Record};
 use crate::rule::RuleSet;
 use crate::summary::Summary;
 
-/// A record on its way in, with the trace that it belongs to.
+/// A record that was sent, with its trace context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
     /// The record.
@@ -45,21 +45,39 @@ pub struct Known {
     pub summaries: HashMap<Key, Summary>,
 }
 
-/// What a batch does: each record's outcome, and what is to be written for it.
+/// The plan of a batch: the outcome of each record, and what to write.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// One outcome for each record of the batch, in its order.
     pub outcomes: Vec<Outcome>,
-    /// The records to insert, in processing order. Each owes a notification and an alert for every rule it met.
+    /// The records to insert, in processing order. Each has a notification, and an alert for every rule that it met.
     pub stored: Vec<Arc<StoredRecord>>,
     /// The new running summary of every key that changed, sorted by key.
     pub summaries: Vec<(Key, Summary)>,
 }
 
-/// Decides what a batch does, given what the store has. Duplicates and conflicts inside the batch are dealt with
-/// exactly as those against the store, so that a batch of n does what n batches of one do. O(records) hash look-ups.
+/// Plans a batch, given what the store has. Duplicates and conflicts inside the batch are treated exactly as those against
+/// the store, so that a batch of n has the effect of n batches of one. O(records) hash look-ups.
 ///
 /// The store MUST be as in `known` when the plan is written.
+///
+/// ```
+/// use tallyhouse_core::{Arrival, Draft, Known, Outcome, RuleSet, Timestamp, plan};
+///
+/// let draft = Draft {
+///     record_id: "r-1", time: "2026-01-01T09:30:00Z", source_id: "till-3", destination_id: "shop-9",
+///     record_type: "positive", value: "12.50", unit: "EUR", reference: "",
+/// };
+/// // The same id three times: first, with the same content, and with another value.
+/// let batch: Vec<Arrival> =
+///     [draft.check()?, draft.check()?, Draft { value: "13", ..draft }.check()?].map(Arrival::from).into();
+/// let now = Timestamp::parse("2026-01-01T09:30:01Z")?;
+/// let plan = plan(&batch, Known::default(), &RuleSet::default(), now);
+/// let names: Vec<&str> = plan.outcomes.iter().map(Outcome::name).collect();
+/// assert_eq!(names, ["processed", "duplicate", "conflict"]);
+/// assert_eq!((plan.stored.len(), plan.summaries[0].1.count()), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn plan(batch: &[Arrival], known: Known, rules: &RuleSet, now: Timestamp) -> Plan {
     let mut state = State { known, fresh: HashMap::new(), changed: HashMap::new(), stored: Vec::new() };
@@ -89,7 +107,7 @@ impl State {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let before = self.known.summaries.get(entry.key()).cloned().unwrap_or_default();
-                // A key that only refusals touch stays as it is.
+                // A key of rejected records only stays unchanged.
                 if before.has_no_room_for(&record.unit) {
                     return one_unit_too_many(record);
                 }

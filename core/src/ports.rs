@@ -1,4 +1,4 @@
-//! The ports: everything that the core asks of the world outside. **Read this module first.**
+//! The ports: the traits through which the core reaches the outside world. **Write an adapter? Read this module first.**
 //!
 //! A type that implements one of these traits is an adapter. Each method says what an adapter MUST and SHOULD do
 //! (RFC 2119), and the conformance suites of `tallyhouse-testing` check it. Methods take `&self` and are called from
@@ -37,10 +37,9 @@ pub use repository::{Batch, Committed, RecordRepository};
 pub use rules::RuleRepository;
 pub use source::{Acknowledgement, DeadLetterReason, Delivery, Disposition, PAYLOAD_BYTES_MAX, RecordSource};
 
-/// A store that does all that a service asks of one: it commits, reads, and keeps the outbox. Implemented by every type
-/// that implements the three traits.
+/// A store that commits, reads, and keeps the outbox. Every type that implements the three traits implements it.
 ///
-/// `Arc<dyn Store>` turns into an `Arc` of any of the three by itself (trait upcasting).
+/// `Arc<dyn Store>` coerces to an `Arc` of any of the three (trait upcasting).
 pub trait Store: RecordRepository + RecordReader + Outbox {}
 
 impl<T: RecordRepository + RecordReader + Outbox + ?Sized> Store for T {}

@@ -1,10 +1,27 @@
-//! What can be asked of the stored records.
+//! Queries over the stored records.
 
 use crate::record::text::{DestinationId, RecordId, Reference, SourceId, Unit};
 use crate::record::time::Timestamp;
 use crate::record::{Record, RecordType};
 
-/// Which records: every condition that is set must hold.
+/// Selects records: every condition that is set must hold.
+///
+/// ```
+/// use tallyhouse_core::{DestinationId, Draft, Filter, Timestamp};
+///
+/// let filter = Filter {
+///     start: Some(Timestamp::parse_bound("2026-01-01T00:00:00Z")?),
+///     destination_id: Some(DestinationId::new("shop-9")?),
+///     ..Filter::default()
+/// };
+/// let draft = Draft {
+///     record_id: "r-1", time: "2026-01-01T09:30:00Z", source_id: "till-3", destination_id: "shop-9",
+///     record_type: "positive", value: "12.50", unit: "EUR", reference: "",
+/// };
+/// assert!(filter.matches(&draft.check()?));
+/// assert!(!filter.matches(&Draft { time: "2025-12-31T23:59:59Z", ..draft }.check()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// `time` at or after this.
@@ -24,7 +41,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Says whether a record is asked for.
+    /// Says whether a record is selected.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
         self.start.is_none_or(|start| record.time >= start)
@@ -40,7 +57,7 @@ impl Filter {
 /// A page of stored records, ordered by `time`, then `recordId`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordQuery {
-    /// Which records.
+    /// Selects the records.
     pub filter: Filter,
     /// Only those after this place in the order.
     pub after: Option<(Timestamp, RecordId)>,
@@ -64,7 +81,7 @@ pub struct SummaryQuery {
 /// The records that match, grouped by destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupQuery {
-    /// Which records.
+    /// Selects the records.
     pub filter: Filter,
     /// Only groups after this destination.
     pub after: Option<DestinationId>,

@@ -1,4 +1,4 @@
-//! The record: what comes in, by whichever ingress. A [`Record`] that exists keeps every rule.
+//! The record: the input of every ingress. A [`Record`] is valid by construction.
 
 pub(crate) mod parsed;
 pub(crate) mod text;
@@ -143,18 +143,18 @@ impl<'de> Deserialize<'de> for RecordType {
 pub struct Record {
     /// The identity, for ever.
     pub record_id: RecordId,
-    /// When it happened, says the sender.
+    /// When it happened, by the sender's word.
     pub time: Timestamp,
-    /// Where it comes from.
+    /// The source that it comes from.
     pub source_id: SourceId,
-    /// What it is booked on.
+    /// The destination that it counts for.
     pub destination_id: DestinationId,
     /// The sign of the value in a net total.
     #[serde(rename = "type")]
     pub record_type: RecordType,
-    /// How much.
+    /// The amount.
     pub value: Value,
-    /// Of what.
+    /// The unit of the amount.
     pub unit: Unit,
     /// A free reference; may be empty.
     pub reference: Reference,
@@ -185,7 +185,7 @@ impl Record {
             .collect()
     }
 
-    /// Returns about how many bytes the record takes in memory, for bounds on what waits.
+    /// Returns about how many bytes the record takes in memory, for bounds on queues.
     #[must_use]
     pub fn weight(&self) -> usize {
         let texts = [
@@ -199,7 +199,7 @@ impl Record {
         size_of::<Self>() + texts.iter().map(|text| text.len() + 2 * size_of::<usize>()).sum::<usize>()
     }
 
-    /// Writes the eight fields into a JSON object that is under way.
+    /// Writes the eight fields as members of a JSON object.
     pub(crate) fn write_fields<S: SerializeStruct>(&self, object: &mut S) -> Result<(), S::Error> {
         object.serialize_field("recordId", &self.record_id)?;
         object.serialize_field("time", &self.time)?;

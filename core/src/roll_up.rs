@@ -1,10 +1,9 @@
-//! Roll-ups: totals of whole days and of longer periods that an adapter keeps ready, so that totals over many records
-//! need not read them.
+//! Roll-ups: stored totals of whole days and longer periods, so that totals over many records need not read them.
 //!
-//! An adapter folds its records, in the order of their positions, into one row per period, destination, unit and type,
-//! and keeps the position up to which it has done so. Totals of a range of time are then those of the whole periods
-//! in it, of the records in what sticks out at either end, and of the records behind that position: all read in one
-//! snapshot, so that they are exact however far the folding has come.
+//! An adapter rolls up its records, in the order of their positions, into one row per period, destination, unit and type,
+//! and stores the position up to which it has done so. The totals of a time range are those of the whole periods in it,
+//! of the records at either end outside these periods, and of the records after that position. All are read in one
+//! snapshot, so that the totals are exact at any state of the roll-up.
 
 use crate::query::Filter;
 use crate::record::RecordType;
@@ -14,10 +13,10 @@ use crate::summary::Side;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-/// Where time ends: one microsecond after the last instant.
+/// The end of time: one microsecond after the last instant.
 const AFTER_ALL: i64 = Timestamp::MAX.as_micros() + 1;
 
-/// How long the periods are that are kept ready.
+/// The length of a rolled-up period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Period {
     /// One day in UTC.
@@ -40,18 +39,18 @@ pub struct Periods {
     pub until: i64,
 }
 
-/// How the records that match a filter are found by roll-ups.
+/// How to compute the totals of a filter from roll-ups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RollUpPlan {
     /// The periods that lie in the filter's range of time: no two overlap.
     pub whole: Vec<Periods>,
-    /// The filter of the records in all those periods: for those that are not folded yet.
+    /// Selects the records in all those periods: for those that are not rolled up yet.
     pub within: Filter,
-    /// The filters of the records in what sticks out at the ends; up to two.
+    /// Select the records at either end, outside these periods; up to two.
     pub edges: Vec<Filter>,
 }
 
-/// The records of one destination, unit and type in one period of time, as an adapter keeps them summed up.
+/// The sum of the records of one destination, unit and type in one period, as an adapter stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RollUp {
     /// The destination.
@@ -76,7 +75,7 @@ impl Period {
     /// All of them, the shortest first.
     pub const ALL: [Self; 3] = [Self::Day, Self::Days32, Self::Ever];
 
-    /// Returns the length in days, by which an adapter may tell them apart: 0 for all of time.
+    /// Returns the length in days, which an adapter may store: 0 for all of time.
     #[must_use]
     pub fn days(self) -> i16 {
         match self {
@@ -101,8 +100,8 @@ impl Period {
 }
 
 impl RollUpPlan {
-    /// Says how a filter's records are found by roll-ups; `None` where they are of no use: they know neither sources
-    /// nor references, and there must be a whole day in the range.
+    /// Plans the totals of a filter by roll-ups. `None` if roll-ups can't answer it: they have no sources and no
+    /// references, and the range must contain a whole day.
     #[must_use]
     pub fn of(filter: &Filter) -> Option<Self> {
         if filter.source_id.is_some() || filter.reference.is_some() {
@@ -124,7 +123,7 @@ impl RollUpPlan {
     }
 }
 
-/// Covers whole days by the longest periods that fit.
+/// Splits whole days into the longest periods that fit.
 fn days(from: i64, until: i64) -> Vec<Periods> {
     let (long_from, long_until) = (ceil(from, Period::Days32), floor(until, Period::Days32));
     let pieces = if long_from < long_until {

@@ -1,4 +1,4 @@
-//! Alert rules: which records the alerting service is told about.
+//! Alert rules: which records become alerts.
 
 pub(crate) mod json;
 pub(crate) mod book;
@@ -15,7 +15,7 @@ use crate::record::{Record, RecordType};
 use crate::summary::Summary;
 use crate::summary::sum::Net;
 
-/// A rule as it is written down, not yet checked: texts, the optional ones being what must match.
+/// A rule that is not yet checked: texts, of which the optional ones are conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleDraft {
@@ -72,8 +72,24 @@ impl RuleOn {
     }
 }
 
-/// An alert rule: met by a record that matches all that is asked, and whose `value`, or the total that it leads to, is
+/// An alert rule. A record meets it if it matches every condition, and if its `value`, or the total that it leads to, is
 /// strictly above `threshold`.
+///
+/// ```
+/// use tallyhouse_core::{Draft, Rule, RuleDraft, Summary};
+///
+/// let large = Rule::new(RuleDraft {
+///     name: "large".to_owned(), threshold: "1000".to_owned(), unit: Some("EUR".to_owned()), ..RuleDraft::default()
+/// })?;
+/// let draft = Draft {
+///     record_id: "r-1", time: "2026-01-01T09:30:00Z", source_id: "till-3", destination_id: "shop-9",
+///     record_type: "positive", value: "1000.01", unit: "EUR", reference: "",
+/// };
+/// assert!(large.is_met_by(&draft.check()?, &Summary::default()));
+/// assert!(!large.is_met_by(&Draft { value: "1000.00", ..draft }.check()?, &Summary::default()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 ///
 /// A rule that is stored or sent has the member `on` only where it is on totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +121,7 @@ impl TryFrom<RuleDraft> for Rule {
 
 /// Says what is wrong with a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RuleError {
     /// The name is not `[a-z0-9][a-z0-9-]{0,62}`.
     #[error("the rule name {0:?} {NAME_FORM}")]
@@ -126,11 +143,10 @@ pub enum RuleError {
 
 const NAME_FORM: &str = "must be 1 to 63 of a-z, 0-9 and -, and must not begin with -";
 
-/// A total of some records of a key only, or of some that come and go with the rule, would be none that anybody can
-/// look up.
+/// Running totals are kept per key and unit; a total of fewer records would be one that no query returns.
 const NOT_ON_TOTALS: &str = "can't be asked for by a rule on totals, which are of all records of a key";
 
-/// What is wrong with one field.
+/// One broken field.
 struct Fault {
     field: &'static str,
     reason: String,
@@ -214,7 +230,7 @@ impl Rule {
             && self.reference.as_ref().is_none_or(|reference| *reference == record.reference)
     }
 
-    /// Writes the rule in the form in which adapters keep it: a JSON object.
+    /// Writes the rule in the form in which adapters store it: a JSON object.
     #[must_use]
     pub fn to_stored(&self) -> String {
         serde_json::to_string(self).expect("a rule is always JSON")
@@ -232,7 +248,7 @@ fn is_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && letters && !name.starts_with('-')
 }
 
-/// Keeps a good field; notes why a bad one is bad.
+/// Returns a valid field, or adds the reason why it is not.
 fn keep<T, E: ToString>(
     faults: &mut Vec<Fault>,
     field: &'static str,
@@ -289,7 +305,7 @@ impl RuleSet {
     }
 }
 
-/// Writes the rules that a record met, as they were, in the form in which adapters keep them: a JSON array.
+/// Writes the rules that a record met, as they were, in the form in which adapters store them: a JSON array.
 #[must_use]
 pub fn rules_to_json(rules: &[Arc<Rule>]) -> String {
     let rules: Vec<&Rule> = rules.iter().map(AsRef::as_ref).collect();

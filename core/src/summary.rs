@@ -1,4 +1,4 @@
-//! The summary of a set of records: how many, when, and exact totals per unit.
+//! The summary of a set of records: their count, their first and last time, and exact totals per unit.
 
 pub(crate) mod sum;
 mod json;
@@ -61,8 +61,8 @@ impl UnitTotal {
 }
 
 impl Summary {
-    /// Most units that one key may have: the record that would bring the next one is rejected, so that a summary, which
-    /// every later record carries along, stays small.
+    /// Most units of one key. The record with the next one is rejected, so that a summary stays small: every later record
+    /// of the key has it as `previous`.
     pub const UNITS_MAX: usize = 100;
 
     /// Returns how many records are summed up.
@@ -94,7 +94,7 @@ impl Summary {
         self.add_value(record.time, record.record_type, record.value, &record.unit);
     }
 
-    /// Adds what a record brings to a summary: useful where the rest of it is not at hand.
+    /// Adds the fields of a record that count for a summary, where the rest is not loaded.
     pub fn add_value(&mut self, time: Timestamp, record_type: RecordType, value: Value, unit: &Unit) {
         self.count += 1;
         self.span(time, time);

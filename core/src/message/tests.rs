@@ -127,7 +127,7 @@ fn a_trace_is_handed_on_with_every_message_and_absent_without_one() {
 }
 
 #[test]
-fn a_record_owes_its_notification_and_an_alert_for_every_rule_it_met() {
+fn a_record_has_a_notification_and_an_alert_for_every_rule_it_met() {
     let stored = stored(flights(), None);
     let ids = |stored: &Arc<StoredRecord>| -> Vec<String> {
         Message::all_of(1, stored).map(|message| message.id()).collect()

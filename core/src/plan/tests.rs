@@ -108,17 +108,17 @@ proptest! {
     }
 
     #[test]
-    fn a_summary_is_the_fold_of_its_records_and_previous_that_of_the_earlier_ones(batches in prop::collection::vec(any_batch(), 0..4)) {
+    fn a_summary_sums_up_its_records_and_previous_the_earlier_ones(batches in prop::collection::vec(any_batch(), 0..4)) {
         let mut store = nearly_full();
         batches.iter().for_each(|batch| drop(store.commit(batch)));
-        let mut folds = HashMap::<Key, Summary>::new();
+        let mut sums = HashMap::<Key, Summary>::new();
         for stored in &store.stored {
-            let fold = folds.entry(stored.processed.record.key()).or_default();
-            prop_assert_eq!(&stored.previous, &*fold);
-            fold.add(&stored.processed.record);
-            prop_assert_eq!(stored.processed.sequence, fold.count());
+            let sum = sums.entry(stored.processed.record.key()).or_default();
+            prop_assert_eq!(&stored.previous, &*sum);
+            sum.add(&stored.processed.record);
+            prop_assert_eq!(stored.processed.sequence, sum.count());
         }
-        prop_assert_eq!(&store.summaries, &folds);
+        prop_assert_eq!(&store.summaries, &sums);
         let ids: HashSet<&RecordId> = store.stored.iter().map(|stored| &stored.processed.record.record_id).collect();
         prop_assert_eq!(ids.len(), store.stored.len(), "each id once");
     }

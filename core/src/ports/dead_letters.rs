@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::ports::error::PortError;
 
-/// Keeps refused queue payloads until somebody repairs, replays or drops them.
+/// Keeps refused queue payloads until an operator replays or removes them.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
     /// Returns a page of dead letters, oldest first, after the one with the id `after`.

@@ -6,19 +6,36 @@ use crate::message::Message;
 use crate::ports::error::PortError;
 
 /// Publishes messages.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use tallyhouse_core::ports::{MessageEmitter, PortError};
+/// use tallyhouse_core::{Message, MessageFormat};
+///
+/// /// Prints each message on a line.
+/// struct Printer(MessageFormat);
+///
+/// #[async_trait]
+/// impl MessageEmitter for Printer {
+///     async fn emit(&self, messages: &[Message]) -> Result<(), PortError> {
+///         messages.iter().for_each(|message| println!("{}", self.0.to_json(message)));
+///         Ok(())
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait MessageEmitter: Send + Sync {
-    /// Publishes messages in their order, and returns when the other side has them all.
+    /// Publishes messages in their order, and returns when the receiver has confirmed all of them.
     ///
     /// # Errors
     /// Some may not have been published; the caller repeats all of them.
     async fn emit(&self, messages: &[Message]) -> Result<(), PortError>;
 
-    /// Checks that the other side answers, before it is tried again after a failure. MUST publish nothing and SHOULD be
+    /// Checks that the receiver answers, before the next attempt after a failure. MUST publish nothing and SHOULD be
     /// cheap. By default it answers at once, and the next attempt to publish decides.
     ///
     /// # Errors
-    /// The other side does not answer.
+    /// The receiver does not answer.
     async fn ping(&self) -> Result<(), PortError> {
         Ok(())
     }

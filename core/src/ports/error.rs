@@ -10,9 +10,9 @@ pub enum PortErrorKind {
     Unavailable,
     /// The other side refuses what it was given: trying the same again does not help.
     Refused,
-    /// Stored data can't be read: stop and look.
+    /// Stored data can't be read: stop, and have a person inspect it.
     Corrupt,
-    /// The caller or the adapter is wrong: a bug of ours.
+    /// The caller or the adapter is wrong: a bug.
     Misuse,
 }
 
@@ -30,7 +30,7 @@ impl PortError {
         Self { kind, what, source: Some(source.into()) }
     }
 
-    /// Returns what can be done about it.
+    /// Returns what the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> PortErrorKind {
         self.kind

@@ -13,6 +13,24 @@ use crate::ports::error::PortError;
 use crate::record::time::Timestamp;
 
 /// Keeps the entries of committed batches until their messages are published.
+///
+/// ```
+/// use tallyhouse_core::Message;
+/// use tallyhouse_core::ports::{ClaimScope, HistoryQuery, MessageEmitter, Owner, PortError, Store};
+///
+/// /// Publishes the messages of one abandoned entry, if there is one.
+/// async fn publish_one(store: &dyn Store, emitter: &dyn MessageEmitter, owner: &Owner) -> Result<(), PortError> {
+///     for entry in store.claim(owner, ClaimScope::Abandoned, 1).await? {
+///         let limit = (entry.last - entry.first + 1) as usize;
+///         let query = HistoryQuery { after: entry.first - 1, alerting_only: false, limit };
+///         for (_, stored) in store.history(query).await? {
+///             emitter.emit(&Message::all_of(&stored).collect::<Vec<_>>()).await?;
+///         }
+///         store.mark_published(owner, &[entry.id]).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
 #[async_trait]
 pub trait Outbox: Send + Sync {
     /// Makes the owner's lease last `lease` from now, by a clock that all owners share (the store's, where it has one).

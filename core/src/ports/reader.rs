@@ -15,6 +15,21 @@ use crate::roll_up::RollUp;
 use crate::summary::Summary;
 
 /// Answers queries over the stored records.
+///
+/// ```
+/// use tallyhouse_core::ports::{HistoryQuery, PortError, RecordReader};
+///
+/// /// Counts the records that met a rule, page by page.
+/// async fn count_alerting(reader: &dyn RecordReader) -> Result<usize, PortError> {
+///     let (mut after, mut count) = (0, 0);
+///     loop {
+///         let page = reader.history(HistoryQuery { after, alerting_only: true, limit: 100 }).await?;
+///         let Some((last, _)) = page.last() else { return Ok(count) };
+///         after = *last;
+///         count += page.len();
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait RecordReader: Send + Sync {
     /// Returns the stored record with this id.

@@ -13,6 +13,26 @@ use crate::record::time::Timestamp;
 use crate::rule::book::RuleBook;
 
 /// Commits batches of records.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tallyhouse_core::ports::{Batch, Clock, PortError, RecordRepository};
+/// use tallyhouse_core::{Outcome, Record, RuleBook};
+///
+/// /// Commits one record by itself, without rules.
+/// async fn process(
+///     repository: &dyn RecordRepository, clock: &dyn Clock, record: Record,
+/// ) -> Result<Option<Outcome>, PortError> {
+///     let batch = Batch {
+///         arrivals: Arc::from([record.into()]),
+///         rules: Arc::new(RuleBook::default()),
+///         now: clock.now(),
+///         owner: None,
+///         published: Vec::new(),
+///     };
+///     Ok(repository.commit(batch).await?.outcomes.pop())
+/// }
+/// ```
 #[async_trait]
 pub trait RecordRepository: Send + Sync {
     /// Commits a batch with all its effects, in one transaction.

@@ -9,6 +9,27 @@ use crate::record::rejection::{Rejection, RejectionCode};
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Reads records from a queue.
+///
+/// ```
+/// use tallyhouse_core::ports::{Acknowledgement, DeadLetterReason, Disposition, PortError, RecordSource};
+/// use tallyhouse_core::Record;
+///
+/// /// Dead-letters the payloads that are not records, and returns the others to the queue.
+/// async fn sort(source: &dyn RecordSource) -> Result<(), PortError> {
+///     let deliveries = source.receive(10).await?;
+///     let end = |payload: Option<Vec<u8>>| match Record::from_json(&payload.unwrap_or_default()) {
+///         Ok(_) => Disposition::Nack,
+///         Err(rejection) => Disposition::DeadLetter {
+///             reason: DeadLetterReason::Rejection(rejection.code),
+///             detail: rejection.detail(),
+///         },
+///     };
+///     let ended = deliveries.into_iter().map(|delivery| Acknowledgement {
+///         tag: delivery.tag, disposition: end(delivery.payload),
+///     });
+///     source.ack(ended.collect()).await
+/// }
+/// ```
 #[async_trait]
 pub trait RecordSource: Send + Sync {
     /// Returns the name of the source in logs and dead letters, e.g. `list`.
@@ -31,7 +52,7 @@ pub trait RecordSource: Send + Sync {
     /// The queue can't do it now; what was not acknowledged is received again later.
     async fn ack(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), PortError>;
 
-    /// Checks that the queue answers, before it is tried again after a failure. MUST change nothing and SHOULD be
+    /// Checks that the queue answers, before the next attempt after a failure. MUST change nothing and SHOULD be
     /// cheap. By default it answers at once, and the next attempt decides.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A record from JSON.
 //!
-//! The quick way in is serde's derive, which takes every good record. Whatever it does not take goes the slow way,
-//! which alone decides what is wrong: it looks at each member by itself, so that every broken field is named at once.
+//! The fast path is serde's derive, which reads every valid record. A text that it does not read takes the slow path, which
+//! alone decides what is wrong: it reads each member by itself, so that every broken field is named at once.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -38,11 +38,11 @@ impl Record {
     /// Says whether the text is not well-formed JSON, or which rules of a record it breaks: all of them.
     pub fn from_json(json: &[u8]) -> Result<Self, Rejection> {
         let text = utf8(json)?;
-        if let Some(record) = quick(text) {
-            return check_unseen(text, NESTING_MAX).map(|()| record);
+        if let Some(record) = fast(text) {
+            return check_skipped(text, NESTING_MAX).map(|()| record);
         }
         check_grammar(text)?;
-        check_unseen(text, NESTING_MAX)?;
+        check_skipped(text, NESTING_MAX)?;
         slow(text)
     }
 }
@@ -57,12 +57,12 @@ pub fn records_from_json_array(json: &[u8], elements_max: usize) -> Result<Vec<R
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Elements { max: elements_max }.deserialize(&mut deserializer);
     let Ok(elements) = read.and_then(|elements| deserializer.end().map(|()| elements)) else {
-        let well_formed = check_grammar(text).and_then(|()| check_unseen(text, NESTING_MAX));
+        let well_formed = check_grammar(text).and_then(|()| check_skipped(text, NESTING_MAX));
         return Err(well_formed.map_or_else(ArrayError::NotJson, |()| ArrayError::NotAnArray));
     };
     let read_one = |element: &RawValue| {
-        check_unseen(element.get(), NESTING_MAX).map_err(ArrayError::NotJson)?;
-        Ok(quick(element.get()).map_or_else(|| slow(element.get()), Ok))
+        check_skipped(element.get(), NESTING_MAX).map_err(ArrayError::NotJson)?;
+        Ok(fast(element.get()).map_or_else(|| slow(element.get()), Ok))
     };
     elements.ok_or(ArrayError::TooMany)?.into_iter().map(read_one).collect()
 }
@@ -86,7 +86,7 @@ pub enum ArrayError {
 pub fn well_formed(json: &[u8]) -> Result<&str, Rejection> {
     let text = utf8(json)?;
     check_grammar(text)?;
-    check_unseen(text, NESTING_MAX)?;
+    check_skipped(text, NESTING_MAX)?;
     Ok(text)
 }
 
@@ -103,10 +103,9 @@ fn check_grammar(text: &str) -> Result<(), Rejection> {
     }
 }
 
-/// Checks what serde_json does not see in a text of good grammar: it skips values that nobody asks for without a look
-/// at their depth or their surrogates.
-fn check_unseen(text: &str, nesting_max: usize) -> Result<(), Rejection> {
-    // A text that opens few brackets and has no \u needs no look either, and that is nearly every text.
+/// Checks what serde_json does not check in the values that it skips: their depth and their surrogates.
+fn check_skipped(text: &str, nesting_max: usize) -> Result<(), Rejection> {
+    // Nearly every text opens few brackets and has no \u, and needs no check.
     let opened = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
     if opened > nesting_max || text.contains("\\u") {
         return check_nesting_and_surrogates(text.as_bytes(), nesting_max);
@@ -114,7 +113,7 @@ fn check_unseen(text: &str, nesting_max: usize) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Walks over a text whose grammar is known to be right.
+/// Scans a text whose grammar is known to be right.
 fn check_nesting_and_surrogates(json: &[u8], nesting_max: usize) -> Result<(), Rejection> {
     let (mut depth, mut in_string, mut at) = (0_usize, false, 0_usize);
     while let Some(&byte) = json.get(at) {
@@ -157,7 +156,7 @@ fn code_unit(json: &[u8], at: usize) -> u32 {
         .unwrap_or_default()
 }
 
-/// What nearly every sender sends: the eight members, each once, each of the right kind.
+/// What nearly every sender sends: each of the eight members once, and of the right kind.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Good<'a> {
@@ -180,7 +179,7 @@ struct Good<'a> {
     reference: Cow<'a, str>,
 }
 
-fn quick(text: &str) -> Option<Record> {
+fn fast(text: &str) -> Option<Record> {
     // serde's derive would take an array of eight too.
     if !text.trim_start().starts_with('{') {
         return None;
@@ -266,8 +265,8 @@ impl<'de> Visitor<'de> for Object {
     }
 }
 
-/// The elements of an array, or `None` if there are more than `max`: sixteen bytes for each of the millions of zeros
-/// that fit into a body would be too much to hold before counting them.
+/// The elements of an array, or `None` if there are more than `max`. They are counted while they are read: sixteen bytes
+/// for each of millions of zeros in a body would take too much memory.
 struct Elements {
     max: usize,
 }

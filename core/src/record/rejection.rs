@@ -1,4 +1,4 @@
-//! Why something that was sent is not a record: every reason at once, each with the place it is about.
+//! A rejection: every reason why an input is not a record, each with its place.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::record::Field;
 use crate::record::text::RecordId;
 
-/// What kind of refusal it is.
+/// The kind of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RejectionCode {
@@ -37,36 +37,36 @@ impl RejectionCode {
 pub struct FieldError {
     /// JSON pointer (RFC 6901) of the place; empty for the whole.
     pub pointer: String,
-    /// What is wrong there, in words for the sender.
+    /// The broken rule, in words for the sender.
     pub detail: String,
 }
 
-/// A refusal: nothing was stored, and sending the same again is refused again.
+/// A rejection: nothing was stored, and the same input will be rejected again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The record's id, where it is valid itself.
     pub record_id: Option<RecordId>,
-    /// What kind of refusal.
+    /// The kind of the rejection.
     pub code: RejectionCode,
     /// Every broken rule; never empty.
     pub errors: Vec<FieldError>,
 }
 
 impl Rejection {
-    /// Refuses for one reason at one place.
+    /// Rejects for one reason at one place.
     #[must_use]
     pub fn at(record_id: Option<RecordId>, pointer: &str, detail: impl Into<String>) -> Self {
         let errors = vec![FieldError { pointer: pointer.to_owned(), detail: detail.into() }];
         Self { record_id, code: RejectionCode::Rejected, errors }
     }
 
-    /// Refuses what is not well-formed JSON.
+    /// Rejects what is not well-formed JSON.
     #[must_use]
     pub fn not_json(detail: impl Into<String>) -> Self {
         Self { code: RejectionCode::NotJson, ..Self::at(None, "", detail) }
     }
 
-    /// Refuses what is longer than `bytes_max`.
+    /// Rejects what is longer than `bytes_max`.
     #[must_use]
     pub fn too_large(bytes_max: usize) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl Faults {
         self.0.push(FieldError { pointer: field.pointer().to_owned(), detail: detail.to_string() });
     }
 
-    /// Keeps a good value; notes why a bad one is bad.
+    /// Returns a valid value, or adds the reason why it is not.
     pub(crate) fn take<T, E: ToString>(&mut self, field: Field, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.add(field, error.to_string())).ok()
     }

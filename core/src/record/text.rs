@@ -1,7 +1,7 @@
-//! The validated strings of a record: a value of one of these types is within its rules, for ever.
+//! The validated strings of a record: a value of one of these types keeps its rules.
 //!
-//! They share one immutable allocation when cloned, because a record's strings travel together into its outcome, its
-//! stored form and its messages.
+//! Clones share one immutable allocation, since a record's strings are also in its outcome, its stored form and its
+//! messages.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::record::parsed::parsed;
 
-/// Says why a text is not an identifier; its `Display` is fit to be shown to whoever sent the text.
+/// Says why a text is not an identifier; its `Display` may be shown to the sender of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TextError {
     /// The text has too few or too many characters (Unicode scalar values).
     #[error("must have {min} to {max} characters, has {found}")]
@@ -33,7 +34,7 @@ pub enum TextError {
 
 /// Checks a text against a length in characters and the characters that no field may hold.
 fn check(text: &str, min: usize, max: usize) -> Result<(), TextError> {
-    // Printable ASCII is by far the most common case, and there bytes are characters.
+    // Printable ASCII is the most common case, where bytes are characters.
     if text.len() >= min && text.len() <= max && text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         return Ok(());
     }
@@ -125,11 +126,11 @@ text_type!(
     RecordId, 1, 255
 );
 text_type!(
-    /// Where a record comes from: 1 to 255 characters.
+    /// The source of a record: 1 to 255 characters.
     SourceId, 1, 255
 );
 text_type!(
-    /// What a record is booked on, and what aggregates are grouped by: 1 to 255 characters.
+    /// The destination that a record counts for, and that aggregates are grouped by: 1 to 255 characters.
     DestinationId, 1, 255
 );
 text_type!(
@@ -141,7 +142,7 @@ text_type!(
     Reference, 0, 255
 );
 
-/// What a running summary is kept for: one destination and one reference. Ordered by bytes, destination first.
+/// The key of a running summary: one destination and one reference. Ordered by bytes, destination first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// The destination.

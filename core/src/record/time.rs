@@ -13,8 +13,9 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(i64);
 
-/// Says why a text is not a [`Timestamp`]; its `Display` is fit to be shown to whoever sent the text.
+/// Says why a text is not a [`Timestamp`]; its `Display` may be shown to the sender of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TimestampError {
     /// The text does not follow RFC 3339, or names a day or a second that does not exist.
     #[error("must be an RFC 3339 date-time with an offset, such as 2013-01-01T10:00:00Z")]

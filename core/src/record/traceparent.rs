@@ -1,9 +1,9 @@
-//! The trace context of W3C (Trace Context, section 3.2), as it comes with records and is handed on with their messages.
+//! The trace context of W3C (Trace Context, section 3.2), which comes with a record and leaves with its messages.
 
 /// Longest value that is handed on, in bytes: later versions may append to the 55 of version 00.
 const LEN_MAX: usize = 255;
 
-/// Says whether a text is a valid `traceparent`: one that is not is treated as if it were not there.
+/// Says whether a text is a valid `traceparent`. An ingress ignores an invalid one.
 #[must_use]
 pub fn is_traceparent(value: &str) -> bool {
     let (version, rest) = value.split_at_checked(2).unwrap_or_default();

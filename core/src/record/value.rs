@@ -13,8 +13,9 @@ use crate::record::parsed::parsed;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Value(Decimal);
 
-/// Says why a text is not a [`Value`]; its `Display` is fit to be shown to whoever sent the text.
+/// Says why a text is not a [`Value`]; its `Display` may be shown to the sender of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ValueError {
     /// The text is not a JSON number.
     #[error("must be a decimal such as 12, 12.50 or 1.25e3, as a JSON number or as a string of the same form")]
@@ -108,7 +109,7 @@ impl Plain {
     fn scan(text: &str) -> Result<Self, ValueError> {
         match text.strip_prefix('-') {
             None => Self::scan_unsigned(text),
-            // Only what is a number otherwise is told about its sign.
+            // Only a number without other faults is blamed for its sign.
             Some(rest) => Self::scan_unsigned(rest).and(Err(ValueError::Negative)),
         }
     }

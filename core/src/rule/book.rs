@@ -1,9 +1,9 @@
-//! The rules in force: the host's own, and those that are managed in the store, which win over own ones of the same
-//! name.
+//! The rules in force: the host's own, and those that are managed in the store. A managed rule replaces the own one of
+//! the same name.
 //!
-//! Nobody looks whether the managed rules have changed: each commit reads their version in its own transaction, or
-//! makes sure of it there, and reads the rules themselves where it is another one than before. So a change is in force
-//! for every record that is sent after it was answered, on every instance, and an idle service asks for nothing.
+//! The managed rules are not polled. Each commit reads or verifies their version in its own transaction, and reads the
+//! rules when the version is new. So a change is in force on every instance for every record that is sent after the
+//! change was answered, and an idle service reads nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +23,7 @@ pub struct RuleBook {
 pub struct ManagedRule {
     /// The rule.
     pub rule: Arc<Rule>,
-    /// The version of all of them that its latest change has led to.
+    /// The version of all managed rules that its latest change led to.
     pub version: u64,
     /// When it was changed.
     pub changed_at: Timestamp,
@@ -45,16 +45,16 @@ pub struct RuleEdit {
     pub name: String,
     /// The rule, which has this name; `None` to delete it.
     pub rule: Option<Arc<Rule>>,
-    /// On what condition.
+    /// The precondition.
     pub only_if: OnlyIf,
     /// When it is changed.
     pub now: Timestamp,
 }
 
-/// On what condition a managed rule is changed.
+/// The precondition of a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum OnlyIf {
-    /// On none.
+    /// None.
     #[default]
     Any,
     /// If there is no managed rule of this name.
@@ -65,20 +65,20 @@ pub enum OnlyIf {
     Version(Vec<u64>),
 }
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleEdited {
-    /// There was none of this name.
+    /// There was no managed rule of this name.
     Created(ManagedRule),
-    /// There was another one.
+    /// There was another rule of this name.
     Replaced(ManagedRule),
-    /// The same one was there already: nothing was written.
+    /// The same rule was there already: nothing was written.
     Unchanged(ManagedRule),
-    /// It is gone; all of them have this version now.
+    /// The rule is deleted; the managed rules have this version now.
     Deleted(u64),
-    /// There was none to delete.
+    /// There was no rule to delete.
     Missing,
-    /// The condition does not hold.
+    /// The precondition does not hold.
     Otherwise,
     /// There are [`ManagedRules::RULES_MAX`] of them already.
     Full,
@@ -92,9 +92,8 @@ impl RuleBook {
         Self { own, latest: Mutex::new((0, unmanaged)) }
     }
 
-    /// Returns the rules in force while the managed rules have this version; `read` reads those, and is called only if
-    /// they are not the ones that were read last. To be called within a commit, with the version that its transaction
-    /// sees.
+    /// Returns the rules in force while the managed rules have this version. Calls `read` for the managed rules only if
+    /// the version is not the one that was read last. A commit calls this with the version that its transaction sees.
     ///
     /// # Errors
     /// Those of `read`.
@@ -103,22 +102,22 @@ impl RuleBook {
         if known == version {
             return Ok(rules);
         }
-        // Not under the lock: other writers may go on with what they have.
+        // Not under the lock: other writers may use the rules that they have.
         let managed = read()?;
         let rules = Arc::new(self.own.overlaid(managed.rules.iter().map(|managed| &managed.rule)));
         *self.lock() = (managed.version, Arc::clone(&rules));
         Ok(rules)
     }
 
-    /// Returns the rules as they were last in force, with the version of the managed ones: for a commit that writes
-    /// nothing unless they still have it.
+    /// Returns the rules that were last in force, with the version of the managed ones: for an optimistic commit, which
+    /// verifies the version.
     #[must_use]
     pub fn latest(&self) -> (u64, Arc<RuleSet>) {
         self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, (u64, Arc<RuleSet>)> {
-        // A panic elsewhere can't have left it half-written.
+        // A panic can't leave the pair half-written.
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -130,7 +129,7 @@ impl From<RuleSet> for RuleBook {
 }
 
 impl ManagedRules {
-    /// Most managed rules. Every record is compared with each of them, and may owe an alert for each.
+    /// Most managed rules. Every record is compared with each of them, and may have an alert for each.
     pub const RULES_MAX: usize = 500;
 
     /// Returns the rule of this name.
@@ -163,7 +162,7 @@ impl RuleEdited {
     }
 }
 
-/// Decides what a change comes to, given what the store has. A pure function.
+/// Decides the result of a change, given the managed rules. A pure function.
 ///
 /// The store MUST NOT change under `managed` until the change is written or dropped.
 #[must_use]
@@ -172,7 +171,7 @@ pub fn amend(managed: &ManagedRules, edit: &RuleEdit) -> RuleEdited {
     if !edit.only_if.holds(found) {
         return RuleEdited::Otherwise;
     }
-    // Of the time as well, so that none comes again after a database was restored from an earlier copy.
+    // A version depends on the time, too, so that none comes again after a restore from an earlier copy.
     let version = (managed.version + 1).max(u64::try_from(edit.now.as_micros()).unwrap_or(0));
     let Some(rule) = &edit.rule else {
         return if found.is_some() { RuleEdited::Deleted(version) } else { RuleEdited::Missing };

@@ -1,4 +1,4 @@
-//! A rule from JSON, as people write it: every broken field is named at once.
+//! A rule from JSON that people write: every broken field is named at once.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,12 +15,12 @@ use crate::record::rejection::{Rejection, RejectionCode};
 /// The members that a rule may have.
 const MEMBERS: [&str; 8] = ["name", "threshold", "on", "unit", "type", "destinationId", "sourceId", "reference"];
 
-/// What the name of a rule in JSON is.
+/// Where the name of a rule comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameGiven<'a> {
-    /// This one: if the text names another, it is refused.
+    /// This name; a text with another one is rejected.
     Fixed(&'a str),
-    /// That of the text, or this one where there is none.
+    /// The name in the text, or this one if the text has none.
     OrElse(&'a str),
 }
 
@@ -61,7 +61,7 @@ impl Rule {
         let own_name = text_of("name");
         let draft = RuleDraft {
             name: String::new(),
-            // What takes the place of a broken or missing one is right, so that it is not named twice.
+            // A broken or missing threshold is replaced by a valid one, so that it is not reported twice.
             threshold: text_of("threshold").unwrap_or_else(|| "0".to_owned()),
             on: text_of("on"),
             unit: text_of("unit"),

@@ -12,8 +12,8 @@ use crate::record::value::Value;
 /// Most decimal places, of a value and so of a sum.
 const SCALE_MAX: u8 = 28;
 
-/// What can be summed at most: 2^64 values of 28 digits before the point, with 28 places after it. That is below 2^256,
-/// so that no sum of [`Value`]s, however many, leaves the 256 bits.
+/// The largest possible sum: 2^64 values of 28 digits before the point, with 28 places after it. It is below 2^256, so
+/// that no sum of [`Value`]s overflows.
 const BOUND_AT_SCALE_28: U256 = U256::from_words(0x0414_0c78_940f_6a24_fdff_c788_73d4_490d, 0x21 << 120);
 
 /// The exact sum of values of one unit and type, with the largest scale among its addends.
@@ -46,7 +46,7 @@ impl Sum {
         self.add_parts(other.digits, other.scale);
     }
 
-    /// Returns what is left when `other` is taken away.
+    /// Subtracts another sum.
     #[must_use]
     pub fn minus(self, other: Self) -> Net {
         let scale = self.scale.max(other.scale);

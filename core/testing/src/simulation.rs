@@ -1,10 +1,10 @@
 //! A whole deployment in one process, driven by a seed: several instances of the pipeline with their queue consumers
-//! and feeds, over one store, one queue and one emitter in memory, which fail in every way that ports are allowed to.
+//! and feeds, over one store, one queue and one emitter in memory, which fail in every way that the ports allow.
 //!
-//! The seed alone decides what is sent, what fails, who crashes or freezes when, and which of the ready tasks runs next
-//! (`executor.rs`). After a while everything heals, and within a bounded time everything must be done; then all that
-//! was promised is held against what happened (`verdict.rs`). A seed that fails prints itself with the trace of its
-//! events, and `TALLYHOUSE_SEED=<seed> cargo test -p tallyhouse-testing simulation` runs it again, to the letter.
+//! The seed alone decides what is sent, what fails, which instance crashes or freezes when, and which of the ready tasks runs next
+//! (`executor.rs`). After a while the faults end, and within a bounded time all work must be done. Then every guarantee
+//! is compared with what happened (`verdict.rs`). A seed that fails prints itself with the trace of its
+//! events, and `TALLYHOUSE_SEED=<seed> cargo test -p tallyhouse-testing simulation` runs it again, event for event.
 //! `TALLYHOUSE_SEEDS=<first>..<end>` runs others than those of every test run.
 
 mod executor;
@@ -28,12 +28,12 @@ use crate::simulation::world::{CLIENTS, World};
 use futures::FutureExt as _;
 use tallyhouse_core::ports::{Backlog, Clock as _, Outbox as _};
 
-/// For how long things may go wrong at most.
-const RAGE_MAX: Duration = Duration::from_secs(20);
-/// Within which everything must be done once nothing goes wrong any more.
+/// The longest time with faults.
+const FAULTS_MAX: Duration = Duration::from_secs(20);
+/// The time within which all work must be done once the faults have ended.
 const QUIET_WITHIN: Duration = Duration::from_secs(120);
 
-/// What one world came to.
+/// The end of one world.
 #[derive(Debug, PartialEq, Eq)]
 struct End {
     wrong: Vec<String>,
@@ -60,8 +60,8 @@ fn live(world: &Arc<World>) -> Vec<String> {
     let producing = clients::start(&cluster, producers, queue);
     let is_fed = || producing.load(Ordering::SeqCst) == 0 && cluster.queue.kept() == 0;
 
-    let until = world.below(RAGE_MAX);
-    world.executor.spawn(CLIENTS, chaos::rage(Arc::clone(&cluster), until));
+    let until = world.below(FAULTS_MAX);
+    world.executor.spawn(CLIENTS, chaos::inject_faults(Arc::clone(&cluster), until));
     world.executor.run_until(until, || false);
     world.heal();
     cluster.start_missing();
@@ -75,8 +75,8 @@ fn live(world: &Arc<World>) -> Vec<String> {
     fed.store(true, Ordering::SeqCst);
     let is_done = || pulsed.load(Ordering::SeqCst) && is_quiet(&cluster);
     if !world.executor.run_until(world.now() + QUIET_WITHIN, is_done) {
-        let (owed, is_well) = (owed(world), cluster.is_well());
-        return vec![format!("stuck: {owed:?}; all well: {is_well}; read: {}", verdict::all_is_read(world))];
+        let (backlog, is_well) = (backlog(world), cluster.is_well());
+        return vec![format!("stuck: {backlog:?}; all well: {is_well}; read: {}", verdict::all_is_read(world))];
     }
     cluster.stop_all();
     if !world.executor.run_until(world.now() + QUIET_WITHIN, || cluster.tasks_left() == 0) {
@@ -85,7 +85,7 @@ fn live(world: &Arc<World>) -> Vec<String> {
     verdict::judge(world, &cluster.queue.dead_letters())
 }
 
-/// Sends a record more to every instance now and then, until all others are done.
+/// Sends one more record to every instance now and then, until all others are done.
 async fn keep_pulsing(cluster: Arc<Cluster>, fed: Arc<AtomicBool>, pulsed: Arc<AtomicBool>) {
     for number in 0.. {
         if fed.load(Ordering::SeqCst) {
@@ -97,14 +97,14 @@ async fn keep_pulsing(cluster: Arc<Cluster>, fed: Arc<AtomicBool>, pulsed: Arc<A
     pulsed.store(true, Ordering::SeqCst);
 }
 
-fn owed(world: &World) -> Backlog {
+fn backlog(world: &World) -> Backlog {
     world.store.backlog().now_or_never().unwrap().unwrap()
 }
 
 /// Says whether nothing is left to do.
 fn is_quiet(cluster: &Cluster) -> bool {
     let world = &cluster.world;
-    owed(world).batches == 0 && cluster.is_well() && verdict::all_is_read(world)
+    backlog(world).batches == 0 && cluster.is_well() && verdict::all_is_read(world)
 }
 
 #[cfg(test)]

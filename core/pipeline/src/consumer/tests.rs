@@ -159,7 +159,7 @@ async fn a_failing_queue_is_retried_and_an_unacknowledged_payload_is_a_duplicate
     let consuming = Consuming::start();
     consuming.queue.push(&json("r", "1"));
     consuming.queue.fail_next_receives(3);
-    consuming.queue.fail_next_settles(1);
+    consuming.queue.fail_next_acks(1);
     eventually(|| consuming.queue.kept() == 1).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(consuming.stored("r").await.unwrap().processed.sequence, 1);

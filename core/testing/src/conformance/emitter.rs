@@ -1,5 +1,4 @@
-//! An emitter that remembers, and the conformance suite of [`MessageEmitter`]: what every way out must do, run
-//! unchanged against each.
+//! The conformance suite of [`MessageEmitter`]: what every emitter must do, run unchanged against each.
 //!
 //! An adapter implements [`EmitterFixture`] and calls [`emitter_conformance!`](crate::emitter_conformance) in a test
 //! module. Its crate needs tokio's `macros`, `rt-multi-thread` and `time` among its dev-dependencies.
@@ -12,18 +11,17 @@ use async_trait::async_trait;
 use tallyhouse_core::Topic;
 use tallyhouse_core::ports::MessageEmitter;
 
-/// Another side of its own for one case, that keeps what arrives.
+/// A receiver of its own for one case, which keeps what arrives.
 #[async_trait]
 pub trait EmitterFixture: Send + Sync + Sized {
-    /// Makes another side that listens to both topics and shares nothing with any other. Dropping the fixture takes it
-    /// away.
+    /// Makes a receiver of both topics that shares nothing with any other. Dropping the fixture removes it.
     async fn fresh() -> Self;
 
-    /// Returns an emitter with the default [`MessageFormat`](tallyhouse_core::MessageFormat): at each call another one, as another running instance
-    /// would have it.
+    /// Returns a new emitter with the default [`MessageFormat`](tallyhouse_core::MessageFormat), as another running
+    /// instance would have it.
     async fn emitter(&self) -> Arc<dyn MessageEmitter>;
 
-    /// Returns all that has arrived on a topic so far, oldest first, once that is at least `count` messages.
+    /// Waits until at least `count` messages have arrived on a topic, and returns all of them, oldest first.
     async fn arrived(&self, topic: Topic, count: usize) -> Vec<String>;
 }
 

@@ -16,7 +16,7 @@ use crate::memory::emitter::RecordingEmitter;
 use crate::memory::repository::MemoryRepository;
 use crate::memory::source::ScriptedSource;
 
-/// The fixture of [`MemoryRepository`]: its handles are one and the same, its leases lapse by a [`TestClock`].
+/// The fixture of [`MemoryRepository`]: all handles are one, and leases lapse by a [`TestClock`].
 #[derive(Debug)]
 pub struct MemoryFixture {
     clock: Arc<TestClock>,

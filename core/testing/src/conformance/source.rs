@@ -1,5 +1,4 @@
-//! A queue in memory, and the conformance suite of [`RecordSource`]: what every queue must do, run unchanged against
-//! each.
+//! The conformance suite of [`RecordSource`]: what every queue must do, run unchanged against each.
 //!
 //! An adapter implements [`SourceFixture`] and calls [`source_conformance!`](crate::source_conformance) in a test
 //! module. Its crate needs tokio's `macros`, `rt-multi-thread` and `time` among its dev-dependencies.
@@ -15,23 +14,23 @@ use tallyhouse_core::ports::{DeadLetter, RecordSource};
 /// A queue of its own for one case, with as many consumers as the case wants.
 #[async_trait]
 pub trait SourceFixture: Send + Sync + Sized {
-    /// Makes a new, empty queue that shares nothing with any other. Dropping the fixture takes it away.
+    /// Makes a new, empty queue that shares nothing with any other. Dropping the fixture removes the queue.
     async fn fresh() -> Self;
 
-    /// Reorder a consumer of the queue: at each call another one, as another running instance would have it.
+    /// Returns a new consumer of the queue, as another running instance would have it.
     async fn consumer(&self) -> Arc<dyn RecordSource>;
 
-    /// Puts a payload behind those that are in the queue, as a producer does.
+    /// Appends a payload to the queue, as a producer does.
     async fn push(&self, payload: &[u8]);
 
-    /// Ends a consumer as a crash would, with what it has received and not settled, and reorder when its absence can be
-    /// noticed. The case keeps no other handle on it.
+    /// Ends a consumer as a crash would, with its unacknowledged deliveries, and returns when others can notice that it
+    /// is gone. The case keeps no other handle on it.
     async fn kill(&self, consumer: Arc<dyn RecordSource>);
 
-    /// Reorder how many payloads the queue keeps: those that wait, and those that were received and are not settled.
+    /// Returns how many payloads the queue keeps: those that wait, and those that are not acknowledged.
     async fn kept(&self) -> usize;
 
-    /// Reorder the dead letters, oldest first.
+    /// Returns the dead letters, oldest first.
     async fn dead_letters(&self) -> Vec<DeadLetter>;
 
     /// Lets this much time pass, by the clock that the consumers wait by.

@@ -25,7 +25,7 @@ impl TestClock {
         Self { start, elapsed, sleeping, slept: AtomicUsize::new(0) }
     }
 
-    /// Moves the time on, and wakes whoever has slept long enough.
+    /// Moves the time on, and wakes the calls of `sleep` that have waited long enough.
     pub fn advance(&self, by: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed += by);
     }
@@ -33,7 +33,7 @@ impl TestClock {
     /// Waits until at least `sleepers` calls of `sleep` are waiting: only then is it of use to move the time on.
     pub async fn until_sleeping(&self, sleepers: usize) {
         let mut sleeping = self.sleeping.subscribe();
-        // The sender lives as long as `self`, so the wait ends well.
+        // The sender lives as long as `self`, so the wait can't fail.
         let _reached = sleeping.wait_for(|now| *now >= sleepers).await;
     }
 
@@ -67,12 +67,12 @@ impl Clock for TestClock {
         let until = *elapsed.borrow() + duration;
         self.slept.fetch_add(1, Ordering::SeqCst);
         let _asleep = Asleep::new(&self.sleeping);
-        // The sender lives as long as `self`, so the wait ends well.
+        // The sender lives as long as `self`, so the wait can't fail.
         let _woken = elapsed.wait_for(|now| *now >= until).await;
     }
 }
 
-/// One that sleeps; also when its call is cancelled it sleeps no longer.
+/// Counts a call of `sleep` while it waits, until it returns or is cancelled.
 struct Asleep<'a>(&'a watch::Sender<usize>);
 
 impl<'a> Asleep<'a> {

@@ -1,4 +1,4 @@
-//! A store in memory with a gate before it, which decides what becomes of each call.
+//! A store in memory behind a gate, which decides for each call whether it is delayed, repeated, lost or answered.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tallyhouse_core::{GroupQuery, RecordId, RecordQuery, Reference, StoredRecord
 
 use crate::memory::repository::MemoryRepository;
 
-/// What is asked of the store.
+/// A call of the store.
 #[derive(Debug, Clone)]
 pub enum Call {
     /// A commit of this batch.
@@ -27,10 +27,10 @@ pub enum Call {
     Ping,
 }
 
-/// Decides what becomes of a call: it may be made late, more than once, or not at all, and its answer be lost.
+/// Decides for each call whether it is made, when, how often, and whether its answer is lost.
 #[async_trait]
 pub trait Gate: Send + Sync {
-    /// Makes the call, or not.
+    /// Makes the call, or fails it.
     async fn pass<T: Send + 'static>(
         &self,
         call: Call,
@@ -73,7 +73,7 @@ pub struct Gated<G> {
     pub gate: G,
 }
 
-/// A test has the gate at hand where it has the store.
+/// Gives a test that has the store its gate.
 impl<G> Deref for Gated<G> {
     type Target = G;
 

@@ -5,7 +5,7 @@ use tallyhouse_core::{
     Arrival, Draft, Known, Message, Record, Rule, RuleDraft, RuleSet, StoredRecord, Timestamp, plan,
 };
 
-/// Texts that have spoilt a query, an escape or a collation somewhere: all are within the rules of a record.
+/// Valid texts that a wrong query, escape or collation would change or confuse.
 pub const AWKWARD_TEXTS: [&str; 14] = [
     "plain",
     "PLAIN",
@@ -50,7 +50,7 @@ pub fn draft(draft: Draft<'_>) -> Record {
     draft.check().expect("the test gives a valid record")
 }
 
-/// Returns the records as a store would keep them that was empty before: in this order, at 2026-01-01, with two rules
+/// Returns the records as an empty store would store them: in this order, at 2026-01-01, with two rules
 /// in force, `default` above 1,000 and `high` above 5,000.
 #[must_use]
 pub fn stored(records: impl IntoIterator<Item = Record>) -> Vec<Arc<StoredRecord>> {

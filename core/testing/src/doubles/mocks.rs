@@ -1,4 +1,4 @@
-//! Mocks of the ports that the core's own tests need, by mockall.
+//! Mocks of the ports that tests need, by mockall.
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use tallyhouse_core::Message;
 use tallyhouse_core::ports::{MessageEmitter, PortError, PortErrorKind};
 use tokio::sync::watch;
 
-/// Keeps every message that it is given, and fails when it is told to.
+/// Keeps every message that it is given, and fails when a test says so.
 #[derive(Debug)]
 pub struct RecordingEmitter {
     messages: Mutex<Vec<Message>>,
@@ -31,7 +31,7 @@ impl RecordingEmitter {
     /// Waits until at least `count` messages have been emitted.
     pub async fn until(&self, count: usize) {
         let mut emitted = self.count.subscribe();
-        // The sender lives as long as `self`, so the wait ends well.
+        // The sender lives as long as `self`, so the wait can't fail.
         let _reached = emitted.wait_for(|emitted| *emitted >= count).await;
     }
 

@@ -1,8 +1,7 @@
 //! A repository in memory: for tests, for examples, and for hosts that need no more than the life of their process.
 //!
-//! One lock around plain collections is the whole of its transactions: what a commit does is decided by
-//! [`plan`](crate::plan) under the lock, and writing it down can't fail half-way. It passes the conformance suite that
-//! every repository passes.
+//! One lock around plain collections makes its transactions. A commit plans under the lock, and applying the plan can't
+//! fail half-way. It passes the conformance suite that every repository passes.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,10 +20,10 @@ use async_trait::async_trait;
 
 /// Keeps records, summaries and the outbox in memory. Nothing is left when it is dropped.
 ///
-/// Clones of one `Arc` are handles on the same store. A streamed answer is a snapshot taken under the lock: it holds
-/// what it will show by reference, and later commits neither change it nor wait for it.
+/// Clones of one `Arc` are handles on the same store. A streamed answer is a snapshot that is taken under the lock; later
+/// commits neither change it nor wait for it.
 pub struct MemoryRepository {
-    /// Judges leases.
+    /// Decides whether a lease has lapsed.
     clock: Arc<dyn Clock>,
     store: Mutex<Store>,
 }

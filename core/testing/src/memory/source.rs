@@ -15,11 +15,11 @@ use tallyhouse_core::ports::{
 };
 use tokio::sync::Notify;
 
-/// How long a consumer waits at an empty queue before it reorder with nothing, by its clock.
+/// How long a consumer waits at an empty queue before it returns nothing, by its clock.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// One consumer of a queue in memory that tests fill, make fail, and look into. It dies when it is dropped: what it has
-/// received and not settled then goes to the others.
+/// One consumer of a queue in memory that tests fill, make fail, and inspect. When it is dropped, its unacknowledged
+/// deliveries go to the others.
 pub struct ScriptedSource {
     queue: Arc<Queue>,
     /// Which consumer this is.
@@ -36,12 +36,12 @@ struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Entry>,
-    /// What was received and is not settled, by tag.
-    held: BTreeMap<String, Held>,
+    /// The deliveries that are not acknowledged, by tag.
+    in_flight: BTreeMap<String, InFlight>,
     deliveries: u64,
     dead_letters: Vec<DeadLetter>,
     receives_to_fail: usize,
-    settles_to_fail: usize,
+    acks_to_fail: usize,
 }
 
 struct Entry {
@@ -49,13 +49,13 @@ struct Entry {
     traceparent: Option<String>,
 }
 
-struct Held {
+struct InFlight {
     consumer: u64,
     entry: Entry,
 }
 
 impl ScriptedSource {
-    /// Makes an empty queue with a first consumer, who waits by this clock.
+    /// Makes an empty queue with a first consumer, which waits by this clock.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let (state, arrived, consumers) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
@@ -69,12 +69,12 @@ impl ScriptedSource {
         Self { queue: Arc::clone(&self.queue), consumer }
     }
 
-    /// Puts a payload behind those that wait.
+    /// Appends a payload.
     pub fn push(&self, payload: &[u8]) {
         self.push_entry(Some(payload), None);
     }
 
-    /// Puts an entry behind those that wait: perhaps one without a payload, or with a trace context.
+    /// Appends an entry, which may have no payload, or a trace context.
     pub fn push_entry(&self, payload: Option<&[u8]>, traceparent: Option<&str>) {
         let entry = Entry { payload: payload.map(<[u8]>::to_vec), traceparent: traceparent.map(str::to_owned) };
         self.queue.state().waiting.push_back(entry);
@@ -86,19 +86,19 @@ impl ScriptedSource {
         self.queue.state().receives_to_fail = calls;
     }
 
-    /// Makes the next calls of `settle`, by any consumer, fail as unavailable, with nothing settled.
-    pub fn fail_next_settles(&self, calls: usize) {
-        self.queue.state().settles_to_fail = calls;
+    /// Makes the next calls of `ack`, by any consumer, fail as unavailable, with nothing acknowledged.
+    pub fn fail_next_acks(&self, calls: usize) {
+        self.queue.state().acks_to_fail = calls;
     }
 
-    /// Reorder how many payloads are in the queue: those that wait, and those that were received and are not settled.
+    /// Returns how many payloads are in the queue: those that wait, and those that are not acknowledged.
     #[must_use]
     pub fn kept(&self) -> usize {
         let state = self.queue.state();
-        state.waiting.len() + state.held.len()
+        state.waiting.len() + state.in_flight.len()
     }
 
-    /// Reorder what was refused, oldest first.
+    /// Returns the dead letters, oldest first.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.queue.state().dead_letters.clone()
@@ -121,15 +121,15 @@ impl State {
             let tag = format!("{:020}", self.deliveries);
             let payload = entry.payload.clone().ok_or_else(|| Rejection::not_json("has no field \"record\""));
             let traceparent = entry.traceparent.clone();
-            self.held.insert(tag.clone(), Held { consumer, entry });
+            self.in_flight.insert(tag.clone(), InFlight { consumer, entry });
             Delivery { tag, payload, traceparent }
         };
         entries.into_iter().map(deliver).collect()
     }
 
     fn ack(&mut self, acknowledgement: Acknowledgement, origin: &str, at: &str) {
-        // Settled before, or handed to another since: nothing is left to do.
-        let Some(Held { entry, .. }) = self.held.remove(&acknowledgement.tag) else { return };
+        // It was acknowledged before, or delivered to another consumer since.
+        let Some(InFlight { entry, .. }) = self.in_flight.remove(&acknowledgement.tag) else { return };
         match acknowledgement.disposition {
             Disposition::Ack => {}
             Disposition::DeadLetter { reason, detail } => self.dead_letters.push(DeadLetter {
@@ -144,12 +144,16 @@ impl State {
         }
     }
 
-    /// Puts what a consumer holds before what waits, in its old order.
+    /// Puts the deliveries of a consumer before those that wait, in their old order.
     fn abandon(&mut self, consumer: u64) {
-        let tags: Vec<String> =
-            self.held.iter().filter(|(_, held)| held.consumer == consumer).map(|(tag, _)| tag.clone()).collect();
+        let tags: Vec<String> = self
+            .in_flight
+            .iter()
+            .filter(|(_, delivery)| delivery.consumer == consumer)
+            .map(|(tag, _)| tag.clone())
+            .collect();
         for tag in tags.iter().rev() {
-            self.waiting.extend(self.held.remove(tag).map(|held| held.entry));
+            self.waiting.extend(self.in_flight.remove(tag).map(|delivery| delivery.entry));
             self.waiting.rotate_right(1);
         }
     }
@@ -177,7 +181,7 @@ impl RecordSource for ScriptedSource {
     async fn receive(&self, max: usize) -> Result<Vec<Delivery>, PortError> {
         let mut enough = pin!(self.queue.clock.sleep(WAIT));
         loop {
-            // Listening begins before the look, so that nothing arrives unheard in between.
+            // Wait for arrivals before looking, so that none is missed in between.
             let mut arrived = pin!(self.queue.arrived.notified());
             arrived.as_mut().enable();
             {
@@ -198,8 +202,8 @@ impl RecordSource for ScriptedSource {
     async fn ack(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), PortError> {
         let at = self.queue.clock.now().to_string();
         let mut state = self.queue.state();
-        fail_if_told(&mut state.settles_to_fail, "settling")?;
-        // From the last to the first: what is given back one before the other is then in its old order.
+        fail_if_told(&mut state.acks_to_fail, "acknowledging")?;
+        // From the last to the first, so that nacked payloads are in their old order.
         acknowledgements.into_iter().rev().for_each(|acknowledgement| state.ack(acknowledgement, self.name(), &at));
         drop(state);
         self.queue.arrived.notify_waiters();

@@ -1,4 +1,4 @@
-//! The collections behind the lock, and what is done with them.
+//! The collections behind the lock, and the operations on them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -17,7 +17,7 @@ use tallyhouse_core::{
     RuleEdit, RuleEdited, StoredRecord, Summary, SummaryQuery, Timestamp, amend, plan,
 };
 
-/// Records in one part of a streamed answer: enough to make the cost of a part small, few enough to be held easily.
+/// Records in one part of a streamed answer: enough to make the cost of a part small, few enough to take little memory.
 const PART_RECORDS: usize = 256;
 
 /// Everything that is kept. Texts order by bytes, so the maps do too.
@@ -194,7 +194,7 @@ impl Store {
     }
 
     pub(super) fn renew(&mut self, owner: &Owner, now: Duration, lease: Duration) {
-        // Leases that lapsed long ago would otherwise gather, one for every start of an instance.
+        // Lapsed leases would pile up otherwise, one for every start of an instance.
         self.leases.retain(|_, ends| *ends > now);
         if lease.is_zero() {
             self.leases.remove(owner);

@@ -1,4 +1,4 @@
-//! What happens to the instances and their servers, at random moments.
+//! Crashes, stops, freezes and outages at random moments.
 
 use crate::simulation::cluster::Cluster;
 use crate::simulation::world::{Outage, Port};
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tallyhouse_core::ports::Clock as _;
 
-/// Lets things happen until this moment.
-pub(super) async fn rage(cluster: Arc<Cluster>, until: Duration) {
+/// Injects faults until this moment.
+pub(super) async fn inject_faults(cluster: Arc<Cluster>, until: Duration) {
     let world = Arc::clone(&cluster.world);
     let mut disk_may_fill = true;
     while world.now() < until {
@@ -25,7 +25,7 @@ pub(super) async fn rage(cluster: Arc<Cluster>, until: Duration) {
                 world.take_away(port, outage);
             }
             5 if weather.full_disk && disk_may_fill => {
-                // Once: a record that is refused alone in two such times, and others stored in between, is blamed.
+                // Once: a record that is refused alone during two such times, with others stored in between, is rejected.
                 disk_may_fill = false;
                 let until = world.now() + world.below(Duration::from_secs(5));
                 world.note(|| format!("storage is full until {until:?}"));

@@ -1,4 +1,4 @@
-//! Those who use the instances: producers that repeat what was not acknowledged, readers that resume where they were,
+//! The clients of the instances: producers that repeat what was not acknowledged, readers that resume where they were,
 //! and an auditor.
 
 use std::pin::pin;
@@ -60,7 +60,7 @@ async fn send_to(cluster: &Arc<Cluster>, instance: &Instance, submission: &[Arri
     true
 }
 
-/// Sends one record more to every instance: whoever is suspected alone is judged once others are stored.
+/// Sends one more record to every instance: a suspect record is judged only once others are stored.
 pub(super) async fn pulse(cluster: &Arc<Cluster>, number: usize) {
     for slot in 0..cluster.slots() {
         let record = cluster.world.draw(|rng| workload::record(rng, &format!("pulse{number}-{slot}")));
@@ -114,7 +114,7 @@ pub(super) async fn read(cluster: Arc<Cluster>, topic: Topic, from_start: bool) 
 
 type Served = mpsc::Sender<Message>;
 
-/// Serves a stream until either side has enough.
+/// Serves a stream until either side ends it.
 async fn serve(feed: Feed, topic: Topic, after: Option<Cursor>, tx: Served) {
     let Ok(stream) = feed.follow(topic, after).await else { return };
     let mut stream = pin!(stream);
@@ -168,7 +168,7 @@ async fn check_groups(instance: &Instance) -> Result<Option<String>, PortError> 
     Ok((told != listed || all.count() != listed).then(|| format!("groups tell of {told} records and list {listed}")))
 }
 
-/// Starts all of them; reorder how many producers are at work.
+/// Starts all clients, and returns the number of producers that are at work.
 pub(super) fn start(
     cluster: &Arc<Cluster>,
     producers: Vec<Vec<Vec<Arrival>>>,

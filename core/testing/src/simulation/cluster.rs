@@ -82,7 +82,7 @@ impl Cluster {
         usize::try_from(self.world.draw(|rng| rng.below(slots))).unwrap()
     }
 
-    /// Reorder an instance that runs, unless the drawn one does not.
+    /// Returns a random instance, if it runs.
     pub(super) fn any(&self) -> Option<Arc<Instance>> {
         self.at(self.any_slot())
     }
@@ -101,7 +101,7 @@ impl Cluster {
         }
     }
 
-    /// Ends an instance without a word; another takes its place after a while.
+    /// Kills an instance; another takes its place after a while.
     pub(super) fn crash(self: &Arc<Self>, slot: usize) {
         let Some(instance) = self.slots.lock().unwrap()[slot].take() else { return };
         self.world.note(|| format!("{} crashes", instance.name));
@@ -110,7 +110,7 @@ impl Cluster {
         self.start_later(slot);
     }
 
-    /// Stops an instance as a host does; another takes its place after a while.
+    /// Stops an instance gracefully; another takes its place after a while.
     pub(super) fn stop(self: &Arc<Self>, slot: usize) {
         let Some(instance) = self.slots.lock().unwrap()[slot].take() else { return };
         self.stopping.lock().unwrap().push(instance.group);
@@ -143,7 +143,7 @@ impl Cluster {
         }
     }
 
-    /// Reorder how many tasks there are of instances that were told to stop.
+    /// Returns how many tasks are left of instances that were told to stop.
     pub(super) fn tasks_left(&self) -> usize {
         self.stopping.lock().unwrap().iter().map(|group| self.world.executor.alive(*group)).sum()
     }
@@ -205,7 +205,7 @@ impl Instance {
         self.pipeline.close();
     }
 
-    /// Sends records to this instance's ingress as a client does; `None` if the connection or the client's patience ends
+    /// Sends records to this instance's ingress as a client does; `None` if the connection ends or the client times out
     /// before an answer.
     pub(super) async fn submit(
         &self,
@@ -226,9 +226,9 @@ impl Instance {
             // The client may have gone.
             drop(reply.send(answered));
         });
-        let patience = if world.chance(100) { world.below(Duration::from_secs(1)) } else { Duration::from_secs(60) };
+        let time_out = if world.chance(100) { world.below(Duration::from_secs(1)) } else { Duration::from_secs(60) };
         let clock = world.clock();
-        match select(answer, clock.sleep(patience)).await {
+        match select(answer, clock.sleep(time_out)).await {
             Either::Left((answer, _)) => answer.ok(),
             Either::Right(((), _)) => {
                 // A server that notices drops the call; one that does not goes on with it.

@@ -16,10 +16,10 @@ use futures::future::BoxFuture;
 use tallyhouse_core::Timestamp;
 use tallyhouse_core::ports::Clock;
 
-/// So many polls without an end are a busy loop.
+/// More polls than this are a busy loop.
 const POLLS_MAX: u64 = 400_000;
 
-/// Which tasks live and die together.
+/// Tasks that are killed and frozen together: those of one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Group(pub(super) u32);
 
@@ -63,7 +63,7 @@ impl Wake for Wakes {
     }
 }
 
-/// What a look for the next task found.
+/// The next step of the executor.
 enum Next {
     Run(TaskId, BoxFuture<'static, ()>),
     TimePassed,
@@ -137,7 +137,7 @@ impl Executor {
         self.state().frozen.clear();
     }
 
-    /// Reorder how many tasks of a group have not ended.
+    /// Returns how many tasks of a group have not ended.
     pub(super) fn alive(&self, group: Group) -> usize {
         of_group(&self.state(), group).count()
     }
@@ -263,7 +263,7 @@ impl Clock for VirtualClock {
     }
 }
 
-/// A wait, which takes itself back when it is dropped.
+/// A wait. Dropping it removes its timer.
 struct Timer<'a> {
     executor: &'a Executor,
     at: Duration,
@@ -282,7 +282,7 @@ impl Timer<'_> {
         });
         state.timers.insert((self.at, number), context.waker().clone());
         if state.now >= self.at {
-            // A wait of no length lets others run, and no more.
+            // A wait of no length only lets others run.
             let now = state.now;
             state.pass(now);
         }

@@ -1,4 +1,4 @@
-//! What was sent, acknowledged, published and read in one world: all that its end is judged by.
+//! What was sent, acknowledged, published and read in one world: the evidence for its verdict.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) struct Ledger {
     /// Ids and texts of the messages that were published, in order.
     pub(super) published: Vec<(String, String)>,
     pub(super) readers: Vec<Seen>,
-    /// What was wrong the moment it happened.
+    /// What was wrong at the moment it happened.
     pub(super) wrong: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ impl Ledger {
         self.sent.entry(record.record_id.to_string()).or_default().push(record.clone());
     }
 
-    /// Notes what a ingress answered. What it says is stored must be stored at this very moment.
+    /// Notes the answer of an ingress. A record that it acknowledges must be stored at this very moment.
     pub(super) fn acknowledge(&mut self, record: &Record, outcome: Outcome, store: &MemoryRepository) {
         let stored = store.find(&record.record_id).now_or_never().unwrap().unwrap();
         let same = stored.is_some_and(|stored| stored.processed.record.differs(record).is_empty());

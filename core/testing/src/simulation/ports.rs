@@ -17,7 +17,7 @@ use tallyhouse_core::ports::{
 use tallyhouse_core::{Message, MessageFormat};
 use tokio::sync::oneshot;
 
-/// What becomes of one call.
+/// How one call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CallResult {
     Fine,
@@ -26,16 +26,16 @@ enum CallResult {
     DoneLate,
 }
 
-/// The way to a server, and what happens on it.
+/// The connection to a server, with its delays and faults.
 #[derive(Clone)]
-struct Way {
+struct Connection {
     world: Arc<World>,
     port: Port,
-    /// Whose calls these are, for the trace.
+    /// The instance that calls, for the trace.
     owner: Arc<str>,
 }
 
-impl Way {
+impl Connection {
     fn faults(&self) -> Faults {
         let weather = self.world.weather();
         match self.port {
@@ -58,8 +58,8 @@ impl Way {
         }
     }
 
-    /// Takes its time: mostly none.
-    async fn travel(&self) {
+    /// Delays the call, mostly by nothing.
+    async fn delay(&self) {
         let faults = self.faults();
         let wait = if self.world.chance(faults.is_slow) {
             self.world.below(faults.slow_max)
@@ -71,9 +71,9 @@ impl Way {
         self.world.clock().sleep(wait).await;
     }
 
-    /// Waits while nothing is answered.
-    async fn knock(&self) {
-        self.travel().await;
+    /// Waits for as long as a silent outage lasts.
+    async fn connect(&self) {
+        self.delay().await;
         if let Some(outage) = self.world.outage(self.port).filter(|outage| outage.is_silent) {
             let clock = self.world.clock();
             // Longer than the outage: its end closes no connection.
@@ -82,22 +82,22 @@ impl Way {
         }
     }
 
-    /// Asks whether the server is there.
+    /// Pings the server.
     async fn ping(&self) -> Result<(), PortError> {
-        self.knock().await;
+        self.connect().await;
         match self.result() {
             CallResult::Fine => Ok(()),
             CallResult::FailsBefore | CallResult::FailsAfter | CallResult::DoneLate => Err(unavailable("ping")),
         }
     }
 
-    /// Has the work done on the server's side, where it goes on when the caller is dropped.
+    /// Runs the work on the server, where it continues when the caller is dropped.
     async fn send<T: Send + 'static>(
         &self,
         what: &'static str,
         work: BoxFuture<'static, Result<T, PortError>>,
     ) -> Result<T, PortError> {
-        self.knock().await;
+        self.connect().await;
         let result = self.result();
         if result != CallResult::Fine {
             self.world.note(|| format!("{}: {what}: {result:?}", self.owner));
@@ -114,28 +114,28 @@ impl Way {
             }
             let done = work.await;
             way.world.note(|| format!("{}: {what}: {}", way.owner, if done.is_ok() { "done" } else { "refused" }));
-            // Where the caller is gone, nobody hears of it.
+            // The caller may be gone.
             drop(reply.send(done));
         });
         if result == CallResult::DoneLate {
             return Err(unavailable(what));
         }
         let done = answer.await.map_err(|_| unavailable(what))?;
-        self.travel().await;
+        self.delay().await;
         if result == CallResult::FailsAfter { Err(unavailable(what)) } else { done }
     }
 }
 
 /// The gate before the store.
-pub(super) struct StorageGate(Way);
+pub(super) struct StorageGate(Connection);
 
 impl StorageGate {
     pub(super) fn new(world: &Arc<World>, owner: &Arc<str>) -> Self {
-        Self(Way { world: Arc::clone(world), port: Port::Storage, owner: Arc::clone(owner) })
+        Self(Connection { world: Arc::clone(world), port: Port::Storage, owner: Arc::clone(owner) })
     }
 
-    /// What storage says to what it is asked to commit.
-    fn judge(way: &Way, call: &Call) -> Result<(), PortError> {
+    /// Refuses poisonous records, and every record while the disk is full.
+    fn judge(way: &Connection, call: &Call) -> Result<(), PortError> {
         let world = &way.world;
         let refused = match call {
             Call::Commit(batch) => {
@@ -200,20 +200,20 @@ fn describe(call: &Call) -> String {
     match call {
         Call::Commit(batch) => {
             let ids: Vec<&str> = batch.arrivals.iter().map(|arrival| arrival.record.record_id.as_str()).collect();
-            let settled: Vec<i64> = batch.published.iter().map(|id| id.0).collect();
-            format!("commit {} settling {settled:?}", ids.join(" "))
+            let published: Vec<i64> = batch.published.iter().map(|id| id.0).collect();
+            format!("commit {} with published {published:?}", ids.join(" "))
         }
         Call::Write(what) | Call::Read(what) => (*what).to_owned(),
         Call::Ping => "ping".to_owned(),
     }
 }
 
-/// An emitter whose other side keeps all that reached it in the ledger.
-pub(super) struct SeededEmitter(Way);
+/// An emitter that notes in the ledger what reached the server.
+pub(super) struct SeededEmitter(Connection);
 
 impl SeededEmitter {
     pub(super) fn new(world: &Arc<World>, owner: &Arc<str>) -> Self {
-        Self(Way { world: Arc::clone(world), port: Port::Emitter, owner: Arc::clone(owner) })
+        Self(Connection { world: Arc::clone(world), port: Port::Emitter, owner: Arc::clone(owner) })
     }
 }
 
@@ -245,16 +245,16 @@ impl MessageEmitter for SeededEmitter {
     }
 }
 
-/// A consumer's connection to the queue that all instances share. A lost connection gives back what it held, while
-/// whoever received it goes on: the same payload is then in two hands.
+/// A consumer's connection to the queue that all instances share. A lost connection returns its deliveries to the queue
+/// while their receiver goes on: two consumers then have the same payload.
 pub(super) struct SeededSource {
-    way: Way,
+    way: Connection,
     connection: Mutex<Arc<ScriptedSource>>,
 }
 
 impl SeededSource {
     pub(super) fn new(world: &Arc<World>, owner: &Arc<str>, queue: &ScriptedSource) -> Self {
-        let way = Way { world: Arc::clone(world), port: Port::Queue, owner: Arc::clone(owner) };
+        let way = Connection { world: Arc::clone(world), port: Port::Queue, owner: Arc::clone(owner) };
         Self { way, connection: Mutex::new(Arc::new(queue.another())) }
     }
 
@@ -279,7 +279,7 @@ impl RecordSource for SeededSource {
     }
 
     async fn receive(&self, max: usize) -> Result<Vec<Delivery>, PortError> {
-        self.way.knock().await;
+        self.way.connect().await;
         let result = self.way.result();
         if result == CallResult::FailsBefore {
             return Err(unavailable("receiving"));
@@ -288,7 +288,7 @@ impl RecordSource for SeededSource {
         self.way.world.draw(|rng| rng.shuffle(&mut deliveries));
         let world = &self.way.world;
         world.note(|| format!("{}: receives {} payloads: {result:?}", self.way.owner, deliveries.len()));
-        self.way.travel().await;
+        self.way.delay().await;
         if result != CallResult::Fine {
             self.reconnect();
             return Err(unavailable("receiving"));
@@ -312,13 +312,13 @@ impl RecordSource for SeededSource {
         world.note(|| {
             let verdicts: Vec<&str> =
                 acknowledgements.iter().map(|acknowledgement| name(&acknowledgement.disposition)).collect();
-            format!("{}: settles {}", self.way.owner, verdicts.join(" "))
+            format!("{}: acknowledges {}", self.way.owner, verdicts.join(" "))
         });
         let work = async move { connection.ack(acknowledgements).await };
-        let done = self.way.send("settle deliveries", Box::pin(work)).await;
+        let done = self.way.send("acknowledge deliveries", Box::pin(work)).await;
         if is_partial || done.is_err() {
             self.reconnect();
-            return Err(unavailable("settling"));
+            return Err(unavailable("acknowledging"));
         }
         Ok(())
     }
@@ -330,8 +330,8 @@ impl RecordSource for SeededSource {
 
 fn name(disposition: &Disposition) -> &'static str {
     match disposition {
-        Disposition::Ack => "done",
+        Disposition::Ack => "ack",
         Disposition::DeadLetter { reason, .. } => reason.name(),
-        Disposition::Nack => "return",
+        Disposition::Nack => "nack",
     }
 }

@@ -25,7 +25,7 @@ fn seeds() -> Range<u64> {
     number(first)..number(end)
 }
 
-/// Runs every seed, on all cores; stops at the first that fails, and reorder how it ended.
+/// Runs every seed, on all cores; stops at the first that fails, and returns how it ended.
 fn first_failure(seeds: Range<u64>) -> Option<(u64, Vec<String>)> {
     let (next, polls, failure) = (AtomicU64::new(seeds.start), AtomicU64::new(0), std::sync::Mutex::new(None));
     let work = || {

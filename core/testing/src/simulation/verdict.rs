@@ -1,4 +1,4 @@
-//! The verdict on one world at its end: everything that was promised, held against the ledger.
+//! The verdict on one world at its end: every guarantee, compared with the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tallyhouse_pipeline::audit;
 /// All that is stored, by id.
 type Stored = BTreeMap<String, Arc<StoredRecord>>;
 
-/// Reorder what is wrong.
+/// Returns what is wrong.
 pub(super) fn judge(world: &World, dead_letters: &[DeadLetter]) -> Vec<String> {
     let ledger = world.ledger.lock().unwrap();
     let mut wrong = ledger.wrong.clone();
@@ -138,17 +138,17 @@ fn judge_acknowledged(ledger: &Ledger, stored: &Stored) -> Vec<String> {
 fn judge_published(ledger: &Ledger, history: &[(u64, Arc<StoredRecord>)], once: bool) -> Vec<String> {
     let format = MessageFormat::default();
     let messages = history.iter().flat_map(|(position, stored)| Message::all_of(*position, stored));
-    let mut owed: BTreeMap<String, (String, usize)> =
+    let mut expected_messages: BTreeMap<String, (String, usize)> =
         messages.map(|message| (message.id(), (format.to_json(&message), 0))).collect();
     let mut wrong = Vec::new();
     for (id, json) in &ledger.published {
-        match owed.get_mut(id) {
+        match expected_messages.get_mut(id) {
             Some((expected, times)) if expected == json => *times += 1,
             Some((expected, _)) => wrong.push(format!("published was {json}, which is {expected}")),
-            None => wrong.push(format!("the message {id} was published, which nothing owes")),
+            None => wrong.push(format!("the message {id} was published, which belongs to no stored record")),
         }
     }
-    for (id, (_, times)) in owed {
+    for (id, (_, times)) in expected_messages {
         if times == 0 || (once && times > 1) {
             wrong.push(format!("the message {id} was published {times} times"));
         }

@@ -1,12 +1,13 @@
 //! What is sent in one world: records in submissions to ingresses and as payloads of the queue, with repeats, conflicts,
 //! poison and rubbish among them.
+
 use crate::doubles::generate::{self, Generator};
 use crate::simulation::ledger::Ledger;
 use tallyhouse_core::{Arrival, Draft, Record};
 
 /// What one world is sent.
 pub(super) struct Workload {
-    /// For each producer at a ingress, its submissions in order.
+    /// For each producer at an ingress, its submissions in order.
     pub(super) producers: Vec<Vec<Vec<Arrival>>>,
     /// For the queue, in order; `None` is an entry without a payload.
     pub(super) queue: Vec<Option<Vec<u8>>>,
@@ -18,7 +19,7 @@ pub(super) fn is_poisonous(record: &Record) -> bool {
 }
 
 impl Workload {
-    /// Draws it, and writes down in the ledger what is sent.
+    /// Draws a workload, and notes in the ledger what is sent.
     pub(super) fn draw(rng: &mut Generator, ledger: &mut Ledger) -> Self {
         let mut records = pool(rng);
         records.iter().for_each(|record| ledger.will_send(record));

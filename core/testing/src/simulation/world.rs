@@ -1,4 +1,4 @@
-//! What all of one simulated world share: its seed, its clock, its faults, the trace of what happened, and the store.
+//! The shared state of one simulated world: its random numbers, its clock, its faults, its trace, and the store.
 
 use crate::doubles::generate::Generator;
 use crate::memory::repository::MemoryRepository;
@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tallyhouse_core::ports::{Clock as _, PortError, PortErrorKind};
 
-/// Producers, readers, and what makes the faults.
+/// Producers, readers, and the task that injects faults.
 pub(super) const CLIENTS: Group = Group(0);
-/// The servers behind the ports: what has reached them goes on when the caller has died.
+/// The servers behind the ports: a call that has reached them continues when its caller has died.
 pub(super) const SERVERS: Group = Group(1);
 
 /// How often each thing goes wrong with a port, of 1,000 calls.
@@ -19,7 +19,7 @@ pub(super) const SERVERS: Group = Group(1);
 pub(super) struct Faults {
     pub(super) fails_before: u64,
     pub(super) fails_after: u64,
-    /// The caller gives up, and it is done all the same, later.
+    /// The caller times out, and the call is done later.
     pub(super) done_late: u64,
     pub(super) is_partial: u64,
     pub(super) is_slow: u64,
@@ -51,7 +51,7 @@ pub(super) struct Weather {
     pub(super) freezes: bool,
     pub(super) outages: bool,
     pub(super) full_disk: bool,
-    /// Where nothing can have a message published twice: storage and instances are fine, and a failed publication has
+    /// Whether no message may be published twice: storage and instances have no faults, and a failed publication has
     /// published nothing.
     pub(super) once: bool,
 }
@@ -88,9 +88,9 @@ impl Weather {
     }
 
     fn with_nothing_published_twice(self) -> Self {
-        // Emitters that are often slow leave much to be caught up with, while answers of storage are on their way.
+        // Slow emitters build up a backlog while answers of storage are under way.
         let emitter = Faults { fails_after: 0, done_late: 0, is_partial: 0, is_slow: 500, ..self.emitter };
-        // Never so slow that storage counts as silent: what can't be settled then is published again by others.
+        // Never so slow that storage counts as away: entries that can't be marked then are published again by others.
         let slow_max = Duration::from_millis(40);
         let storage = Faults { is_slow: 2 * self.storage.is_slow, slow_max, ..NO_FAULTS };
         Self { storage, emitter, queue: self.queue, stops: self.stops, once: true, ..Self::FINE }
@@ -106,9 +106,9 @@ pub(super) struct World {
     pub(super) ledger: Mutex<Ledger>,
     rng: Mutex<Generator>,
     weather: Mutex<Weather>,
-    /// Until when storage takes no record whatever.
+    /// Until when storage refuses every record.
     full_until: Mutex<Duration>,
-    /// Until when nobody reaches storage, the emitter's other side, or the queue.
+    /// The outages of storage, the emitter and the queue.
     away: Mutex<[Outage; 3]>,
     trace: Option<Mutex<String>>,
 }
@@ -180,7 +180,7 @@ impl World {
         self.away.lock().unwrap()[port as usize] = outage;
     }
 
-    /// Reorder the outage of a port, if it is away.
+    /// Returns the outage of a port, if it is away.
     pub(super) fn outage(&self, port: Port) -> Option<Outage> {
         let outage = self.away.lock().unwrap()[port as usize];
         (self.now() < outage.until).then_some(outage)
@@ -203,7 +203,7 @@ impl World {
         self.executor.thaw_all();
     }
 
-    /// Writes down what happens, if anybody wants to read it.
+    /// Adds an event to the trace, where there is one.
     pub(super) fn note(&self, what: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
             let micros = self.now().as_micros();

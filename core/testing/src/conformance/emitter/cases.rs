@@ -10,7 +10,7 @@ use crate::doubles::generate::{self, AWKWARD_TEXTS, Generator, draft, record};
 use tallyhouse_core::ports::MessageEmitter;
 use tallyhouse_core::{Draft, Message, MessageFormat, Record, StoredRecord, Summary, Topic};
 
-/// Notifications and alerts arrive each on their topic, in the order in which they were given.
+/// Notifications and alerts arrive on their own topics, in the order in which they were emitted.
 pub async fn messages_arrive_in_order_on_their_topics<F: EmitterFixture>() {
     let fixture = F::fresh().await;
     let emitter = fixture.emitter().await;
@@ -25,7 +25,7 @@ pub async fn messages_arrive_in_order_on_their_topics<F: EmitterFixture>() {
     }
 }
 
-/// A message arrives to the letter: every text that the rules allow, and the longest message that there is.
+/// A message arrives unchanged: with every text that the rules allow, and at its greatest length.
 pub async fn messages_arrive_unchanged<F: EmitterFixture>() {
     let fixture = F::fresh().await;
     let emitter = fixture.emitter().await;
@@ -58,7 +58,7 @@ pub async fn messages_arrive_unchanged<F: EmitterFixture>() {
     }
 }
 
-/// To emit nothing is no error, and nothing arrives.
+/// Emitting nothing is no error, and nothing arrives.
 pub async fn emitting_nothing_is_no_error<F: EmitterFixture>() {
     let fixture = F::fresh().await;
     let emitter = fixture.emitter().await;
@@ -69,7 +69,7 @@ pub async fn emitting_nothing_is_no_error<F: EmitterFixture>() {
     assert_eq!(fixture.arrived(Topic::Alerts, 0).await, [""; 0]);
 }
 
-/// A message that is emitted once more, by whichever instance, is the same to the letter.
+/// A message that another instance emits again is the same, byte for byte.
 pub async fn a_repeated_message_is_identical<F: EmitterFixture>() {
     let fixture = F::fresh().await;
     let stored = stored(Generator::new(2).records("r", 5));
@@ -82,7 +82,7 @@ pub async fn a_repeated_message_is_identical<F: EmitterFixture>() {
     assert_eq!(fixture.arrived(Topic::Notifications, 10).await, [expected.clone(), expected].concat());
 }
 
-/// As many messages as a large batch owes arrive, each once, from several emitters at once.
+/// The messages of a large batch arrive once each, from several emitters at once.
 pub async fn concurrent_messages_arrive_once_each<F: EmitterFixture>() {
     let fixture = F::fresh().await;
     let stored = stored(Generator::new(3).over(50, 2).records("r", 3_000));

@@ -1,4 +1,4 @@
-//! The audit's way of reading: everything, in order, in one snapshot.
+//! The read for an audit: everything, in order, in one snapshot.
 
 use futures::{StreamExt, TryStreamExt};
 use tallyhouse_core::ports::{AuditPart, Batch, Owner, Store};
@@ -8,7 +8,7 @@ use super::{RepositoryFixture, batch, batch_of, commit, commit_records, exact, r
 use crate::doubles::generate::{Generator, record};
 
 /// Keys come by the bytes of the destination, then of the reference, each with its running summary and its records by
-/// sequence; at the end comes what is owed.
+/// sequence; the outbox comes last.
 pub async fn an_audit_reads_keys_records_and_outbox_in_order<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -29,7 +29,7 @@ pub async fn an_audit_reads_keys_records_and_outbox_in_order<F: RepositoryFixtur
         commit(&*repository, Batch { rules: rules.clone(), owner, ..batch(records) }).await;
     }
     let own = repository.claim(&me, tallyhouse_core::ports::ClaimScope::Own, 10).await.expect("a claim is answered");
-    repository.mark_published(&me, &[own[0].id]).await.expect("a acknowledgement is done");
+    repository.mark_published(&me, &[own[0].id]).await.expect("an entry is marked");
 
     let mut sorted = keys;
     sorted.sort_unstable();
@@ -42,7 +42,7 @@ pub async fn an_audit_reads_keys_records_and_outbox_in_order<F: RepositoryFixtur
             expected.push(format!("record {destination}/{reference}/{} #{} at {position}", 3 - round, round + 1));
         }
     }
-    expected.extend(["owed 8 to 14".to_owned(), "owed 15 to 21".to_owned()]);
+    expected.extend(["outbox 8 to 14".to_owned(), "outbox 15 to 21".to_owned()]);
     let parts = read(&*repository).await;
     let found: Vec<String> = parts.iter().map(describe).collect();
     assert_eq!(found, expected);
@@ -56,7 +56,7 @@ pub async fn an_audit_reads_keys_records_and_outbox_in_order<F: RepositoryFixtur
     assert_consistent(&*repository).await;
 }
 
-/// What is committed, claimed or settled while an audit reads does not make it find what never was.
+/// An audit sees nothing of what is committed or published while it reads.
 pub async fn an_audit_is_one_snapshot_while_a_writer_goes_on<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (reader, writer) = (fixture.handle().await, fixture.handle().await);
@@ -69,7 +69,7 @@ pub async fn an_audit_is_one_snapshot_while_a_writer_goes_on<F: RepositoryFixtur
     while let Some(part) = parts.next().await {
         found.push(describe(&part.expect("a part is read")));
         if found.len() % 100 == 1 {
-            let published: Vec<_> = first.entry.iter().map(|owed| owed.id).collect();
+            let published: Vec<_> = first.entry.iter().map(|entry| entry.id).collect();
             let more = generator.records(&format!("during-{}", found.len()), 5);
             commit(&*writer, Batch { published, ..batch_of(&me, more) }).await;
         }
@@ -95,8 +95,8 @@ fn describe(part: &AuditPart) -> String {
             format!("record {} #{} at {position}", stored.processed.record.record_id, stored.processed.sequence)
         }
         AuditPart::Unreadable(what) => format!("unreadable: {what}"),
-        AuditPart::Outbox(first, last) => format!("owed {first} to {last}"),
-        AuditPart::RolledUpTo(position) => format!("folded up to {position}"),
+        AuditPart::Outbox(first, last) => format!("outbox {first} to {last}"),
+        AuditPart::RolledUpTo(position) => format!("rolled up to {position}"),
         AuditPart::RollUp(kept) => {
             format!("roll-up of {} {:?}: {}", kept.destination_id, kept.period, kept.side.count)
         }

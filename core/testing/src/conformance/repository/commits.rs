@@ -1,4 +1,4 @@
-//! What a commit does with the records of one batch after the other.
+//! What commits do, one batch after the other.
 
 use std::sync::Arc;
 use tallyhouse_core::ports::{Backlog, Batch, HistoryQuery, Store};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::doubles::generate::{AWKWARD_TEXTS, Generator, draft, record};
 
-/// Nothing is there before the first commit, and asking for it is no error.
+/// Before the first commit every answer is empty, and none is an error.
 pub async fn an_empty_store_has_empty_answers<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -24,14 +24,14 @@ pub async fn an_empty_store_has_empty_answers<F: RepositoryFixture>() {
     assert_eq!(repository.records(query).await.expect("records are read"), []);
     let query = HistoryQuery { after: 0, alerting_only: true, limit: 10 };
     assert_eq!(repository.history(query).await.expect("the history is read"), []);
-    assert_eq!(repository.backlog().await.expect("what is owed is counted"), Backlog::default());
+    assert_eq!(repository.backlog().await.expect("the backlog is read"), Backlog::default());
     let groups =
         repository.groups(GroupQuery { records: true, ..GroupQuery::default() }).await.expect("groups are read");
     assert_eq!(groups.next, None);
     assert_eq!(assert_consistent(&*repository).await, []);
 }
 
-/// Every text, time and value that the rules allow comes back to the letter.
+/// Every text, time and value that the rules allow comes back unchanged.
 pub async fn a_record_is_found_exactly_as_it_came<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -75,7 +75,7 @@ pub async fn a_record_is_found_exactly_as_it_came<F: RepositoryFixture>() {
     assert_consistent(&*another).await;
 }
 
-/// A record that was seen before with the same content is answered with its first sequence and time.
+/// A record that was seen before with the same content has its first sequence and time as its outcome.
 pub async fn a_duplicate_changes_nothing<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -164,12 +164,12 @@ pub async fn records_inside_a_batch_are_judged_as_against_the_store<F: Repositor
     assert_eq!(assert_consistent(&*repository).await.len(), 3);
 }
 
-/// Sequences go on where the batch before left them, key by key, and `previous` is the summary of all before.
+/// Each batch continues the sequences of its keys, and `previous` is the summary of all earlier records.
 pub async fn sequences_and_previous_summaries_continue_across_batches<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let mut generator = Generator::new(11);
     for round in 0..12 {
-        // Every batch by another handle: nothing may be kept beside the store.
+        // Every batch by another handle: no state may live outside the store.
         let repository = fixture.handle().await;
         let records = generator.records(&format!("batch-{round}"), 1 + 7 * round);
         let batch = Batch { now: moment(i64::try_from(round).expect("a small number")), ..batch(records) };
@@ -183,7 +183,7 @@ pub async fn sequences_and_previous_summaries_continue_across_batches<F: Reposit
     assert!(records.iter().map(|stored| stored.processed.sequence).max() > Some(20), "some key is hot");
 }
 
-/// How records are cut into batches makes no difference.
+/// One batch of n records has the same effect as n batches of one.
 pub async fn a_batch_of_n_does_what_n_batches_of_one_do<F: RepositoryFixture>() {
     let (one, many) = (F::fresh().await, F::fresh().await);
     let (one, many) = (one.handle().await, many.handle().await);
@@ -209,7 +209,7 @@ pub async fn a_batch_of_n_does_what_n_batches_of_one_do<F: RepositoryFixture>() 
     assert_eq!(state(&*one).await, state(&*many).await);
 }
 
-/// A refused record may name a key that has no record; the key stays unknown.
+/// A refused record may have a key that no record has; the key stays without a summary.
 pub async fn a_key_of_refused_records_only_has_no_summary<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -232,7 +232,7 @@ pub async fn a_key_of_refused_records_only_has_no_summary<F: RepositoryFixture>(
     assert_eq!(processed(&outcomes[0]).processed.sequence, 1);
 }
 
-/// A record keeps the rules that it met with all that they asked then, and its trace; later rules change nothing.
+/// A record keeps the rules that it met as they were then, and its trace; later rules change nothing.
 pub async fn rules_and_traces_are_stored_as_they_were<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -269,14 +269,14 @@ pub async fn rules_and_traces_are_stored_as_they_were<F: RepositoryFixture>() {
     }
 }
 
-/// The largest batch that a ingress takes is one commit, though it may be more than one statement can hold.
+/// The largest batch that an ingress takes is one commit, although one statement may not hold it.
 pub async fn ten_thousand_records_are_one_commit<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let records = Generator::new(3).over(400, 20).records("r", 10_000);
     let committed = commit(&*repository, batch(records.clone())).await;
-    let owed = committed.entry.expect("messages are owed");
-    assert_eq!((owed.first, owed.last), (1, 10_000));
+    let entry = committed.entry.expect("records are stored");
+    assert_eq!((entry.first, entry.last), (1, 10_000));
     let stored = assert_consistent(&*repository).await;
     assert_eq!(stored.len(), 10_000);
     for (sent, stored) in records.iter().zip(&stored) {
@@ -287,7 +287,7 @@ pub async fn ten_thousand_records_are_one_commit<F: RepositoryFixture>() {
     assert_eq!(repository.head().await.expect("the head is read"), 10_000);
 }
 
-/// A batch without records is no error: it may settle what was published.
+/// A batch without records is no error: it may only mark entries as published.
 pub async fn an_empty_batch_stores_nothing<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;

@@ -1,4 +1,4 @@
-//! What must hold for a store at any time, whatever was done to it: nearly every case ends by asking it.
+//! What must hold for a store at any time. Nearly every case ends with this check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use futures::TryStreamExt;
 use super::exact;
 use crate::conformance::assert_distinct;
 
-/// Records in one page of the reads here: small enough that every read order pages.
+/// Records in one page of the reads here: few enough that every read takes several pages.
 const PAGE: usize = 700;
 
-/// Reads the store by every way there is, checks that the ways agree and that what they show is whole, and reorder the
-/// records by position.
+/// Reads the store by every query, checks that the answers agree and are consistent, and returns the records by
+/// position.
 ///
-/// Whole means: positions 1…n; each id once; per key the sequences 1…n, each record's `previous` exactly the summary of
+/// Consistent means: positions 1…n; each id once; per key the sequences 1…n, each record's `previous` exactly the summary of
 /// the earlier ones, and the running summary that of all.
 pub(super) async fn assert_consistent(repository: &dyn Store) -> Vec<Arc<StoredRecord>> {
     let records = read_history(repository).await;
     let head = repository.head().await.expect("the head is read");
     assert_eq!(head, records.len() as u64, "the head is the last position");
     assert_distinct(records.iter().map(|stored| &stored.processed.record.record_id));
-    let summaries = fold(&records);
+    let summaries = sum_up(&records);
     assert_pages_agree(repository, &records).await;
     assert_summaries_agree(repository, &summaries).await;
     assert_audit_agrees(repository, &records, &summaries).await;
@@ -49,8 +49,8 @@ async fn read_history(repository: &dyn Store) -> Vec<Arc<StoredRecord>> {
     }
 }
 
-/// Goes over the records in the order of their positions, and reorder the summary that each key must have.
-fn fold(records: &[Arc<StoredRecord>]) -> BTreeMap<Key, Summary> {
+/// Sums up the records in the order of their positions, and returns the summary that each key must have.
+fn sum_up(records: &[Arc<StoredRecord>]) -> BTreeMap<Key, Summary> {
     let mut summaries = BTreeMap::<Key, Summary>::new();
     for stored in records {
         let record = &stored.processed.record;
@@ -115,21 +115,24 @@ async fn assert_audit_agrees(
     }
     let mut parts: Vec<AuditPart> =
         repository.audit().await.expect("the audit begins").try_collect().await.expect("the audit ends");
-    // What is kept ready is the store's own business, as long as the audit finds nothing wrong with it.
+    // Which roll-ups there are is up to the store, as long as the audit finds nothing wrong with them.
     parts.retain(|part| !matches!(part, AuditPart::RolledUpTo(_) | AuditPart::RollUp(_)));
-    let begin_of_owed = parts.iter().position(|part| matches!(part, AuditPart::Outbox(..))).unwrap_or(parts.len());
-    let (kept, owed) = parts.split_at(begin_of_owed);
+    let begin_of_outbox = parts.iter().position(|part| matches!(part, AuditPart::Outbox(..))).unwrap_or(parts.len());
+    let (kept, outbox) = parts.split_at(begin_of_outbox);
     for (found, expected) in kept.iter().zip(&expected) {
         assert_eq!(found, expected, "a part of the audit");
     }
     assert_eq!(kept.len(), expected.len(), "how many parts the audit has");
 
-    let stats = repository.backlog().await.expect("what is owed is counted");
-    let mut owed_records = 0;
-    for part in owed {
-        let AuditPart::Outbox(first, last) = part else { unreachable!("{part:?} comes after what is owed") };
-        assert!(1 <= *first && first <= last && *last <= records.len() as u64, "owed positions exist: {part:?}");
-        owed_records += last - first + 1;
+    let stats = repository.backlog().await.expect("the backlog is read");
+    let mut records_in_outbox = 0;
+    for part in outbox {
+        let AuditPart::Outbox(first, last) = part else { unreachable!("{part:?} comes after the outbox") };
+        assert!(
+            1 <= *first && first <= last && *last <= records.len() as u64,
+            "the positions of the outbox exist: {part:?}"
+        );
+        records_in_outbox += last - first + 1;
     }
-    assert_eq!((stats.batches, stats.records), (owed.len() as u64, owed_records), "how much is owed");
+    assert_eq!((stats.batches, stats.records), (outbox.len() as u64, records_in_outbox), "the backlog");
 }

@@ -7,12 +7,12 @@ use tallyhouse_core::{DestinationId, Filter, GroupQuery, ProcessedRecord, Record
 use futures::{StreamExt, TryStreamExt};
 
 use super::consistency::assert_consistent;
-use super::pages::{is_asked_for, random_filter};
+use super::pages::{matches, random_filter};
 use super::{RepositoryFixture, commit_records, moment};
 use crate::conformance::yield_now;
 use crate::doubles::generate::{Generator, record};
 
-/// Groups come by the bytes of the destination, whatever the case or the alphabet; references are not told apart.
+/// Groups come by the bytes of the destination, in any case and alphabet; a group has all references.
 pub async fn groups_come_by_destination_in_byte_order<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -48,7 +48,7 @@ pub async fn totals_are_those_of_the_records_listed<F: RepositoryFixture>() {
     for round in 0..90 {
         let filter = random_filter(&mut generator, &records, round);
         let mut expected = BTreeMap::<DestinationId, Vec<ProcessedRecord>>::new();
-        for processed in stored.values().filter(|processed| is_asked_for(&filter, &processed.record)) {
+        for processed in stored.values().filter(|processed| matches(&filter, &processed.record)) {
             expected.entry(processed.record.destination_id.clone()).or_default().push(processed.clone());
         }
         let with_records = GroupQuery { filter: filter.clone(), records: true, ..GroupQuery::default() };
@@ -56,8 +56,8 @@ pub async fn totals_are_those_of_the_records_listed<F: RepositoryFixture>() {
         assert!(groups.iter().map(|(id, _)| id).eq(expected.keys()), "{filter:?}");
         for ((destination_id, (summary, records)), expected) in groups.iter().zip(expected.values()) {
             assert_eq!(exact(records), exact(expected), "{destination_id}: {filter:?}");
-            let fold: Summary = records.iter().map(|processed| &processed.record).collect();
-            assert_eq!(*summary, fold, "{destination_id}: {filter:?}");
+            let sum: Summary = records.iter().map(|processed| &processed.record).collect();
+            assert_eq!(*summary, sum, "{destination_id}: {filter:?}");
         }
         let totals = read_all(&*repository, GroupQuery { filter, ..GroupQuery::default() }).await;
         let expected: Vec<_> = groups.into_iter().map(|(id, (summary, _))| (id, (summary, Vec::new()))).collect();
@@ -65,8 +65,8 @@ pub async fn totals_are_those_of_the_records_listed<F: RepositoryFixture>() {
     }
 }
 
-/// The same, with records over a hundred days, of which a store may have added up as many as it likes beforehand: all,
-/// none, or those of the first commits; for bounds within days and between them.
+/// Totals are exact for records over a hundred days, of which the store may have rolled up all, none, or those of the
+/// first commits; for bounds within days and between them.
 pub async fn totals_are_exact_however_much_is_rolled_up<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -109,7 +109,7 @@ async fn assert_totals(
             });
         }
         let mut expected = BTreeMap::<DestinationId, Summary>::new();
-        for record in records.iter().filter(|record| is_asked_for(&filter, record)) {
+        for record in records.iter().filter(|record| matches(&filter, record)) {
             expected.entry(record.destination_id.clone()).or_default().add(record);
         }
         let expected: Vec<_> = expected.into_iter().map(|(id, summary)| (id, (summary, Vec::new()))).collect();
@@ -122,7 +122,7 @@ async fn assert_totals(
     }
 }
 
-/// `limit` counts groups; `next` is the last one where there are more, and leads on.
+/// `limit` counts groups; `next` is the last group of a page where there are more.
 pub async fn groups_page_by_destination<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -184,14 +184,14 @@ pub async fn an_answer_is_one_snapshot_while_a_writer_goes_on<F: RepositoryFixtu
         let groups = gather(parts);
         assert_eq!(groups.iter().map(|(_, (summary, _))| summary.count()).sum::<u64>(), head, "records: {records}");
         for (destination_id, (summary, listed)) in groups.iter().filter(|_| records) {
-            let fold: Summary = listed.iter().map(|processed| &processed.record).collect();
-            assert_eq!(*summary, fold, "{destination_id}");
+            let sum: Summary = listed.iter().map(|processed| &processed.record).collect();
+            assert_eq!(*summary, sum, "{destination_id}");
         }
     }
     assert_consistent(&*reader).await;
 }
 
-/// A reader may leave at any time, also many of them: nothing stays occupied behind it.
+/// A reader may drop its answer at any time: no connection stays occupied.
 pub async fn dropping_an_answer_early_leaves_the_store_usable<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;

@@ -12,29 +12,30 @@ use crate::conformance::assert_distinct;
 use crate::conformance::yield_now;
 use crate::doubles::generate::{Generator, record};
 
-/// A commit owes the messages of what it stored to the owner it names, until they are settled.
+/// A commit adds an entry for the records that it stores. The entry belongs to the owner of the batch until its messages
+/// are published.
 pub async fn a_commit_adds_an_entry_for_its_owner<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let (me, other) = (Owner::new("me"), Owner::new("other"));
     repository.renew(&me, LONG_LEASE).await.expect("a lease is renewed");
-    let first = owe(&*repository, Some(&me), "a", 3).await;
-    let second = owe(&*repository, Some(&me), "b", 2).await;
+    let first = store(&*repository, Some(&me), "a", 3).await;
+    let second = store(&*repository, Some(&me), "b", 2).await;
     assert_eq!((first.first, first.last, second.first, second.last), (1, 3, 4, 5));
     assert_ne!(first.id, second.id);
     assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [first, second]);
     assert_eq!(claim(&*repository, &other, ClaimScope::Own).await, []);
     assert_eq!(claim(&*repository, &other, ClaimScope::Abandoned).await, []);
-    settle(&*repository, &me, &[first.id]).await;
+    mark_published(&*repository, &me, &[first.id]).await;
     assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [second]);
     // Once more, and what never was: no harm.
-    settle(&*repository, &me, &[first.id, OutboxId(i64::MAX), second.id]).await;
-    settle(&*repository, &me, &[]).await;
-    assert_eq!(owed(&*repository).await, Backlog::default());
+    mark_published(&*repository, &me, &[first.id, OutboxId(i64::MAX), second.id]).await;
+    mark_published(&*repository, &me, &[]).await;
+    assert_eq!(backlog(&*repository).await, Backlog::default());
     assert_consistent(&*repository).await;
 }
 
-/// Nothing stored, nothing owed.
+/// A batch that stores nothing adds no entry.
 pub async fn a_batch_without_new_records_adds_no_entry<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -42,13 +43,13 @@ pub async fn a_batch_without_new_records_adds_no_entry<F: RepositoryFixture>() {
     repository.renew(&me, LONG_LEASE).await.expect("a lease is renewed");
     let mixed = [record("r", "D", "", "1", "EUR"), record("r", "D", "", "1", "EUR"), record("r", "D", "", "2", "EUR")];
     let committed = commit(&*repository, batch_of(&me, mixed.clone())).await;
-    assert_eq!(committed.entry.map(|owed| (owed.first, owed.last)), Some((1, 1)));
+    assert_eq!(committed.entry.map(|entry| (entry.first, entry.last)), Some((1, 1)));
     let committed = commit(&*repository, batch_of(&me, mixed)).await;
     assert_eq!(committed.entry, None);
-    assert_eq!(owed(&*repository).await, Backlog { batches: 1, records: 1, oldest: Some(moment(0)) });
+    assert_eq!(backlog(&*repository).await, Backlog { batches: 1, records: 1, oldest: Some(moment(0)) });
 }
 
-/// What nobody owes is there for the first who asks, and then is that one's.
+/// An entry without an owner goes to the first owner that claims it, and is then its own.
 pub async fn an_entry_without_an_owner_goes_to_the_first_claim<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
@@ -56,14 +57,14 @@ pub async fn an_entry_without_an_owner_goes_to_the_first_claim<F: RepositoryFixt
     for owner in [&first, &second] {
         repository.renew(owner, LONG_LEASE).await.expect("a lease is renewed");
     }
-    let batches = [owe(&*repository, None, "a", 1).await, owe(&*repository, None, "b", 2).await];
+    let batches = [store(&*repository, None, "a", 1).await, store(&*repository, None, "b", 2).await];
     assert_eq!(claim(&*elsewhere, &first, ClaimScope::Own).await, []);
     assert_eq!(claim(&*elsewhere, &first, ClaimScope::Abandoned).await, batches);
     assert_eq!(claim(&*repository, &second, ClaimScope::Abandoned).await, []);
-    assert_eq!(claim(&*elsewhere, &first, ClaimScope::Abandoned).await, [], "they are this owner's own now");
+    assert_eq!(claim(&*elsewhere, &first, ClaimScope::Abandoned).await, [], "they are the owner's own now");
     assert_eq!(claim(&*elsewhere, &first, ClaimScope::Own).await, batches);
-    settle(&*elsewhere, &first, &batches.map(|batch| batch.id)).await;
-    assert_eq!(owed(&*repository).await, Backlog::default());
+    mark_published(&*elsewhere, &first, &batches.map(|batch| batch.id)).await;
+    assert_eq!(backlog(&*repository).await, Backlog::default());
 }
 
 /// Oldest first, and no more than asked for.
@@ -74,7 +75,7 @@ pub async fn claims_take_the_oldest_first_up_to_the_limit<F: RepositoryFixture>(
     repository.renew(&me, LONG_LEASE).await.expect("a lease is renewed");
     let mut batches = Vec::new();
     for i in 0..5 {
-        batches.push(owe(&*repository, None, &format!("batch-{i}"), 1 + i).await);
+        batches.push(store(&*repository, None, &format!("batch-{i}"), 1 + i).await);
     }
     assert_eq!(repository.claim(&me, ClaimScope::Abandoned, 2).await.expect("a claim is answered"), batches[..2]);
     assert_eq!(repository.claim(&me, ClaimScope::Abandoned, 2).await.expect("a claim is answered"), batches[2..4]);
@@ -83,20 +84,20 @@ pub async fn claims_take_the_oldest_first_up_to_the_limit<F: RepositoryFixture>(
     assert_eq!(repository.claim(&me, ClaimScope::Own, 100).await.expect("a claim is answered"), batches);
 }
 
-/// Whoever renews keeps what is owed, however short the lease was before.
+/// An owner that renews its lease keeps its entries, however short the lease was before.
 pub async fn entries_of_a_live_lease_are_not_abandoned<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
     let (slow, other) = (Owner::new("slow"), Owner::new("other"));
     repository.renew(&slow, SHORT_LEASE).await.expect("a lease is renewed");
-    let batch = owe(&*repository, Some(&slow), "a", 1).await;
+    let batch = store(&*repository, Some(&slow), "a", 1).await;
     repository.renew(&slow, LONG_LEASE).await.expect("a lease is renewed");
     fixture.let_lapse(SHORT_LEASE).await;
     assert_eq!(claim(&*elsewhere, &other, ClaimScope::Abandoned).await, []);
     assert_eq!(claim(&*repository, &slow, ClaimScope::Own).await, [batch]);
 }
 
-/// What a dead owner left is handed to one of those who ask at once, and to no other.
+/// Two owners claim the entries of a dead one at once: each entry goes to one of them.
 pub async fn entries_of_a_lapsed_lease_go_to_one_claimant<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
@@ -108,7 +109,7 @@ pub async fn entries_of_a_lapsed_lease_go_to_one_claimant<F: RepositoryFixture>(
         repository.renew(&dead, SHORT_LEASE).await.expect("a lease is renewed");
         let mut expected = BTreeSet::new();
         for i in 0..6 {
-            expected.insert(owe(&*repository, Some(&dead), &format!("{round}-{i}"), 2).await.id);
+            expected.insert(store(&*repository, Some(&dead), &format!("{round}-{i}"), 2).await.id);
         }
         fixture.let_lapse(SHORT_LEASE).await;
         let claims =
@@ -116,24 +117,24 @@ pub async fn entries_of_a_lapsed_lease_go_to_one_claimant<F: RepositoryFixture>(
         let (by_one, by_two) = claims.await;
         let claimed: Vec<OutboxId> = by_one.iter().chain(&by_two).map(|batch| batch.id).collect();
         assert_distinct(claimed.clone());
-        // One of the two may have stepped aside for the other; nothing may be left after one more look.
+        // One claim may have skipped what the other had locked; one more claim must find the rest.
         let rest = claim(&*repository, &one, ClaimScope::Abandoned).await;
         assert_distinct(claimed.iter().copied().chain(rest.iter().map(|batch| batch.id)));
         let all: BTreeSet<OutboxId> = claimed.into_iter().chain(rest.iter().map(|batch| batch.id)).collect();
         assert_eq!(all, expected);
         for (owner, batches) in [(&one, [by_one, rest].concat()), (&two, by_two)] {
-            settle(&*elsewhere, owner, &batches.iter().map(|batch| batch.id).collect::<Vec<_>>()).await;
+            mark_published(&*elsewhere, owner, &batches.iter().map(|batch| batch.id).collect::<Vec<_>>()).await;
         }
-        assert_eq!(owed(&*repository).await, Backlog::default());
+        assert_eq!(backlog(&*repository).await, Backlog::default());
     }
 }
 
-/// Many claimants on two handles, while writers go on: every batch is handed out once.
+/// Many owners claim on two handles while writers go on: every entry is claimed once.
 pub async fn every_abandoned_entry_is_claimed_once<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let handles = [fixture.handle().await, fixture.handle().await];
     for i in 0..40 {
-        owe(&*handles[0], None, &format!("before-{i}"), 1).await;
+        store(&*handles[0], None, &format!("before-{i}"), 1).await;
     }
     let claimant = async |i: usize| {
         let (repository, owner) = (&handles[i % 2], Owner::new(&format!("claimant-{i}")));
@@ -144,14 +145,14 @@ pub async fn every_abandoned_entry_is_claimed_once<F: RepositoryFixture>() {
             let batches = repository.claim(&owner, ClaimScope::Abandoned, 3).await.expect("a claim is answered");
             idle = if batches.is_empty() { idle + 1 } else { 0 };
             mine.extend(batches.into_iter().map(|batch| batch.id));
-            assert!(mine.len() <= 60, "no batch is handed out without end");
+            assert!(mine.len() <= 60, "no entry is claimed without end");
             yield_now().await;
         }
         mine
     };
     let writer = async {
         for i in 0..20 {
-            owe(&*handles[1], None, &format!("during-{i}"), 1).await;
+            store(&*handles[1], None, &format!("during-{i}"), 1).await;
             yield_now().await;
         }
     };
@@ -162,52 +163,53 @@ pub async fn every_abandoned_entry_is_claimed_once<F: RepositoryFixture>() {
     assert_distinct(claimed);
 }
 
-/// Only the owner settles: not a stranger, and not who was taken over, by itself or with its next commit.
+/// An entry is marked as published by its owner only: not by another owner, and not by the one that lost it, neither by
+/// itself nor with its next commit.
 pub async fn only_its_owner_marks_an_entry_as_published<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
     let (late, heir) = (Owner::new("late"), Owner::new("heir"));
     repository.renew(&heir, LONG_LEASE).await.expect("a lease is renewed");
     repository.renew(&late, SHORT_LEASE).await.expect("a lease is renewed");
-    let batch = owe(&*repository, Some(&late), "a", 2).await;
-    settle(&*elsewhere, &heir, &[batch.id]).await;
-    assert_eq!(owed(&*repository).await.batches, 1, "a stranger settles nothing");
+    let batch = store(&*repository, Some(&late), "a", 2).await;
+    mark_published(&*elsewhere, &heir, &[batch.id]).await;
+    assert_eq!(backlog(&*repository).await.batches, 1, "another owner marks nothing");
     fixture.let_lapse(SHORT_LEASE).await;
     assert_eq!(claim(&*elsewhere, &heir, ClaimScope::Abandoned).await, [batch]);
 
     repository.renew(&late, LONG_LEASE).await.expect("a lease is renewed");
-    settle(&*repository, &late, &[batch.id]).await;
+    mark_published(&*repository, &late, &[batch.id]).await;
     let next = Batch { published: vec![batch.id], ..batch_of(&late, [record("b", "D", "", "1", "EUR")]) };
-    let next = commit(&*repository, next).await.entry.expect("messages are owed");
+    let next = commit(&*repository, next).await.entry.expect("records are stored");
     let nobody = Batch { published: vec![batch.id], ..super::batch([record("c", "D", "", "1", "EUR")]) };
     commit(&*repository, nobody).await;
     assert_eq!(claim(&*repository, &late, ClaimScope::Own).await, [next]);
     assert_eq!(claim(&*elsewhere, &heir, ClaimScope::Own).await, [batch]);
-    settle(&*elsewhere, &heir, &[batch.id]).await;
+    mark_published(&*elsewhere, &heir, &[batch.id]).await;
     assert_eq!(claim(&*elsewhere, &heir, ClaimScope::Own).await, []);
 }
 
-/// What has been published is settled on the way, in the next commit, also in one that stores nothing.
+/// The next commit of an owner removes its published entries, also a commit that stores nothing.
 pub async fn a_commit_removes_the_published_entries_of_its_owner<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     let me = Owner::new("me");
     repository.renew(&me, LONG_LEASE).await.expect("a lease is renewed");
-    let first = owe(&*repository, Some(&me), "a", 2).await;
-    let second = owe(&*repository, Some(&me), "b", 2).await;
+    let first = store(&*repository, Some(&me), "a", 2).await;
+    let second = store(&*repository, Some(&me), "b", 2).await;
     let next = Batch { published: vec![first.id], ..batch_of(&me, [record("c", "D", "", "1", "EUR")]) };
-    let third = commit(&*repository, next).await.entry.expect("messages are owed");
+    let third = commit(&*repository, next).await.entry.expect("records are stored");
     assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [second, third]);
     let repetition = Batch { published: vec![second.id], ..batch_of(&me, [record("c", "D", "", "1", "EUR")]) };
     assert_eq!(commit(&*repository, repetition).await.entry, None);
     assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [third]);
     let nothing = Batch { published: vec![third.id], ..batch_of(&me, []) };
     assert_eq!(commit(&*repository, nothing).await.entry, None);
-    assert_eq!(owed(&*repository).await, Backlog::default());
-    assert_eq!(assert_consistent(&*repository).await.len(), 5, "only the debt is forgotten");
+    assert_eq!(backlog(&*repository).await, Backlog::default());
+    assert_eq!(assert_consistent(&*repository).await.len(), 5, "only the entries are removed");
 }
 
-/// Who gives up the lease leaves what is owed to others at once.
+/// An owner that ends its lease leaves its entries to others at once.
 pub async fn a_lease_of_zero_ends_the_lease<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -215,17 +217,17 @@ pub async fn a_lease_of_zero_ends_the_lease<F: RepositoryFixture>() {
     for owner in [&leaving, &other] {
         repository.renew(owner, LONG_LEASE).await.expect("a lease is renewed");
     }
-    let batch = owe(&*repository, Some(&leaving), "a", 1).await;
+    let batch = store(&*repository, Some(&leaving), "a", 1).await;
     assert_eq!(claim(&*repository, &other, ClaimScope::Abandoned).await, []);
-    repository.renew(&leaving, Duration::ZERO).await.expect("a lease is given up");
+    repository.renew(&leaving, Duration::ZERO).await.expect("a lease is ended");
     // Once more, and one that never was: no harm.
-    repository.renew(&leaving, Duration::ZERO).await.expect("a lease is given up");
-    repository.renew(&Owner::new("stranger"), Duration::ZERO).await.expect("a lease is given up");
+    repository.renew(&leaving, Duration::ZERO).await.expect("a lease is ended");
+    repository.renew(&Owner::new("stranger"), Duration::ZERO).await.expect("a lease is ended");
     assert_eq!(claim(&*repository, &other, ClaimScope::Abandoned).await, [batch]);
     assert_eq!(claim(&*repository, &leaving, ClaimScope::Own).await, []);
 }
 
-/// How much is owed, and since when, counts the batches that are there.
+/// The backlog counts the entries that are there, and says how old the oldest is.
 pub async fn the_backlog_counts_entries_and_records<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -236,33 +238,33 @@ pub async fn the_backlog_counts_entries_and_records<F: RepositoryFixture>() {
         let records = generator.records(&format!("batch-{i}"), 10 * (i + 1));
         let now = moment(1_000_000 * i64::try_from(i).expect("a small number"));
         let batch = Batch { now, owner: owner.cloned(), ..batch(records) };
-        ids.push(commit(&*repository, batch).await.entry.expect("messages are owed").id);
+        ids.push(commit(&*repository, batch).await.entry.expect("records are stored").id);
     }
-    assert_eq!(owed(&*repository).await, Backlog { batches: 4, records: 100, oldest: Some(moment(0)) });
-    settle(&*repository, &me, &[ids[0]]).await;
-    assert_eq!(owed(&*repository).await, Backlog { batches: 3, records: 90, oldest: Some(moment(1_000_000)) });
-    settle(&*repository, &me, &[ids[3]]).await;
-    assert_eq!(owed(&*repository).await, Backlog { batches: 2, records: 50, oldest: Some(moment(1_000_000)) });
-    // Records without a debt count for nothing, and a later commit goes on as ever.
+    assert_eq!(backlog(&*repository).await, Backlog { batches: 4, records: 100, oldest: Some(moment(0)) });
+    mark_published(&*repository, &me, &[ids[0]]).await;
+    assert_eq!(backlog(&*repository).await, Backlog { batches: 3, records: 90, oldest: Some(moment(1_000_000)) });
+    mark_published(&*repository, &me, &[ids[3]]).await;
+    assert_eq!(backlog(&*repository).await, Backlog { batches: 2, records: 50, oldest: Some(moment(1_000_000)) });
+    // Published records are not counted, and a later commit works as before.
     commit_records(&*repository, [record("batch-0-0", "D", "", "1", "EUR")]).await;
-    assert_eq!(owed(&*repository).await.batches, 2);
+    assert_eq!(backlog(&*repository).await.batches, 2);
 }
 
-/// Commits `n` new records, whose messages are then owed.
-async fn owe(repository: &dyn Store, owner: Option<&Owner>, prefix: &str, n: usize) -> OutboxEntry {
+/// Commits `n` new records, and returns their entry.
+async fn store(repository: &dyn Store, owner: Option<&Owner>, prefix: &str, n: usize) -> OutboxEntry {
     let records = (0..n).map(|i| record(&format!("{prefix}-{i}"), "D", "", "1", "EUR"));
     let batch = Batch { owner: owner.cloned(), ..batch(records) };
-    commit(repository, batch).await.entry.expect("messages are owed")
+    commit(repository, batch).await.entry.expect("records are stored")
 }
 
 async fn claim(repository: &dyn Store, owner: &Owner, scope: ClaimScope) -> Vec<OutboxEntry> {
     repository.claim(owner, scope, 100).await.expect("a claim is answered")
 }
 
-async fn settle(repository: &dyn Store, owner: &Owner, published: &[OutboxId]) {
-    repository.mark_published(owner, published).await.expect("a acknowledgement is done");
+async fn mark_published(repository: &dyn Store, owner: &Owner, published: &[OutboxId]) {
+    repository.mark_published(owner, published).await.expect("entries are marked");
 }
 
-async fn owed(repository: &dyn Store) -> Backlog {
-    repository.backlog().await.expect("what is owed is counted")
+async fn backlog(repository: &dyn Store) -> Backlog {
+    repository.backlog().await.expect("the backlog is read")
 }

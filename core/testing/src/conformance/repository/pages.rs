@@ -11,7 +11,7 @@ use tallyhouse_core::{
 use super::{RepositoryFixture, batch, commit, commit_records, exact, id, rule, rules};
 use crate::doubles::generate::{AWKWARD_TEXTS, Generator, draft, record};
 
-/// Records come by time, then by the bytes of their ids; every page goes on exactly where the one before ended.
+/// Records come by time, then by the bytes of their ids; every page continues exactly where the last one ended.
 pub async fn records_page_by_time_then_id<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -35,7 +35,7 @@ pub async fn records_page_by_time_then_id<F: RepositoryFixture>() {
     assert_eq!(page[0].processed.record, records[24]);
 }
 
-/// Filters combine with *and*, and mean what a look at every record finds.
+/// Filters combine with *and*, and find what a scan of all records finds.
 pub async fn every_filter_finds_what_a_full_scan_finds<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -46,7 +46,7 @@ pub async fn every_filter_finds_what_a_full_scan_finds<F: RepositoryFixture>() {
     let mut found_some = 0;
     for round in 0..120 {
         let filter = random_filter(&mut generator, &records, round);
-        let expected: Vec<&Record> = records.iter().filter(|record| is_asked_for(&filter, record)).collect();
+        let expected: Vec<&Record> = records.iter().filter(|record| matches(&filter, record)).collect();
         let found = all_pages(&*repository, &filter, 37).await;
         assert_listed(&found, &expected, &format!("{filter:?}"));
         found_some += usize::from(!expected.is_empty());
@@ -54,7 +54,7 @@ pub async fn every_filter_finds_what_a_full_scan_finds<F: RepositoryFixture>() {
     assert!(found_some > 60, "the filters are not all empty: {found_some}");
 }
 
-/// Texts are compared as they are, in every filter: no case, no blank, no accent, no pattern is looked through.
+/// Every filter compares texts by bytes: case, blanks, accents and patterns count.
 pub async fn filters_compare_texts_by_bytes<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -149,7 +149,7 @@ pub async fn history_pages_by_position<F: RepositoryFixture>() {
     for round in 0..10_u64 {
         let records = (0..10_u64).map(|i| record(&format!("{round}-{i}"), "D", "", &(round * i).to_string(), "EUR"));
         let committed = commit(&*repository, Batch { rules: Arc::clone(&rules), ..batch(records) }).await;
-        let first = committed.entry.expect("messages are owed").first;
+        let first = committed.entry.expect("records are stored").first;
         for (position, outcome) in (first..).zip(&committed.outcomes) {
             expected.insert(position, exact(super::processed(outcome)));
         }
@@ -240,7 +240,7 @@ fn assert_listed(found: &[StoredRecord], expected: &[&Record], context: &str) {
     assert_eq!(found.len(), expected.len(), "how many are listed, {context}");
 }
 
-/// Reorder a filter whose conditions are taken from the records: in the first 128 rounds every combination that the
+/// Returns a filter whose conditions are taken from the records: in the first 128 rounds every combination that the
 /// bits of the round name.
 pub(super) fn random_filter(generator: &mut Generator, records: &[Record], round: usize) -> Filter {
     // A single record's values would find it alone; each condition has a record of its own.
@@ -261,7 +261,7 @@ pub(super) fn random_filter(generator: &mut Generator, records: &[Record], round
 }
 
 /// Judges one record by its JSON: another way than that of [`Filter::matches`].
-pub(super) fn is_asked_for(filter: &Filter, record: &Record) -> bool {
+pub(super) fn matches(filter: &Filter, record: &Record) -> bool {
     let json = serde_json::to_value(record).expect("a record is always JSON");
     let conditions = [
         ("destinationId", filter.destination_id.as_ref().map(DestinationId::as_str)),

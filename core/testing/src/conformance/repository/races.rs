@@ -16,7 +16,7 @@ use crate::doubles::generate::{Generator, record};
 /// Commits under way at once on each of two handles.
 const WRITERS: usize = 3;
 
-/// Every writer adds to the same key: each waits its turn, none is lost.
+/// Every writer adds to the same key, and no record is lost.
 pub async fn one_hot_key_counts_every_record_of_all_writers<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let handles = handles(&fixture).await;
@@ -35,8 +35,8 @@ pub async fn one_hot_key_counts_every_record_of_all_writers<F: RepositoryFixture
     assert_eq!(last.processed.sequence, records.len() as u64);
 }
 
-/// The same records come by every writer, in other batches and other orders, over keys that the batches share: no
-/// deadlock, each id has one effect, and whoever is told of a record is told the same.
+/// Every writer commits the same records, in other batches and other orders, over keys that the batches share. There is
+/// no deadlock, each id has one effect, and all outcomes of a record agree.
 pub async fn the_same_records_in_opposite_orders_have_one_effect_each<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let handles = handles(&fixture).await;
@@ -62,12 +62,12 @@ pub async fn the_same_records_in_opposite_orders_have_one_effect_each<F: Reposit
         assert!(outcomes.iter().all(|outcome| matches!(outcome.name(), "processed" | "duplicate")));
         let stored = assert_consistent(&*handles[1]).await;
         assert_eq!(stored.len() as u64, before + records.len() as u64);
-        assert_told_the_same(&outcomes, &stored);
+        assert_outcomes_agree(&outcomes, &stored);
     }
 }
 
-/// One id comes at once under two keys, each among others of its batch: one of the two is processed, the other is a
-/// conflict, and the others are processed all the same.
+/// Two batches race for one id under two keys. One of the two records is processed, the other is a conflict, and the
+/// other records of both batches are processed.
 pub async fn one_id_raced_under_two_keys_has_one_effect<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let handles = handles(&fixture).await;
@@ -98,7 +98,7 @@ pub async fn one_id_raced_under_two_keys_has_one_effect<F: RepositoryFixture>() 
     assert_eq!(assert_consistent(&*handles[0]).await.len(), 25 * 6);
 }
 
-/// A reader who follows the history while others commit sees every position, in order, and none later than its turn.
+/// A reader that follows the history while others commit sees every position, in order.
 pub async fn history_shows_every_position_in_order_while_others_commit<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let handles = handles(&fixture).await;
@@ -141,7 +141,7 @@ pub async fn history_shows_every_position_in_order_while_others_commit<F: Reposi
     assert_eq!(seen.len(), written);
 }
 
-/// A caller may give up waiting at any time: the batch is then committed as a whole or not at all, and can be repeated.
+/// A caller may cancel a commit at any time. The batch is then committed as a whole or not at all, and can be repeated.
 pub async fn a_cancelled_commit_is_whole_or_nothing<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -150,13 +150,13 @@ pub async fn a_cancelled_commit_is_whole_or_nothing<F: RepositoryFixture>() {
     for round in 0..20 {
         let records = generator.records(&format!("{round}"), 30);
         batches.push(records.clone());
-        let patience = async {
+        let time_out = async {
             for _ in 0..round * 3 {
                 yield_now().await;
             }
         };
         let commit = Box::pin(commit(&*repository, batch(records)));
-        drop(select(commit, Box::pin(patience)).await);
+        drop(select(commit, Box::pin(time_out)).await);
     }
     for records in batches {
         let outcomes = commit_records(&*repository, records).await;
@@ -167,7 +167,7 @@ pub async fn a_cancelled_commit_is_whole_or_nothing<F: RepositoryFixture>() {
     assert_eq!(assert_consistent(&*repository).await.len(), 600);
 }
 
-/// Several writers send the same batch at the same moment, as callers do who repeat what timed out.
+/// Several writers commit the same batch at the same moment, as callers do after a time-out.
 pub async fn a_batch_sent_by_all_at_once_is_processed_once<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let handles = handles(&fixture).await;
@@ -192,17 +192,17 @@ async fn handles<F: RepositoryFixture>(fixture: &F) -> Vec<Arc<dyn Store>> {
     (0..2 * WRITERS).map(|writer| Arc::clone(&two[writer % 2])).collect()
 }
 
-/// Whoever was told of a record, first or again, was told the sequence that is stored.
-fn assert_told_the_same(outcomes: &[Outcome], stored: &[Arc<StoredRecord>]) {
+/// Checks that every outcome of a record, the first and the repeated ones, has the sequence that is stored.
+fn assert_outcomes_agree(outcomes: &[Outcome], stored: &[Arc<StoredRecord>]) {
     let sequences: HashMap<&RecordId, u64> =
         stored.iter().map(|stored| (&stored.processed.record.record_id, stored.processed.sequence)).collect();
     for outcome in outcomes {
-        let told = match outcome {
+        let sequence = match outcome {
             Outcome::Processed(stored) => Some(stored.processed.sequence),
             Outcome::Duplicate { sequence, .. } => Some(*sequence),
             Outcome::Conflict { .. } | Outcome::Rejected(_) => None,
         };
         let id = outcome.record_id().expect("every outcome here names its record");
-        assert_eq!(told, sequences.get(id).copied(), "{id}");
+        assert_eq!(sequence, sequences.get(id).copied(), "{id}");
     }
 }

@@ -1,4 +1,4 @@
-//! Managed rules: kept, changed one after the other, and in force from their change on.
+//! Managed rules: stored, changed one at a time, and in force from their change on.
 
 use std::sync::Arc;
 use tallyhouse_core::ports::{Batch, RuleRepository, Store};
@@ -34,14 +34,14 @@ fn shown(rules: &[ManagedRule]) -> Vec<String> {
     rules.iter().map(|managed| managed.rule.to_stored()).collect()
 }
 
-/// Commits one record; reorder the names of the rules that it met.
+/// Commits one record, and returns the names of the rules that it met.
 async fn met(store: &dyn Store, book: &Arc<RuleBook>, id: &str, value: &str) -> Vec<String> {
     let batch = Batch { rules: Arc::clone(book), ..batch([record(id, "D", "R", value, "EUR")]) };
     let committed = commit(store, batch).await;
     processed(&committed.outcomes[0]).alert_names().into_iter().map(str::to_owned).collect()
 }
 
-/// Without a change there is nothing, of version 0.
+/// Before the first change there are no rules, of version 0.
 pub async fn a_new_store_has_no_managed_rules<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     assert_eq!(managed(&*fixture.rules().await).await, ManagedRules::default());
@@ -49,7 +49,7 @@ pub async fn a_new_store_has_no_managed_rules<F: RepositoryFixture>() {
     assert_eq!(managed(&*fixture.rules().await).await, ManagedRules::default());
 }
 
-/// What a rule asks comes back to the letter, sorted by name, with its version and when it was changed.
+/// A rule comes back unchanged, sorted by name, with its version and the time of its change.
 pub async fn a_managed_rule_is_stored_as_it_was_given<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (store, other) = (fixture.rules().await, fixture.rules().await);
@@ -79,7 +79,7 @@ pub async fn a_managed_rule_is_stored_as_it_was_given<F: RepositoryFixture>() {
     assert!(left.rules[0].version < left.version && left.rules[0].rule.to_stored().contains("\"12.5\""));
 }
 
-/// Every instance has a book of its own, and each of their commits sees what was changed before it.
+/// Every instance has its own rules, and each commit sees the changes before it.
 pub async fn a_change_is_in_force_for_every_commit_after_it<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (first, second, store) = (fixture.handle().await, fixture.handle().await, fixture.rules().await);
@@ -96,7 +96,7 @@ pub async fn a_change_is_in_force_for_every_commit_after_it<F: RepositoryFixture
     assert_eq!(met(&*first, &own, "r-6", "11").await, ["own"], "the host's own rule is back");
 }
 
-/// None is lost, none has another's version, and of those who saw the same version one wins.
+/// No change is lost, no two have the same version, and of those that expect the same version one wins.
 pub async fn concurrent_changes_are_serialized<F: RepositoryFixture>() {
     const CALLERS: usize = 6;
     let fixture = F::fresh().await;
@@ -139,7 +139,7 @@ pub async fn a_batch_meets_the_rules_of_one_version<F: RepositoryFixture>() {
             let met: Vec<Vec<&str>> =
                 committed.outcomes.iter().map(|outcome| processed(outcome).alert_names()).collect();
             assert!(met.iter().all(|names| *names == met[0]), "one batch: {met:?}");
-            assert!(met[0].len() >= before, "what was in force is in force: {met:?}");
+            assert!(met[0].len() >= before, "no rule that was in force is missing: {met:?}");
             before = met[0].len();
         }
     };

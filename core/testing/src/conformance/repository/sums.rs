@@ -7,7 +7,7 @@ use crate::doubles::generate::{draft, record};
 use tallyhouse_core::ports::{GroupPart, Store};
 use tallyhouse_core::{DestinationId, Draft, Field, Filter, GroupQuery, Outcome, Summary, SummaryQuery};
 
-/// Adding never rounds: sums grow beyond what one value can hold, on both sides of the point.
+/// Adding never rounds: sums outgrow a single value, on both sides of the point.
 pub async fn sums_stay_exact_far_beyond_one_value<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -100,8 +100,8 @@ pub async fn the_unit_beyond_the_limit_is_rejected<F: RepositoryFixture>() {
     assert_eq!(assert_consistent(&*repository).await.len(), 102);
     assert_eq!(group_summary(&*repository, "D").await.totals().len(), 101);
 
-    // What was processed before and comes again with another unit is a conflict, whether or not that one has room: also
-    // for a repository that does not look ids up where none has come twice for a while.
+    // A processed record that comes again with another unit is a conflict, whether or not that unit has room. This holds
+    // also for a repository that speculates on new ids.
     for n in 0..40 {
         commit_records(&*repository, [record(&format!("new {n}"), "D", "c", "1", "unit 0")]).await;
     }

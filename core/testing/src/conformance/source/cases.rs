@@ -13,10 +13,10 @@ use tallyhouse_core::ports::{
 };
 use tallyhouse_core::{RejectionCode, Timestamp};
 
-/// Long enough for a queue to hand over what is there.
+/// Long enough for a queue to deliver what it has.
 const A_WHILE: Duration = Duration::from_millis(300);
 
-/// Payloads come in the order in which they were pushed, byte for byte, whatever the bytes.
+/// Payloads come in the order in which they were pushed, with any bytes unchanged.
 pub async fn payloads_come_in_order_byte_for_byte<F: SourceFixture>() {
     let fixture = F::fresh().await;
     let large = vec![b'x'; PAYLOAD_BYTES_MAX];
@@ -47,23 +47,23 @@ pub async fn payloads_come_in_order_byte_for_byte<F: SourceFixture>() {
     assert!(!consumer.name().is_empty());
 }
 
-/// What was settled as done is gone; what was not is still there.
+/// An acked payload is gone; one that is not acknowledged is still there.
 pub async fn an_acked_payload_is_removed<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 3).await;
     let consumer = fixture.consumer().await;
     let deliveries = receive(&*consumer, 3).await;
     assert_eq!(fixture.kept().await, 3, "receiving removes nothing");
-    settle(&*consumer, &deliveries[1..2], &Disposition::Ack).await;
+    end(&*consumer, &deliveries[1..2], &Disposition::Ack).await;
     assert_eq!(fixture.kept().await, 2);
-    settle(&*consumer, &deliveries, &Disposition::Ack).await;
+    end(&*consumer, &deliveries, &Disposition::Ack).await;
     assert_eq!(fixture.kept().await, 0);
     assert_eq!(fixture.dead_letters().await, []);
-    settle(&*consumer, &[], &Disposition::Ack).await;
-    assert_eq!(pushed_later(&fixture, &*consumer, "b").await, ["b-0"]);
+    end(&*consumer, &[], &Disposition::Ack).await;
+    assert_eq!(push_and_receive(&fixture, &*consumer, "b").await, ["b-0"]);
 }
 
-/// What is refused is in the dead letters with all that is to be known about it, and no longer in the queue.
+/// A refused payload is in the dead letters with its reason, and no longer in the queue.
 pub async fn a_refused_payload_becomes_a_dead_letter<F: SourceFixture>() {
     let fixture = F::fresh().await;
     let payloads: [&[u8]; 4] = [b"\xff not text \0", b"{}", b"[1", b"again"];
@@ -97,35 +97,35 @@ pub async fn a_refused_payload_becomes_a_dead_letter<F: SourceFixture>() {
     }
 }
 
-/// What is given back is received again, by whoever asks, and no other is held up or lost.
+/// A nacked payload is received again, by any consumer, and no other payload is delayed or lost.
 pub async fn a_nacked_payload_is_received_again<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 4).await;
     let consumer = fixture.consumer().await;
     let deliveries = receive(&*consumer, 4).await;
-    settle(&*consumer, &deliveries[..2], &Disposition::Nack).await;
-    settle(&*consumer, &deliveries[2..], &Disposition::Ack).await;
+    end(&*consumer, &deliveries[..2], &Disposition::Nack).await;
+    end(&*consumer, &deliveries[2..], &Disposition::Ack).await;
     assert_eq!(fixture.kept().await, 2);
     push(&fixture, "b", 1).await;
     let another = fixture.consumer().await;
     let again = receive(&*another, 3).await;
     assert_eq!(texts(&again), BTreeSet::from(["a-0", "a-1", "b-0"].map(str::to_owned)));
-    settle(&*another, &again, &Disposition::Ack).await;
+    end(&*another, &again, &Disposition::Ack).await;
     assert_eq!(fixture.kept().await, 0);
     assert_eq!(fixture.dead_letters().await, []);
 }
 
-/// What is given back in one call comes again in its old order, before what is new: also the second time.
+/// Payloads that are nacked in one call come again in their old order, before new ones: also the second time.
 pub async fn nacked_payloads_come_again_in_their_order<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 6).await;
     let consumer = fixture.consumer().await;
     let received = receive(&*consumer, 6).await;
-    settle(&*consumer, &received, &Disposition::Nack).await;
+    end(&*consumer, &received, &Disposition::Nack).await;
     push(&fixture, "b", 2).await;
     // Some of them once more.
     let again = receive(&*consumer, 3).await;
-    settle(&*consumer, &again, &Disposition::Nack).await;
+    end(&*consumer, &again, &Disposition::Nack).await;
     let mut all = Vec::new();
     for n in [2, 1, 3, 2] {
         all.extend(receive(&*consumer, n).await);
@@ -133,11 +133,11 @@ pub async fn nacked_payloads_come_again_in_their_order<F: SourceFixture>() {
     let texts: Vec<_> = all.iter().map(|delivery| texts(std::slice::from_ref(delivery)).pop_first()).collect();
     let expected = ["a-0", "a-1", "a-2", "a-3", "a-4", "a-5", "b-0", "b-1"].map(|text| Some(text.to_owned()));
     assert_eq!(texts, expected);
-    settle(&*consumer, &all, &Disposition::Ack).await;
+    end(&*consumer, &all, &Disposition::Ack).await;
     assert_eq!(fixture.kept().await, 0);
 }
 
-/// Each delivery of one call may end in another way.
+/// The deliveries of one call may end in different ways.
 pub async fn one_call_may_ack_nack_and_dead_letter<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 90).await;
@@ -163,24 +163,24 @@ pub async fn one_call_may_ack_nack_and_dead_letter<F: SourceFixture>() {
     assert_eq!(texts(&again), expected);
 }
 
-/// To settle once more, in whatever way, or what never was received, does nothing.
+/// Acknowledging a delivery again, in any way, does nothing.
 pub async fn acknowledging_twice_does_no_harm<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 2).await;
     let consumer = fixture.consumer().await;
     let deliveries = receive(&*consumer, 2).await;
     let refused = Disposition::DeadLetter { reason: DeadLetterReason::Conflict, detail: "once".to_owned() };
-    settle(&*consumer, &deliveries[..1], &Disposition::Ack).await;
-    settle(&*consumer, &deliveries[1..], &refused).await;
+    end(&*consumer, &deliveries[..1], &Disposition::Ack).await;
+    end(&*consumer, &deliveries[1..], &refused).await;
     for disposition in [Disposition::Ack, refused, Disposition::Nack] {
-        settle(&*consumer, &deliveries, &disposition).await;
+        end(&*consumer, &deliveries, &disposition).await;
     }
     assert_eq!(fixture.kept().await, 0);
     assert_eq!(fixture.dead_letters().await.len(), 1);
-    assert_eq!(pushed_later(&fixture, &*consumer, "b").await, ["b-0"]);
+    assert_eq!(push_and_receive(&fixture, &*consumer, "b").await, ["b-0"]);
 }
 
-/// No call reorder more than it was asked for, and a long queue comes whole.
+/// No call returns more than it was asked for, and a long queue is received completely.
 pub async fn a_call_returns_many_but_no_more_than_asked_for<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 500).await;
@@ -190,12 +190,12 @@ pub async fn a_call_returns_many_but_no_more_than_asked_for<F: SourceFixture>() 
         let deliveries = consumer.receive(60).await.expect("payloads are received");
         assert!(deliveries.len() <= 60, "no more than asked for");
         calls += 1;
-        settle(&*consumer, &deliveries, &Disposition::Ack).await;
+        end(&*consumer, &deliveries, &Disposition::Ack).await;
         received.extend(deliveries);
     }
     assert_eq!(texts(&received), (0..500).map(|i| format!("a-{i}")).collect());
-    assert!(calls < 100, "what is there comes at once: {calls} calls for 500");
-    let one = pushed_later(&fixture, &*consumer, "b").await;
+    assert!(calls < 100, "what is there is returned at once: {calls} calls for 500");
+    let one = push_and_receive(&fixture, &*consumer, "b").await;
     assert_eq!((one.len(), fixture.kept().await), (1, 1));
 }
 
@@ -226,28 +226,32 @@ pub async fn consumers_share_a_queue<F: SourceFixture>() {
     assert!(!by_one.is_empty() && !by_two.is_empty(), "both get some");
     let all: Vec<Delivery> = by_one.iter().chain(&by_two).cloned().collect();
     assert_eq!((all.len(), texts(&all).len()), (100, 100), "each once");
-    assert_eq!(peek(&fixture, &*one).await, Vec::<Delivery>::new(), "what one alive holds no other gets");
-    settle(&*one, &by_one, &Disposition::Ack).await;
+    assert_eq!(
+        peek(&fixture, &*one).await,
+        Vec::<Delivery>::new(),
+        "no other consumer gets what a live one has not acknowledged"
+    );
+    end(&*one, &by_one, &Disposition::Ack).await;
     assert_eq!(fixture.kept().await, by_two.len());
 }
 
-/// What a dead consumer had received and not settled goes to another one, once; what it had settled does not.
+/// The unacknowledged deliveries of a dead consumer go to another one, once; the acknowledged ones do not.
 pub async fn unacknowledged_payloads_of_a_dead_consumer_go_to_another<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 12).await;
     let (dying, heir) = (fixture.consumer().await, fixture.consumer().await);
-    let held = receive(&*dying, 12).await;
-    settle(&*dying, &held[..2], &Disposition::Ack).await;
+    let unacknowledged = receive(&*dying, 12).await;
+    end(&*dying, &unacknowledged[..2], &Disposition::Ack).await;
     assert_eq!(fixture.kept().await, 10);
     fixture.kill(dying).await;
-    let inherited = receive(&*heir, 10).await;
-    assert_eq!(texts(&inherited), (2..12).map(|i| format!("a-{i}")).collect());
-    settle(&*heir, &inherited, &Disposition::Ack).await;
+    let received = receive(&*heir, 10).await;
+    assert_eq!(texts(&received), (2..12).map(|i| format!("a-{i}")).collect());
+    end(&*heir, &received, &Disposition::Ack).await;
     assert_eq!(fixture.kept().await, 0);
     assert_eq!(fixture.dead_letters().await, []);
 }
 
-/// What all consumers left when they died is there for one that starts afterwards.
+/// The unacknowledged deliveries of all dead consumers are there for one that starts afterwards.
 pub async fn unacknowledged_payloads_wait_for_the_next_consumer<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 6).await;
@@ -261,12 +265,12 @@ pub async fn unacknowledged_payloads_wait_for_the_next_consumer<F: SourceFixture
     let mut all = receive(&*next, 6).await;
     assert_eq!(texts(&all).len(), 6);
     let last = all.split_off(5);
-    settle(&*next, &all, &Disposition::Ack).await;
-    settle(&*next, &last, &Disposition::Nack).await;
+    end(&*next, &all, &Disposition::Ack).await;
+    end(&*next, &last, &Disposition::Nack).await;
     assert_eq!(texts(&receive(&*next, 1).await), texts(&last));
 }
 
-/// A call may be given up at any moment: what it had taken by then comes again.
+/// A call may be cancelled at any moment: what it had taken by then comes again.
 pub async fn a_cancelled_receive_loses_nothing<F: SourceFixture>() {
     let fixture = F::fresh().await;
     let consumer = fixture.consumer().await;
@@ -278,10 +282,10 @@ pub async fn a_cancelled_receive_loses_nothing<F: SourceFixture>() {
             }
             fixture.pause(Duration::from_micros(150 * round)).await;
         };
-        // Nothing is settled: what a call returned in time stays with the consumer as much as what it had only taken.
+        // A call that was cancelled acknowledges nothing: what it had taken stays with the consumer.
         if let Either::Left((received, give_up)) = select(pin!(consumer.receive(10)), pin!(give_up)).await {
             let deliveries = received.expect("payloads are received");
-            settle(&*consumer, &deliveries, &Disposition::Nack).await;
+            end(&*consumer, &deliveries, &Disposition::Nack).await;
             give_up.await;
         }
         pushed += u64::from(round % 2 == 0);
@@ -290,7 +294,7 @@ pub async fn a_cancelled_receive_loses_nothing<F: SourceFixture>() {
     while found.len() < 15 {
         let deliveries = consumer.receive(10).await.expect("payloads are received");
         found.extend(texts(&deliveries));
-        settle(&*consumer, &deliveries, &Disposition::Ack).await;
+        end(&*consumer, &deliveries, &Disposition::Ack).await;
     }
     assert_eq!(found, (0..15).map(|i| format!("a-{i}")).collect());
     assert_eq!(fixture.kept().await, 0);
@@ -324,13 +328,13 @@ async fn peek<F: SourceFixture>(fixture: &F, consumer: &dyn RecordSource) -> Vec
     peek_some(fixture, consumer, 100).await
 }
 
-/// The queue goes on after whatever was done to it.
-async fn pushed_later<F: SourceFixture>(fixture: &F, consumer: &dyn RecordSource, prefix: &str) -> Vec<String> {
+/// Shows that the queue still works: pushes a payload and receives it.
+async fn push_and_receive<F: SourceFixture>(fixture: &F, consumer: &dyn RecordSource, prefix: &str) -> Vec<String> {
     push(fixture, prefix, 1).await;
     texts(&receive(consumer, 1).await).into_iter().collect()
 }
 
-async fn settle(consumer: &dyn RecordSource, deliveries: &[Delivery], disposition: &Disposition) {
+async fn end(consumer: &dyn RecordSource, deliveries: &[Delivery], disposition: &Disposition) {
     let acknowledgement =
         |delivery: &Delivery| Acknowledgement { tag: delivery.tag.clone(), disposition: disposition.clone() };
     consumer.ack(deliveries.iter().map(acknowledgement).collect()).await.expect("acknowledgements are done");

@@ -1,4 +1,4 @@
-//! The clock moves only when it is told to.
+//! The clock moves only when a test moves it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The emitter that remembers passes the suite that every emitter passes, and fails when it is told to.
+//! The emitter in memory passes the suite that every emitter passes, and fails when a test says so.
 
 use super::RecordingEmitter;
 use crate::doubles::generate::{Generator, stored};

@@ -1,4 +1,4 @@
-//! The queue in memory passes the suite that every source passes, and fails when it is told to.
+//! The queue in memory passes the suite that every source passes, and fails when a test says so.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ async fn scripted_failures_come_first_and_lose_nothing() {
     let source = ScriptedSource::new(Arc::new(TestClock::default()));
     source.push(b"one");
     source.fail_next_receives(2);
-    source.fail_next_settles(1);
+    source.fail_next_acks(1);
     for _ in 0..2 {
         assert_eq!(source.receive(10).await.unwrap_err().kind(), PortErrorKind::Unavailable);
     }

@@ -1,8 +1,7 @@
 //! Records and totals as rows of CSV (RFC 4180, with a line feed alone at the end of a row).
 //!
-//! Texts are written as they are. A spreadsheet may take one that begins with `=`, `+`, `-` or `@` for a formula:
-//! whoever opens rows of strangers there must import them as text. Altered here, a row could not become the same record
-//! again.
+//! Texts are written unchanged, so that a row can become the same record again. A spreadsheet may take a text that begins
+//! with `=`, `+`, `-` or `@` for a formula: rows with untrusted texts must be imported there as text.
 
 use crate::outcome::ProcessedRecord;
 use crate::record::text::DestinationId;
