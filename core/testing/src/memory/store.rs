@@ -31,7 +31,7 @@ pub(super) struct Store {
     by_time: BTreeMap<Timestamp, BTreeMap<RecordId, u64>>,
     keys: BTreeMap<Key, KeyState>,
     outbox: BTreeMap<OutboxId, Unpublished>,
-    entries_made: i64,
+    entries_made: u64,
     /// When each owner's lease ends, by the clock's time since its start.
     leases: HashMap<Owner, Duration>,
     managed: ManagedRules,
@@ -99,7 +99,7 @@ impl Store {
 
     fn add_entry(&mut self, first: u64, batch: &Batch) -> OutboxEntry {
         self.entries_made += 1;
-        let entry = OutboxEntry { id: OutboxId(self.entries_made), first, last: self.head() };
+        let entry = OutboxEntry { id: OutboxId::new(first, self.entries_made), first, last: self.head() };
         self.outbox.insert(entry.id, Unpublished { batch: entry, owner: batch.owner.clone(), processed_at: batch.now });
         entry
     }

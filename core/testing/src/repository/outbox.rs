@@ -29,7 +29,7 @@ pub async fn a_commit_owes_messages_to_its_owner<F: RepositoryFixture>() {
     settle(&*repository, &me, &[first.id]).await;
     assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [second]);
     // Once more, and what never was: no harm.
-    settle(&*repository, &me, &[first.id, OutboxId(i64::MAX), second.id]).await;
+    settle(&*repository, &me, &[first.id, OutboxId::new(u64::MAX, 0), second.id]).await;
     settle(&*repository, &me, &[]).await;
     assert_eq!(owed(&*repository).await, Backlog::default());
     assert_whole(&*repository).await;
