@@ -74,7 +74,7 @@ const SUMMARY: &str = "INSERT INTO summaries (destination_id, reference, summary
 
 const BATCH: &str = "INSERT INTO batches (last, first, slot, alerting) VALUES ($1, $1, $1, false)";
 
-const OWED: &str = "INSERT INTO outbox (first, last, processed_at, owner) VALUES ($1, $1, $2, 'bench')";
+const OWED: &str = "INSERT INTO outbox (first, last, nonce, processed_at, owner) VALUES ($1, $1, 0, $2, 'bench')";
 
 /// What one connection prepares.
 struct Prepared {

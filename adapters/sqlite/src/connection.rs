@@ -1,6 +1,7 @@
 //! Connections: the settings, how a connection is opened, the readers, and the check and migration of the schema.
 
 pub(crate) mod settings;
+pub(crate) mod files;
 pub(crate) mod open;
 pub(crate) mod migrate;
 pub(crate) mod readers;

@@ -59,7 +59,7 @@ impl SqliteRepository {
             Ok(db)
         });
         let writer = Writer::new(Arc::clone(&settings), connection.await?);
-        let readers = Readers::new(Arc::clone(&settings), Arc::clone(&clock));
+        let readers = Readers::new(Arc::clone(&settings), Arc::clone(writer.files()), Arc::clone(&clock));
         let roll_ups = RollUpWorker::new(&writer, &readers);
         Ok(Self { settings, clock, writer, planning: Arc::default(), readers, roll_ups })
     }

@@ -39,6 +39,9 @@ pub trait Outbox: Send + Sync {
     /// A lease SHOULD outlive a restart of the store. If it does not, other owners claim the entries of an owner that is
     /// alive, and messages are published twice.
     ///
+    /// An adapter MUST treat a lease that ends further ahead than twice its length as lapsed: the clock that wrote it was
+    /// ahead, and has been set back.
+    ///
     /// # Errors
     /// The store can't do it now.
     async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError>;
@@ -53,7 +56,7 @@ pub trait Outbox: Send + Sync {
     async fn claim(&self, owner: &Owner, scope: ClaimScope, entries_max: usize) -> Result<Vec<OutboxEntry>, PortError>;
 
     /// Removes entries whose messages have been published. An adapter MUST ignore entries that are not this owner's, and
-    /// ids that do not exist.
+    /// every entry with another id, even at the same positions.
     ///
     /// # Errors
     /// The store can't do it now.
@@ -84,9 +87,33 @@ impl Owner {
     }
 }
 
-/// The identity of an outbox entry. No two entries of a store ever have the same, not even after the first is removed.
+/// The identity of an outbox entry. No other entry ever has it: a store that was restored to an earlier state uses
+/// positions again, and only the random number tells the entries apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OutboxId(pub i64);
+pub struct OutboxId {
+    first: u64,
+    nonce: u64,
+}
+
+impl OutboxId {
+    /// Combines the first position of the entry with a number that the adapter draws at random for each commit.
+    #[must_use]
+    pub const fn new(first: u64, nonce: u64) -> Self {
+        Self { first, nonce }
+    }
+
+    /// Returns the first position of the entry.
+    #[must_use]
+    pub const fn first(self) -> u64 {
+        self.first
+    }
+
+    /// Returns the random number.
+    #[must_use]
+    pub const fn nonce(self) -> u64 {
+        self.nonce
+    }
+}
 
 /// A committed batch whose messages are not known to be published: those of the records at positions `first` to `last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -59,6 +59,9 @@ CREATE INDEX batches_alerting ON batches (last) WHERE alerting;
 CREATE TABLE outbox (
     first bigint NOT NULL,
     last bigint NOT NULL,
+    -- A random number. A database that was restored to an earlier state uses positions again; an entry is identified by
+    -- its first position and this number.
+    nonce bigint NOT NULL,
     processed_at timestamptz NOT NULL,
     owner text COLLATE "C",
     CONSTRAINT outbox_pkey PRIMARY KEY (first)
@@ -69,6 +72,9 @@ CREATE TABLE outbox (
 CREATE TABLE leases (
     owner text COLLATE "C" NOT NULL,
     until timestamptz NOT NULL,
+    -- How long the lease was. One that ends further ahead than twice its length was written by a clock that was ahead: it
+    -- has lapsed.
+    length interval NOT NULL,
     CONSTRAINT leases_pkey PRIMARY KEY (owner)
 );
 
@@ -232,7 +238,7 @@ $$;
 -- records.
 CREATE FUNCTION finish_commit(
     new_slot bigint, total bigint, alerting boolean, at timestamptz,
-    empty_destinations text[], empty_references text[], published bigint[], new_owner text
+    empty_destinations text[], empty_references text[], published bigint[], published_nonces bigint[], new_owner text, new_nonce bigint
 )
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
@@ -246,10 +252,15 @@ BEGIN
     END IF;
 
     IF cardinality(published) > 0 THEN
-        DELETE FROM outbox o WHERE o.first = ANY (published) AND o.owner = new_owner;
+        DELETE FROM outbox o USING unnest(published, published_nonces) AS p (first, nonce)
+        WHERE o.first = p.first AND o.nonce = p.nonce AND o.owner = new_owner;
     END IF;
 
     IF total = 0 THEN
+        -- The batch has duplicates and conflicts only, and is answered by what other transactions have committed. That may
+        -- be visible before it is durable, e.g. on a synchronous standby. So this transaction must write WAL: its COMMIT
+        -- then waits until all earlier WAL is durable. A transaction that writes nothing waits for nothing.
+        PERFORM pg_logical_emit_message(true, 'tallyhouse', ''::text);
         RETURN 0;
     END IF;
 
@@ -260,7 +271,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock('batches'::regclass::oid::int, 0);
     SELECT coalesce(max(b.last), 0) + 1 INTO new_first FROM batches b;
     INSERT INTO batches (last, first, slot, alerting) VALUES (new_first + total - 1, new_first, new_slot, alerting);
-    INSERT INTO outbox (first, last, processed_at, owner) VALUES (new_first, new_first + total - 1, at, new_owner);
+    INSERT INTO outbox (first, last, nonce, processed_at, owner)
+    VALUES (new_first, new_first + total - 1, new_nonce, at, new_owner);
     RETURN new_first;
 END
 $$;
@@ -275,7 +287,7 @@ CREATE FUNCTION write_plan(
     traceparents text[], places bigint[], at timestamptz,
     key_destinations text[], key_references text[], key_expected text[], key_summaries text[],
     empty_destinations text[], empty_references text[],
-    published bigint[], new_owner text, rules_version bigint
+    published bigint[], published_nonces bigint[], new_owner text, new_nonce bigint, rules_version bigint
 )
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
@@ -299,7 +311,7 @@ BEGIN
     END IF;
     RETURN finish_commit(
         new_slot, total, array_remove(alert_lists, NULL) <> '{}', at, empty_destinations, empty_references, published,
-        new_owner
+        published_nonces, new_owner, new_nonce
     );
 EXCEPTION
     -- The handlers undo what the block has written, and keep the expected failures out of the server's log.
@@ -319,7 +331,7 @@ $$;
 CREATE FUNCTION write_pipelined(
     new_slot bigint, total bigint, alerting boolean, at timestamptz,
     key_destinations text[], key_references text[], key_expected text[], key_summaries text[],
-    published bigint[], new_owner text, rules_version bigint
+    published bigint[], published_nonces bigint[], new_owner text, new_nonce bigint, rules_version bigint
 )
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
@@ -331,7 +343,9 @@ BEGIN
     IF NOT write_summaries(key_destinations, key_references, key_expected, key_summaries) THEN
         RETURN -2;
     END IF;
-    RETURN finish_commit(new_slot, total, alerting, at, '{}', '{}', published, new_owner);
+    RETURN finish_commit(
+        new_slot, total, alerting, at, '{}', '{}', published, published_nonces, new_owner, new_nonce
+    );
 END
 $$;
 

@@ -43,6 +43,9 @@ CREATE TABLE summaries (
 CREATE TABLE outbox (
     first INTEGER PRIMARY KEY,
     last INTEGER NOT NULL CHECK (last >= first),
+    -- A random number. A database that was restored to an earlier state uses positions again; an entry is identified by
+    -- its first position and this number.
+    nonce INTEGER NOT NULL,
     processed_at INTEGER NOT NULL,
     owner TEXT
 ) STRICT;
@@ -50,7 +53,10 @@ CREATE TABLE outbox (
 -- The leases of the owners of outbox entries. Other instances may claim the entries of an owner whose lease has lapsed.
 CREATE TABLE leases (
     owner TEXT PRIMARY KEY,
-    until INTEGER NOT NULL
+    until INTEGER NOT NULL,
+    -- How long the lease was. One that ends further ahead than twice its length was written by a clock that was ahead: it
+    -- has lapsed.
+    length INTEGER NOT NULL CHECK (length > 0)
 ) WITHOUT ROWID, STRICT;
 
 -- The alert rules that are managed at run time. Every commit reads their version, and the rules when it has changed.

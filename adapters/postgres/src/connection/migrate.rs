@@ -22,6 +22,7 @@ const LOCK: i64 = 0x0074_616c_6c79;
 pub(crate) fn migrate(settings: &PostgresSettings) -> Result<Vec<String>, Fault> {
     let mut connection = connect(settings)?;
     check_encoding(&mut connection)?;
+    warn_of_unsafe_settings(&mut connection)?;
     // A session lock ends with the session, so an error below leaves none behind.
     connection.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
     check_not_newer(&mut connection)?;
@@ -35,6 +36,7 @@ pub(crate) fn migrate(settings: &PostgresSettings) -> Result<Vec<String>, Fault>
 pub(crate) fn check(settings: &PostgresSettings) -> Result<(), Fault> {
     let mut connection = connect(settings)?;
     check_encoding(&mut connection)?;
+    warn_of_unsafe_settings(&mut connection)?;
     check_not_newer(&mut connection)?;
     if connection.has_pending_migration(MIGRATIONS).map_err(migration_fault)? {
         return Err(Fault::Misuse("the schema is older than this version: run the migrations".to_owned()));
@@ -57,6 +59,20 @@ fn check_encoding(connection: &mut PgConnection) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::Misuse(format!("the database is in {encoding}; it must be created with ENCODING 'UTF8'")))
+}
+
+/// Warns of settings of the server that an acknowledged commit does not survive. The sessions themselves set
+/// `synchronous_commit` and the isolation.
+fn warn_of_unsafe_settings(connection: &mut PgConnection) -> Result<(), Fault> {
+    let (fsync, full_page_writes): (String, String) =
+        Statement::<(Text, Text)>::new("SELECT current_setting('fsync'), current_setting('full_page_writes')")
+            .get_result(connection)?;
+    for (setting, value) in [("fsync", fsync), ("full_page_writes", full_page_writes)] {
+        if value != "on" {
+            tracing::warn!(setting, value, "a crash of the database's host can lose or damage acknowledged records");
+        }
+    }
+    Ok(())
 }
 
 /// Checks that every applied migration is known. An unknown one belongs to a newer version, whose data this version would

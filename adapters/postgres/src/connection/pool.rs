@@ -212,7 +212,8 @@ fn writer_setup(settings: &PostgresSettings) -> String {
 /// the filter and on the size of the tables.
 fn reader_setup(statement_timeout: Duration) -> String {
     format!(
-        "SET statement_timeout = {}; SET plan_cache_mode = force_custom_plan; SET jit = off",
+        "SET default_transaction_isolation = 'read committed'; SET statement_timeout = {}; \
+         SET plan_cache_mode = force_custom_plan; SET jit = off",
         statement_timeout.as_millis()
     )
 }

@@ -4,6 +4,9 @@
 //! that writes nothing unless the store is as the plan expects (see [`Optimistic`]). Otherwise it is committed *with
 //! locks* ([`locked`](crate::write::locked)): four round trips whatever the size. The SQL functions are in the package
 //! `tallyhouse-migrations`, with the order of their locks.
+//!
+//! A batch without new records commits, too: a duplicate is acknowledged only when its first commit is durable by the
+//! server's own rule, synchronous standbys included.
 
 use std::sync::Arc;
 
@@ -35,6 +38,9 @@ pub(crate) fn commit(
 ) -> Result<Option<Committed>, Fault> {
     if batch.arrivals.len() > RECORDS_MAX {
         return Err(Fault::Misuse(format!("a batch of {} records; {RECORDS_MAX} are allowed", batch.arrivals.len())));
+    }
+    if batch.arrivals.is_empty() && batch.published.is_empty() {
+        return Ok(Some(Committed { outcomes: Vec::new(), entry: None }));
     }
     let keys = sorted_keys(&batch.arrivals);
     if !commit_unknown.is_set() {

@@ -6,9 +6,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use diesel::pg::PgConnection;
-use diesel::result::Error as DieselError;
 use tallyhouse_core::ports::{Batch, Committed};
-use tallyhouse_core::{Key, Outcome, plan};
+use tallyhouse_core::{Key, plan};
 
 use crate::sql::error::Fault;
 use crate::write::commit_unknown::CommitUnknown;
@@ -67,9 +66,6 @@ fn commit_once(
         let rules = batch.rules.in_force(rules_version, || rules::managed(connection))?;
         optimistic.learn(keys, &known);
         let plan = plan(&batch.arrivals, known, &rules, batch.now);
-        if plan.stored.is_empty() && batch.published.is_empty() {
-            return Err(Rollback::NothingToWrite(plan.outcomes));
-        }
         optimistic.cache(&plan);
         let expectations = Expectations {
             keys_to_remove: summaries.still_empty(&plan),
@@ -82,38 +78,15 @@ fn commit_once(
                 Ok(Committed { outcomes: plan.outcomes, entry })
             }
             // Another transaction inserted the id under another key, which is not locked here, after the read.
-            Written::IdTaken => Err(Fault::IdConflict.into()),
+            Written::IdTaken => Err(Fault::IdConflict),
             Written::SummaryDiffers | Written::RulesDiffer | Written::PredecessorSlow => {
-                Err(Fault::Misuse("a locked row has changed".to_owned()).into())
+                Err(Fault::Misuse("a locked row has changed".to_owned()))
             }
         }
     });
-    match result {
-        Ok(committed) => Ok(committed),
-        // The rollback removes the rows that were created to lock new keys.
-        Err(Rollback::NothingToWrite(outcomes)) => Ok(Committed { outcomes, entry: None }),
-        Err(Rollback::Failed(fault)) => {
-            optimistic.uncache(keys);
-            // All is written: the connection was cut during COMMIT.
-            if written && fault.is_cut() { Err(Fault::CommitUnknown(Box::new(fault))) } else { Err(fault) }
-        }
-    }
-}
-
-/// Why the transaction is rolled back.
-enum Rollback {
-    NothingToWrite(Vec<Outcome>),
-    Failed(Fault),
-}
-
-impl From<Fault> for Rollback {
-    fn from(fault: Fault) -> Self {
-        Self::Failed(fault)
-    }
-}
-
-impl From<DieselError> for Rollback {
-    fn from(error: DieselError) -> Self {
-        Self::Failed(error.into())
-    }
+    result.map_err(|fault| {
+        optimistic.uncache(keys);
+        // All is written: the connection was cut during COMMIT.
+        if written && fault.is_cut() { Fault::CommitUnknown(Box::new(fault)) } else { fault }
+    })
 }

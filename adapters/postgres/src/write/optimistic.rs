@@ -37,12 +37,6 @@ struct PlannedCommit<'a> {
     is_committed: bool,
 }
 
-/// A batch that was planned.
-enum Planned<'a> {
-    NothingToWrite(Vec<Outcome>),
-    Commit(Box<PlannedCommit<'a>>),
-}
-
 impl fmt::Debug for Optimistic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Optimistic").finish_non_exhaustive()
@@ -81,20 +75,12 @@ impl Optimistic {
                 self.0.state().ids_new.learn(known.records.is_empty());
             }
         }
-        match self.plan(batch, order, (keys, &uncached), known, rules) {
-            None => Ok(None),
-            Some(Planned::NothingToWrite(outcomes)) => {
-                self.0.count(CommitPath::Optimistic);
-                Ok(Some(Committed { outcomes, entry: None }))
-            }
-            Some(Planned::Commit(planned)) => {
-                let path = if planned.predecessor.is_some() { CommitPath::Pipelined } else { CommitPath::Optimistic };
-                let written = planned.write(connection, batch);
-                let committed = planned.finish(written)?;
-                self.0.count(if committed.is_some() { path } else { CommitPath::Mispredicted });
-                Ok(committed)
-            }
-        }
+        let Some(planned) = self.plan(batch, order, (keys, &uncached), known, rules) else { return Ok(None) };
+        let path = if planned.predecessor.is_some() { CommitPath::Pipelined } else { CommitPath::Optimistic };
+        let written = planned.write(connection, batch);
+        let committed = planned.finish(written)?;
+        self.0.count(if committed.is_some() { path } else { CommitPath::Mispredicted });
+        Ok(committed)
     }
 
     /// Plans a batch upon every commit in flight. `known` holds what was read: the summaries of the keys `read`. Returns
@@ -106,7 +92,7 @@ impl Optimistic {
         (keys, read): (&[Key], &[Key]),
         mut known: Known,
         (rules_version, rules): (u64, Arc<RuleSet>),
-    ) -> Option<Planned<'_>> {
+    ) -> Option<PlannedCommit<'_>> {
         let mut state = self.0.state();
         if !state.may_speculate(batch) || !state.follows_predecessors(&**order) {
             return None;
@@ -126,9 +112,6 @@ impl Optimistic {
             // A rejection based on cached state would never be verified.
             return None;
         }
-        if plan.stored.is_empty() && batch.published.is_empty() {
-            return Some(Planned::NothingToWrite(plan.outcomes));
-        }
         let (in_flight, predecessor) = state.begin(&plan);
         let expectations = Expectations {
             summaries: summaries.of_changed(&plan),
@@ -137,7 +120,7 @@ impl Optimistic {
         };
         // Under the lock: every later plan is made upon this one.
         order.start();
-        Some(Planned::Commit(Box::new(PlannedCommit {
+        Some(PlannedCommit {
             speculation: &self.0,
             plan,
             expectations,
@@ -145,7 +128,7 @@ impl Optimistic {
             predecessor,
             order: Arc::clone(order),
             is_committed: false,
-        })))
+        })
     }
 
     /// Keeps new optimistic commits from starting until the guard is dropped, and waits for those in flight.

@@ -12,11 +12,12 @@ use tallyhouse_core::ports::{Backlog, ClaimScope, OutboxEntry, OutboxId, Owner};
 use crate::sql::error::Fault;
 use crate::sql::row::{count, limit, timestamp};
 use crate::sql::statement::Statement;
+use crate::write::plan::id_columns;
 
 /// Age at which a lapsed lease is deleted. A missing lease means the same.
 const LAPSED_LEASES_KEPT: &str = "1 day";
 
-type EntrySql = (BigInt, BigInt);
+type EntrySql = (BigInt, BigInt, BigInt);
 
 /// Renews or ends a lease, by the clock of the database.
 pub(crate) fn renew(connection: &mut PgConnection, owner: &Owner, lease: Duration) -> Result<(), Fault> {
@@ -27,16 +28,21 @@ pub(crate) fn renew(connection: &mut PgConnection, owner: &Owner, lease: Duratio
         return Ok(());
     }
     let micros = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
-    Statement::<()>::new("WITH old AS (DELETE FROM leases WHERE until < clock_timestamp() - interval '")
+    Statement::<()>::new("WITH old AS (DELETE FROM leases WHERE (until < clock_timestamp() - interval '")
         .sql(LAPSED_LEASES_KEPT)
-        .sql("' AND owner <> ")
+        .sql("' OR until > clock_timestamp() + 2 * length) AND owner <> ")
         .bind::<Text, _>(owner.as_str())
-        .sql(") INSERT INTO leases (owner, until) VALUES (")
+        .sql(") INSERT INTO leases (owner, length, until) VALUES (")
         .bind::<Text, _>(owner.as_str())
-        .sql(", clock_timestamp() + ")
+        .sql(", ")
         // The multiplication is by a double, which holds the microseconds of 285 years exactly.
         .bind::<BigInt, _>(micros)
-        .sql(" * interval '1 microsecond') ON CONFLICT (owner) DO UPDATE SET until = excluded.until")
+        .sql(" * interval '1 microsecond', clock_timestamp() + ")
+        .bind::<BigInt, _>(micros)
+        .sql(
+            " * interval '1 microsecond') ON CONFLICT (owner) DO UPDATE SET until = excluded.until, \
+             length = excluded.length",
+        )
         .execute(connection)?;
     Ok(())
 }
@@ -49,22 +55,23 @@ pub(crate) fn claim(
     entries_max: usize,
 ) -> Result<Vec<OutboxEntry>, Fault> {
     let statement = match scope {
-        ClaimScope::Own => Statement::<EntrySql>::new("SELECT first, last FROM outbox WHERE owner = ")
+        ClaimScope::Own => Statement::<EntrySql>::new("SELECT first, last, nonce FROM outbox WHERE owner = ")
             .bind::<Text, _>(owner.as_str())
             .sql(" ORDER BY first LIMIT ")
             .bind::<BigInt, _>(limit(entries_max)),
         // Entries that another instance is claiming are skipped, not waited for.
         ClaimScope::Abandoned => Statement::<EntrySql>::new(
             "WITH claimed AS MATERIALIZED (SELECT o.first FROM outbox o WHERE o.owner IS NULL OR NOT EXISTS \
-             (SELECT 1 FROM leases l WHERE l.owner = o.owner AND l.until > clock_timestamp()) \
+             (SELECT 1 FROM leases l WHERE l.owner = o.owner AND l.until > clock_timestamp() \
+             AND l.until <= clock_timestamp() + 2 * l.length) \
              ORDER BY o.first LIMIT ",
         )
         .bind::<BigInt, _>(limit(entries_max))
         .sql(" FOR UPDATE SKIP LOCKED) UPDATE outbox SET owner = ")
         .bind::<Text, _>(owner.as_str())
-        .sql(" FROM claimed WHERE outbox.first = claimed.first RETURNING outbox.first, outbox.last"),
+        .sql(" FROM claimed WHERE outbox.first = claimed.first RETURNING outbox.first, outbox.last, outbox.nonce"),
     };
-    let mut rows: Vec<(i64, i64)> = statement.load(connection)?;
+    let mut rows: Vec<(i64, i64, i64)> = statement.load(connection)?;
     rows.sort_unstable();
     rows.into_iter().map(entry).collect()
 }
@@ -75,10 +82,12 @@ pub(crate) fn mark_published(
     owner: &Owner,
     published: &[OutboxId],
 ) -> Result<(), Fault> {
-    let ids: Vec<i64> = published.iter().map(|id| id.0).collect();
-    Statement::<()>::new("DELETE FROM outbox WHERE first = ANY (")
-        .bind::<Array<BigInt>, _>(ids)
-        .sql(") AND owner = ")
+    let (firsts, nonces) = id_columns(published);
+    Statement::<()>::new("DELETE FROM outbox o USING unnest(")
+        .bind::<Array<BigInt>, _>(firsts)
+        .sql(", ")
+        .bind::<Array<BigInt>, _>(nonces)
+        .sql(") AS p (first, nonce) WHERE o.first = p.first AND o.nonce = p.nonce AND o.owner = ")
         .bind::<Text, _>(owner.as_str())
         .execute(connection)?;
     Ok(())
@@ -94,6 +103,7 @@ pub(crate) fn backlog(connection: &mut PgConnection) -> Result<Backlog, Fault> {
     Ok(Backlog { batches: count(batches)?, records: count(records)?, oldest: oldest.and_then(timestamp) })
 }
 
-fn entry((first, last): (i64, i64)) -> Result<OutboxEntry, Fault> {
-    Ok(OutboxEntry { id: OutboxId(first), first: count(first)?, last: count(last)? })
+fn entry((first, last, nonce): (i64, i64, i64)) -> Result<OutboxEntry, Fault> {
+    let (first, last) = (count(first)?, count(last)?);
+    Ok(OutboxEntry { id: OutboxId::new(first, nonce.cast_unsigned()), first, last })
 }

@@ -44,7 +44,7 @@ pub(crate) enum Written {
 
 impl Written {
     /// Reads the result of the SQL functions.
-    fn read(first: i64, plan: &Plan) -> Result<Self, Fault> {
+    fn read(first: i64, plan: &Plan, nonce: u64) -> Result<Self, Fault> {
         match first {
             -1 => Ok(Self::IdTaken),
             -2 => Ok(Self::SummaryDiffers),
@@ -52,7 +52,8 @@ impl Written {
             0 => Ok(Self::All(None)),
             first => {
                 let last = first + row_count(plan) - 1;
-                Ok(Self::All(Some(OutboxEntry { id: OutboxId(first), first: count(first)?, last: count(last)? })))
+                let (first, last) = (count(first)?, count(last)?);
+                Ok(Self::All(Some(OutboxEntry { id: OutboxId::new(first, nonce), first, last })))
             }
         }
     }
@@ -75,8 +76,9 @@ pub(crate) fn write_plan(
         .sql(", ")
         .bind::<Array<Text>, _>(references)
         .sql(", ");
-    let first = bind_end(statement, batch, expectations).get_result(connection)?;
-    Written::read(first, plan)
+    let nonce = random_nonce()?;
+    let first = bind_end(statement, batch, expectations, nonce).get_result(connection)?;
+    Written::read(first, plan, nonce)
 }
 
 /// Inserts the records of a plan, and returns their slot. The first half of a pipelined commit; [`write_pipelined`] is
@@ -106,8 +108,10 @@ pub(crate) fn write_pipelined(
         .sql(", ")
         .bind::<Timestamptz, _>(pg_timestamp(batch.now))
         .sql(", ");
-    let first = bind_end(bind_keys(statement, plan, expectations), batch, expectations).get_result(connection)?;
-    Written::read(first, plan)
+    let nonce = random_nonce()?;
+    let first =
+        bind_end(bind_keys(statement, plan, expectations), batch, expectations, nonce).get_result(connection)?;
+    Written::read(first, plan, nonce)
 }
 
 /// Binds the keys of a plan: their columns, and their expected and planned summaries.
@@ -131,12 +135,21 @@ fn bind_keys<'a, ST>(
 }
 
 /// Binds the last parameters: the published outbox entries, the owner, and the version of the rules.
-fn bind_end<'a, ST>(statement: Statement<'a, ST>, batch: &'a Batch, expectations: &Expectations) -> Statement<'a, ST> {
-    let published: Vec<i64> = batch.published.iter().map(|id| id.0).collect();
+fn bind_end<'a, ST>(
+    statement: Statement<'a, ST>,
+    batch: &'a Batch,
+    expectations: &Expectations,
+    nonce: u64,
+) -> Statement<'a, ST> {
+    let (firsts, nonces) = id_columns(&batch.published);
     statement
-        .bind::<Array<BigInt>, _>(published)
+        .bind::<Array<BigInt>, _>(firsts)
+        .sql(", ")
+        .bind::<Array<BigInt>, _>(nonces)
         .sql(", ")
         .bind::<Nullable<Text>, _>(batch.owner.as_ref().map(|owner| owner.as_str()))
+        .sql(", ")
+        .bind::<BigInt, _>(nonce.cast_signed())
         .sql(", ")
         .bind::<Nullable<BigInt>, _>(expectations.rules_version.map(bigint))
         .sql(")")
@@ -152,6 +165,16 @@ fn id_conflict(error: DieselError) -> Fault {
         }
         _ => error.into(),
     }
+}
+
+/// Draws the number that identifies the outbox entry of a commit, with its first position.
+fn random_nonce() -> Result<u64, Fault> {
+    getrandom::u64().map_err(|error| Fault::Misuse(format!("the system has no random numbers: {error}")))
+}
+
+/// Returns the ids of outbox entries as two columns.
+pub(crate) fn id_columns(ids: &[OutboxId]) -> (Vec<i64>, Vec<i64>) {
+    ids.iter().map(|id| (bigint(id.first()), id.nonce().cast_signed())).unzip()
 }
 
 fn row_count(plan: &Plan) -> i64 {

@@ -19,7 +19,7 @@ const PATHS: [&str; 4] = ["optimistic", "pipelined", "locked", "mispredicted"];
 /// How a batch was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommitPath {
-    /// By one statement, or with nothing to write.
+    /// By one statement.
     Optimistic,
     /// Upon another commit that was in flight.
     Pipelined,

@@ -340,7 +340,7 @@ async fn an_audit_names_what_can_not_be_read_and_goes_on() {
         "key a true",
         "\"previous\" of the record \"a\" can't be read",
         "key b true",
-        "the record \"b\" has no position: its batch is not there",
+        "the record \"b\" has no position: its batch is missing",
         "the summary of (\"c\", \"\") can't be read",
         "key c false",
         "3 c",

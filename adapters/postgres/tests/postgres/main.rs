@@ -13,5 +13,6 @@ mod values;
 mod shares;
 mod streams;
 mod failures;
+mod history;
 mod migrations;
 mod order;

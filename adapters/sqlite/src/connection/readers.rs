@@ -7,10 +7,11 @@ use futures::future::{Either, select};
 use tallyhouse_core::ports::{Clock, PartStream, PortError, PortErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::connection::files::DatabaseFiles;
 use crate::connection::open::open_reader;
 use crate::connection::settings::SqliteSettings;
 use crate::connection::stream::{self, Parts, Stop};
-use crate::sql::error::{Failure, SqliteError};
+use crate::sql::error::{Failure, SqliteError, SqliteProblem};
 
 /// Connections for the service's own reads.
 const UPKEEP: u32 = 1;
@@ -26,20 +27,21 @@ pub(crate) struct Readers {
     /// The service's own reads, on which its commits and its lease depend, do not wait for clients.
     upkeep: Arc<Semaphore>,
     settings: Arc<SqliteSettings>,
+    files: Arc<DatabaseFiles>,
     clock: Arc<dyn Clock>,
 }
 
 impl Readers {
-    pub(crate) fn new(settings: Arc<SqliteSettings>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(settings: Arc<SqliteSettings>, files: Arc<DatabaseFiles>, clock: Arc<dyn Clock>) -> Self {
         let (short_reads, streams) = (settings.readers.max(1), settings.streams.max(1));
         let pool = r2d2::Pool::builder()
             .max_size(short_reads + streams + UPKEEP)
             .min_idle(Some(0))
-            .test_on_check_out(false)
+            .test_on_check_out(true)
             .idle_timeout(None)
             .max_lifetime(None)
             .connection_timeout(settings.reader_wait)
-            .build_unchecked(OpenReaders(Arc::clone(&settings)));
+            .build_unchecked(OpenReaders { settings: Arc::clone(&settings), files: Arc::clone(&files) });
         let permits = |n: u32| Arc::new(Semaphore::new(usize::try_from(n).unwrap_or(Semaphore::MAX_PERMITS)));
         Self {
             pool,
@@ -47,6 +49,7 @@ impl Readers {
             streams: permits(streams),
             upkeep: permits(UPKEEP),
             settings,
+            files,
             clock,
         }
     }
@@ -102,6 +105,8 @@ impl Readers {
     }
 
     async fn permit(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+        // At once: the pool would try to open another connection for as long as it waits for one.
+        self.files.check()?;
         if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             return Ok(permit);
         }
@@ -129,12 +134,17 @@ fn with_reader<T, E: From<Failure>>(
 }
 
 /// Opens the connections of the pool for r2d2.
-struct OpenReaders(Arc<SqliteSettings>);
+struct OpenReaders {
+    settings: Arc<SqliteSettings>,
+    files: Arc<DatabaseFiles>,
+}
 
 /// A connection of the pool.
 struct Reader {
     db: SqliteConnection,
     broken: bool,
+    /// The generation of the files when it was opened.
+    generation: u64,
 }
 
 impl r2d2::ManageConnection for OpenReaders {
@@ -142,11 +152,18 @@ impl r2d2::ManageConnection for OpenReaders {
     type Error = SqliteError;
 
     fn connect(&self) -> Result<Reader, SqliteError> {
-        Ok(Reader { db: open_reader(&self.0)?, broken: false })
+        self.files.check()?;
+        let generation = self.files.generation();
+        Ok(Reader { db: open_reader(&self.settings)?, broken: false, generation })
     }
 
-    fn is_valid(&self, _: &mut Reader) -> Result<(), SqliteError> {
-        Ok(())
+    /// Costs three looks at the file system, and no statement.
+    fn is_valid(&self, reader: &mut Reader) -> Result<(), SqliteError> {
+        self.files.check()?;
+        if reader.generation == self.files.generation() {
+            return Ok(());
+        }
+        Err(SqliteError::new(&self.settings.path, SqliteProblem::Replaced))
     }
 
     fn has_broken(&self, reader: &mut Reader) -> bool {

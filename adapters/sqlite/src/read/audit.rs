@@ -110,8 +110,8 @@ fn read_roll_up(days: i64, starts: i64, sum: &str, row: &ProcessedRow) -> Option
 }
 
 fn send_outbox(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop> {
-    let rows = outbox::table.select((outbox::first, outbox::last)).order(outbox::first);
-    for row in rows.load_iter::<(i64, i64), DefaultLoadingMode>(db)? {
+    let rows = outbox::table.select((outbox::first, outbox::last, outbox::nonce)).order(outbox::first);
+    for row in rows.load_iter::<(i64, i64, i64), DefaultLoadingMode>(db)? {
         parts.send(read_entry(row?).map_or_else(unreadable, |entry| AuditPart::Outbox(entry.first, entry.last)))?;
     }
     Ok(())

@@ -158,3 +158,88 @@ async fn a_sender_keeps_its_order_where_commits_fail_for_a_while() {
     let report = tallyhouse_pipeline::audit(&*repository).await.unwrap();
     assert_eq!((report.records, report.findings), (300 * CHUNKS as u64, Vec::new()));
 }
+
+/// Returns a batch of one record that the owner publishes.
+fn owned(owner: &Owner, id: &str) -> tallyhouse_core::ports::Batch {
+    tallyhouse_core::ports::Batch { owner: Some(owner.clone()), ..batch([simple(id)]) }
+}
+
+#[tokio::test]
+async fn an_entry_of_a_lost_history_marks_no_other_one_as_published() {
+    let database = Database::new();
+    let (repository, owner) = (database.repository().await, Owner::new("me"));
+    let lost = repository.commit(owned(&owner, "lost")).await.unwrap().entry.unwrap();
+    // The store goes back to before the commit, and the position is used again.
+    database.spoil("BEGIN; DELETE FROM records; DELETE FROM summaries; DELETE FROM outbox; COMMIT");
+    let kept = repository.commit(owned(&owner, "kept")).await.unwrap().entry.unwrap();
+    assert_eq!((lost.first, kept.first), (1, 1));
+
+    repository.mark_published(&owner, &[lost.id]).await.unwrap();
+    let mut next = owned(&owner, "next");
+    next.published = vec![lost.id];
+    let next = repository.commit(next).await.unwrap().entry.unwrap();
+    assert_eq!(repository.claim(&owner, ClaimScope::Own, 10).await.unwrap(), [kept, next]);
+    repository.mark_published(&owner, &[kept.id, next.id]).await.unwrap();
+    assert_eq!(repository.claim(&owner, ClaimScope::Own, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_lease_from_the_future_has_lapsed() {
+    let database = Database::new();
+    let (repository, gone, other) = (database.repository().await, Owner::new("gone"), Owner::new("other"));
+    repository.renew(&gone, Duration::from_secs(60)).await.unwrap();
+    let entry = repository.commit(owned(&gone, "a")).await.unwrap().entry.unwrap();
+    assert_eq!(repository.claim(&other, ClaimScope::Abandoned, 10).await.unwrap(), []);
+    // The clock that wrote the lease was ahead, and has been set right.
+    database.spoil("UPDATE leases SET until = until + 5 * 3600 * 1000000");
+    assert_eq!(repository.claim(&other, ClaimScope::Abandoned, 10).await.unwrap(), [entry]);
+}
+
+/// Commits until the repository is well again.
+async fn until_committed(repository: &super::SqliteRepository, id: &str) {
+    let begun = Instant::now();
+    while let Err(error) = repository.commit(batch([simple(id)])).await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_into_a_file_that_is_gone() {
+    for suffix in ["", "-wal", "-shm"] {
+        let database = Database::new();
+        let repository = database.repository().await;
+        repository.commit(batch([simple("before")])).await.unwrap();
+        let mut file = database.path().into_os_string();
+        file.push(suffix);
+        let file = std::path::PathBuf::from(file);
+        let away = file.with_extension("away");
+        std::fs::rename(&file, &away).unwrap();
+        let error = repository.commit(batch([simple("a")])).await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Unavailable, "without {file:?}");
+        assert_eq!(repository.ping().await.unwrap_err().kind(), PortErrorKind::Unavailable, "without {file:?}");
+        std::fs::rename(&away, &file).unwrap();
+        until_committed(&repository, "a").await;
+        assert!(repository.head().await.unwrap() >= 2);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_into_a_file_that_was_replaced() {
+    let (database, other) = (Database::new(), Database::new());
+    let repository = database.repository().await;
+    repository.commit(batch([simple("before")])).await.unwrap();
+    drop(other.repository().await);
+    std::fs::rename(other.path(), database.path()).unwrap();
+    for attempt in 0..3 {
+        // The log of the old file lies beside the new one, which it would damage.
+        let error = repository.commit(batch([simple("a")])).await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Unavailable, "attempt {attempt}");
+    }
+    for suffix in ["-wal", "-shm"] {
+        let mut file = database.path().into_os_string();
+        file.push(suffix);
+        std::fs::remove_file(file).unwrap();
+    }
+    until_committed(&repository, "a").await;
+    assert_eq!(repository.head().await.unwrap(), 1, "the records of the new file");
+}

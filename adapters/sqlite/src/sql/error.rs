@@ -25,6 +25,16 @@ pub enum SqliteProblem {
     /// The file was there before, and is missing now.
     #[error("is gone; put the file back, or restart to begin with an empty one")]
     Gone,
+    /// Another file has taken the place of the open one.
+    #[error(
+        "was replaced while it was open; stop the service, remove the -wal and -shm files of the old one, and restart"
+    )]
+    Replaced,
+    /// The write-ahead log or its index is missing or another one, while the database is open.
+    #[error(
+        "has lost its -wal or -shm file while it was open; put that back, or restart, which saves what it still can"
+    )]
+    LogGone,
     /// The file can't be written to.
     #[error("can't be written to; check its owner and permissions, its folder's, and how the disk is mounted")]
     ReadOnly,
@@ -111,6 +121,9 @@ pub(crate) enum Failure {
     /// A predecessor of the batch has to be committed first. Only within [`crate::commit`].
     #[error("a predecessor is not committed yet")]
     OutOfOrder,
+    /// The system has no random numbers.
+    #[error("the system has no random numbers")]
+    NoRandomNumbers(#[source] getrandom::Error),
     /// Every connection is in use.
     #[error("every connection is busy")]
     Busy,
@@ -130,7 +143,7 @@ impl Failure {
                 _ => PortErrorKind::Unavailable,
             },
             Self::Pool(_) | Self::Busy => PortErrorKind::Unavailable,
-            Self::OutOfOrder => PortErrorKind::Misuse,
+            Self::OutOfOrder | Self::NoRandomNumbers(_) => PortErrorKind::Misuse,
             // A panic is a bug; a runtime that ends is not.
             Self::TaskFailed(error) if error.is_panic() => PortErrorKind::Misuse,
             Self::TaskFailed(_) => PortErrorKind::Unavailable,

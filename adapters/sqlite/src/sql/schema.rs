@@ -32,6 +32,7 @@ diesel::table! {
     outbox (first) {
         first -> BigInt,
         last -> BigInt,
+        nonce -> BigInt,
         processed_at -> BigInt,
         owner -> Nullable<Text>,
     }
@@ -41,6 +42,7 @@ diesel::table! {
     leases (owner) {
         owner -> Text,
         until -> BigInt,
+        length -> BigInt,
     }
 }
 

@@ -21,11 +21,13 @@ pub(crate) fn renew(db: &mut SqliteConnection, owner: &Owner, now: Timestamp, le
     let lease_micros = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
     let until = now.as_micros().saturating_add(lease_micros);
     transaction(db, |db| {
-        diesel::delete(leases::table.filter(leases::until.le(now.as_micros()))).execute(db)?;
+        let has_lapsed = leases::until.le(now.as_micros());
+        let is_from_the_future = (leases::until - leases::length - leases::length).gt(now.as_micros());
+        diesel::delete(leases::table.filter(has_lapsed.or(is_from_the_future))).execute(db)?;
         if lease.is_zero() {
             diesel::delete(leases::table.filter(leases::owner.eq(owner.as_str()))).execute(db)?;
         } else {
-            let lease = (leases::owner.eq(owner.as_str()), leases::until.eq(until));
+            let lease = (leases::owner.eq(owner.as_str()), leases::until.eq(until), leases::length.eq(lease_micros));
             diesel::replace_into(leases::table).values(lease).execute(db)?;
         }
         Ok(())
@@ -40,18 +42,24 @@ pub(crate) fn candidates(
     now: Timestamp,
     entries_max: usize,
 ) -> Result<Vec<OutboxEntry>, Failure> {
-    let page =
-        outbox::table.select((outbox::first, outbox::last)).order(outbox::first).limit(limit(entries_max)).into_boxed();
+    let page = outbox::table
+        .select((outbox::first, outbox::last, outbox::nonce))
+        .order(outbox::first)
+        .limit(limit(entries_max))
+        .into_boxed();
     let page = match scope {
         ClaimScope::Own => page.filter(outbox::owner.eq(owner.as_str())),
         ClaimScope::Abandoned => {
-            let alive = leases::table.filter(leases::until.gt(now.as_micros())).select(leases::owner);
-            let mut alive: Vec<String> = alive.load(db)?;
-            alive.push(owner.as_str().to_owned());
-            page.filter(outbox::owner.is_null().or(outbox::owner.ne_all(alive)))
+            // A lease that ends further ahead than twice its length was written by a clock that was ahead.
+            let is_valid = leases::until
+                .gt(now.as_micros())
+                .and((leases::until - leases::length - leases::length).le(now.as_micros()));
+            let mut valid: Vec<String> = leases::table.filter(is_valid).select(leases::owner).load(db)?;
+            valid.push(owner.as_str().to_owned());
+            page.filter(outbox::owner.is_null().or(outbox::owner.ne_all(valid)))
         }
     };
-    let rows: Vec<(i64, i64)> = page.load(db)?;
+    let rows: Vec<(i64, i64, i64)> = page.load(db)?;
     Ok(rows.into_iter().map(read_entry).collect::<Result<_, _>>()?)
 }
 
@@ -65,7 +73,7 @@ pub(crate) fn claim_abandoned(
     transaction(db, |db| {
         let found = candidates(db, owner, ClaimScope::Abandoned, now, entries_max)?;
         for entry in &found {
-            diesel::update(outbox::table.find(entry.id.0)).set(outbox::owner.eq(owner.as_str())).execute(db)?;
+            diesel::update(outbox::table.find(first_of(entry.id))).set(outbox::owner.eq(owner.as_str())).execute(db)?;
         }
         Ok(found)
     })
@@ -74,7 +82,8 @@ pub(crate) fn claim_abandoned(
 /// Removes published entries that are this owner's.
 pub(crate) fn mark_published(db: &mut SqliteConnection, owner: &Owner, published: &[OutboxId]) -> Result<(), Failure> {
     for id in published {
-        diesel::delete(outbox::table.find(id.0).filter(outbox::owner.eq(owner.as_str()))).execute(db)?;
+        let entry = outbox::table.find(first_of(*id)).filter(outbox::nonce.eq(id.nonce().cast_signed()));
+        diesel::delete(entry.filter(outbox::owner.eq(owner.as_str()))).execute(db)?;
     }
     Ok(())
 }
@@ -90,10 +99,15 @@ pub(crate) fn backlog(db: &mut SqliteConnection) -> Result<Backlog, Failure> {
 }
 
 /// Decodes an entry.
-pub(crate) fn read_entry((first, last): (i64, i64)) -> Result<OutboxEntry, Unreadable> {
+pub(crate) fn read_entry((first, last, nonce): (i64, i64, i64)) -> Result<OutboxEntry, Unreadable> {
     let position = |n: i64| {
         let what = format!("position {n} must be 1 or more");
         u64::try_from(n).map_err(|_| Unreadable { place: format!("table outbox, first {first}"), what })
     };
-    Ok(OutboxEntry { id: OutboxId(first), first: position(first)?, last: position(last)? })
+    let (first, last) = (position(first)?, position(last)?);
+    Ok(OutboxEntry { id: OutboxId::new(first, nonce.cast_unsigned()), first, last })
+}
+
+fn first_of(id: OutboxId) -> i64 {
+    i64::try_from(id.first()).unwrap_or(i64::MAX)
 }

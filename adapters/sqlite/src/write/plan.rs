@@ -121,13 +121,15 @@ impl QueryId for InsertRecord<'_> {
 impl RunQueryDsl<SqliteConnection> for InsertRecord<'_> {}
 
 fn add_entry(db: &mut SqliteConnection, batch: &Batch, first: i64, last: i64) -> Result<OutboxEntry, Failure> {
+    let nonce = getrandom::u64().map_err(Failure::NoRandomNumbers)?.cast_signed();
     diesel::insert_into(outbox::table)
         .values((
             outbox::first.eq(first),
             outbox::last.eq(last),
+            outbox::nonce.eq(nonce),
             outbox::processed_at.eq(batch.now.as_micros()),
             outbox::owner.eq(batch.owner.as_ref().map(|owner| owner.as_str())),
         ))
         .execute(db)?;
-    Ok(read_entry((first, last))?)
+    Ok(read_entry((first, last, nonce))?)
 }

@@ -8,6 +8,7 @@ use diesel::result::Error as DieselError;
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 use tokio::sync::Mutex;
 
+use crate::connection::files::DatabaseFiles;
 use crate::connection::open::{open_writer, reopen};
 use crate::connection::settings::SqliteSettings;
 use crate::sql::error::Failure;
@@ -18,6 +19,7 @@ use crate::write::pipelined::CommitCache;
 #[derive(Clone)]
 pub(crate) struct Writer {
     settings: Arc<SqliteSettings>,
+    files: Arc<DatabaseFiles>,
     /// `None` after a failure: the next work opens a new connection, in case the old one was the cause.
     session: Arc<Mutex<Option<Session>>>,
     cache: CommitCache,
@@ -38,10 +40,18 @@ impl Session {
 }
 
 impl Writer {
+    /// Takes a connection that [`open_writer`] has opened.
     pub(crate) fn new(settings: Arc<SqliteSettings>, connection: SqliteConnection) -> Self {
+        let files = Arc::new(DatabaseFiles::at(&settings.path));
+        files.remember();
         let cache = CommitCache::default();
         let session = Session::new(connection, cache.clone());
-        Self { settings, session: Arc::new(Mutex::new(Some(session))), cache }
+        Self { settings, files, session: Arc::new(Mutex::new(Some(session))), cache }
+    }
+
+    /// Returns the files of the database.
+    pub(crate) fn files(&self) -> &Arc<DatabaseFiles> {
+        &self.files
     }
 
     /// Returns the cached state of the database.
@@ -70,22 +80,44 @@ impl Writer {
         what: &'static str,
         work: impl FnOnce(&mut Session) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, PortError> {
-        let (settings, cache) = (Arc::clone(&self.settings), self.cache.clone());
+        let (settings, files, cache) = (Arc::clone(&self.settings), Arc::clone(&self.files), self.cache.clone());
         let mut place = Arc::clone(&self.session).lock_owned().await;
         let task = tokio::task::spawn_blocking(move || {
             // Taken out, so that a panic drops it.
             let mut session = match place.take() {
                 Some(session) => session,
-                None => Session::new(reopen(&settings, open_writer)?, cache),
+                None => {
+                    let db = reopen(&settings, open_writer)?;
+                    files.remember();
+                    Session::new(db, cache)
+                }
             };
-            let result = work(&mut session);
-            let is_fine = |failure: &Failure| failure.kind() == PortErrorKind::Refused;
-            if result.as_ref().err().is_none_or(is_fine) && is_idle(&mut session.db) {
+            // Before the work, so that nothing is written to a file that is gone; after it, so that nothing is
+            // acknowledged that was.
+            let checked = files.check().map_err(Failure::Connection);
+            let result = checked.and_then(|()| work(&mut session)).and_then(|done| {
+                files.check()?;
+                Ok(done)
+            });
+            let keeps_session = match &result {
+                Ok(_) => is_idle(&mut session.db),
+                Err(Failure::Connection(_)) => !files.may_open_anew(),
+                Err(failure) => failure.kind() == PortErrorKind::Refused && is_idle(&mut session.db),
+            };
+            if keeps_session {
                 *place = Some(session);
+            } else {
+                drop(session);
+                files.forget();
             }
             result
         });
-        task.await.unwrap_or_else(|error| Err(Failure::TaskFailed(error))).map_err(|failure| failure.into_port(what))
+        let result = task.await.unwrap_or_else(|error| {
+            // The session was dropped with the task.
+            self.files.forget();
+            Err(Failure::TaskFailed(error))
+        });
+        result.map_err(|failure| failure.into_port(what))
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Store {
     by_time: BTreeMap<Timestamp, BTreeMap<RecordId, u64>>,
     keys: BTreeMap<Key, KeyState>,
     outbox: BTreeMap<OutboxId, Unpublished>,
-    entries_made: i64,
+    entries_made: u64,
     /// When each owner's lease ends, by the clock's time since its start.
     leases: HashMap<Owner, Duration>,
     managed: ManagedRules,
@@ -58,6 +58,13 @@ struct Group {
 }
 
 impl Store {
+    /// Goes back to an earlier state. Only the number that tells outbox entries apart does not go back: in a real store it
+    /// is random.
+    pub(super) fn restore(&mut self, earlier: Self) {
+        let entries_made = self.entries_made.max(earlier.entries_made);
+        *self = Self { entries_made, ..earlier };
+    }
+
     pub(super) fn commit(&mut self, batch: &Batch) -> Committed {
         let Ok(rules) = batch.rules.in_force(self.managed.version, || Ok::<_, Infallible>(self.managed.clone()));
         let Plan { outcomes, stored, summaries } = plan(&batch.arrivals, self.known(batch), &rules, batch.now);
@@ -100,7 +107,7 @@ impl Store {
 
     fn add_entry(&mut self, first: u64, batch: &Batch) -> OutboxEntry {
         self.entries_made += 1;
-        let entry = OutboxEntry { id: OutboxId(self.entries_made), first, last: self.head() };
+        let entry = OutboxEntry { id: OutboxId::new(first, self.entries_made), first, last: self.head() };
         self.outbox.insert(entry.id, Unpublished { batch: entry, owner: batch.owner.clone(), processed_at: batch.now });
         entry
     }

@@ -54,9 +54,13 @@ fn a_damaged_file_is_corrupt() {
     let database = Database::new();
     let db = &mut database.connection();
     db.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let roots = "SELECT rootpage FROM sqlite_schema WHERE tbl_name = 'records'";
+    let roots: Vec<i64> = Statement::<BigInt, 0>::new(roots, []).load(db).unwrap();
     let mut bytes = std::fs::read(database.path()).unwrap();
-    for byte in bytes.iter_mut().skip(4096) {
-        *byte = 0xa5;
+    // The pages of the schema stay as they are, so that the file can be opened.
+    for root in roots {
+        let page = usize::try_from(root - 1).unwrap() * 4096;
+        bytes[page..page + 4096].fill(0xa5);
     }
     std::fs::write(database.path(), bytes).unwrap();
     check(&mut database.connection(), "SELECT count(*) FROM records", PortErrorKind::Corrupt);

@@ -40,14 +40,14 @@ async fn a_panic_leaves_nothing_and_the_next_one_succeeds() {
     let writer = Writer::new(Arc::new(database.settings()), database.connection());
     let work = |db: &mut SqliteConnection| {
         transaction(db, |db| {
-            db.batch_execute("INSERT INTO leases VALUES ('a', 1)")?;
+            db.batch_execute("INSERT INTO leases VALUES ('a', 1, 1)")?;
             panic!("a bug")
         })
     };
     let error = writer.run::<()>("testing", work).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Misuse);
     commit(&repository, [simple("a")]).await;
-    writer.run("testing", |db| Ok(db.batch_execute("INSERT INTO leases VALUES ('a', 1)")?)).await.unwrap();
+    writer.run("testing", |db| Ok(db.batch_execute("INSERT INTO leases VALUES ('a', 1, 1)")?)).await.unwrap();
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ pub async fn a_commit_adds_an_entry_for_its_owner<F: RepositoryFixture>() {
     mark_published(&*repository, &me, &[first.id]).await;
     assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [second]);
     // Once more, and what never was: no harm.
-    mark_published(&*repository, &me, &[first.id, OutboxId(i64::MAX), second.id]).await;
+    mark_published(&*repository, &me, &[first.id, OutboxId::new(u64::MAX, 0), second.id]).await;
     mark_published(&*repository, &me, &[]).await;
     assert_eq!(backlog(&*repository).await, Backlog::default());
     assert_consistent(&*repository).await;
