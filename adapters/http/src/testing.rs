@@ -110,7 +110,7 @@ pub fn lines(bytes_max: usize, pieces: Vec<Bytes>) -> Vec<Option<Vec<u8>>> {
 /// cursor.
 #[must_use]
 pub fn next_page(query: &str, known: &[&str], cursor: &str) -> Option<String> {
-    Parameters::read(query, known).ok().map(|parameters| parameters.link_to_next("", cursor))
+    Parameters::read(query, known).ok().map(|parameters| parameters.link_to_next(cursor))
 }
 
 /// What a cursor stands for.

@@ -52,7 +52,15 @@ impl Format {
     }
 
     fn named(media_type: &str) -> Option<Self> {
-        let names = [("application/json", Self::Json), ("application/x-ndjson", Self::Ndjson), ("text/csv", Self::Csv)];
+        // NDJSON has no registered media type, and goes by several.
+        let names = [
+            ("application/json", Self::Json),
+            ("application/x-ndjson", Self::Ndjson),
+            ("application/ndjson", Self::Ndjson),
+            ("application/jsonl", Self::Ndjson),
+            ("application/x-jsonlines", Self::Ndjson),
+            ("text/csv", Self::Csv),
+        ];
         names.into_iter().find(|(name, _)| media_type.eq_ignore_ascii_case(name)).map(|(_, form)| form)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, stream};
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tallyhouse_pipeline::SubmitError;
 use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
 use tokio::sync::mpsc;
@@ -23,6 +23,9 @@ use crate::observe::log_throttle::LogThrottle;
 
 /// How much is gathered before it is sent: enough to make the cost of each piece small.
 pub(crate) const PIECE_BYTES: usize = 32 * 1024;
+
+/// Tells nginx, and proxies that follow it, to hand each piece on at once.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Pieces that wait for the connection.
 const PIECES_WAITING: usize = 2;
@@ -45,7 +48,7 @@ pub(crate) enum Broken {
     #[error("neither side moves")]
     Stalled,
     #[error("the body broke off")]
-    Body(#[from] warp::Error),
+    Body(#[from] io::Error),
     #[error("the answer can't be continued")]
     Port(#[from] PortError),
     #[error("records have no outcome")]
@@ -171,6 +174,7 @@ where
     let mut response = warp::reply::stream(until_end(waiting)).into_response();
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
 }
 

@@ -114,7 +114,7 @@ pub(crate) async fn read_rule(
     body: &mut RequestBody,
     name: NameGiven<'_>,
 ) -> Result<Rule, Problem> {
-    if media::of_body(headers)? == Some(Media::Ndjson) {
+    if media::of_body(headers)?.is_some_and(|media| media != Media::Json) {
         return Err(media::unsupported("A rule is sent as application/json."));
     }
     let json = body.read_whole().await?;

@@ -100,7 +100,13 @@ pub(super) fn headers() -> Ordered<Header> {
                 text("^[A-Za-z0-9._-]{1,128}$"),
             ),
         ),
-        ("Link", maybe("Where there is more: `<…>; rel=\"next\"`.", text("^<.*>; rel=\"next\"$"))),
+        (
+            "Link",
+            maybe(
+                "Where there is more: `<?…>; rel=\"next\"`, relative to the address of the call.",
+                text("^<.*>; rel=\"next\"$"),
+            ),
+        ),
         ("Vary", always("Another `Accept` may get another form.", Schema::fixed("accept"))),
         ("Retry-After", always("In how many seconds to try again.", Schema::integer(1))),
         ("Idempotent-Replayed", maybe("`true`: this was done before.", Schema::fixed("true"))),

@@ -57,7 +57,8 @@ pub(crate) async fn read(
     let groups = app.http.reader.groups(query).await?;
 
     let parts = groups.parts;
-    let link = groups.next.map(|last| parameters.next_link("/v1/aggregates", &Cursor::Group(last).write()));
+    let next = groups.next.map(|last| Cursor::Group(last).write());
+    let link = next.as_deref().map(|cursor| parameters.next_link(cursor));
     let keep = (!records).then(|| (Arc::clone(&app.answers), kept_as, tag.clone(), link.clone()));
     let mut response =
         stream::answer(form.media_type(), app.settings.stall_timeout, context, move |body_writer| async move {
@@ -66,7 +67,8 @@ pub(crate) async fn read(
                 Some((answers, ..)) => body_writer.copying(answers.length_max()),
                 None => body_writer,
             };
-            let writer = Writer { body_writer, form, records, piece: Vec::new(), group: None, groups: 0, total: 0 };
+            let writer =
+                Writer { body_writer, form, records, next, piece: Vec::new(), group: None, groups: 0, total: 0 };
             let mut body_writer = writer.write(parts).await?;
             if let Some((answers, question, tag, link)) = keep
                 && let Some(body) = body_writer.copied()
@@ -99,6 +101,8 @@ struct Writer {
     body_writer: BodyWriter,
     form: Format,
     records: bool,
+    /// The cursor of the next page.
+    next: Option<String>,
     /// What is sent next.
     piece: Vec<u8>,
     /// The group under way.
@@ -136,8 +140,10 @@ impl Writer {
         self.end_group()?;
         if self.form == Format::Json {
             self.piece.extend_from_slice(
-                format!("],\"groupCount\":{},\"recordCount\":{}}}", self.groups, self.total).as_bytes(),
+                format!("],\"groupCount\":{},\"recordCount\":{},\"next\":", self.groups, self.total).as_bytes(),
             );
+            write_json(&mut self.piece, &self.next);
+            self.piece.push(b'}');
         }
         self.body_writer.send(self.piece).await?;
         Ok(self.body_writer)

@@ -2,12 +2,24 @@
 
 use bytes::{Buf, Bytes};
 
+use crate::request::body::without_byte_order_mark;
+
 /// A line without its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
     /// Longer than allowed; what it held is gone.
     TooLong,
+}
+
+impl Line<'_> {
+    /// Passes over a byte order mark at the beginning of the line.
+    pub(crate) fn without_byte_order_mark(self) -> Self {
+        match self {
+            Self::Whole(line) => Self::Whole(without_byte_order_mark(line)),
+            Self::TooLong => Self::TooLong,
+        }
+    }
 }
 
 /// The cutter. Lines end with LF or CR LF; the last one may lack its end.

@@ -51,6 +51,7 @@ pub(crate) async fn write(
             lines: Lines::new(app.settings.record_bytes_max),
             line_bytes_max: app.settings.record_bytes_max,
             traceparent,
+            at_start: true,
             ended: false,
         };
         let output =
@@ -184,6 +185,8 @@ struct Input {
     lines: Lines,
     line_bytes_max: usize,
     traceparent: Option<String>,
+    /// Whether the first line is still to come.
+    at_start: bool,
     ended: bool,
 }
 
@@ -193,12 +196,14 @@ impl Input {
         let traceparent = self.traceparent.as_ref();
         while !gathered.is_full() {
             let Some(line) = self.lines.next(&mut self.piece) else { break };
+            let line = if std::mem::take(&mut self.at_start) { line.without_byte_order_mark() } else { line };
             gathered.push(&line, self.line_bytes_max, traceparent);
         }
         if self.ended
             && !gathered.is_full()
             && let Some(line) = self.lines.last()
         {
+            let line = if std::mem::take(&mut self.at_start) { line.without_byte_order_mark() } else { line };
             gathered.push(&line, self.line_bytes_max, traceparent);
         }
     }
