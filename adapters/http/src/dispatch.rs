@@ -77,7 +77,7 @@ async fn answer<B: Buf>(
         }
     };
     if let Some(meter) = &call.meter {
-        meter.dress(response.headers_mut());
+        meter.set_headers(response.headers_mut());
     }
     if let Some(route) = call.route {
         response.extensions_mut().insert(route);

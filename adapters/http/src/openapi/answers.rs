@@ -1,4 +1,4 @@
-//! ResponseCache: what they say, in which forms, and with which headers.
+//! The responses: their descriptions, formats and headers.
 
 use super::model::{Answer, Header, Media, NamedExample, Ordered, Reference, Schema, example};
 
@@ -96,7 +96,7 @@ pub(super) fn headers() -> Ordered<Header> {
         (
             "X-Request-Id",
             always(
-                "Yours, where it is fit to be logged; else one of ours. Say it when you report a fault.",
+                "The request's own, where it is safe to log; else a new one. Name it when you report a fault.",
                 text("^[A-Za-z0-9._-]{1,128}$"),
             ),
         ),

@@ -59,7 +59,7 @@ impl Description {
         self.answers(404, plain(description, &[ProblemCode::NotFound]))
     }
 
-    /// Whoever has a copy may ask whether it is still good.
+    /// A client with a copy may revalidate it.
     pub(super) fn may_be_known(self) -> Self {
         self.with(header("If-None-Match", Schema::text(), "The `ETag` of a copy that you have."))
             .answers(304, nothing("Your copy is good.").tagged())

@@ -133,7 +133,7 @@ fn processed_result(before: Schema) -> Schema {
         .with("processedAt", instant())
         .with("previous", Schema::named("Summary"))
         .with("alerts", Schema::list(Schema::text()).says("The names of the alert rules that it met."))
-        .says("Seen for the first time: stored, summed up, and its messages are owed.")
+        .says("Seen for the first time: stored, summed up, and its messages are in the outbox.")
 }
 
 fn duplicate_result(before: Schema) -> Schema {

@@ -44,10 +44,13 @@ pub(super) fn record() -> Description {
 pub(super) fn written(call: Description) -> Description {
     let conflict = answer("Processed before with other content.", Schema::named("ConflictAnswer")).shows(CONFLICT);
     let rejected = answer("It breaks a rule or a limit: every reason is named.", Schema::named("RejectedAnswer"));
-    call.answers(201, json("Processed: stored and summed up, and its messages are owed.", "Processed").shows(PROCESSED))
-        .answers(200, duplicate())
-        .answers(409, conflict)
-        .answers(422, rejected.shows(REJECTED))
+    call.answers(
+        201,
+        json("Processed: stored and summed up, and its messages are in the outbox.", "Processed").shows(PROCESSED),
+    )
+    .answers(200, duplicate())
+    .answers(409, conflict)
+    .answers(422, rejected.shows(REJECTED))
 }
 
 fn duplicate() -> Answer {

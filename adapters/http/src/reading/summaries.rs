@@ -30,7 +30,7 @@ struct Entry<'a> {
     summary: &'a Summary,
 }
 
-/// ResponseCache the query. A destination without records has no summaries.
+/// Answers the query. A destination without records has no summaries.
 pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destination: &str) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["reference", "limit", "cursor"])?;
     let limit = parameters.limit()?;

@@ -14,8 +14,8 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use crate::answer::problem::{Problem, ProblemCode};
 use crate::request::encoding::{self, Encoding};
 
-/// How much of a refused body is read and thrown away, and for how long: a client that is still sending when the
-/// connection closes may never see why it was refused.
+/// How much of a refused body is read and discarded, and for how long. A client that is still sending when the
+/// connection closes may never see the refusal.
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const LINGER_MAX: Duration = Duration::from_secs(5);
 
@@ -106,8 +106,8 @@ impl RequestBody {
         piece
     }
 
-    /// Makes sure that a client who waits for `100 Continue` gets it, before the answer begins: the connection sends it
-    /// when the body is asked for, and no more after the head of the answer.
+    /// Sends `100 Continue` to a client that waits for it. The connection sends it when the body is first polled, and no
+    /// more once the head of the response is sent.
     pub(crate) async fn invite(&mut self) {
         if self.expects_invitation && self.ahead.is_none() {
             self.ahead = self.pieces.next().now_or_never().flatten();
@@ -130,7 +130,7 @@ impl RequestBody {
         let deadline = Instant::now() + timeout;
         let Some(first) = self.next_before(deadline).await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next_before(deadline).await? else {
-            // Most bodies come in one piece, which then is the whole without a copy.
+            // Most bodies come in one piece, which needs no copy.
             return if first.len() > bytes_max { Err(Problem::too_large(bytes_max)) } else { Ok(first) };
         };
         let mut whole = BytesMut::with_capacity((first.len() + second.len()) * 2);
@@ -158,9 +158,9 @@ impl RequestBody {
         }
     }
 
-    /// Reads the rest of a body that was refused, and throws it away, in the background.
+    /// Reads the rest of a refused body in the background, and discards it.
     pub(crate) fn linger(mut self) {
-        // A client that waits to be invited sends nothing after a refusal.
+        // A client that waits for `100 Continue` sends nothing after a refusal.
         if self.ended || self.expects_invitation || self.length == Some(0) {
             return;
         }

@@ -77,7 +77,7 @@ impl Parameters {
         })
     }
 
-    /// Reads what is to be one of a few words.
+    /// Reads a parameter that is one of a few words.
     pub(crate) fn one_of<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
         self.parsed(name, |text| {
             let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
@@ -122,7 +122,7 @@ impl Parameters {
     }
 }
 
-/// Reads a bound. It never holds a space, so that one can only be the plus sign of an offset that was not encoded.
+/// Reads a bound. A bound holds no space, so that a space can only be the plus sign of an offset that was not encoded.
 fn bound(text: &str) -> Result<Timestamp, tallyhouse_pipeline::TimestampError> {
     Timestamp::parse_bound(&text.replace(' ', "+"))
 }

@@ -1,4 +1,4 @@
-//! `POST /v1/records/batch` with a JSON array: all results at once, or none that the client can't repeat safely.
+//! `POST /v1/records/batch` with a JSON array: all results at once. After a failure the client repeats the batch safely.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::writing::result::WriteResult;
 const PARSE_BESIDE_BYTES: usize = 256 * 1024;
 
 /// How long a batch waits for room for its body.
-const ROOM_PATIENCE: Duration = Duration::from_secs(10);
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What the elements of the array are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) fn failed_only(query: &str) -> Result<bool, Problem> {
     Ok(parameters.one_of("results", &[("failed", true)])?.unwrap_or(false))
 }
 
-/// ResponseCache a batch in JSON.
+/// Answers a batch in JSON.
 pub(crate) async fn write(
     app: &App,
     elements: Elements,
@@ -90,7 +90,7 @@ async fn room(app: &App, body: &RequestBody) -> Result<OwnedSemaphorePermit, Pro
     let bytes = body.length().unwrap_or(usize::MAX).min(app.settings.batch_bytes_max);
     let room = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
     let full = || Problem::new(ProblemCode::Overloaded, "Too many batches are under way; repeat the request later.");
-    let acquired = timeout(ROOM_PATIENCE, Arc::clone(&app.batch_room).acquire_many_owned(room)).await;
+    let acquired = timeout(ROOM_WAIT_MAX, Arc::clone(&app.batch_room).acquire_many_owned(room)).await;
     acquired.ok().and_then(Result::ok).ok_or_else(full)
 }
 
