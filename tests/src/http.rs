@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
 use reqwest::blocking::RequestBuilder;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, Url};
 use serde_json::Value;
 
 /// How long an answer may take.
@@ -129,12 +129,15 @@ pub fn send(request: RequestBuilder) -> Answer {
 pub fn try_send(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
     let response = request.send()?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Ok(Answer { status, headers, body: response.bytes()?.to_vec() })
+    let url = response.url().clone();
+    Ok(Answer { url, status, headers, body: response.bytes()?.to_vec() })
 }
 
 /// A whole answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
+    /// The address of the call.
+    pub url: Url,
     /// The status code.
     pub status: u16,
     /// The headers.
@@ -222,8 +225,9 @@ impl Answer {
         });
         let target = target.unwrap_or_else(|| panic!("not a link: {link}"));
         // A relative reference and an absolute one are both links.
-        let path = target.find("/v1/").map(|at| target[at..].to_owned());
-        Some(path.unwrap_or_else(|| panic!("a link to somewhere else: {link}")))
+        let address = self.url.join(target).unwrap_or_else(|error| panic!("{error}: {link}"));
+        assert_eq!(address.origin(), self.url.origin(), "a link to somewhere else: {link}");
+        Some(format!("{}?{}", address.path(), address.query().unwrap_or_default()))
     }
 }
 

@@ -93,7 +93,7 @@ fn totals_alone_have_no_records() {
 fn an_empty_answer_is_an_answer_to_the_letter() {
     let service = Service::start();
     let answer = service.http().get("/v1/aggregates").expect_status(200);
-    assert_eq!(answer.text().trim_end(), "{\"groups\":[],\"groupCount\":0,\"recordCount\":0}");
+    assert_eq!(answer.text().trim_end(), "{\"groups\":[],\"groupCount\":0,\"recordCount\":0,\"next\":null}");
     assert_eq!(answer.header("link"), None);
     assert_eq!(as_lines(&service.http(), "").text(), "");
 }
@@ -107,7 +107,7 @@ fn a_group_is_the_same_to_the_letter() {
         "{{\"groups\":[{{\"destinationId\":\"IAH\",\"count\":1,\"firstTime\":\"2013-01-01T10:00:00Z\",\"lastTime\":\"2013-01-01T10:00:00Z\",\
          \"totals\":[{{\"unit\":\"minute\",\"count\":1,\"positive\":{{\"count\":1,\"sum\":\"11\"}},\"negative\":{{\"count\":0,\"sum\":\"0\"}},\"net\":\"11\"}}],\
          \"records\":[{{\"recordId\":\"a\",\"time\":\"2013-01-01T10:00:00Z\",\"sourceId\":\"UA\",\"destinationId\":\"IAH\",\"type\":\"positive\",\
-         \"value\":\"11\",\"unit\":\"minute\",\"reference\":\"EWR\",\"sequence\":1,\"processedAt\":\"{at}\"}}]}}],\"groupCount\":1,\"recordCount\":1}}"
+         \"value\":\"11\",\"unit\":\"minute\",\"reference\":\"EWR\",\"sequence\":1,\"processedAt\":\"{at}\"}}]}}],\"groupCount\":1,\"recordCount\":1,\"next\":null}}"
     );
     assert_eq!(http.get("/v1/aggregates").text().trim_end(), expected);
 }

@@ -263,5 +263,5 @@ fn summaries_are_kept_per_reference() {
         http.pages("/v1/summaries/D3?limit=1").iter().map(|p| p["summaries"].as_array().map_or(0, Vec::len)).sum();
     assert_eq!(paged, 3);
     let none = http.get("/v1/summaries/unknown").expect_status(200).json();
-    assert_eq!(none, json!({"destinationId": "unknown", "summaries": []}));
+    assert_eq!(none, json!({"destinationId": "unknown", "summaries": [], "next": null}));
 }

@@ -58,7 +58,7 @@ function drawTabs(name) {
 }
 
 function drawTools() {
-  const pill = h("a", { class: "pill", href: "/", id: "status" });
+  const pill = h("a", { class: "pill", href: "./", id: "status" });
   const themes = h("button", { type: "button", class: "icon-button", id: "theme" });
   const keys = h("button", { type: "button", class: "icon-button", id: "key-button" });
   const drawTheme = () => {

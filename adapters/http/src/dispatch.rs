@@ -29,7 +29,8 @@ use crate::routes::matching::{self, Match};
 use crate::routes::table::{ASSETS, Endpoint};
 use crate::service::pages::{self, Asset};
 use crate::service::{health, metrics, openapi_document};
-use crate::writing::{batch, ndjson, record};
+use crate::writing::batch::{self, Elements};
+use crate::writing::{ndjson, record};
 
 /// Makes the service that answers requests.
 ///
@@ -76,7 +77,7 @@ async fn answer<B: Buf>(
         }
     };
     if let Some(meter) = &call.meter {
-        meter.dress(response.headers_mut());
+        meter.set_headers(response.headers_mut());
     }
     if let Some(route) = call.route {
         response.extensions_mut().insert(route);
@@ -168,12 +169,15 @@ impl Call {
         let Self { app, context, query, headers, body, meter, .. } = self;
         let failed_only = batch::failed_only(query)?;
         match media::of_body(headers)? {
-            Some(Media::Json) => batch::write(app, failed_only, headers, body, meter.as_ref()).await,
+            Some(Media::Json) => batch::write(app, Elements::Records, failed_only, headers, body, meter.as_ref()).await,
+            Some(Media::CloudEvents) => {
+                batch::write(app, Elements::Events, failed_only, headers, body, meter.as_ref()).await
+            }
             Some(Media::Ndjson) => {
                 Ok(ndjson::write(app, failed_only, headers, body.take(), context, meter.clone()).await)
             }
-            None => Err(media::unsupported(
-                "A batch must say what it is: application/json for an array, application/x-ndjson for lines.",
+            None | Some(Media::CloudEvent) => Err(media::unsupported(
+                "A batch is application/json or application/cloudevents-batch+json, an array, or application/x-ndjson, lines.",
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! Files that the service follows while it runs: how they are read, and how often.
+//! Files that the service polls for changes while it runs: keys and certificates.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often a file is looked at. It is small, and reading it finds every change, also one that its time does not show.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The poll interval. Reading a small file finds every change, including those that its modification time hides.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Largest file that is read: thousands of keys or certificates, and not whatever else a wrong path may name.
+/// Largest file that is read: room for thousands of keys or certificates, but not for any file at a wrong path.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Reads a file whole, or says why it can't be.
@@ -24,15 +24,15 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Looks again and again, for ever.
-pub(crate) async fn follow(what: &'static str, look: impl Fn() + Clone + Send + 'static) {
-    let mut looks = interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Polls for ever.
+pub(crate) async fn follow(name: &'static str, poll: impl Fn() + Clone + Send + 'static) {
+    let mut polls = interval(POLL_INTERVAL);
+    polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
-        // A file may lie on a network.
-        if tokio::task::spawn_blocking(look.clone()).await.is_err() {
-            tracing::error!("looking at the {what} panicked");
+        polls.tick().await;
+        // The file may be on a network drive, which blocks.
+        if tokio::task::spawn_blocking(poll.clone()).await.is_err() {
+            tracing::error!("polling the {name} panicked");
         }
     }
 }

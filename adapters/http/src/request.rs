@@ -4,5 +4,6 @@ pub(crate) mod parameters;
 pub(crate) mod cursor;
 pub(crate) mod media;
 pub(crate) mod traceparent;
+pub(crate) mod encoding;
 pub(crate) mod body;
 pub(crate) mod lines;

@@ -24,7 +24,7 @@ use crate::dispatch;
 use crate::observe::tracer::RequestTracer;
 use crate::settings::HttpSettings;
 
-/// How long accepting rests when the system has no more sockets to give.
+/// The pause of accepting after an error, for example when the process is out of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// A server that is bound to its address, but does not yet answer.
@@ -49,7 +49,7 @@ impl HttpServer {
         Ok(Self { listener, local_addr, settings, tls: None, tracer: None, metrics: None })
     }
 
-    /// Serves HTTPS, and no clear text any more, and follows the changes of the certificate while it serves.
+    /// Serves HTTPS only, and reloads the certificate when its files change.
     #[must_use]
     pub fn with_tls(self, identity: TlsIdentity) -> Self {
         Self { tls: Some(Arc::new(identity)), ..self }
@@ -80,7 +80,7 @@ impl HttpServer {
         format!("{scheme}://{}", self.local_addr)
     }
 
-    /// ResponseCache requests until `stop` is cancelled; then finishes those under way, and returns when every connection is
+    /// Answers requests until `stop` is cancelled, then finishes those in flight. Returns when every connection is
     /// closed, at the latest after `lame_duck` and `drain_timeout` of the settings.
     ///
     /// Dropping the future cuts all connections.
@@ -141,22 +141,22 @@ where
     }
 }
 
-/// Waits for room, then for a connection.
+/// Waits for a permit, then for a connection.
 async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
-                // ResponseCache are written whole: waiting to fill packets only delays them.
+                // Responses are written whole: Nagle's algorithm would only delay them.
                 if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!(%peer, %error, "a connection ended as it began");
+                    tracing::debug!(%peer, %error, "a connection ended before it was served");
                     continue;
                 }
                 return (socket, peer, permit);
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%error, "accepting connections rests for a moment");
+                tracing::warn!(%error, "accepting connections pauses for a moment");
                 sleep(ACCEPT_REST).await;
             }
         }

@@ -1,4 +1,4 @@
-//! How the server listens, waits and bounds: one place for every number that a host may want to change.
+//! The server's settings: every limit and timeout that a host may want to change.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ pub struct HttpSettings {
     pub head_timeout: Duration,
     /// How long a connection may stay open between two requests. Default 75 s.
     pub idle_timeout: Duration,
-    /// How long a client may leave unread what it is being sent, and an NDJSON upload may rest in both directions,
-    /// before the connection is cut. Default 30 s.
+    /// How long a client may read nothing of its response, and an NDJSON upload may rest in both directions, before the
+    /// connection is cut. Default 30 s.
     pub stall_timeout: Duration,
     /// How long a client may pause within the body of a request that is read as a whole: then `408`. Default 15 s.
     pub body_pause_timeout: Duration,
@@ -31,7 +31,7 @@ pub struct HttpSettings {
     pub drain_timeout: Duration,
     /// How long the dependencies may take to say how they are, before they count as down. Default 2 s.
     pub probe_timeout: Duration,
-    /// How often a silent event stream sends a comment, so that nobody between takes it for dead. Default 15 s.
+    /// The interval at which a silent event stream sends a comment, so that no proxy times it out. Default 15 s.
     pub keep_alive_interval: Duration,
     /// Largest body of a single record, and longest line of NDJSON, in bytes. Default 64 KiB.
     pub record_bytes_max: usize,
@@ -42,8 +42,7 @@ pub struct HttpSettings {
     /// How many bytes of JSON batches are held at once, over all connections; further batches wait. Default 128 MiB,
     /// and never below `batch_bytes_max`.
     pub batch_buffer_bytes_max: usize,
-    /// How long the dry run of an alert rule may look at records; what it has found by then is its answer. Default 10
-    /// s.
+    /// How long the dry run of an alert rule may read records; its answer is what it has found by then. Default 10 s.
     pub dry_run_timeout: Duration,
     /// How many aggregates, exports and dry runs are answered at once; further ones wait a second for room and are then
     /// refused with `overloaded`. No more than the store can stream at once. Default 4.
@@ -52,11 +51,11 @@ pub struct HttpSettings {
     pub cache_bytes: usize,
     /// How many event streams are open at once; further ones are refused with `overloaded`. Default 256.
     pub event_streams_max: usize,
-    /// How much each caller may send and ask. Default: as much as it likes.
+    /// The rate limit of each caller. Default: none.
     pub rate_limit: Option<RateLimit>,
 }
 
-/// How much a caller may send and ask: a record written and a call that reads are a unit each. A caller is whoever has
+/// The rate limit of a caller: each record written takes a unit, and so does each read. A caller is
 /// the keys of one name or, without keys, an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {

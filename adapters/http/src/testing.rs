@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::keys::Keys;
 use crate::app::state::{App, HttpApp};
 use crate::connection::activity::Activity;
-use crate::connection::middleware::Front;
+use crate::connection::middleware::Middleware;
 use crate::connection::request_ids::RequestIds;
 use crate::context::ConnectionContext;
 use crate::dispatch;
@@ -39,7 +39,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// ResponseCache requests as a connection's would be answered.
+/// Answers requests as a connection does.
 #[derive(Clone)]
 pub struct Api {
     app: Arc<App>,
@@ -58,7 +58,7 @@ impl Api {
         Self { app: Arc::new(App::new(app, settings, CancellationToken::new())) }
     }
 
-    /// ResponseCache a request whose body comes in these pieces; `None` if the answer breaks off.
+    /// Answers a request whose body comes in these pieces; `None` if the answer breaks off.
     pub async fn answer(&self, request: Request<Vec<Bytes>>) -> Option<Answer> {
         let connection = Arc::new(ConnectionContext {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
@@ -66,7 +66,7 @@ impl Api {
             stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
         });
-        let front = Front {
+        let middleware = Middleware {
             routes: dispatch::service(Arc::clone(&self.app)),
             ids: Arc::new(RequestIds::new()),
             tracer: None,
@@ -77,7 +77,7 @@ impl Api {
         let pieces = |pieces: Vec<Bytes>| {
             StreamBody::new(stream::iter(pieces.into_iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)))))
         };
-        let Ok(response) = front.answer(request.map(pieces)).await;
+        let Ok(response) = middleware.answer(request.map(pieces)).await;
         let (head, body) = response.into_parts();
         let endless = head.headers.get(CONTENT_TYPE).is_some_and(|media| media == "text/event-stream");
         let (mut body, mut bytes) = (pin!(body), BytesMut::new());
@@ -110,7 +110,7 @@ pub fn lines(bytes_max: usize, pieces: Vec<Bytes>) -> Vec<Option<Vec<u8>>> {
 /// cursor.
 #[must_use]
 pub fn next_page(query: &str, known: &[&str], cursor: &str) -> Option<String> {
-    Parameters::read(query, known).ok().map(|parameters| parameters.link_to_next("", cursor))
+    Parameters::read(query, known).ok().map(|parameters| parameters.link_to_next(cursor))
 }
 
 /// What a cursor stands for.

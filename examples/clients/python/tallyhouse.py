@@ -80,9 +80,9 @@ class Client:
         while target:
             body, headers = self._call("GET", target)
             yield from json.loads(body)[name]
-            # Link: </v1/records?cursor=...>; rel="next"
+            # Link: <?cursor=...>; rel="next"
             link = headers.get("Link")
-            target = link[link.index("<") + 1 : link.index(">")] if link else None
+            target = urllib.parse.urljoin(target, link[link.index("<") + 1 : link.index(">")]) if link else None
 
     def _call(self, method, target, body=None, media_type=None):
         for attempt in range(1, TRIES + 1):

@@ -122,7 +122,7 @@ async fn answer(request: Request<Vec<Bytes>>) {
             Expected::Any => {}
         }
         if !uri.query().unwrap_or_default().contains("cursor") {
-            follow(&api, answer).await;
+            follow(&api, uri.path(), answer).await;
         }
     }
 }
@@ -136,13 +136,15 @@ fn is_problem(answer: &Answer) {
 }
 
 /// Follows the pages to their end: each is another.
-async fn follow(api: &Api, first: Answer) {
+async fn follow(api: &Api, path: &str, first: Answer) {
     let mut seen = vec![first.body];
     let mut link = first.headers.get(LINK).cloned();
     while let Some(next) = link {
         let next = next.to_str().expect("a link is text");
-        let target = next.strip_prefix('<').and_then(|next| next.split_once('>')).expect("a link").0;
-        let page = service::ask(api, "GET", target, "", Vec::new()).await;
+        let query = next.strip_prefix('<').and_then(|next| next.split_once('>')).expect("a link").0;
+        assert!(query.starts_with('?'), "a reference relative to the call: {next}");
+        let target = format!("{path}{query}");
+        let page = service::ask(api, "GET", &target, "", Vec::new()).await;
         assert_eq!(page.status, 200, "{target}");
         assert!(!seen.contains(&page.body), "{target}");
         seen.push(page.body);

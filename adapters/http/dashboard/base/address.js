@@ -24,7 +24,8 @@ export function address({ view = "overview", filters = {}, record = null }) {
   for (const name of FILTERS) if (filters[name] !== undefined) parameters.set(name, filters[name]);
   if (record !== null) parameters.set("record", record);
   const query = parameters.toString();
-  return query === "" ? "/" : `/?${query}`;
+  // Relative, so that the page works under any path of a proxy.
+  return query === "" ? "./" : `./?${query}`;
 }
 
 /** The query of a call with these filters, and further parameters. */
@@ -47,7 +48,7 @@ export function watchAddress() {
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[href]");
     const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
-    if (!link || !plain || link.origin !== location.origin || link.pathname !== "/" || link.hash !== "") return;
+    if (!link || !plain || link.origin !== location.origin || link.pathname !== location.pathname || link.hash !== "") return;
     event.preventDefault();
     go(link.pathname + link.search);
   });

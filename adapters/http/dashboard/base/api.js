@@ -51,13 +51,23 @@ export function quiet() {
   return Math.max(0, quietUntil - Date.now());
 }
 
+/** Returns where the service is, without a slash at the end. */
+export function root() {
+  return new URL(".", location.href).href.slice(0, -1);
+}
+
+/** Makes a path of the service relative to the page, which may be served under any path of a proxy. */
+export function relative(path) {
+  return path.replace(/^\//, "");
+}
+
 /** Calls the service, and returns the response if it is a success. Throws `Refusal` or `Away`; an aborted call throws `AbortError`. */
 export async function call(path, { method = "GET", headers = {}, body, signal } = {}) {
   const used = key();
   const withKey = used === null ? {} : { Authorization: `Bearer ${used}` };
   let response;
   try {
-    response = await fetch(path, { method, headers: { ...withKey, ...headers }, body, signal, cache: "no-cache" });
+    response = await fetch(relative(path), { method, headers: { ...withKey, ...headers }, body, signal, cache: "no-cache" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     emit("away");
@@ -91,7 +101,8 @@ export async function page(path, options) {
     throw new Away();
   }
   const next = /<([^>]*)>; *rel="next"/.exec(response.headers.get("link") ?? "");
-  return { body, next: next === null ? null : next[1] };
+  // The link is relative to the address of the call.
+  return { body, next: next === null ? null : path.split("?")[0] + next[1] };
 }
 
 async function problemOf(response) {

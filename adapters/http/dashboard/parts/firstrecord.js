@@ -1,5 +1,6 @@
 // What an empty service shows: how to send a first record.
 
+import { root } from "../base/api.js";
 import { h } from "../base/dom.js";
 import { copyButton } from "./recorddialog.js";
 
@@ -11,7 +12,7 @@ export function curlLine(withKey) {
   };
   const [key, line] = [withKey ? ["-H \"Authorization: Bearer $TALLYHOUSE_KEY\""] : [], JSON.stringify(record)];
   const body = line.replace(',"destinationId"', ',\n    "destinationId"').replace(',"unit"', ',\n    "unit"');
-  return [`curl ${location.origin}/v1/records`, "-H 'Content-Type: application/json'", ...key, `-d '${body}'`].join(" \\\n  ");
+  return [`curl ${root()}/v1/records`, "-H 'Content-Type: application/json'", ...key, `-d '${body}'`].join(" \\\n  ");
 }
 
 export function firstRecord(withKey) {
@@ -21,5 +22,5 @@ export function firstRecord(withKey) {
     h("p", {}, "Send a first one from a terminal; it appears here at once. ",
       withKey && "The key in TALLYHOUSE_KEY needs the scope ingest. ", "Its value is above 10,000, the usual threshold, so that an alert comes with it."),
     h("pre", { class: "command", tabindex: "0", "aria-label": "Command" }, h("code", {}, line)),
-    h("div", { class: "actions" }, copyButton("Copy", () => line), h("a", { class: "button", href: "/docs" }, "API reference")));
+    h("div", { class: "actions" }, copyButton("Copy", () => line), h("a", { class: "button", href: "docs" }, "API reference")));
 }

@@ -74,7 +74,7 @@ function introduction(api) {
     h("h1", {}, `${api.info.title} API`, " ", h("span", { class: "chip" }, api.info.version)),
     api.info.description.split("\n\n").map((paragraph) => h("p", {}, prose(paragraph))),
     h("p", {}, prose(api.components.securitySchemes.key.description)),
-    h("p", { class: "quiet small" }, "For your tools: ", h("a", { href: "/openapi.json", download: "tallyhouse-openapi.json" }, "openapi.json"),
+    h("p", { class: "quiet small" }, "For your tools: ", h("a", { href: "openapi.json", download: "tallyhouse-openapi.json" }, "openapi.json"),
       ` (OpenAPI ${api.openapi}). Press / to search.`));
 }
 

@@ -1,6 +1,6 @@
 // A form that makes the call for real, and shows the answer as it came.
 
-import { key } from "../base/api.js";
+import { key, relative, root } from "../base/api.js";
 import { fill, h, say } from "../base/dom.js";
 import { askForKey } from "../parts/keydialog.js";
 
@@ -90,7 +90,7 @@ function request(path, method, fields, body, accept) {
 /** The same for a shell. The key is named, not shown. */
 function asCurl({ method, target, headers, body }) {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-  const parts = ["curl", method === "GET" ? "" : `-X ${method}`, quoted(location.origin + target)];
+  const parts = ["curl", method === "GET" ? "" : `-X ${method}`, quoted(root() + target)];
   if (key() !== null) parts.push('-H "Authorization: Bearer $TALLYHOUSE_KEY"');
   for (const [name, value] of Object.entries(headers)) parts.push("-H", quoted(`${name}: ${value}`));
   if (body !== undefined) parts.push("--data-binary", quoted(body));
@@ -105,7 +105,7 @@ async function call(asked, answer, signal) {
   const began = performance.now();
   try {
     const withKey = key() === null ? {} : { Authorization: `Bearer ${key()}` };
-    const response = await fetch(asked.target, { method: asked.method, headers: { ...withKey, ...asked.headers }, body: asked.body, signal, cache: "no-store" });
+    const response = await fetch(relative(asked.target), { method: asked.method, headers: { ...withKey, ...asked.headers }, body: asked.body, signal, cache: "no-store" });
     const names = ["content-type", "x-request-id", "link", "etag", "retry-after", "ratelimit", "idempotent-replayed"];
     const headers = names.filter((name) => response.headers.has(name)).map((name) => `${name}: ${response.headers.get(name)}`);
     const status = h("span", { class: `status s${String(response.status)[0]}` }, String(response.status));

@@ -1,4 +1,4 @@
-//! Who may call what. It is decided from the head of a request alone, before anything of its body is read.
+//! Admission: whether a caller may make a call. The head of the request decides, before any of its body is read.
 
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use hyper::{Method, Request};
@@ -37,7 +37,7 @@ pub(crate) fn admit(
         Access::Needs(scope) => Some(scope),
     };
     let keys = ring.keys();
-    // A missing and an unknown key get one answer: nobody learns how near a guess was.
+    // A missing and an unknown key get the same answer, which tells nothing about how near a guess was.
     let holder = holder(&keys, headers).ok_or_else(unauthorized)?;
     match scope {
         Some(scope) if !holder.may(scope) => {
@@ -47,7 +47,7 @@ pub(crate) fn admit(
     }
 }
 
-/// Recognises a caller. One without a key goes the same way as one with a wrong key, and takes the same time.
+/// Recognises a caller. A missing key is compared like a wrong one, so that both refusals take the same time.
 fn holder<'k>(keys: &'k Keys, headers: &HeaderMap) -> Option<&'k Holder> {
     let key = bearer(headers);
     keys.holder(key.unwrap_or_default()).filter(|_| key.is_some())

@@ -1,5 +1,6 @@
-//! Room for answers that hold something for long: a snapshot of the database, or a connection and its memory. Whoever
-//! finds none is told so soon, instead of waiting behind clients that may read slowly for hours.
+//! Concurrency limits for responses that hold a scarce resource for long: a snapshot of the database, or a connection
+//! and its memory. A request beyond the limit is refused soon, instead of waiting behind clients that may read slowly for
+//! hours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,38 +10,38 @@ use tokio::time::timeout;
 
 use crate::answer::problem::{Problem, ProblemCode};
 
-/// Room for so many answers of one kind.
+/// A limit on the responses of one kind that are in flight.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit {
-    free: Arc<Semaphore>,
+    semaphore: Arc<Semaphore>,
     size: usize,
-    /// How long an answer may wait for its slot: answers that are soon done give theirs back at any moment.
-    patience: Duration,
-    /// What they are, in words.
-    what: &'static str,
+    /// The longest wait for a permit. Short responses return theirs at any moment.
+    wait_max: Duration,
+    /// The responses' name, for the refusal.
+    name: &'static str,
 }
 
-/// A place among the answers under way; it ends when this is dropped.
+/// A permit for one response; dropping it returns it.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyPermit(#[expect(dead_code, reason = "it is held, not used")] OwnedSemaphorePermit);
 
 impl ConcurrencyLimit {
-    pub(crate) fn new(slots: usize, patience: Duration, what: &'static str) -> Self {
-        let size = slots.min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(size)), size, patience, what }
+    pub(crate) fn new(permits: usize, wait_max: Duration, name: &'static str) -> Self {
+        let size = permits.min(Semaphore::MAX_PERMITS);
+        Self { semaphore: Arc::new(Semaphore::new(size)), size, wait_max, name }
     }
 
-    /// Returns how many are taken.
-    pub(crate) fn taken(&self) -> usize {
-        self.size.saturating_sub(self.free.available_permits())
+    /// Returns the number of permits in use.
+    pub(crate) fn in_use(&self) -> usize {
+        self.size.saturating_sub(self.semaphore.available_permits())
     }
 
-    /// Takes a slot, waiting a moment for one.
-    pub(crate) async fn take(&self) -> Result<ConcurrencyPermit, Problem> {
-        let slot = timeout(self.patience, Arc::clone(&self.free).acquire_owned()).await;
+    /// Acquires a permit, and waits for one up to the limit's longest wait.
+    pub(crate) async fn try_acquire(&self) -> Result<ConcurrencyPermit, Problem> {
+        let permit = timeout(self.wait_max, Arc::clone(&self.semaphore).acquire_owned()).await;
         // The semaphore is never closed.
-        slot.ok().and_then(Result::ok).map(ConcurrencyPermit).ok_or_else(|| {
-            let detail = format!("As many {} are under way as there is room for; repeat the request later.", self.what);
+        permit.ok().and_then(Result::ok).map(ConcurrencyPermit).ok_or_else(|| {
+            let detail = format!("As many {} are under way as there is room for; repeat the request later.", self.name);
             Problem::new(ProblemCode::Overloaded, detail)
         })
     }

@@ -19,7 +19,7 @@ pub struct KeysFileError {
 pub struct KeyRing {
     path: PathBuf,
     keys: RwLock<Arc<Keys>>,
-    /// What the file was at the last look, so that each change is judged, and logged, once.
+    /// The file's content at the last poll, so that each change is judged and logged once.
     seen: Mutex<Result<String, String>>,
 }
 
@@ -41,8 +41,8 @@ impl KeyRing {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks at the file, and puts it in force if it has changed and is good. A broken one leaves the keys as they are:
-    /// a slip of an editor must not lock everybody out.
+    /// Polls the file, and loads it if it has changed and is valid. A broken file leaves the keys as they are: a typing
+    /// error must not lock all callers out.
     pub(crate) fn refresh(&self) {
         let now = read(&self.path);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
-//! API keys: made, written down as hashes, and recognised.
+//! API keys: how they are made, stored as hashes, and recognised.
 //!
-//! A key is 256 random bits, so that a fast hash keeps it as safe as a slow one would: nobody can try that many. The
-//! file holds hashes alone, and whoever reads it can't call the service.
+//! A key is 256 random bits, so that a fast hash protects it as well as a slow one: an attacker can't try that many. The
+//! keys file holds hashes only: reading it grants no access.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-/// What every key begins with, so that scanners for leaked secrets, and people, know one when they see it.
+/// The prefix of every key, by which secret scanners and people recognise one.
 const PREFIX: &str = "th_";
 
-/// What every hash begins with: its algorithm.
+/// The prefix of every hash: its algorithm.
 const HASH_PREFIX: &str = "blake3:";
 
 /// Length of a key's secret in bytes: 256 bits.
@@ -25,13 +25,13 @@ const NAME_LEN_MAX: usize = 64;
 
 type Hash = [u8; blake3::OUT_LEN];
 
-/// What a key may be used for.
+/// A permission of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Writing records.
     Ingest,
-    /// Every question, save for those of `Admin`.
+    /// Every read, except for those of `Admin`.
     Read,
     /// Dead letters and rules.
     Admin,
@@ -55,7 +55,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A key that was just made. It is shown once; what is kept is its [`NewKey::entry`].
+/// A new key. It is shown once; only its [`NewKey::entry`] is stored.
 pub struct NewKey {
     text: String,
     entry: String,
@@ -84,7 +84,7 @@ impl NewKey {
         Ok(Self { text, entry })
     }
 
-    /// Returns the key itself, for whoever is to use it.
+    /// Returns the key itself, for the caller that will use it.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -114,7 +114,7 @@ pub enum NewKeyError {
     Random(String),
 }
 
-/// A caller that a key was recognised for.
+/// The holder of a recognised key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
     /// The keys of one name are one caller, so that a key can be exchanged without doubling what its holder may do.
@@ -148,7 +148,7 @@ struct Entry {
 }
 
 impl Keys {
-    /// Reads the text of a keys file. The error never quotes the text: somebody may have put a key itself there.
+    /// Reads the text of a keys file. The error never quotes the text, which may hold a key by mistake.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start));
@@ -191,7 +191,7 @@ impl Keys {
     }
 }
 
-/// Only the kind of a fault is told, and what would be right: never a value.
+/// Keeps the kind of a fault and the expected form, and never a value.
 fn quotes_removed(message: &str) -> String {
     match message.split_once(", expected") {
         Some((_, expected)) => format!("expected{expected}"),

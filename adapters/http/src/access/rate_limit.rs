@@ -1,9 +1,8 @@
-//! Rate limits: a bucket of units for each caller, refilled all the time.
+//! Rate limits: a token bucket for each caller.
 //!
-//! A bucket may run into debt: a batch draws as many units as it has records, and one that is larger than the bucket
-//! must pass nevertheless, once, and be paid for afterwards. The limiters that there are as libraries refuse it for
-//! ever, or let it pass for the price of a full bucket; so the bucket is our own. It counts in whole billionths of a
-//! unit, and never drifts.
+//! A bucket may run into debt. A batch takes one unit per record, and a batch larger than the burst must still pass
+//! once and be paid for afterwards. The limiters of the known crates refuse such a batch for ever, or charge it one full
+//! bucket. This one counts whole billionths of a unit, so that it never drifts.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -19,10 +18,10 @@ use crate::settings::RateLimit;
 /// Billionths of a unit: what a rate of one unit a second gains in a nanosecond.
 const UNIT: i128 = 1_000_000_000;
 
-/// How many callers have buckets of their own; those beyond share one.
+/// The number of callers with a bucket of their own. Callers beyond it share one, which bounds memory.
 const BUCKETS_MAX: usize = 100_000;
 
-/// From how many buckets on the full ones are dropped, and how often. A full bucket is as good as none.
+/// The number of buckets from which on full ones are dropped, and how often. A full bucket equals no bucket.
 const BUCKETS_KEPT: usize = 1_024;
 const PURGE_EVERY: Duration = Duration::from_secs(1);
 
@@ -30,19 +29,19 @@ const PURGE_EVERY: Duration = Duration::from_secs(1);
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Who draws from a bucket.
+/// The owner of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Caller {
     /// The keys of this name.
     Key(Arc<str>),
     /// Where there are no keys, an address.
     Peer(IpAddr),
-    /// Whoever comes when there are too many.
+    /// All callers beyond [`BUCKETS_MAX`].
     Others,
 }
 
 impl Caller {
-    /// Returns whom an address counts for. Whoever has one IPv6 address has the 64 bits below its network too.
+    /// Returns the caller of an address. IPv6 callers are limited per /64, since a host usually owns a whole one.
     pub(crate) fn at(ip: IpAddr) -> Self {
         Self::Peer(match ip.to_canonical() {
             IpAddr::V4(ip) => ip.into(),
@@ -64,12 +63,12 @@ struct Buckets {
     purged: Instant,
 }
 
-/// What a caller has left.
+/// The units that a caller has left.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     /// In billionths of a unit; below zero is a debt.
     level: i128,
-    /// When it was that.
+    /// The time at which `level` was computed.
     at: Instant,
 }
 
@@ -79,7 +78,7 @@ impl Limits {
         Self { limit, buckets: Mutex::new(Buckets { of: HashMap::new(), purged: Instant::now() }) }
     }
 
-    /// Does something with a caller's bucket as it is now.
+    /// Runs `act` on a caller's bucket, refilled up to now.
     fn with<T>(&self, caller: &Caller, act: impl FnOnce(&mut Bucket) -> T) -> T {
         let now = Instant::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,7 +123,7 @@ impl Bucket {
         self.at = self.at.max(now);
     }
 
-    /// Draws units, into debt if they are more than there are; but not unless there are at least so many before.
+    /// Takes units, into debt if need be, provided that the bucket holds at least `at_least`.
     fn try_acquire(&mut self, units: usize, at_least: u32) -> bool {
         let there_are = self.level >= i128::from(at_least) * UNIT;
         if there_are {
@@ -133,7 +132,7 @@ impl Bucket {
         there_are
     }
 
-    /// How long it takes until the level is this.
+    /// Returns the time until the bucket reaches a level.
     fn time_to(&self, level: i128, limit: RateLimit) -> Duration {
         let lacking = u128::try_from(level - self.level).unwrap_or(0);
         let nanos = lacking.div_ceil(u128::from(limit.per_second));
@@ -153,32 +152,32 @@ impl Meter {
         Self { limits: Arc::clone(limits), caller }
     }
 
-    /// Draws the unit of a call, or the first one of a batch.
+    /// Takes the unit of a call, or the first one of a batch.
     pub(crate) fn acquire_one(&self) -> Result<(), Problem> {
         self.try_acquire(1, 1)
     }
 
-    /// Draws the further units of a batch, whose size is known once it is read. It is refused where others have run the
-    /// bucket into debt meanwhile: many batches at once must not pass for the price of one.
+    /// Takes the other units of a batch, whose size is known once it is read. A bucket in debt refuses: parallel batches
+    /// must not all pass for the price of one.
     pub(crate) fn acquire_rest(&self, records: usize) -> Result<(), Problem> {
         self.try_acquire(records.saturating_sub(1), 0)
     }
 
-    /// Waits for its turn, then draws.
-    pub(crate) async fn draw_patiently(&self, records: usize) {
-        while let Err(wait) = self.try_draw(records, 1) {
+    /// Waits until the bucket holds a unit, then takes `records` of them.
+    pub(crate) async fn acquire_when_available(&self, records: usize) {
+        while let Err(wait) = self.acquire(records, 1) {
             sleep(wait).await;
         }
     }
 
-    /// How many records are drawn at once at most by who waits for them: those of a second, so that they flow.
+    /// Returns the most records that a waiting caller takes at once: one second's worth, so that lines flow steadily.
     pub(crate) fn records_at_once(&self) -> usize {
         let RateLimit { per_second, burst } = self.limits.limit;
         usize::try_from(per_second.min(burst)).unwrap_or(usize::MAX)
     }
 
-    /// Says in the headers of an answer what is left.
-    pub(crate) fn dress(&self, headers: &mut HeaderMap) {
+    /// Sets the headers that tell the caller its remaining units.
+    pub(crate) fn set_headers(&self, headers: &mut HeaderMap) {
         let limit = self.limits.limit;
         let (level, refilled) =
             self.limits.with(&self.caller, |bucket| (bucket.level, bucket.time_to(full(limit), limit)));
@@ -191,11 +190,11 @@ impl Meter {
     }
 
     fn try_acquire(&self, units: usize, at_least: u32) -> Result<(), Problem> {
-        self.try_draw(units, at_least).map_err(|wait| Problem::rate_limited(seconds(wait).max(1)))
+        self.acquire(units, at_least).map_err(|wait| Problem::rate_limited(seconds(wait).max(1)))
     }
 
-    /// Draws, or says how long it takes until there is a unit.
-    fn try_draw(&self, units: usize, at_least: u32) -> Result<(), Duration> {
+    /// Takes units, or returns the time until there is one.
+    fn acquire(&self, units: usize, at_least: u32) -> Result<(), Duration> {
         let limit = self.limits.limit;
         self.limits.with(&self.caller, |bucket| {
             if bucket.try_acquire(units, at_least) { Ok(()) } else { Err(bucket.time_to(UNIT, limit)) }

@@ -1,5 +1,5 @@
-//! Problem documents (RFC 9457): what every error looks like from outside. The text is ours; the cause goes to the log,
-//! once, and is never shown.
+//! Problem documents (RFC 9457), the form of every error. Their texts are fixed; the cause is logged once, and never
+//! shown.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -16,11 +16,11 @@ use warp::reply::{Reply, Response};
 use crate::context::RequestContext;
 use crate::observe::log_throttle::LogThrottle;
 
-/// While storage is away, every request has the same to say.
+/// Throttles the log line of unavailable storage, which every request would repeat.
 static UNSERVED: LogThrottle = LogThrottle::new();
 
-/// How long a client is asked to wait before it repeats a request, in seconds. Storage that is away for a moment is
-/// back after a retry or two of ours, and a full intake drains within a second.
+/// `Retry-After` of a `503`, in seconds: a short outage of storage ends within a retry or two, and a full intake drains
+/// within a second.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The status of a request head that is too large. It shares its code with bodies, but not its status (RFC 6585, section
@@ -61,7 +61,7 @@ pub enum ProblemCode {
     Conflict,
     /// The cursor is one of a history that the store has lost, as when a backup is restored.
     HistoryChanged,
-    /// What is to be changed is not what the request expects.
+    /// The resource is not in the state that the request expects.
     PreconditionFailed,
     /// The body is larger than allowed.
     TooLarge,
@@ -71,11 +71,11 @@ pub enum ProblemCode {
     Rejected,
     /// The caller has sent more than its rate allows.
     RateLimited,
-    /// A fault of ours.
+    /// A fault of the service.
     Internal,
     /// Storage is away, or the service is stopping.
     Unavailable,
-    /// More is waiting than there is room for.
+    /// The intake, or another bounded resource, is full.
     Overloaded,
 }
 
@@ -183,9 +183,9 @@ pub(crate) struct Problem {
     members: Vec<(&'static str, Json)>,
     /// The methods that the path takes, for `405`.
     allow: Option<String>,
-    /// In how many seconds to try again, where that is known.
+    /// `Retry-After` in seconds, where it is known.
     retry_after: Option<u64>,
-    /// Why, for the log alone.
+    /// The cause, for the log only.
     cause: Option<String>,
 }
 
@@ -195,7 +195,7 @@ impl Problem {
         Self { code, status: None, detail, members: Vec::new(), allow: None, retry_after: None, cause: None }
     }
 
-    /// Says something else of it.
+    /// Replaces the detail.
     pub(crate) fn saying(self, detail: &str) -> Self {
         Self { detail: detail.to_owned(), ..self }
     }
@@ -242,7 +242,7 @@ impl Problem {
         Self::new(ProblemCode::Internal, "The service failed; a write may be repeated safely.")
     }
 
-    /// Logs the cause, if there is one that the answer does not show: called once, where the request is answered.
+    /// Logs the cause, if there is one. Called once, where the request is answered.
     pub(crate) fn log(&self, context: &RequestContext) {
         let Some(cause) = &self.cause else { return };
         let (request_id, trace_id) = (context.request_id(), context.trace_id());
@@ -306,7 +306,7 @@ impl From<FeedError> for Problem {
 }
 
 impl From<PortError> for Problem {
-    /// What is shown says only what to do; what it was is kept for the log.
+    /// The detail says only what to do; the cause is kept for the log.
     fn from(error: PortError) -> Self {
         let problem = match error.kind() {
             PortErrorKind::Unavailable => {
@@ -324,12 +324,12 @@ impl From<SubmitError> for Problem {
             SubmitError::Overloaded => ProblemCode::Overloaded,
             SubmitError::Unavailable(_) | SubmitError::Stopped => ProblemCode::Unavailable,
         };
-        // Their causes are logged by the pipeline, once for a whole batch.
+        // The pipeline logs their causes, once for a whole batch.
         Self::new(code, format!("The service can't take records now: {error}. Repeating them is safe."))
     }
 }
 
-/// Writes an error with all that caused it, for a log.
+/// Writes an error with its sources, for the log.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

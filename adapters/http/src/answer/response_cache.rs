@@ -1,5 +1,5 @@
-//! ResponseCache that were made before, and are sent again as long as nothing was stored since: see [`crate::answer::conditional`]
-//! for why that is right. Bounded in bytes; what was not asked for lately goes first.
+//! A cache of responses, each valid until the next record is stored: [`crate::answer::conditional`] says why. Bounded in
+//! bytes; the least recently used responses are evicted first.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,23 +8,23 @@ use hyper::header::HeaderValue;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-/// What an answer costs beside its bytes, about.
+/// The overhead of a cached response, estimated.
 const OVERHEAD_BYTES: u64 = 256;
 
-/// How many answers the cache is laid out for: totals of a few dozen groups are some 8 KiB.
+/// The typical size of a response, for sizing the cache: totals of a few dozen groups.
 const USUAL_BYTES: u64 = 8 * 1024;
 
-/// An answer that is kept.
+/// A cached response.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
-    /// The validator of what it says.
+    /// Its validator.
     pub(crate) tag: HeaderValue,
     pub(crate) body: Bytes,
     /// Where the next page is.
     pub(crate) link: Option<HeaderValue>,
 }
 
-/// The answers.
+/// The cache.
 #[derive(Debug)]
 pub(crate) struct ResponseCache {
     kept: Cache<String, Kept, BySize>,
@@ -43,7 +43,7 @@ impl Weighter<String, Kept> for BySize {
 }
 
 impl ResponseCache {
-    /// Keeps up to so many bytes of answers; with 0, none.
+    /// Makes a cache of up to so many bytes; with 0, it keeps nothing.
     pub(crate) fn new(bytes_max: usize) -> Self {
         let bytes_max = bytes_max as u64;
         let items = usize::try_from(bytes_max / USUAL_BYTES).unwrap_or(usize::MAX).max(1);
@@ -55,7 +55,7 @@ impl ResponseCache {
         }
     }
 
-    /// Returns the answer to a question, if it is kept and still good.
+    /// Returns the response to a query, if it is cached and current.
     pub(crate) fn get(&self, question: &str, tag: &HeaderValue) -> Option<Kept> {
         let kept = self.kept.get(question).filter(|kept| kept.tag == *tag);
         let counter = if kept.is_some() { &self.hits } else { &self.misses };
@@ -63,17 +63,17 @@ impl ResponseCache {
         kept
     }
 
-    /// Returns how many answers were found, and how many were not.
+    /// Returns the numbers of hits and misses.
     pub(crate) fn counts(&self) -> [u64; 2] {
         [&self.hits, &self.misses].map(|counter| counter.load(Ordering::Relaxed))
     }
 
-    /// Returns how long an answer may be to be kept: none takes more than an eighth of the room.
+    /// Returns the longest response that is cached: an eighth of the cache.
     pub(crate) fn length_max(&self) -> usize {
         usize::try_from(self.bytes_max / 8).unwrap_or(usize::MAX)
     }
 
-    /// Keeps an answer.
+    /// Caches a response.
     pub(crate) fn put(&self, question: String, kept: Kept) {
         if kept.body.len() <= self.length_max() && self.bytes_max > 0 {
             self.kept.insert(question, kept);

@@ -1,7 +1,7 @@
-//! ResponseCache that are made while they are sent, in bounded memory.
+//! Streamed responses, in bounded memory.
 //!
-//! A task makes the answer and a small channel hands it to the connection. An answer ends well only if its maker says
-//! so: one that breaks off breaks the connection, so that a client never takes a part for the whole.
+//! A task writes the body into a small channel, from which the connection reads. A body ends properly only if its task
+//! succeeds; a failure breaks the connection, so that no client takes a part for the whole.
 
 use std::future::Future;
 use std::io;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, stream};
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
 use tallyhouse_pipeline::{FeedError, SubmitError};
 use tokio::sync::mpsc;
@@ -21,13 +21,16 @@ use crate::answer::problem::chain;
 use crate::context::RequestContext;
 use crate::observe::log_throttle::LogThrottle;
 
-/// How much is gathered before it is sent: enough to make the cost of each piece small.
+/// The size of a piece: large enough to make its own cost small.
 pub(crate) const PIECE_BYTES: usize = 32 * 1024;
+
+/// Tells nginx, and proxies that follow it, to hand each piece on at once.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Pieces that wait for the connection.
 const PIECES_WAITING: usize = 2;
 
-/// While storage is away, every answer breaks off for the same reason.
+/// Throttles the log line of unavailable storage, which every stream would repeat.
 static BROKEN: LogThrottle = LogThrottle::new();
 
 enum Piece {
@@ -35,7 +38,7 @@ enum Piece {
     End,
 }
 
-/// Why an answer broke off.
+/// The reason for which a response broke off.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
     #[error("the client is gone")]
@@ -45,7 +48,7 @@ pub(crate) enum Broken {
     #[error("neither side moves")]
     Stalled,
     #[error("the body broke off")]
-    Body(#[from] warp::Error),
+    Body(#[from] io::Error),
     #[error("the answer can't be continued")]
     Port(#[from] PortError),
     #[error("the history has changed under the stream")]
@@ -80,7 +83,7 @@ impl Broken {
                     tracing::error!(request_id, trace_id, error, "an answer broke off");
                 }
             },
-            // The client's doing, or logged by the pipeline for a whole batch.
+            // Caused by the client, or logged by the pipeline for a whole batch.
             Self::Gone | Self::Unread | Self::Stalled | Self::Body(_) | Self::Submit(_) => {
                 tracing::debug!(request_id, trace_id, error, "an answer broke off");
             }
@@ -88,29 +91,29 @@ impl Broken {
     }
 }
 
-/// Where a maker puts its answer.
+/// The writer of a response's body.
 pub(crate) struct BodyWriter {
     pieces: mpsc::Sender<Piece>,
-    /// How long the client may leave it unread.
-    patience: Duration,
-    /// What was sent so far, where it is to be kept and is not too long.
+    /// How long the client may read nothing.
+    stall_timeout: Duration,
+    /// A copy of the body for the cache, unless it is too long.
     copy: Option<Copy>,
 }
 
-/// A copy of an answer.
+/// A copy of a body.
 struct Copy {
     bytes: Vec<u8>,
     length_max: usize,
 }
 
 impl BodyWriter {
-    /// Makes a copy of all that is sent from now on, if it is no longer than that.
+    /// Copies all that is sent from now on, unless it is longer than `length_max`.
     pub(crate) fn copying(mut self, length_max: usize) -> Self {
         self.copy = Some(Copy { bytes: Vec::new(), length_max });
         self
     }
 
-    /// Takes the copy; `None` if there is none, or the answer was too long.
+    /// Takes the copy; `None` if there is none, or the body was too long.
     pub(crate) fn copied(&mut self) -> Option<Bytes> {
         self.copy.take().map(|copy| copy.bytes.into())
     }
@@ -128,7 +131,7 @@ impl BodyWriter {
         self.put(Piece::Bytes(bytes)).await
     }
 
-    /// Sends what was gathered once it is enough for a piece.
+    /// Sends the gathered bytes once they fill a piece.
     pub(crate) async fn send_if_large(&mut self, gathered: &mut Vec<u8>) -> Result<(), Broken> {
         if gathered.len() < PIECE_BYTES {
             return Ok(());
@@ -136,19 +139,19 @@ impl BodyWriter {
         self.send(std::mem::replace(gathered, Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4))).await
     }
 
-    /// Waits until nobody is left to send to.
+    /// Waits until the client is gone.
     pub(crate) async fn gone(&self) {
         self.pieces.closed().await;
     }
 
     async fn put(&self, piece: Piece) -> Result<(), Broken> {
-        // A client that takes it at once costs no timer.
+        // Without back pressure there is no need for a timer.
         let piece = match self.pieces.try_send(piece) {
             Ok(()) => return Ok(()),
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(Broken::Gone),
             Err(mpsc::error::TrySendError::Full(piece)) => piece,
         };
-        match timeout(self.patience, self.pieces.send(piece)).await {
+        match timeout(self.stall_timeout, self.pieces.send(piece)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_closed)) => Err(Broken::Gone),
             Err(_elapsed) => Err(Broken::Unread),
@@ -156,10 +159,10 @@ impl BodyWriter {
     }
 }
 
-/// ResponseCache `200` with what `make` puts out. If it fails, or panics, the connection breaks.
+/// Answers `200` with the body that `make` writes. If it fails, or panics, the connection breaks.
 pub(crate) fn answer<M, F>(
     content_type: &'static str,
-    patience: Duration,
+    stall_timeout: Duration,
     context: &RequestContext,
     make: M,
 ) -> Response
@@ -168,7 +171,7 @@ where
     F: Future<Output = Result<BodyWriter, Broken>> + Send + 'static,
 {
     let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
-    let making = make(BodyWriter { pieces, patience, copy: None });
+    let making = make(BodyWriter { pieces, stall_timeout, copy: None });
     let context = context.clone();
     tokio::spawn(async move {
         let ended = match making.await {
@@ -183,6 +186,7 @@ where
     let mut response = warp::reply::stream(until_end(waiting)).into_response();
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
 }
 

@@ -10,7 +10,7 @@ use crate::observe::request_meter::RequestReading;
 #[async_trait]
 pub trait MetricsPage: Debug + Send + Sync {
     /// Writes all that is counted, in Prometheus' text format 0.0.4. It SHOULD take no longer than a second or two,
-    /// whatever is away, and leave out what it can't learn.
+    /// even during outages, and leave out the values that it can't learn.
     async fn write(&self, server: ServerReadings) -> String;
 }
 

@@ -1,4 +1,4 @@
-//! What the routes work on.
+//! The parts of the service that HTTP reaches, and the state that the endpoints share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::observe::request_meter::RequestMeter;
 use crate::routes::table::ROUTES;
 use crate::settings::HttpSettings;
 
-/// How long an aggregate waits for room: most are done sooner.
-const AGGREGATE_PATIENCE: Duration = Duration::from_secs(1);
+/// The longest wait of an aggregate for a permit; most finish sooner.
+const AGGREGATE_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The parts of the service that are reached by HTTP.
 #[derive(Clone)]
 pub struct HttpApp {
-    /// The way into the pipeline, with room of its own.
+    /// The ingress of the pipeline, with an intake of its own.
     pub ingress: Ingress,
     /// Where queries are answered from.
     pub reader: Arc<dyn RecordReader>,
@@ -46,7 +46,7 @@ pub struct HttpApp {
     pub breakers: Breakers,
     /// Further dependencies that `/readyz` shows. One that is down makes the service degraded, not unready.
     pub probes: Vec<Arc<dyn HealthProbe>>,
-    /// The API keys; without them whoever can connect may call everything.
+    /// The API keys; without them every client that can connect may make every call.
     pub keys: Option<Arc<KeyRing>>,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Debug for HttpApp {
     }
 }
 
-/// The app with what the server adds.
+/// The app, and the server's own state.
 pub(crate) struct App {
     pub(crate) http: HttpApp,
     pub(crate) settings: HttpSettings,
@@ -64,19 +64,19 @@ pub(crate) struct App {
     pub(crate) batch_room: Arc<Semaphore>,
     /// Room for aggregates, each of which holds a snapshot of the database, and for exports and dry runs.
     pub(crate) aggregates: ConcurrencyLimit,
-    /// Totals that were answered before.
-    pub(crate) answers: Arc<ResponseCache>,
+    /// Responses with totals, for reuse.
+    pub(crate) response_cache: Arc<ResponseCache>,
     /// Room for event streams.
     pub(crate) event_streams: ConcurrencyLimit,
-    /// What callers have left, where there is a limit.
+    /// The rate limits of the callers, where there is one.
     pub(crate) limits: Option<Arc<Limits>>,
-    /// Room for connections, of which the next one to come has its part already.
+    /// Permits for connections; the accept loop holds one for the next connection.
     pub(crate) connections: Arc<Semaphore>,
     /// The connections that are open.
     pub(crate) open: TaskTracker,
     /// The counts of requests.
     pub(crate) requests: Arc<RequestMeter>,
-    /// Who writes the page of metrics; without it there is none.
+    /// The writer of the metrics page; without it there is none.
     pub(crate) metrics: Option<Arc<dyn MetricsPage>>,
     /// Cancelled when the service is stopping.
     pub(crate) stop: CancellationToken,
@@ -88,9 +88,9 @@ impl App {
         let batch_room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
         let limits = settings.rate_limit.map(|limit| Arc::new(Limits::new(limit)));
         let aggregates =
-            ConcurrencyLimit::new(settings.aggregates_max, AGGREGATE_PATIENCE, "aggregates, exports and dry runs");
-        let answers = Arc::new(ResponseCache::new(settings.cache_bytes));
-        // Nobody knows when one will end.
+            ConcurrencyLimit::new(settings.aggregates_max, AGGREGATE_WAIT_MAX, "aggregates, exports and dry runs");
+        let response_cache = Arc::new(ResponseCache::new(settings.cache_bytes));
+        // Waiting is pointless: an event stream has no end.
         let event_streams = ConcurrencyLimit::new(settings.event_streams_max, Duration::ZERO, "event streams");
         let connections = Arc::new(Semaphore::new(settings.connections_max));
         let routes = ROUTES.iter().map(|route| route.path);
@@ -100,7 +100,7 @@ impl App {
             settings,
             batch_room,
             aggregates,
-            answers,
+            response_cache,
             event_streams,
             limits,
             connections,

@@ -1,8 +1,8 @@
-//! What a connection is doing, and how long it may go on doing nothing.
+//! The activity of a connection, from which its deadlines are decided.
 //!
-//! hyper's own timer covers the head of a request only, begins while the connection is idle, and knows nothing of
-//! clients that stop reading. So the socket and the requests note here what happens, at the price of an atomic or two,
-//! and one look now and then decides.
+//! hyper's own timer covers the head of a request only, starts while the connection is idle, and does not see clients
+//! that stop reading. So the socket and the requests record their activity here, in a few atomics, and a periodic check
+//! decides.
 
 use std::io;
 use std::pin::Pin;
@@ -14,34 +14,34 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::connection::malformed_request::Unreadable;
+use crate::connection::malformed_request::MalformedRequests;
 use crate::settings::HttpSettings;
 
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4), as far as no HTTP/1 request shares them.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2";
 
-/// Moments are kept as milliseconds since the connection began, plus one; this is none.
+/// Times are kept as milliseconds since the connection began, plus one. Zero means no time.
 const NEVER: u64 = 0;
 
 /// What a connection is doing.
 #[derive(Debug)]
 pub(crate) struct Activity {
     began: Instant,
-    /// Requests whose answers are not yet sent.
+    /// Requests in flight.
     requests: AtomicUsize,
-    /// Whether there ever was one.
+    /// Whether there was a request yet.
     used: AtomicBool,
-    /// Since when there is no request; [`NEVER`] while there is one.
+    /// The time since which no request is in flight; [`NEVER`] while one is.
     idle_since: AtomicU64,
-    /// When the first byte of the next head came.
+    /// The arrival of the first byte of the next head.
     head_since: AtomicU64,
-    /// Since when the peer takes nothing of what it is being sent.
+    /// The time since which the peer has read nothing of its response.
     blocked_since: AtomicU64,
-    /// HTTP/2 frames come without a request too: pings, window updates.
+    /// Whether the connection is HTTP/2, whose frames also come without a request: pings, window updates.
     http2: AtomicBool,
 }
 
-/// Why a connection is cut.
+/// The reason for cutting a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     NoHead,
@@ -62,7 +62,7 @@ impl Activity {
         }
     }
 
-    /// Says whether it is time to cut the connection.
+    /// Returns the reason for which the connection must be cut now, if any.
     pub(crate) fn verdict(&self, settings: &HttpSettings) -> Option<Cut> {
         if self.longer(&self.blocked_since, settings.stall_timeout) {
             return Some(Cut::Stalled);
@@ -105,11 +105,11 @@ impl Activity {
     }
 }
 
-/// A request whose answer is not yet sent; it ends when this is dropped.
+/// A request in flight; dropping this ends it.
 #[derive(Debug)]
-pub(crate) struct UnderWay(Arc<Activity>);
+pub(crate) struct InFlight(Arc<Activity>);
 
-impl UnderWay {
+impl InFlight {
     pub(crate) fn begin(activity: &Arc<Activity>) -> Self {
         activity.requests.fetch_add(1, Ordering::AcqRel);
         activity.used.store(true, Ordering::Release);
@@ -119,7 +119,7 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         if self.0.requests.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.idle_since.store(self.0.now(), Ordering::Release);
@@ -127,13 +127,13 @@ impl Drop for UnderWay {
     }
 }
 
-/// A socket that notes what happens.
+/// A socket that records its activity.
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     pub(crate) socket: S,
     pub(crate) activity: Arc<Activity>,
-    pub(crate) unreadable: Unreadable,
-    /// Whether the last flush found the peer to take nothing: TLS holds back what it has sealed, and says so only then.
+    pub(crate) malformed_requests: MalformedRequests,
+    /// Whether the last flush was blocked. TLS buffers sealed bytes, and only a flush shows that the peer reads nothing.
     pub(crate) flush_blocked: bool,
 }
 
@@ -151,7 +151,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = match this.unreadable.poll_write(Pin::new(&mut this.socket), cx, buf) {
+        let result = match this.malformed_requests.poll_write(Pin::new(&mut this.socket), cx, buf) {
             Some(result) => result,
             None => Pin::new(&mut this.socket).poll_write(cx, buf),
         };
@@ -166,7 +166,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let first = bufs.first().map_or(&[][..], |buf| buf);
-        let result = match this.unreadable.poll_write(Pin::new(&mut this.socket), cx, first) {
+        let result = match this.malformed_requests.poll_write(Pin::new(&mut this.socket), cx, first) {
             Some(result) => result,
             None => Pin::new(&mut this.socket).poll_write_vectored(cx, bufs),
         };
@@ -182,7 +182,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.socket).poll_flush(cx);
         let blocked = result.is_pending();
-        // A bare socket has nothing to flush: its flush says nothing of the peer.
+        // The flush of a plain socket is a no-op, and shows nothing about the peer.
         if blocked || this.flush_blocked {
             this.activity.note_write(blocked);
             this.flush_blocked = blocked;

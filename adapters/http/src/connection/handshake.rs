@@ -12,8 +12,7 @@ use crate::connection::tls::TlsIdentity;
 
 /// Secures a connection with the certificate in force; `None` where that came to nothing, and the connection is closed.
 ///
-/// What a client may have sent in vain, such as a request in clear text, is its own fault and not logged above `debug`:
-/// whoever can connect could fill the log.
+/// A failed handshake is logged at `debug` only: otherwise any client that can connect could fill the log.
 pub(crate) async fn secure<R>(
     socket: TcpStream,
     peer: SocketAddr,

@@ -1,7 +1,7 @@
-//! What hyper answers by itself to bytes that are no HTTP request, made into a problem like every other.
+//! Malformed HTTP requests, answered with a problem document like every other error.
 //!
-//! Such a request reaches no service, and hyper's own answer is a bare status. So the socket looks out for that answer
-//! on its way, and sends another in its place.
+//! hyper answers them itself, with a bare status, before any service is called. The socket recognises that response and
+//! sends a problem in its place.
 
 use std::io;
 use std::pin::Pin;
@@ -14,8 +14,8 @@ use tokio::io::AsyncWrite;
 use crate::answer::headers;
 use crate::connection::request_ids::RequestIds;
 
-/// The beginning and the end of hyper's own answer. ResponseCache of ours have a body, and within a body of JSON there is no
-/// line break that is not escaped.
+/// The beginning and the end of hyper's own response. The service's responses have a body, and JSON holds no line break
+/// that is not escaped.
 const BARE_START: &[u8] = b"HTTP/1.1 4";
 const BARE_MEMBER: &[u8] = b"\r\ncontent-length: 0\r\n";
 const BARE_END: &[u8] = b"\r\n\r\n";
@@ -25,7 +25,7 @@ const BARE_LEN_MAX: usize = 256;
 
 /// Puts problems in the place of bare answers.
 #[derive(Debug)]
-pub(crate) struct Unreadable {
+pub(crate) struct MalformedRequests {
     ids: Arc<RequestIds>,
     secure: bool,
     under_way: Option<StandIn>,
@@ -39,7 +39,7 @@ struct StandIn {
     replaced: usize,
 }
 
-impl Unreadable {
+impl MalformedRequests {
     pub(crate) fn new(ids: Arc<RequestIds>, secure: bool) -> Self {
         Self { ids, secure, under_way: None }
     }

@@ -1,7 +1,5 @@
-//! What happens to every request, whatever its route: a request id, the headers of every answer, one line in the log,
-//! and an answer even to a panic.
-//!
-//! What depends on the route as well, such as who may call it, is decided where the route is found.
+//! The work common to all requests: request id, common headers, access log, metrics, trace span, and a response after a
+//! panic. Work that depends on the route, such as admission, is done where the route is found.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -19,7 +17,7 @@ use warp::reply::Reply;
 use crate::access::admission;
 use crate::answer::headers;
 use crate::answer::problem::Problem;
-use crate::connection::activity::{Activity, UnderWay};
+use crate::connection::activity::{Activity, InFlight};
 use crate::connection::request_ids::{REQUEST_ID, RequestIds};
 use crate::context::{ConnectionContext, RequestContext};
 use crate::observe::access_log::Line;
@@ -36,9 +34,9 @@ pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The header of the trace that a request belongs to (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Stands between a connection and the routes.
+/// Stands between a connection and the service.
 #[derive(Debug, Clone)]
-pub(crate) struct Front<R> {
+pub(crate) struct Middleware<R> {
     pub(crate) routes: R,
     pub(crate) ids: Arc<RequestIds>,
     pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
@@ -47,8 +45,8 @@ pub(crate) struct Front<R> {
     pub(crate) activity: Arc<Activity>,
 }
 
-impl<R> Front<R> {
-    /// ResponseCache one request. The request is under way until the last byte of the answer is handed to the connection.
+impl<R> Middleware<R> {
+    /// Answers one request. The request is in flight until the connection has taken the last byte of the response.
     pub(crate) async fn answer<B>(
         mut self,
         mut request: Request<B>,
@@ -56,7 +54,7 @@ impl<R> Front<R> {
     where
         R: Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     {
-        let under_way = UnderWay::begin(&self.activity);
+        let in_flight = InFlight::begin(&self.activity);
         let line = Line::begin(&request);
         let counted = self.requests.begin(request.method());
         let request_id = self.ids.of(request.headers());
@@ -96,8 +94,8 @@ impl<R> Front<R> {
         if let Some(span) = &mut span {
             span.answered(status);
         }
-        dress(&mut response, request_id, version, &self.connection);
-        Ok(response.map(|body| Sent { body, _under_way: under_way, _span: span, _counted: counted }))
+        set_headers(&mut response, request_id, version, &self.connection);
+        Ok(response.map(|body| Sent { body, _in_flight: in_flight, _span: span, _counted: counted }))
     }
 
     /// Begins the span of a request, where there is one, and returns the id of the trace that it belongs to. A request
@@ -134,15 +132,19 @@ fn is_head_too_large<B>(request: &Request<B>) -> bool {
 }
 
 /// Sets the headers of every answer.
-fn dress(response: &mut warp::reply::Response, request_id: HeaderValue, version: Version, on: &ConnectionContext) {
-    // What is left of a body that came too slowly is not waited for. And a client that keeps its connection is told
-    // when the service is going to stop, so that it does not send a request just as the connection is closed. HTTP/2
-    // has its own word for that (GOAWAY), which loses none.
+fn set_headers(
+    response: &mut warp::reply::Response,
+    request_id: HeaderValue,
+    version: Version,
+    on: &ConnectionContext,
+) {
+    // A body that came too slowly is not read to its end. And a client with a kept-alive connection learns that the
+    // service stops, so that it sends no request just as the connection closes. HTTP/2 has GOAWAY for that.
     let leaves = response.status() == StatusCode::REQUEST_TIMEOUT || on.stopping.is_cancelled();
     let closes = leaves && version < Version::HTTP_2;
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
-    headers::dress(headers, on.secure);
+    headers::set(headers, on.secure);
     if closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -151,7 +153,7 @@ fn dress(response: &mut warp::reply::Response, request_id: HeaderValue, version:
 /// The body of an answer, with the request that it ends.
 struct Sent<B> {
     body: B,
-    _under_way: UnderWay,
+    _in_flight: InFlight,
     _span: Option<Box<dyn RequestSpan>>,
     _counted: request_meter::Request,
 }

@@ -1,5 +1,4 @@
-//! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, whichever the client speaks, in
-//! clear text or behind TLS.
+//! Serves one connection: HTTP/1.1 or HTTP/2, as the client chooses, in clear text or behind TLS.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::connection::activity::{Activity, Watched};
-use crate::connection::malformed_request::Unreadable;
-use crate::connection::middleware::{Front, HEAD_BYTES_MAX};
+use crate::connection::malformed_request::MalformedRequests;
+use crate::connection::middleware::{HEAD_BYTES_MAX, Middleware};
 use crate::connection::request_ids::RequestIds;
 use crate::context::ConnectionContext;
 use crate::observe::request_meter::RequestMeter;
@@ -33,7 +32,7 @@ const READ_BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX;
 /// what is taken, so that what is too large for us is answered by us.
 const HTTP2_HEAD_BYTES_MAX: u32 = 128 * 1024;
 
-/// Requests under way at once on one HTTP/2 connection.
+/// Requests in flight at once on one HTTP/2 connection.
 const HTTP2_STREAMS_MAX: u32 = 100;
 
 /// How much of a body an HTTP/2 client may send ahead, by request and by connection.
@@ -43,10 +42,10 @@ const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
 /// How much of an answer waits for an HTTP/2 client's window.
 const HTTP2_SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// How often, and how long, an HTTP/2 client is asked whether it is still there.
+/// The interval of pings to an HTTP/2 client, and the timeout of each.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// What all connections of a server share.
+/// The state that all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Shared<R> {
     pub(crate) routes: R,
@@ -55,7 +54,7 @@ pub(crate) struct Shared<R> {
     pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
     pub(crate) requests: Arc<RequestMeter>,
     builder: auto::Builder<TokioExecutor>,
-    /// Cancelled when a stop was asked for: who is answered is told to come back by another connection.
+    /// Cancelled when the server begins to stop: responses ask their clients to reconnect.
     pub(crate) stop: CancellationToken,
     /// Cancelled when connections are to close as soon as their requests are answered.
     pub(crate) drain: CancellationToken,
@@ -91,7 +90,8 @@ impl<R> Shared<R> {
         Self { tracer, ..self }
     }
 
-    /// How often a connection is looked at: no limit is overrun by more than a quarter of the shortest.
+    /// The interval at which a connection's deadlines are checked: none is exceeded by more than a quarter of the
+    /// shortest.
     fn poll_interval(&self) -> Duration {
         let HttpSettings { head_timeout, idle_timeout, stall_timeout, .. } = self.settings;
         (head_timeout.min(idle_timeout).min(stall_timeout) / 4).max(Duration::from_millis(5))
@@ -111,11 +111,11 @@ where
     let connection = Arc::new(connection);
     let (routes, ids, tracer) = (shared.routes.clone(), Arc::clone(&shared.ids), shared.tracer.clone());
     let requests = Arc::clone(&shared.requests);
-    let front = Front { routes, ids, tracer, requests, connection, activity: Arc::clone(&activity) };
-    let unreadable = Unreadable::new(Arc::clone(&shared.ids), secure);
-    let watched = Watched { socket, activity: Arc::clone(&activity), unreadable, flush_blocked: false };
+    let middleware = Middleware { routes, ids, tracer, requests, connection, activity: Arc::clone(&activity) };
+    let malformed_requests = MalformedRequests::new(Arc::clone(&shared.ids), secure);
+    let watched = Watched { socket, activity: Arc::clone(&activity), malformed_requests, flush_blocked: false };
     let io = TokioIo::new(watched);
-    let service = service_fn(move |request| front.clone().answer(request));
+    let service = service_fn(move |request| middleware.clone().answer(request));
     let mut http = pin!(shared.builder.serve_connection(io, service));
 
     let mut drained = pin!(draining.cancelled());

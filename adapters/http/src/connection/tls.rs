@@ -1,4 +1,4 @@
-//! What the server proves by who it is: a certificate and its key, read again whenever their files change.
+//! The server's TLS certificate and key, reloaded when their files change.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{ALL_VERSIONS, Error, InconsistentKeys, ServerConfig};
 
 use crate::files;
 
-/// What is spoken behind TLS, the preferred first (RFC 7301, RFC 9113).
+/// The application protocols behind TLS, the preferred first (RFC 7301, RFC 9113).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// A certificate or its key can't be used.
@@ -24,18 +24,17 @@ pub struct TlsFilesError {
     fault: String,
 }
 
-/// The certificate and the key in force: those of two files in PEM, as they were when they last fitted together.
+/// The certificate and key in force: those of two PEM files when they last matched.
 pub struct TlsIdentity {
     cert_file: PathBuf,
     key_file: PathBuf,
     config: RwLock<Arc<ServerConfig>>,
-    looks: Mutex<Looks>,
+    polls: Mutex<Polls>,
 }
 
-/// What the files were, so that each change is judged, and logged, once. Only hashes are kept: the key itself has no
-/// business here.
+/// The files at earlier polls, so that each change is judged and logged once. Hashes suffice; the key is not kept.
 #[derive(Debug)]
-struct Looks {
+struct Polls {
     judged: blake3::Hash,
     last: blake3::Hash,
 }
@@ -56,29 +55,28 @@ impl TlsIdentity {
         let (cert_file, key_file) = (cert_file.into(), key_file.into());
         let pair = Pair::read(&cert_file, &key_file);
         let config = RwLock::new(Arc::new(pair.config(&cert_file, &key_file)?));
-        let looks = Mutex::new(Looks { judged: pair.hash(), last: pair.hash() });
-        Ok(Self { cert_file, key_file, config, looks })
+        let polls = Mutex::new(Polls { judged: pair.hash(), last: pair.hash() });
+        Ok(Self { cert_file, key_file, config, polls })
     }
 
-    /// Returns what new connections are secured with.
+    /// Returns the configuration of new connections.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks at the files, and puts them in force if they have changed and are good. Broken ones leave everything as it
-    /// is. Two files can't be exchanged at once, so that a change is judged only when it has come to rest: when two
-    /// looks have found the same.
+    /// Polls the files, and loads them if they have changed and are valid. Broken files leave the old ones in force. Two
+    /// files can't be replaced atomically, so that a change is judged only once two polls have found the same.
     pub(crate) fn refresh(&self) {
         let pair = Pair::read(&self.cert_file, &self.key_file);
         let now = pair.hash();
         {
-            let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-            let rests = looks.last == now;
-            looks.last = now;
-            if looks.judged == now || !rests {
+            let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
+            let rests = polls.last == now;
+            polls.last = now;
+            if polls.judged == now || !rests {
                 return;
             }
-            looks.judged = now;
+            polls.judged = now;
         }
         match pair.config(&self.cert_file, &self.key_file) {
             Ok(config) => {
@@ -119,7 +117,7 @@ impl Pair {
         hasher.finalize()
     }
 
-    /// Makes of the files what connections are secured with.
+    /// Makes a configuration of the files.
     fn config(&self, cert_file: &Path, key_file: &Path) -> Result<ServerConfig, TlsFilesError> {
         let at = |what, path: &Path| {
             let path = path.display().to_string();

@@ -1,4 +1,4 @@
-//! The alert rules: shown with where they come from, and the managed ones changed.
+//! The alert rules: all are shown with their origin, and the managed ones can be changed.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::writing::result;
 /// The name of the rule that the setting `alerts.threshold` makes.
 const DEFAULT_RULE: &str = "default";
 
-/// What an answer says of a rule beyond its fields: passed over in a body, so that what was read can be written back.
+/// The members of a shown rule beyond its fields. A body may hold them, so that a rule can be read and written back.
 const SAID_OF_A_RULE: [&str; 3] = ["origin", "inForce", "changedAt"];
 
 /// A rule as it is shown.
@@ -108,13 +108,13 @@ pub(crate) async fn remove(app: &App, query: &str, headers: &HeaderMap, name: &s
     }
 }
 
-/// Reads the rule in a body, checked in full. A body of which nothing is said is taken for JSON.
+/// Reads the rule in a body, checked in full. A body without a media type is taken for JSON.
 pub(crate) async fn read_rule(
     headers: &HeaderMap,
     body: &mut RequestBody,
     name: NameGiven<'_>,
 ) -> Result<Rule, Problem> {
-    if media::of_body(headers)? == Some(Media::Ndjson) {
+    if media::of_body(headers)?.is_some_and(|media| media != Media::Json) {
         return Err(media::unsupported("A rule is sent as application/json."));
     }
     let json = body.read_whole().await?;
@@ -128,7 +128,7 @@ fn condition(headers: &HeaderMap) -> Result<OnlyIf, Problem> {
         (None, None) => Ok(OnlyIf::Any),
         (None, Some("*")) => Ok(OnlyIf::Absent),
         (Some("*"), None) => Ok(OnlyIf::Present),
-        // What we did not hand out is the tag of nothing.
+        // An unknown tag matches no version.
         (Some(tags), None) => Ok(OnlyIf::Version(tags.split(',').filter_map(version).collect())),
         (_, Some(_)) => Err(Problem::parameter("If-None-Match", "must be *, and without If-Match")),
     }

@@ -1,4 +1,4 @@
-//! The refused queue payloads: listed, sent once more, dropped.
+//! Dead letters: listed, replayed, deleted.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -100,7 +100,7 @@ fn store(app: &App) -> Result<&dyn DeadLetters, Problem> {
     app.http.dead_letters.as_deref().ok_or_else(none)
 }
 
-/// Dead letters are not where records are: what is away is named as it is.
+/// Dead letters are stored apart from records, so that their outage is named as such.
 fn away(error: PortError) -> Problem {
     let is_away = error.kind() == PortErrorKind::Unavailable;
     let problem = Problem::from(error);

@@ -1,4 +1,5 @@
-//! `POST /v1/alert-rules/{name}/dry-run`: what a rule would have raised over what is stored. Nothing is written.
+//! `POST /v1/alert-rules/{name}/dry-run`: the alerts that a rule would have raised over the stored records. Nothing is
+//! written.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::managing::alert_rules;
 use crate::request::body::RequestBody;
 use crate::request::parameters::Parameters;
 
-/// How long an answer may take before it begins, and how often it shows from then on that it is on its way.
+/// The longest wait before the response begins, and from then on the interval of its signs of life.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// The answer.
@@ -60,27 +61,27 @@ pub(crate) async fn try_rule(
     alert_rules::managed(app)?;
     let window = Parameters::read(query, &["start", "end"])?.filter()?;
     let rule = alert_rules::read_rule(headers, body, NameGiven::Fixed(name)).await?;
-    let slot = app.aggregates.take().await?;
+    let permit = app.aggregates.try_acquire().await?;
     let deadline = Instant::now() + app.settings.dry_run_timeout;
     let run = DryRun::begin(Arc::clone(&app.http.reader), Arc::new(rule), window).await?;
     let format = app.http.format.clone();
     let mut answer = Box::pin(async move {
-        let _slot = slot;
+        let _permit = permit;
         let shown = shown(report(run, deadline).await?, &format);
         Ok::<_, PortError>(serde_json::to_vec(&shown).expect("a report is always JSON"))
     });
-    // What is done soon can still say by its status that it failed.
+    // A dry run that ends soon can still report a failure by its status.
     if let Ok(soon) = timeout(BEAT, &mut answer).await {
         return Ok(json_response(StatusCode::OK, soon?));
     }
-    let patience = app.settings.stall_timeout;
-    Ok(stream::answer("application/json", patience, context, move |body_writer| send(body_writer, answer)))
+    let stall_timeout = app.settings.stall_timeout;
+    Ok(stream::answer("application/json", stall_timeout, context, move |body_writer| send(body_writer, answer)))
 }
 
 /// Goes on with a dry run until it is over, or its time is.
 async fn report(mut run: DryRun, deadline: Instant) -> Result<DryRunReport, PortError> {
     while let Ok(more) = timeout_at(deadline, run.step()).await {
-        // A store that answers at once never lets the timer have its turn.
+        // A store that answers at once never yields to the timer.
         if !more? || Instant::now() >= deadline {
             break;
         }
@@ -88,8 +89,8 @@ async fn report(mut run: DryRun, deadline: Instant) -> Result<DryRunReport, Port
     Ok(run.report())
 }
 
-/// Sends an answer once it is there, and blanks until then, which mean nothing before JSON: only by what is sent to it
-/// is a client that has gone away noticed, and work for nobody is not gone on with.
+/// Sends the answer once it is ready, and blanks until then, which JSON allows before a value. Only a write notices that
+/// the client is gone, and without a client the rest of the work is wasted.
 async fn send(
     mut body_writer: BodyWriter,
     mut answer: impl Future<Output = Result<Vec<u8>, PortError>> + Unpin,

@@ -1,4 +1,4 @@
-//! One line in the log for each request, where that is asked for.
+//! The access log: one line for each request, where it is on.
 
 use hyper::{Method, Request};
 use tokio::time::Instant;
@@ -6,10 +6,10 @@ use tracing::Level;
 
 use crate::context::RequestContext;
 
-/// What the lines are known by in a filter of the log: the setting `log.requests` switches on these alone.
+/// The log target, which the setting `log.requests` switches on.
 const TARGET: &str = "tallyhouse_http::requests";
 
-/// A request whose line is to be written.
+/// The line of a request in flight.
 #[derive(Debug)]
 pub(crate) struct Line {
     method: Method,
@@ -18,7 +18,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Keeps what the line will say; `None` where nobody wants it, so that it costs nothing.
+    /// Begins a line; `None` where the access log is off, so that it costs nothing.
     pub(crate) fn begin<B>(request: &Request<B>) -> Option<Self> {
         tracing::enabled!(target: TARGET, Level::DEBUG).then(|| Self {
             method: request.method().clone(),
@@ -27,7 +27,7 @@ impl Line {
         })
     }
 
-    /// Writes the line, when the head of the answer is known.
+    /// Writes the line, once the head of the response is known.
     pub(crate) fn end(self, context: &RequestContext, status: u16) {
         let (request_id, trace_id, peer) = (context.request_id(), context.trace_id(), context.connection.peer);
         let Self { method, path, began } = self;

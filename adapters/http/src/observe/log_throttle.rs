@@ -1,14 +1,14 @@
-//! Keeps what every request may say from filling the log while a dependency is away.
+//! Throttles log lines that every request would repeat while a dependency is unavailable.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often the same is said.
+/// The interval between two log lines.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Lets one of many through every few seconds, and counts the others.
+/// Lets one line pass per interval, and counts the suppressed ones.
 #[derive(Debug)]
 pub(crate) struct LogThrottle(Mutex<(Option<Instant>, u64)>);
 
@@ -17,16 +17,16 @@ impl LogThrottle {
         Self(Mutex::new((None, 0)))
     }
 
-    /// Returns how many were passed over since the last one, if it is time for another.
+    /// Returns the number of lines suppressed since the last one, if another may pass.
     pub(crate) fn passes(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, passed_over) = &mut *state;
+        let (last, suppressed) = &mut *state;
         if last.is_some_and(|last| last.elapsed() < EVERY) {
-            *passed_over += 1;
+            *suppressed += 1;
             return None;
         }
         *last = Some(Instant::now());
-        Some(std::mem::take(passed_over))
+        Some(std::mem::take(suppressed))
     }
 }
 

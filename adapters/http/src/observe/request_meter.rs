@@ -1,5 +1,4 @@
-//! What the server counts of its requests: plain atomics, found by place, so that a request costs a few additions and
-//! no lock.
+//! Request metrics: plain atomics in a table, so that a request costs a few additions and no lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +7,8 @@ use hyper::{Method, StatusCode};
 use tallyhouse_pipeline::{Histogram, HistogramReading};
 use tokio::time::Instant;
 
-/// The methods that are told apart; others are the last one. A caller can send any, and must not be able to fill
-/// memory.
+/// The methods that are told apart; all others count as the last one. Callers can invent methods, and must not be able to
+/// fill memory.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
 
 /// The name of the requests that no route takes.
@@ -76,12 +75,12 @@ impl RequestMeter {
         Request { meter: Arc::clone(self), method, began: Instant::now() }
     }
 
-    /// Returns how many requests are under way: their answers are not wholly handed to the connection.
+    /// Returns the number of requests in flight: the connection has not taken their whole response yet.
     pub(crate) fn under_way(&self) -> u64 {
         self.under_way.load(Ordering::Relaxed)
     }
 
-    /// Returns what was counted by route and method, where there was anything.
+    /// Returns the counts by route and method, without empty ones.
     pub(crate) fn read(&self) -> Vec<RequestReading> {
         let named = self.routes.iter().flat_map(|route| METHODS.iter().map(move |method| (*route, *method)));
         named

@@ -1,4 +1,4 @@
-//! Where requests become spans of a trace: the host brings what makes them, or nothing does.
+//! Trace spans of requests. The host provides the tracer.
 
 use std::fmt;
 
@@ -15,19 +15,19 @@ pub trait RequestSpan: fmt::Debug + Send + Sync {
     /// Returns the trace context that records are given whose request brought none.
     fn traceparent(&self) -> Option<&str>;
 
-    /// Notes how the request is answered.
+    /// Records the status of the response.
     fn answered(&mut self, status: u16);
 }
 
-/// What is known of a request before it is answered.
+/// The head of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'a> {
     /// The method.
     pub method: &'a Method,
     /// The path, as it was sent.
     pub path: &'a str,
-    /// The W3C trace context that it brought, if that is valid.
+    /// The W3C trace context of the request, if it has a valid one.
     pub traceparent: Option<&'a str>,
-    /// What ties it to the log.
+    /// The request id, which ties the span to the log.
     pub request_id: &'a str,
 }

@@ -1,4 +1,4 @@
-//! ResponseCache: what they say, in which forms, and with which headers.
+//! The responses: their descriptions, formats and headers.
 
 use super::model::{Answer, Header, Media, NamedExample, Ordered, Reference, Schema, example};
 
@@ -96,11 +96,17 @@ pub(super) fn headers() -> Ordered<Header> {
         (
             "X-Request-Id",
             always(
-                "Yours, where it is fit to be logged; else one of ours. Say it when you report a fault.",
+                "The request's own, where it is safe to log; else a new one. Name it when you report a fault.",
                 text("^[A-Za-z0-9._-]{1,128}$"),
             ),
         ),
-        ("Link", maybe("Where there is more: `<…>; rel=\"next\"`.", text("^<.*>; rel=\"next\"$"))),
+        (
+            "Link",
+            maybe(
+                "Where there is more: `<?…>; rel=\"next\"`, relative to the address of the call.",
+                text("^<.*>; rel=\"next\"$"),
+            ),
+        ),
         ("Vary", always("Another `Accept` may get another form.", Schema::fixed("accept"))),
         ("Retry-After", always("In how many seconds to try again.", Schema::integer(1))),
         ("Idempotent-Replayed", maybe("`true`: this was done before.", Schema::fixed("true"))),

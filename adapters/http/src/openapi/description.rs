@@ -66,7 +66,7 @@ impl Description {
         self.answers(410, answer(gone, Schema::named("HistoryChangedProblem")))
     }
 
-    /// Whoever has a copy may ask whether it is still good.
+    /// A client with a copy may revalidate it.
     pub(super) fn may_be_known(self) -> Self {
         self.with(header("If-None-Match", Schema::text(), "The `ETag` of a copy that you have."))
             .answers(304, nothing("Your copy is good.").tagged())

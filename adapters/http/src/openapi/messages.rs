@@ -166,14 +166,13 @@ pub(super) fn standalone(all: &Ordered<Schema>) -> [(&'static str, String); 2] {
         let parts = all
             .0
             .iter()
-            .cloned()
             .filter(|(part, _)| [name, "Summary", "UnitTotal", "Side", "AlertRule"].contains(&part.as_str()));
         let needed = |part: &str| part == name || (part == "AlertRule") == (name == "Alert");
         let standalone = Standalone {
             dialect: DIALECT,
             id: format!("urn:tallyhouse:schema:{}:v1", name.to_lowercase()),
             reference: format!("{SCHEMAS}{name}"),
-            parts: Ordered(parts.filter(|(part, _)| needed(part)).collect()),
+            parts: Ordered(parts.filter(|(part, _)| needed(part)).cloned().collect()),
         };
         let text = serde_json::to_string_pretty(&standalone).expect("a schema is always JSON");
         (file, text.replace(SCHEMAS, "#/$defs/") + "\n")

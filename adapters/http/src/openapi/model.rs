@@ -1,5 +1,4 @@
-//! The parts of an OpenAPI 3.1 document, as far as ours has them. Everything is written in the order in which it is
-//! said.
+//! The parts of an OpenAPI 3.1 document that this API uses. All members keep their order.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};

@@ -62,7 +62,7 @@ pub(super) fn limit() -> Parameter {
 
 /// Where a page begins.
 pub(super) fn cursor() -> Parameter {
-    query("cursor", Schema::text().pattern(CURSOR), "Where the page begins: out of the `Link` of the page before.")
+    query("cursor", Schema::text().pattern(CURSOR), "Where the page begins: the `next` of the page before.")
 }
 
 /// Where messages are read from.

@@ -17,9 +17,9 @@ const DEAD_LETTERS: &str = "Dead letters";
 
 const STORED: &str = r#"{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA","sequence":1,"processedAt":"2026-01-01T00:00:00.000001Z","previous":{"count":0,"firstTime":null,"lastTime":null,"totals":[]},"alerts":[]}"#;
 
-const AGGREGATES: &str = r#"{"groups":[{"destinationId":"IAH","count":1,"firstTime":"2013-01-01T10:00:00Z","lastTime":"2013-01-01T10:00:00Z","totals":[{"unit":"minute","count":1,"positive":{"count":1,"sum":"20"},"negative":{"count":0,"sum":"0"},"net":"20"}],"records":[{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA","sequence":1,"processedAt":"2026-01-01T00:00:00.000001Z"}]}],"groupCount":1,"recordCount":1}"#;
+const AGGREGATES: &str = r#"{"groups":[{"destinationId":"IAH","count":1,"firstTime":"2013-01-01T10:00:00Z","lastTime":"2013-01-01T10:00:00Z","totals":[{"unit":"minute","count":1,"positive":{"count":1,"sum":"20"},"negative":{"count":0,"sum":"0"},"net":"20"}],"records":[{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA","sequence":1,"processedAt":"2026-01-01T00:00:00.000001Z"}]}],"groupCount":1,"recordCount":1,"next":null}"#;
 
-const SUMMARIES: &str = r#"{"destinationId":"IAH","summaries":[{"reference":"LGA","sequence":1,"count":1,"firstTime":"2013-01-01T10:00:00Z","lastTime":"2013-01-01T10:00:00Z","totals":[{"unit":"minute","count":1,"positive":{"count":1,"sum":"20"},"negative":{"count":0,"sum":"0"},"net":"20"}]}]}"#;
+const SUMMARIES: &str = r#"{"destinationId":"IAH","summaries":[{"reference":"LGA","sequence":1,"count":1,"firstTime":"2013-01-01T10:00:00Z","lastTime":"2013-01-01T10:00:00Z","totals":[{"unit":"minute","count":1,"positive":{"count":1,"sum":"20"},"negative":{"count":0,"sum":"0"},"net":"20"}]}],"next":null}"#;
 
 const DEAD_LETTER: &str = r#"{"deadLetters":[{"id":"1767225600000-0","payload":"{\"recordId\":","reason":"not-json","detail":"is not well-formed JSON","origin":"list","at":"2026-01-01T00:00:00Z"}],"next":null}"#;
 

@@ -23,6 +23,14 @@ pub(super) fn all() -> Ordered<Schema> {
 
 fn records(all: &mut Ordered<Schema>) {
     all.push("Record", record().example(RECORD));
+    let event = Schema::object()
+        .with("specversion", Schema::fixed("1.0"))
+        .with("id", Schema::text().says("Not the record's identity."))
+        .with("source", Schema::text())
+        .with("type", Schema::text())
+        .maybe("traceparent", Schema::text().says("A trace context, handed on with the record's messages."))
+        .with("data", Schema::named("Record"));
+    all.push("RecordEvent", event.says("A CloudEvent 1.0 that bears a record."));
     all.push(
         "ProcessedRecord",
         processed(written_record()).says("A record, its place in the order of its key, and when it was processed."),
@@ -125,7 +133,7 @@ fn processed_result(before: Schema) -> Schema {
         .with("processedAt", instant())
         .with("previous", Schema::named("Summary"))
         .with("alerts", Schema::list(Schema::text()).says("The names of the alert rules that it met."))
-        .says("Seen for the first time: stored, summed up, and its messages are owed.")
+        .says("Seen for the first time: stored, summed up, and its messages are in the outbox.")
 }
 
 fn duplicate_result(before: Schema) -> Schema {
@@ -162,16 +170,25 @@ fn counts() -> Schema {
         .with("rejected", count())
 }
 
+/// The cursor of the next page.
+fn next() -> Schema {
+    Schema::text().or_null().says("The `cursor` of the next page; null at the end.")
+}
+
 fn answers(all: &mut Ordered<Schema>) {
     let list = |name| Schema::list(Schema::named(name));
-    all.push("Records", Schema::object().with("records", list("StoredRecord")));
+    all.push("Records", Schema::object().with("records", list("StoredRecord")).with("next", next()));
     let aggregates = Schema::object()
         .with("groups", list("Group"))
         .with("groupCount", Schema::integer(0).says("Of this answer."))
-        .with("recordCount", Schema::integer(0).says("Of this answer."));
+        .with("recordCount", Schema::integer(0).says("Of this answer."))
+        .with("next", next());
     all.push("Aggregates", aggregates);
     let summaries = list("ReferenceSummary").says("Sorted by reference.");
-    all.push("Summaries", Schema::object().with("destinationId", destination_id()).with("summaries", summaries));
+    all.push(
+        "Summaries",
+        Schema::object().with("destinationId", destination_id()).with("summaries", summaries).with("next", next()),
+    );
     all.push("Health", Schema::object().with("status", Schema::fixed("ok")));
     let ready = Schema::object()
         .with("status", Schema::word(["ready", "degraded"]).says("Degraded: ready, but something is away."))

@@ -25,11 +25,18 @@ const BATCH_LINES: &str = r#""{\"recordId\":\"2013-01-01-UA1714-LGA-IAH\",\"time
 pub(super) fn record() -> Description {
     let settings = HttpSettings::default();
     let body = media(Schema::named("Record")).showing("flight", "A flight that came 20 minutes late", RECORD);
-    let says = format!("One record, at most {}.", kib(settings.record_bytes_max));
+    let says = format!(
+        "One record, at most {} when unpacked. `Content-Encoding: gzip` is taken.",
+        kib(settings.record_bytes_max)
+    );
     let call = call("writeRecord", TAG, "Processes one record, exactly once")
-        .says("A success means: committed. Sent again, a record is recognised by its `recordId`, and nothing happens twice.")
+        .says(
+            "A success means: committed. Sent again, a record is recognised by its `recordId`, and nothing happens twice. A \
+             CloudEvent bears the record as its `data`, in structured mode or, with `ce-` headers, in binary mode; the event's own \
+             `id` is not the record's identity, and its `traceparent` is handed on.",
+        )
         .with(traceparent())
-        .body(says, [("application/json", body)]);
+        .body(says, [("application/json", body), ("application/cloudevents+json", event())]);
     written(call).may_be_full()
 }
 
@@ -37,10 +44,13 @@ pub(super) fn record() -> Description {
 pub(super) fn written(call: Description) -> Description {
     let conflict = answer("Processed before with other content.", Schema::named("ConflictAnswer")).shows(CONFLICT);
     let rejected = answer("It breaks a rule or a limit: every reason is named.", Schema::named("RejectedAnswer"));
-    call.answers(201, json("Processed: stored and summed up, and its messages are owed.", "Processed").shows(PROCESSED))
-        .answers(200, duplicate())
-        .answers(409, conflict)
-        .answers(422, rejected.shows(REJECTED))
+    call.answers(
+        201,
+        json("Processed: stored and summed up, and its messages are in the outbox.", "Processed").shows(PROCESSED),
+    )
+    .answers(200, duplicate())
+    .answers(409, conflict)
+    .answers(422, rejected.shows(REJECTED))
 }
 
 fn duplicate() -> Answer {
@@ -51,7 +61,8 @@ fn duplicate() -> Answer {
 pub(super) fn batch() -> Description {
     let settings = HttpSettings::default();
     let says = format!(
-        "JSON: an array of at most {} records and {}. NDJSON: one record a line of at most {}, without a limit on lines.",
+        "JSON: an array of at most {} records and {}. NDJSON: one record a line of at most {}, without a limit on lines. \
+         `Content-Encoding: gzip` is taken; limits count unpacked bytes.",
         settings.batch_records_max,
         kib(settings.batch_bytes_max),
         kib(settings.record_bytes_max)
@@ -65,7 +76,14 @@ pub(super) fn batch() -> Description {
         )
         .with(query("results", Schema::word(["failed"]), "`failed` leaves out the results of processed and duplicate records."))
         .with(traceparent())
-        .body(says, [("application/json", array(settings.batch_records_max)), ("application/x-ndjson", sent_lines())])
+        .body(
+            says,
+            [
+                ("application/json", array(settings.batch_records_max)),
+                ("application/x-ndjson", sent_lines()),
+                ("application/cloudevents-batch+json", events(settings.batch_records_max)),
+            ],
+        )
         .answers(200, json("A result for each record.", "BatchAnswer").or_lines("BatchLine"))
         .answers(422, rejected)
         .may_be_full()
@@ -75,6 +93,19 @@ fn array(records_max: usize) -> Media {
     let records = format!("[{RECORD}]");
     let schema = Schema::list(Schema::named("Record")).of_at_most(records_max);
     media(schema).showing("flights", "An array of flights", &records)
+}
+
+fn event() -> Media {
+    media(Schema::named("RecordEvent")).showing("flight", "A CloudEvent with a flight", &event_json())
+}
+
+fn events(events_max: usize) -> Media {
+    let schema = Schema::list(Schema::named("RecordEvent")).of_at_most(events_max);
+    media(schema).showing("flights", "An array of CloudEvents", &format!("[{}]", event_json()))
+}
+
+fn event_json() -> String {
+    format!(r#"{{"specversion":"1.0","id":"1","source":"/flights","type":"flight.landed","data":{RECORD}}}"#)
 }
 
 fn sent_lines() -> Media {

@@ -22,7 +22,7 @@ use crate::request::parameters::Parameters;
 /// Most groups that may be asked for by number; without a limit all are sent.
 pub(crate) const LIMIT_MAX: usize = u32::MAX as usize;
 
-/// ResponseCache the query. Where the client takes NDJSON, each group is a line; rows of CSV hold the totals alone.
+/// Answers the query. Where the client takes NDJSON, each group is a line; rows of CSV hold the totals alone.
 pub(crate) async fn read(
     app: &App,
     query: &str,
@@ -30,12 +30,12 @@ pub(crate) async fn read(
     context: &RequestContext,
 ) -> Result<Response, Problem> {
     let parameters = Parameters::read_with_filter(query, &["records", "limit", "cursor"])?;
-    let form = Format::accepted(headers, Format::Json);
+    let format = Format::accepted(headers, Format::Json);
     let listed = parameters.one_of("records", &[("true", true), ("false", false)])?;
-    if form == Format::Csv && listed == Some(true) {
+    if format == Format::Csv && listed == Some(true) {
         return Err(Problem::parameter("records", "must not be true for CSV, whose rows are totals; see /v1/export"));
     }
-    let records = listed.unwrap_or(form != Format::Csv);
+    let records = listed.unwrap_or(format != Format::Csv);
     let question = query;
     let query = GroupQuery {
         filter: parameters.filter()?,
@@ -43,39 +43,41 @@ pub(crate) async fn read(
         limit: parameters.limit_to(LIMIT_MAX)?,
         records,
     };
-    let tag = conditional::version(&*app.http.reader, question, form).await?;
+    let tag = conditional::version(&*app.http.reader, question, format).await?;
     if conditional::is_known(headers, &tag) {
         return Ok(conditional::not_modified(tag));
     }
-    let kept_as = format!("{}?{question}", form.media_type());
-    // ResponseCache with records are never kept.
-    let kept = if records { None } else { app.answers.get(&kept_as, &tag) };
+    let kept_as = format!("{}?{question}", format.media_type());
+    // Responses with records are never cached.
+    let kept = if records { None } else { app.response_cache.get(&kept_as, &tag) };
     if let Some(kept) = kept {
-        return Ok(again(kept, form));
+        return Ok(again(kept, format));
     }
-    let slot = app.aggregates.take().await?;
+    let permit = app.aggregates.try_acquire().await?;
     let groups = app.http.reader.groups(query).await?;
 
     let parts = groups.parts;
-    let link = groups.next.map(|last| parameters.next_link("/v1/aggregates", &Cursor::Group(last).write()));
-    let keep = (!records).then(|| (Arc::clone(&app.answers), kept_as, tag.clone(), link.clone()));
+    let next = groups.next.map(|last| Cursor::Group(last).write());
+    let link = next.as_deref().map(|cursor| parameters.next_link(cursor));
+    let keep = (!records).then(|| (Arc::clone(&app.response_cache), kept_as, tag.clone(), link.clone()));
     let mut response =
-        stream::answer(form.media_type(), app.settings.stall_timeout, context, move |body_writer| async move {
-            let _slot = slot;
+        stream::answer(format.media_type(), app.settings.stall_timeout, context, move |body_writer| async move {
+            let _permit = permit;
             let body_writer = match &keep {
-                Some((answers, ..)) => body_writer.copying(answers.length_max()),
+                Some((cache, ..)) => body_writer.copying(cache.length_max()),
                 None => body_writer,
             };
-            let writer = Writer { body_writer, form, records, piece: Vec::new(), group: None, groups: 0, total: 0 };
+            let writer =
+                Writer { body_writer, format, records, next, piece: Vec::new(), group: None, groups: 0, total: 0 };
             let mut body_writer = writer.write(parts).await?;
-            if let Some((answers, question, tag, link)) = keep
+            if let Some((cache, question, tag, link)) = keep
                 && let Some(body) = body_writer.copied()
             {
-                answers.put(question, Kept { tag, body, link });
+                cache.put(question, Kept { tag, body, link });
             }
             Ok(body_writer)
         });
-    form.dress(&mut response);
+    format.set_headers(&mut response);
     conditional::mark(&mut response, tag);
     if let Some(link) = link {
         response.headers_mut().insert(LINK, link);
@@ -84,9 +86,9 @@ pub(crate) async fn read(
 }
 
 /// Sends an answer that was made before.
-fn again(kept: Kept, form: Format) -> Response {
+fn again(kept: Kept, format: Format) -> Response {
     let mut response = kept.body.to_vec().into_response();
-    form.dress(&mut response);
+    format.set_headers(&mut response);
     conditional::mark(&mut response, kept.tag);
     if let Some(link) = kept.link {
         response.headers_mut().insert(LINK, link);
@@ -97,8 +99,10 @@ fn again(kept: Kept, form: Format) -> Response {
 /// Writes groups as they come.
 struct Writer {
     body_writer: BodyWriter,
-    form: Format,
+    format: Format,
     records: bool,
+    /// The cursor of the next page.
+    next: Option<String>,
     /// What is sent next.
     piece: Vec<u8>,
     /// The group under way.
@@ -117,7 +121,7 @@ struct Group {
 
 impl Writer {
     async fn write(mut self, mut parts: PartStream<GroupPart>) -> Result<BodyWriter, Broken> {
-        match self.form {
+        match self.format {
             Format::Json => self.piece.extend_from_slice(b"{\"groups\":["),
             Format::Ndjson => {}
             Format::Csv => write_row(&mut self.piece, TOTAL_COLUMNS),
@@ -125,7 +129,7 @@ impl Writer {
         loop {
             let part = tokio::select! {
                 part = parts.next() => part,
-                // Work for nobody is not gone on with, however long the next part takes.
+                // Without a client the rest of the work is wasted, however long the next part takes.
                 () = self.body_writer.gone() => return Err(Broken::Gone),
             };
             match part {
@@ -134,10 +138,12 @@ impl Writer {
             }
         }
         self.end_group()?;
-        if self.form == Format::Json {
+        if self.format == Format::Json {
             self.piece.extend_from_slice(
-                format!("],\"groupCount\":{},\"recordCount\":{}}}", self.groups, self.total).as_bytes(),
+                format!("],\"groupCount\":{},\"recordCount\":{},\"next\":", self.groups, self.total).as_bytes(),
             );
+            write_json(&mut self.piece, &self.next);
+            self.piece.push(b'}');
         }
         self.body_writer.send(self.piece).await?;
         Ok(self.body_writer)
@@ -147,7 +153,7 @@ impl Writer {
         match part {
             GroupPart::Group(destination_id, summary) => {
                 self.end_group()?;
-                match self.form {
+                match self.format {
                     Format::Json | Format::Ndjson => self.begin_group(&destination_id, &summary),
                     Format::Csv => write_total_rows(&mut self.piece, &destination_id, &summary),
                 }
@@ -155,7 +161,7 @@ impl Writer {
             }
             GroupPart::Records(records) => {
                 for record in &records {
-                    // Records belong to a group: without one, nothing that could be written would be true.
+                    // Records without a group are a fault of the store.
                     let group = self.group.as_mut().ok_or(Broken::Inexact)?;
                     if group.written > 0 {
                         self.piece.push(b',');
@@ -170,7 +176,7 @@ impl Writer {
     }
 
     fn begin_group(&mut self, destination_id: &DestinationId, summary: &Summary) {
-        if self.form == Format::Json && self.groups > 0 {
+        if self.format == Format::Json && self.groups > 0 {
             self.piece.push(b',');
         }
         self.groups += 1;
@@ -189,8 +195,7 @@ impl Writer {
         self.group = Some(Group { expected: summary.count(), written: 0 });
     }
 
-    /// Ends the group under way, if its records are as many as its totals say: a store that got that wrong must not be
-    /// believed.
+    /// Ends the group. Fails if its records are not as many as its totals say, which is a fault of the store.
     fn end_group(&mut self) -> Result<(), Broken> {
         let Some(group) = self.group.take() else { return Ok(()) };
         if self.records {
@@ -200,7 +205,7 @@ impl Writer {
             self.piece.push(b']');
         }
         self.piece.push(b'}');
-        if self.form == Format::Ndjson {
+        if self.format == Format::Ndjson {
             self.piece.push(b'\n');
         }
         Ok(())

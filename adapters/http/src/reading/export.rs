@@ -15,7 +15,7 @@ use crate::app::state::App;
 use crate::context::RequestContext;
 use crate::request::parameters::Parameters;
 
-/// ResponseCache with a record a line: NDJSON, or CSV to who prefers it.
+/// Answers with one record a line: NDJSON, or CSV where the client prefers it.
 pub(crate) async fn read(
     app: &App,
     query: &str,
@@ -23,39 +23,39 @@ pub(crate) async fn read(
     context: &RequestContext,
 ) -> Result<Response, Problem> {
     let filter = Parameters::read_with_filter(query, &[])?.filter()?;
-    let form = match Format::accepted(headers, Format::Ndjson) {
+    let format = match Format::accepted(headers, Format::Ndjson) {
         Format::Csv => Format::Csv,
         Format::Json | Format::Ndjson => Format::Ndjson,
     };
-    let slot = app.aggregates.take().await?;
+    let permit = app.aggregates.try_acquire().await?;
     let pages = export(Arc::clone(&app.http.reader), filter).await?.pages;
-    let patience = app.settings.stall_timeout;
-    let mut response = stream::answer(form.media_type(), patience, context, move |body_writer| async move {
-        let _slot = slot;
-        write(body_writer, form, pages).await
+    let stall_timeout = app.settings.stall_timeout;
+    let mut response = stream::answer(format.media_type(), stall_timeout, context, move |body_writer| async move {
+        let _permit = permit;
+        write(body_writer, format, pages).await
     });
-    form.dress(&mut response);
+    format.set_headers(&mut response);
     Ok(response)
 }
 
 async fn write(
     mut body_writer: BodyWriter,
-    form: Format,
+    format: Format,
     mut pages: PartStream<ExportPage>,
 ) -> Result<BodyWriter, Broken> {
     let mut piece = Vec::new();
-    if form == Format::Csv {
+    if format == Format::Csv {
         write_row(&mut piece, RECORD_COLUMNS);
     }
     loop {
         let page = tokio::select! {
             page = pages.next() => page,
-            // Work for nobody is not gone on with.
+            // Without a client the rest of the work is wasted.
             () = body_writer.gone() => return Err(Broken::Gone),
         };
         let Some(page) = page else { break };
         for stored in page?.records {
-            write_record(&mut piece, form, &stored.processed);
+            write_record(&mut piece, format, &stored.processed);
             body_writer.send_if_large(&mut piece).await?;
         }
     }
@@ -63,8 +63,8 @@ async fn write(
     Ok(body_writer)
 }
 
-fn write_record(piece: &mut Vec<u8>, form: Format, record: &ProcessedRecord) {
-    match form {
+fn write_record(piece: &mut Vec<u8>, format: Format, record: &ProcessedRecord) {
+    match format {
         Format::Csv => write_record_row(piece, record),
         Format::Json | Format::Ndjson => {
             serde_json::to_writer(&mut *piece, record).expect("a record is always JSON");

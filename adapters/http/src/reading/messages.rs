@@ -19,7 +19,7 @@ use crate::app::state::App;
 use crate::context::RequestContext;
 use crate::request::parameters::Parameters;
 
-/// ResponseCache with the messages after a position.
+/// Answers with the messages after a position.
 pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap, topic: Topic) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["after", "limit"])?;
     let after = parameters.parsed("after", str::parse::<Cursor>)?.unwrap_or(Cursor::START);
@@ -38,7 +38,7 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap, topic
     Ok(conditional::json(headers, json))
 }
 
-/// ResponseCache with an event stream, from a position or from now on.
+/// Answers with an event stream, from a position or from now on.
 pub(crate) async fn follow(
     app: &Arc<App>,
     query: &str,
@@ -51,7 +51,7 @@ pub(crate) async fn follow(
         Some(last) => Some(last),
         None => parameters.parsed("after", str::parse::<Cursor>)?,
     };
-    let slot = app.event_streams.take().await?;
+    let permit = app.event_streams.try_acquire().await?;
     let messages = app.http.feed.follow(topic, after).await?;
     let events = Events {
         format: app.http.format.clone(),
@@ -59,9 +59,9 @@ pub(crate) async fn follow(
         draining: context.connection.draining.clone(),
         stopping: app.stop.clone(),
     };
-    let patience = app.settings.stall_timeout;
-    Ok(stream::answer("text/event-stream", patience, context, move |body_writer| async move {
-        let _slot = slot;
+    let stall_timeout = app.settings.stall_timeout;
+    Ok(stream::answer("text/event-stream", stall_timeout, context, move |body_writer| async move {
+        let _permit = permit;
         events.send(messages, body_writer).await
     }))
 }

@@ -7,9 +7,9 @@ use warp::reply::Response;
 use crate::request::parameters::Parameters;
 
 /// Points to the next page, unless the client has this one, and with it the way to the next.
-pub(crate) fn set_next(response: &mut Response, parameters: &Parameters, path: &str, cursor: &str) {
+pub(crate) fn set_next(response: &mut Response, parameters: &Parameters, cursor: &str) {
     if response.status() == StatusCode::NOT_MODIFIED {
         return;
     }
-    response.headers_mut().insert(LINK, parameters.next_link(path, cursor));
+    response.headers_mut().insert(LINK, parameters.next_link(cursor));
 }

@@ -33,22 +33,26 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
     let more = records.len() > limit;
     records.truncate(limit);
 
-    let form = Format::accepted(headers, Format::Json);
-    let mut response = conditional::formed(headers, form, write_page(form, &records));
-    if let Some(last) = records.last().filter(|_| more) {
+    let format = Format::accepted(headers, Format::Json);
+    let next = records.last().filter(|_| more).map(|last| {
         let record = &last.processed.record;
-        let cursor = Cursor::Record(record.time, record.record_id.clone()).write();
-        set_next(&mut response, &parameters, "/v1/records", &cursor);
+        Cursor::Record(record.time, record.record_id.clone()).write()
+    });
+    let mut response = conditional::in_format(headers, format, write_page(format, &records, next.as_deref()));
+    if let Some(cursor) = next {
+        set_next(&mut response, &parameters, &cursor);
     }
     Ok(response)
 }
 
-fn write_page(form: Format, records: &[StoredRecord]) -> Vec<u8> {
+fn write_page(format: Format, records: &[StoredRecord], next: Option<&str>) -> Vec<u8> {
     let mut page = Vec::new();
-    match form {
+    match format {
         Format::Json => {
             page.extend_from_slice(b"{\"records\":");
             serde_json::to_writer(&mut page, records).expect("records are always JSON");
+            page.extend_from_slice(b",\"next\":");
+            serde_json::to_writer(&mut page, &next).expect("a cursor is always JSON");
             page.push(b'}');
         }
         Format::Ndjson => records.iter().for_each(|record| {

@@ -10,13 +10,15 @@ use crate::answer::problem::Problem;
 use crate::app::state::App;
 use crate::reading::page::set_next;
 use crate::request::cursor::Cursor;
-use crate::request::parameters::{Parameters, encode_part};
+use crate::request::parameters::Parameters;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Page<'a> {
     destination_id: &'a DestinationId,
     summaries: Vec<Entry<'a>>,
+    /// The cursor of the next page; null at the end.
+    next: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -28,7 +30,7 @@ struct Entry<'a> {
     summary: &'a Summary,
 }
 
-/// ResponseCache the query. A destination without records has no summaries.
+/// Answers the query. A destination without records has no summaries.
 pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destination: &str) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["reference", "limit", "cursor"])?;
     let limit = parameters.limit()?;
@@ -47,11 +49,11 @@ pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destinatio
 
     let summaries =
         found.iter().map(|(reference, summary)| Entry { reference, sequence: summary.count(), summary }).collect();
-    let page = Page { destination_id: &destination_id, summaries };
+    let next = found.last().filter(|_| more).map(|(reference, _)| Cursor::Summary(reference.clone()).write());
+    let page = Page { destination_id: &destination_id, summaries, next: next.as_deref() };
     let mut response = conditional::json(headers, serde_json::to_vec(&page).expect("summaries are always JSON"));
-    if let Some((reference, _)) = found.last().filter(|_| more) {
-        let path = format!("/v1/summaries/{}", encode_part(destination));
-        set_next(&mut response, &parameters, &path, &Cursor::Summary(reference.clone()).write());
+    if let Some(cursor) = next {
+        set_next(&mut response, &parameters, &cursor);
     }
     Ok(response)
 }

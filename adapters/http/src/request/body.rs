@@ -1,17 +1,21 @@
 //! The body of a request: read as a whole within limits, or piece by piece.
 
+use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use async_compression::tokio::bufread::GzipDecoder;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::answer::problem::{Problem, ProblemCode};
+use crate::request::encoding::{self, Encoding};
 
-/// How much of a refused body is read and thrown away, and for how long: a client that is still sending when the
-/// connection closes may never see why it was refused.
+/// How much of a refused body is read and discarded, and for how long. A client that is still sending when the
+/// connection closes may never see the refusal.
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const LINGER_MAX: Duration = Duration::from_secs(5);
 
@@ -29,7 +33,13 @@ impl BodyLimits {
     const NONE: Self = Self { bytes_max: 0, pause_timeout: Duration::ZERO, timeout: Duration::ZERO };
 }
 
-type Piece = Result<Bytes, warp::Error>;
+/// U+FEFF in UTF-8. Some editors and spreadsheets write it at the beginning of a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How much is unpacked at once.
+const UNPACKED_PIECE_BYTES: usize = 32 * 1024;
+
+type Piece = io::Result<Bytes>;
 
 /// The body of a request.
 pub(crate) struct RequestBody {
@@ -47,14 +57,17 @@ impl RequestBody {
         pieces: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
         headers: &HeaderMap,
     ) -> Self {
-        let pieces = pieces.map(|piece| piece.map(|mut buf| buf.copy_to_bytes(buf.remaining())));
+        let pieces =
+            pieces.map(|piece| piece.map(|mut buf| buf.copy_to_bytes(buf.remaining())).map_err(io::Error::other));
+        let is_packed = encoding::of_body(headers) == Some(Encoding::Gzip);
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let expects_invitation = headers.contains_key(EXPECT);
         Self {
-            pieces: Box::pin(pieces),
+            pieces: if is_packed { Box::pin(unpack(pieces)) } else { Box::pin(pieces) },
             ahead: None,
             ended: false,
-            length,
+            // Limits count unpacked bytes, whose number nobody announces.
+            length: length.filter(|_| !is_packed),
             expects_invitation,
             limits: BodyLimits::NONE,
         }
@@ -93,8 +106,8 @@ impl RequestBody {
         piece
     }
 
-    /// Makes sure that a client who waits for `100 Continue` gets it, before the answer begins: the connection sends it
-    /// when the body is asked for, and no more after the head of the answer.
+    /// Sends `100 Continue` to a client that waits for it. The connection sends it when the body is first polled, and no
+    /// more once the head of the response is sent.
     pub(crate) async fn invite(&mut self) {
         if self.expects_invitation && self.ahead.is_none() {
             self.ahead = self.pieces.next().now_or_never().flatten();
@@ -102,8 +115,14 @@ impl RequestBody {
         }
     }
 
-    /// Reads it as a whole.
+    /// Reads the body as a whole, without a byte order mark at its beginning.
     pub(crate) async fn read_whole(&mut self) -> Result<Bytes, Problem> {
+        let whole = self.read_all().await?;
+        let text = without_byte_order_mark(&whole);
+        Ok(if text.len() < whole.len() { whole.slice(BYTE_ORDER_MARK.len()..) } else { whole })
+    }
+
+    async fn read_all(&mut self) -> Result<Bytes, Problem> {
         let BodyLimits { bytes_max, timeout, .. } = self.limits;
         if self.length.is_some_and(|length| length > bytes_max) {
             return Err(Problem::too_large(bytes_max));
@@ -111,7 +130,7 @@ impl RequestBody {
         let deadline = Instant::now() + timeout;
         let Some(first) = self.next_before(deadline).await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next_before(deadline).await? else {
-            // Most bodies come in one piece, which then is the whole without a copy.
+            // Most bodies come in one piece, which needs no copy.
             return if first.len() > bytes_max { Err(Problem::too_large(bytes_max)) } else { Ok(first) };
         };
         let mut whole = BytesMut::with_capacity((first.len() + second.len()) * 2);
@@ -133,15 +152,15 @@ impl RequestBody {
             Ok(Some(Ok(piece))) => Ok(Some(piece)),
             Ok(None) => Ok(None),
             Ok(Some(Err(_broken))) => {
-                Err(Problem::new(ProblemCode::NotJson, "The body broke off, or its transfer encoding is malformed."))
+                Err(Problem::new(ProblemCode::NotJson, "The body broke off, or its encoding is malformed."))
             }
             Err(_elapsed) => Err(Problem::new(ProblemCode::Timeout, "The body came too slowly.")),
         }
     }
 
-    /// Reads the rest of a body that was refused, and throws it away, in the background.
+    /// Reads the rest of a refused body in the background, and discards it.
     pub(crate) fn linger(mut self) {
-        // A client that waits to be invited sends nothing after a refusal.
+        // A client that waits for `100 Continue` sends nothing after a refusal.
         if self.ended || self.expects_invitation || self.length == Some(0) {
             return;
         }
@@ -156,4 +175,16 @@ impl RequestBody {
         };
         tokio::spawn(timeout(LINGER_MAX, discard));
     }
+}
+
+/// Unpacks a gzipped body (RFC 1952), of one member or several, piece by piece.
+fn unpack(pieces: impl Stream<Item = Piece> + Send + Sync + 'static) -> impl Stream<Item = Piece> + Send + Sync {
+    let mut decoder = GzipDecoder::new(StreamReader::new(Box::pin(pieces)));
+    decoder.multiple_members(true);
+    ReaderStream::with_capacity(decoder, UNPACKED_PIECE_BYTES)
+}
+
+/// Passes over a byte order mark at the beginning of a text.
+pub(crate) fn without_byte_order_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }

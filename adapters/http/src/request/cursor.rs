@@ -1,13 +1,13 @@
-//! Cursors: where a page ended, written so that nobody is tempted to read them.
+//! Cursors: the place where a page ended, encoded so that clients treat it as opaque.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tallyhouse_pipeline::{DestinationId, RecordId, Reference, Timestamp};
 
-/// What a text is that was never handed out as a cursor of this call.
+/// The reason for refusing a text that is no cursor of this call.
 pub(crate) const NOT_A_CURSOR: &str = "must be a cursor as it was handed out";
 
-/// The places that cursors stand for, each with a letter of its own, so that the cursor of one call is none of another.
+/// The places of cursors. Each kind has a letter of its own, so that the cursor of one call is refused by another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cursor {
     Record(Timestamp, RecordId),
@@ -31,7 +31,7 @@ impl Cursor {
             let (micros, id) = plain.strip_prefix('r')?.split_once('.')?;
             Some((Timestamp::from_micros(micros.parse().ok()?)?, RecordId::new(id).ok()?))
         };
-        // A number has more spellings than the one that was handed out.
+        // A number has several spellings, of which only the written one is accepted.
         let as_written = |place: &(Timestamp, RecordId)| Self::Record(place.0, place.1.clone()).write() == text;
         parse().filter(as_written).ok_or(NOT_A_CURSOR)
     }

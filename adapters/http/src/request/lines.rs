@@ -1,24 +1,36 @@
-//! Cuts a stream of bytes into lines, holding no more than one line that may still become good.
+//! Cuts a stream of bytes into lines, and buffers at most one line of valid length.
 
 use bytes::{Buf, Bytes};
+
+use crate::request::body::without_byte_order_mark;
 
 /// A line without its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
-    /// Longer than allowed; what it held is gone.
+    /// Longer than allowed; its content is discarded.
     TooLong,
+}
+
+impl Line<'_> {
+    /// Passes over a byte order mark at the beginning of the line.
+    pub(crate) fn without_byte_order_mark(self) -> Self {
+        match self {
+            Self::Whole(line) => Self::Whole(without_byte_order_mark(line)),
+            Self::TooLong => Self::TooLong,
+        }
+    }
 }
 
 /// The cutter. Lines end with LF or CR LF; the last one may lack its end.
 #[derive(Debug)]
 pub(crate) struct Lines {
     bytes_max: usize,
-    /// The line under way, or the one that was handed out last.
+    /// The partial line, or the one that was returned last.
     kept: Vec<u8>,
-    /// Whether `kept` was handed out.
+    /// Whether `kept` was returned.
     handed_out: bool,
-    /// Whether the line under way is too long already.
+    /// Whether the partial line is too long already.
     overlong: bool,
 }
 
@@ -27,7 +39,7 @@ impl Lines {
         Self { bytes_max, kept: Vec::new(), handed_out: false, overlong: false }
     }
 
-    /// Takes the next line out of `piece`; `None` when `piece` is used up and more has to come.
+    /// Takes the next line out of `piece`; `None` when `piece` is used up and the line goes on.
     pub(crate) fn next(&mut self, piece: &mut Bytes) -> Option<Line<'_>> {
         self.forget();
         let Some(end) = piece.iter().position(|b| *b == b'\n') else {
@@ -40,7 +52,7 @@ impl Lines {
         Some(self.hand_out())
     }
 
-    /// Takes what is left at the end of the stream; `None` if there is nothing.
+    /// Takes the rest at the end of the stream; `None` if there is none.
     pub(crate) fn last(&mut self) -> Option<Line<'_>> {
         self.forget();
         (self.overlong || !self.kept.is_empty()).then(|| self.hand_out())

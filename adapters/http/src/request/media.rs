@@ -1,31 +1,51 @@
-//! Media types: what a body is said to be.
+//! Media types of request bodies.
 
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_TYPE, HeaderMap};
 
 use crate::answer::problem::{Problem, ProblemCode};
+use crate::request::encoding;
 
-/// The bodies that are read.
+/// The media types of bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Media {
     Json,
     Ndjson,
+    /// A CloudEvent in structured mode (CloudEvents 1.0, JSON format).
+    CloudEvent,
+    /// An array of them.
+    CloudEvents,
 }
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 
-/// Reads what a body is said to be; `None` where nothing is said. The only parameter with a meaning is `charset`, which
-/// must be UTF-8.
+/// The media types by their names. NDJSON has no registered one, and goes by several.
+const NAMES: [(&str, Media); 7] = [
+    (JSON, Media::Json),
+    (NDJSON, Media::Ndjson),
+    ("application/ndjson", Media::Ndjson),
+    ("application/jsonl", Media::Ndjson),
+    ("application/x-jsonlines", Media::Ndjson),
+    ("application/cloudevents+json", Media::CloudEvent),
+    ("application/cloudevents-batch+json", Media::CloudEvents),
+];
+
+/// Reads the media type of a body; `None` where the request states none. The only parameter with a meaning is `charset`,
+/// which must be UTF-8.
 pub(crate) fn of_body(headers: &HeaderMap) -> Result<Option<Media>, Problem> {
-    let encoded =
-        headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if encoded {
-        return Err(unsupported("A body must not be compressed (Content-Encoding)."));
+    if encoding::of_body(headers).is_none() {
+        return Err(unsupported("A body may be packed by gzip, once, and by nothing else (Content-Encoding)."));
     }
     let mut stated = headers.get_all(CONTENT_TYPE).iter();
     let Some(media) = stated.next() else { return Ok(None) };
     let media = media.to_str().ok().filter(|_| stated.next().is_none()).and_then(parse);
     media.map(Some).ok_or_else(|| unsupported(format!("The body must be {JSON} or {NDJSON}, in UTF-8.")))
+}
+
+/// Finds a media type by its name.
+fn named(text: &str) -> Option<Media> {
+    let text = text.trim();
+    NAMES.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map(|(_, media)| *media)
 }
 
 /// Refuses a body for what it is.
@@ -48,17 +68,6 @@ fn parse(text: &str) -> Option<Media> {
             || value.eq_ignore_ascii_case("utf8")
     });
     utf8.then_some(media)
-}
-
-fn named(text: &str) -> Option<Media> {
-    let text = text.trim();
-    if text.eq_ignore_ascii_case(JSON) {
-        Some(Media::Json)
-    } else if text.eq_ignore_ascii_case(NDJSON) {
-        Some(Media::Ndjson)
-    } else {
-        None
-    }
 }
 
 #[cfg(test)]

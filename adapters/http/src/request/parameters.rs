@@ -77,7 +77,7 @@ impl Parameters {
         })
     }
 
-    /// Reads what is to be one of a few words.
+    /// Reads a parameter that is one of a few words.
     pub(crate) fn one_of<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
         self.parsed(name, |text| {
             let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
@@ -101,13 +101,14 @@ impl Parameters {
     }
 
     /// Writes the `Link` to the next page as a header.
-    pub(crate) fn next_link(&self, path: &str, cursor: &str) -> HeaderValue {
-        HeaderValue::try_from(self.link_to_next(path, cursor)).expect("an encoded address is fit for a header")
+    pub(crate) fn next_link(&self, cursor: &str) -> HeaderValue {
+        HeaderValue::try_from(self.link_to_next(cursor)).expect("an encoded address is fit for a header")
     }
 
-    /// Writes the `Link` to the next page: the same parameters, with this cursor.
-    pub(crate) fn link_to_next(&self, path: &str, cursor: &str) -> String {
-        let mut link = format!("<{path}?");
+    /// Writes the `Link` to the next page: the same parameters, with this cursor. It is a reference relative to the
+    /// request's address (RFC 3986, section 5.2), which holds behind a proxy that serves this service under a path.
+    pub(crate) fn link_to_next(&self, cursor: &str) -> String {
+        let mut link = "<?".to_owned();
         for (name, value) in self.0.iter().filter(|(name, _)| name != "cursor") {
             link.extend(utf8_percent_encode(name, RESERVED));
             link.push('=');
@@ -121,7 +122,7 @@ impl Parameters {
     }
 }
 
-/// Reads a bound. It never holds a space, so that one can only be the plus sign of an offset that was not encoded.
+/// Reads a bound. A bound holds no space, so that a space can only be the plus sign of an offset that was not encoded.
 fn bound(text: &str) -> Result<Timestamp, tallyhouse_pipeline::TimestampError> {
     Timestamp::parse_bound(&text.replace(' ', "+"))
 }
@@ -136,11 +137,6 @@ pub(crate) fn decode(text: &str, form: bool) -> Result<String, &'static str> {
     }
     let spaced = if form { text.replace('+', " ") } else { text.to_owned() };
     percent_decode_str(&spaced).decode_utf8().map(Into::into).map_err(|_| "is not UTF-8 when decoded")
-}
-
-/// Encodes a text as a part of a path.
-pub(crate) fn encode_part(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `/healthz`: the process answers. `/readyz`: it can do its work, and no stop is under way.
+//! `/healthz`: the process answers. `/readyz`: it can process records, and is not stopping.
 
 use futures::future::join_all;
 use hyper::StatusCode;
@@ -20,9 +20,9 @@ pub(crate) fn alive() -> Response {
 /// `GET /readyz`: `ready`; `degraded`, which is ready too, where only a dependency that can be done without is down, or
 /// a circuit breaker is not closed; or a problem.
 pub(crate) async fn ready(app: &App) -> Response {
-    let patience = app.settings.probe_timeout;
+    let probe_timeout = app.settings.probe_timeout;
     let storage = async {
-        match timeout(patience, app.http.repository.ping()).await {
+        match timeout(probe_timeout, app.http.repository.ping()).await {
             Ok(Ok(())) => ProbeState::Up,
             Ok(Err(error)) => {
                 tracing::debug!(error = %chain(&error), "storage is down");
@@ -32,7 +32,7 @@ pub(crate) async fn ready(app: &App) -> Response {
         }
     };
     let others = join_all(app.http.probes.iter().map(|probe| async move {
-        (probe.name(), timeout(patience, probe.check()).await.unwrap_or(ProbeState::Down))
+        (probe.name(), timeout(probe_timeout, probe.check()).await.unwrap_or(ProbeState::Down))
     }));
     let (storage, others) = tokio::join!(storage, others);
 

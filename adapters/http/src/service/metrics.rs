@@ -1,6 +1,6 @@
 //! `GET /metrics`: what the service counts, in Prometheus' text format.
 //!
-//! The server counts its requests, and knows nothing of the rest: whoever wires the service writes the page.
+//! The server counts its requests only; the host writes the page.
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -14,7 +14,7 @@ use crate::request::parameters::Parameters;
 /// The media type of the text format that every version of Prometheus reads.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// ResponseCache with the page.
+/// Answers with the page.
 pub(crate) async fn read(app: &App, query: &str) -> Result<Response, Problem> {
     let page = app.metrics.as_ref().ok_or_else(Problem::not_found)?;
     Parameters::none(query)?;
@@ -30,10 +30,10 @@ fn readings(app: &App) -> ServerReadings {
         under_way: app.requests.under_way(),
         connections: app.open.len(),
         connections_max: app.settings.connections_max,
-        event_streams: app.event_streams.taken(),
+        event_streams: app.event_streams.in_use(),
         event_streams_max: app.settings.event_streams_max,
-        aggregates: app.aggregates.taken(),
+        aggregates: app.aggregates.in_use(),
         aggregates_max: app.settings.aggregates_max,
-        cache: app.answers.counts(),
+        cache: app.response_cache.counts(),
     }
 }

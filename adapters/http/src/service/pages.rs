@@ -1,7 +1,7 @@
 //! The dashboard at `/` and the reference at `/docs`: pages and their assets, compiled in from `dashboard/`.
 //!
-//! They are open, because there is nothing in them that the program does not tell everybody; what they call needs a key
-//! as ever. The page asks no other host for anything, and its policy lets it run nothing that does not come from here.
+//! They are open: they hold nothing secret, and their calls need a key like all others. Their policy lets them load and
+//! run nothing from another host.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ use warp::reply::{Reply, Response};
 use crate::answer::conditional;
 
 /// What the page may do: run scripts, take styles and make calls, all of them of this host alone. No text becomes
-/// markup or code, whatever a script does with it (Trusted Types): records hold what strangers wrote.
+/// markup or code (Trusted Types): the texts of records are untrusted.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
@@ -121,7 +121,7 @@ impl Asset {
         })
     }
 
-    /// ResponseCache with the file; or, where the caller has it, with `304` (RFC 9110, section 13.1.2).
+    /// Answers with the file, or with `304` where the client has it (RFC 9110, section 13.1.2).
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
         let mut response = if conditional::is_known(headers, self.tag()) {
             StatusCode::NOT_MODIFIED.into_response()

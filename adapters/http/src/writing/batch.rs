@@ -1,4 +1,4 @@
-//! `POST /v1/records/batch` with a JSON array: all results at once, or none that the client can't repeat safely.
+//! `POST /v1/records/batch` with a JSON array: all results at once. After a failure the client repeats the batch safely.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde_json::json;
-use tallyhouse_pipeline::{
-    ArrayError, OrderedChunks, Outcome, OutcomeCounts, Record, Rejection, records_from_json_array,
-};
+use tallyhouse_pipeline::{ArrayError, OrderedChunks, Outcome, OutcomeCounts, records_from_json_array};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use warp::reply::Response;
@@ -22,15 +20,24 @@ use crate::request::body::RequestBody;
 use crate::request::parameters::Parameters;
 use crate::request::traceparent;
 use crate::writing::chunk::Chunk;
+use crate::writing::cloud_event::{self, EventRecord};
 use crate::writing::result::WriteResult;
 
 /// Bodies from this size on are parsed beside the threads that serve connections: it takes a millisecond or more.
 const PARSE_BESIDE_BYTES: usize = 256 * 1024;
 
 /// How long a batch waits for room for its body.
-const ROOM_PATIENCE: Duration = Duration::from_secs(10);
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
 
-type Parsed = Result<Vec<Result<Record, Rejection>>, ArrayError>;
+/// What the elements of the array are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elements {
+    Records,
+    /// CloudEvents, whose data are the records.
+    Events,
+}
+
+type Parsed = Result<Vec<EventRecord>, ArrayError>;
 
 /// Reads whether the results of the good records are wanted.
 pub(crate) fn failed_only(query: &str) -> Result<bool, Problem> {
@@ -38,9 +45,10 @@ pub(crate) fn failed_only(query: &str) -> Result<bool, Problem> {
     Ok(parameters.one_of("results", &[("failed", true)])?.unwrap_or(false))
 }
 
-/// ResponseCache a batch in JSON.
+/// Answers a batch in JSON.
 pub(crate) async fn write(
     app: &App,
+    elements: Elements,
     failed_only: bool,
     headers: &HeaderMap,
     body: &mut RequestBody,
@@ -48,7 +56,7 @@ pub(crate) async fn write(
 ) -> Result<Response, Problem> {
     let _room = room(app, body).await?;
     let json = body.read_whole().await?;
-    let records = parse(json, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
+    let records = parse(json, elements, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
     meter.map_or(Ok(()), |meter| meter.acquire_rest(records.len()))?;
 
     let traceparent = traceparent::of(headers);
@@ -61,7 +69,9 @@ pub(crate) async fn write(
     loop {
         while committing.has_room() && records.peek().is_some() {
             let mut chunk = Chunk::default();
-            records.by_ref().take(chunk_records_max).for_each(|record| chunk.push(record, traceparent.as_ref()));
+            records.by_ref().take(chunk_records_max).for_each(|element| {
+                chunk.push(element.record, element.traceparent.as_ref().or(traceparent.as_ref()));
+            });
             let refused = chunk.refused;
             committing.push(chunk.arrivals, |submission| async move { (submission.await, refused) });
         }
@@ -78,17 +88,24 @@ async fn room(app: &App, body: &RequestBody) -> Result<OwnedSemaphorePermit, Pro
     let bytes = body.length().unwrap_or(usize::MAX).min(app.settings.batch_bytes_max);
     let room = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
     let full = || Problem::new(ProblemCode::Overloaded, "Too many batches are under way; repeat the request later.");
-    let acquired = timeout(ROOM_PATIENCE, Arc::clone(&app.batch_room).acquire_many_owned(room)).await;
+    let acquired = timeout(ROOM_WAIT_MAX, Arc::clone(&app.batch_room).acquire_many_owned(room)).await;
     acquired.ok().and_then(Result::ok).ok_or_else(full)
 }
 
-async fn parse(json: Bytes, records_max: usize) -> Result<Parsed, Problem> {
-    if json.len() < PARSE_BESIDE_BYTES {
-        return Ok(records_from_json_array(&json, records_max));
+async fn parse(json: Bytes, elements: Elements, records_max: usize) -> Result<Parsed, Problem> {
+    let bytes = json.len();
+    let parse = move || match elements {
+        Elements::Events => cloud_event::read_array(&json, records_max),
+        Elements::Records => {
+            let plain = |record| EventRecord { record, traceparent: None };
+            records_from_json_array(&json, records_max).map(|records| records.into_iter().map(plain).collect())
+        }
+    };
+    if bytes < PARSE_BESIDE_BYTES {
+        return Ok(parse());
     }
-    let parsing = tokio::task::spawn_blocking(move || records_from_json_array(&json, records_max));
     // It fails by a panic, or when the runtime shuts down.
-    parsing.await.map_err(|_| Problem::internal())
+    tokio::task::spawn_blocking(parse).await.map_err(|_| Problem::internal())
 }
 
 fn refuse(app: &App, error: ArrayError) -> Problem {

@@ -1,8 +1,8 @@
-//! `POST /v1/records/batch` with NDJSON: a conversation of any length, in bounded memory.
+//! `POST /v1/records/batch` with NDJSON: streamed both ways, without a limit on lines, in bounded memory.
 //!
-//! Lines are gathered while the chunk before them is being committed, and what is there is submitted as soon as that is
-//! done: a quick sender fills chunks, a slow one gets each line answered at once. A full chunk is submitted before
-//! that, by a ingress that keeps the order: lines are processed in theirs however many writers there are.
+//! Lines are gathered while the chunk before them is committed, and submitted once that is done: a fast sender fills
+//! chunks, a slow one gets each line answered at once. A full chunk is submitted earlier, through an ordered ingress:
+//! lines are processed in their order, however many writers there are.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::writing::result::WriteResult;
 /// How many bytes of lines a chunk is made of at most; what is kept of them is less.
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 
-/// ResponseCache a batch in NDJSON. The head of the answer is sent before the body has come.
+/// Answers a batch in NDJSON. The head of the response is sent before the body has arrived.
 pub(crate) async fn write(
     app: &Arc<App>,
     failed_only: bool,
@@ -37,16 +37,17 @@ pub(crate) async fn write(
     context: &RequestContext,
     meter: Option<Meter>,
 ) -> Response {
-    let patience = app.settings.stall_timeout;
+    let stall_timeout = app.settings.stall_timeout;
     let (app, traceparent) = (Arc::clone(app), traceparent::of(headers));
     body.invite().await;
-    stream::answer("application/x-ndjson", patience, context, move |body_writer| async move {
+    stream::answer("application/x-ndjson", stall_timeout, context, move |body_writer| async move {
         let input = Input {
             body,
             piece: Bytes::new(),
             lines: Lines::new(app.settings.record_bytes_max),
             line_bytes_max: app.settings.record_bytes_max,
             traceparent,
+            at_start: true,
             ended: false,
         };
         let output =
@@ -70,7 +71,7 @@ async fn converse(
     loop {
         input.gather(&mut gathered);
         if has_room(&committing, &gathered) && !gathered.is_empty() {
-            // Whoever has more to send right now is heard first.
+            // A client that has more to send right now fills the chunk first.
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
                 continue;
             }
@@ -116,7 +117,7 @@ fn submit(ingress: &Ingress, committing: &mut Committing, meter: Option<&Meter>,
     let refused = chunk.refused;
     committing.push(chunk.arrivals, |submission| async move {
         if let Some(meter) = meter {
-            meter.draw_patiently(records).await;
+            meter.acquire_when_available(records).await;
         }
         let outcomes = submission.await?;
         ingress.count_refused(refused.count());
@@ -174,6 +175,8 @@ struct Input {
     lines: Lines,
     line_bytes_max: usize,
     traceparent: Option<String>,
+    /// Whether the first line is still to come.
+    at_start: bool,
     ended: bool,
 }
 
@@ -183,12 +186,14 @@ impl Input {
         let traceparent = self.traceparent.as_ref();
         while !gathered.is_full() {
             let Some(line) = self.lines.next(&mut self.piece) else { break };
+            let line = if std::mem::take(&mut self.at_start) { line.without_byte_order_mark() } else { line };
             gathered.push(&line, self.line_bytes_max, traceparent);
         }
         if self.ended
             && !gathered.is_full()
             && let Some(line) = self.lines.last()
         {
+            let line = if std::mem::take(&mut self.at_start) { line.without_byte_order_mark() } else { line };
             gathered.push(&line, self.line_bytes_max, traceparent);
         }
     }

@@ -1,18 +1,19 @@
 //! `POST /v1/records`: processes one record.
 
 use hyper::header::HeaderMap;
-use tallyhouse_pipeline::{Arrival, Outcome, Record, RejectionCode};
+use tallyhouse_pipeline::{Arrival, Outcome, Record, Rejection, RejectionCode};
 use warp::reply::Response;
 
 use crate::answer::problem::Problem;
 use crate::app::state::App;
-use crate::request::body::RequestBody;
+use crate::request::body::{RequestBody, without_byte_order_mark};
 use crate::request::media::{self, Media};
 use crate::request::parameters::Parameters;
 use crate::request::traceparent;
+use crate::writing::cloud_event::{self, EventRecord};
 use crate::writing::result;
 
-/// `POST /v1/records`. A body of which nothing is said is taken for JSON.
+/// `POST /v1/records`. A body without a media type is taken for JSON.
 pub(crate) async fn write(
     app: &App,
     query: &str,
@@ -20,17 +21,31 @@ pub(crate) async fn write(
     body: &mut RequestBody,
 ) -> Result<Response, Problem> {
     Parameters::none(query)?;
-    if media::of_body(headers)? == Some(Media::Ndjson) {
-        return Err(media::unsupported("One record is sent as application/json; /v1/records/batch takes NDJSON."));
-    }
-    let json = body.read_whole().await?;
-    let outcome = process(app, &json, traceparent::of(headers)).await?;
+    let media = media::of_body(headers)?;
+    let json = match media {
+        None | Some(Media::Json | Media::CloudEvent) => body.read_whole().await?,
+        Some(Media::Ndjson | Media::CloudEvents) => {
+            return Err(media::unsupported(
+                "One record is sent as application/json or application/cloudevents+json; /v1/records/batch takes many.",
+            ));
+        }
+    };
+    let EventRecord { record, traceparent } = match media {
+        Some(Media::CloudEvent) => cloud_event::read(&json),
+        _ if cloud_event::is_binary(headers) => cloud_event::read_binary(headers, &json),
+        _ => EventRecord { record: Record::from_json(&json), traceparent: None },
+    };
+    let outcome = submit(app, record, traceparent.or_else(|| traceparent::of(headers))).await?;
     Ok(result::answer(&outcome))
 }
 
 /// Processes the JSON of one record.
 pub(crate) async fn process(app: &App, json: &[u8], traceparent: Option<String>) -> Result<Outcome, Problem> {
-    let record = match Record::from_json(json) {
+    submit(app, Record::from_json(without_byte_order_mark(json)), traceparent).await
+}
+
+async fn submit(app: &App, record: Result<Record, Rejection>, traceparent: Option<String>) -> Result<Outcome, Problem> {
+    let record = match record {
         Ok(record) => record,
         Err(rejection) => {
             app.http.ingress.count_refused(1);

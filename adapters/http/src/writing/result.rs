@@ -1,4 +1,4 @@
-//! The result of a write: what one record became, as it is written by itself and within a batch.
+//! The result of a write: the outcome of one record, by itself and within a batch.
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
@@ -11,7 +11,7 @@ use warp::reply::{Reply, Response};
 use crate::answer::json::json_response;
 use crate::answer::problem::{Problem, ProblemCode};
 
-/// Says that a success was one already.
+/// Marks the success of a duplicate.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// An outcome as it is written; with an index in a batch.
@@ -46,7 +46,7 @@ impl Serialize for WriteResult<'_> {
     }
 }
 
-/// ResponseCache the write of one record.
+/// Answers the write of one record.
 pub(crate) fn answer(outcome: &Outcome) -> Response {
     match outcome {
         Outcome::Processed(_) => success(StatusCode::CREATED, outcome),

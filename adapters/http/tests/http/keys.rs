@@ -219,7 +219,11 @@ async fn without_keys_a_page_of_another_host_may_not_write() {
     };
     for path in ["/v1/records", "/v1/records/batch", "/v1/dead-letters/1-0/replay", "/nothing"] {
         for origin in ["http://evil.example", "null", "http://127.0.0.1:1"] {
-            send(Method::POST, path, Some(origin)).await.is_problem(403, "forbidden");
+            let refused = send(Method::POST, path, Some(origin)).await;
+            refused.is_problem(403, "forbidden");
+            let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+            let names_both = detail.contains(origin) && detail.contains(&host);
+            assert!(names_both && detail.contains("Host header"), "{detail}");
         }
     }
     let own = format!("http://{host}");

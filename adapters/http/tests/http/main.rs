@@ -14,6 +14,7 @@ mod dead_letters;
 mod draining;
 mod dry_runs;
 mod exports;
+mod forms;
 mod headers;
 mod health;
 mod hostile;

@@ -102,7 +102,7 @@ async fn a_time_bound_with_a_bare_plus_sign_is_understood() {
     let found = service.get(&at("start=2013-01-01T11:00:00+01:00&end=2013-01-01T11:00:00.0000001+01:00")).await.json();
     assert_eq!(ids(found["records"].as_array().unwrap()), ["a"]);
     let none = service.get(&at("end=2013-01-01T11:00:00%2B01:00")).await.json();
-    assert_eq!(none, json!({ "records": [] }));
+    assert_eq!(none, json!({ "records": [], "next": null }));
 }
 
 #[tokio::test]
@@ -128,7 +128,10 @@ async fn the_summaries_of_a_destination_come_by_reference() {
     let one = service.get("/v1/summaries/d%201%2F%C3%BC?reference=r%263").await.json();
     assert_eq!(one["summaries"], json!([summaries[3]]));
     let unknown = service.get("/v1/summaries/nowhere").await;
-    assert_eq!((unknown.status, unknown.json()), (200, json!({ "destinationId": "nowhere", "summaries": [] })));
+    assert_eq!(
+        (unknown.status, unknown.json()),
+        (200, json!({ "destinationId": "nowhere", "summaries": [], "next": null }))
+    );
 }
 
 /// Checks a group against the records it should be made of.
@@ -189,7 +192,7 @@ async fn aggregates_come_a_group_a_line_to_who_asks_for_lines() {
 #[tokio::test]
 async fn aggregates_of_nothing_are_empty() {
     let service = Service::start().await;
-    let expect = json!({ "groups": [], "groupCount": 0, "recordCount": 0 });
+    let expect = json!({ "groups": [], "groupCount": 0, "recordCount": 0, "next": null });
     assert_eq!(service.get("/v1/aggregates").await.json(), expect);
     assert_eq!(service.get("/v1/aggregates?records=false").await.json(), expect);
     let lines = service.client.get(service.url("/v1/aggregates")).header("accept", "application/x-ndjson");

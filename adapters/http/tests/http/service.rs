@@ -133,6 +133,7 @@ impl Service {
 /// An answer, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    pub(crate) url: reqwest::Url,
     pub(crate) status: u16,
     pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) body: String,
@@ -141,7 +142,8 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) async fn of(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.text().await.unwrap() }
+        let url = response.url().clone();
+        Self { url, status, headers, body: response.text().await.unwrap() }
     }
 
     #[track_caller]
@@ -170,8 +172,10 @@ impl Answer {
     /// Returns the address of the next page.
     pub(crate) fn next(&self) -> Option<String> {
         let link = self.headers.get("link")?.to_str().unwrap();
-        let path = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
-        Some(path.unwrap_or_else(|| panic!("{link}")).to_owned())
+        let reference = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
+        let address = reference.and_then(|reference| self.url.join(reference).ok());
+        let address = address.unwrap_or_else(|| panic!("{link}"));
+        Some(format!("{}?{}", address.path(), address.query().unwrap_or_default()))
     }
 }
 

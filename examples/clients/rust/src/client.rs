@@ -189,9 +189,10 @@ fn said(answer: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// `Link: </v1/aggregates?cursor=…>; rel="next"`
+/// `Link: <?cursor=…>; rel="next"`, relative to the address of the call.
 fn next_page(answer: &Response) -> Option<String> {
     let link = answer.headers().get(LINK)?.to_str().ok()?;
     let (target, _) = link.strip_prefix('<')?.split_once('>')?;
-    Some(target.to_owned())
+    let address = answer.url().join(target).ok()?;
+    Some(format!("{}?{}", address.path(), address.query().unwrap_or_default()))
 }

@@ -10,7 +10,7 @@ fn meter(per_second: u64, burst: u64) -> Meter {
 
 fn headers(meter: &Meter) -> (String, String) {
     let mut headers = HeaderMap::new();
-    meter.dress(&mut headers);
+    meter.set_headers(&mut headers);
     let text = |name: &str| headers[name].to_str().unwrap().to_owned();
     (text("ratelimit-policy"), text("ratelimit"))
 }
@@ -68,7 +68,7 @@ async fn who_waits_is_let_through_at_the_rate() {
     assert_eq!(meter.records_at_once(), 10);
     let began = Instant::now();
     for _ in 0..10 {
-        meter.draw_patiently(10).await;
+        meter.acquire_when_available(10).await;
     }
     // The first ten are there; each ten after them are drawn as soon as one unit is there, and owed.
     let took = began.elapsed();

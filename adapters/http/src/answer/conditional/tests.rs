@@ -55,8 +55,9 @@ async fn store(repository: &MemoryRepository, id: &str, at: &str) {
 async fn a_version_is_that_of_a_question_a_form_and_all_records() {
     let new = || MemoryRepository::new(Arc::new(TestClock::default()));
     let repository = new();
-    let ask =
-        async |repository: &MemoryRepository, question: &str, form| version(repository, question, form).await.unwrap();
+    let ask = async |repository: &MemoryRepository, question: &str, format| {
+        version(repository, question, format).await.unwrap()
+    };
     let empty = ask(&repository, "q", Format::Json).await;
     assert_eq!(ask(&repository, "q", Format::Json).await, empty);
     assert_ne!(ask(&repository, "r", Format::Json).await, empty);

@@ -26,12 +26,12 @@ async fn a_connection_that_never_sends_a_head_is_cut_early() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_rests_longer_between_requests_than_within_a_head() {
     let activity = Arc::new(Activity::new());
-    drop(UnderWay::begin(&activity));
+    drop(InFlight::begin(&activity));
     assert_eq!(after(74, &activity).await, None);
     activity.note_read(b"GET /");
     assert_eq!(after(9, &activity).await, Some(Cut::Idle));
 
-    drop(UnderWay::begin(&activity));
+    drop(InFlight::begin(&activity));
     activity.note_read(b"GET /");
     assert_eq!(after(9, &activity).await, None);
     activity.note_read(b"one byte more does not help");
@@ -41,10 +41,10 @@ async fn a_connection_rests_longer_between_requests_than_within_a_head() {
 #[tokio::test(start_paused = true)]
 async fn a_request_under_way_may_take_as_long_as_it_likes() {
     let activity = Arc::new(Activity::new());
-    let request = UnderWay::begin(&activity);
+    let request = InFlight::begin(&activity);
     activity.note_read(b"its body");
     assert_eq!(after(1_000, &activity).await, None);
-    let other = UnderWay::begin(&activity);
+    let other = InFlight::begin(&activity);
     drop(request);
     assert_eq!(after(1_000, &activity).await, None);
     drop(other);
@@ -56,7 +56,7 @@ async fn a_request_under_way_may_take_as_long_as_it_likes() {
 async fn the_frames_of_an_idle_http2_connection_are_no_head() {
     let activity = Arc::new(Activity::new());
     activity.note_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    drop(UnderWay::begin(&activity));
+    drop(InFlight::begin(&activity));
     activity.note_read(b"a ping");
     assert_eq!(after(60, &activity).await, None);
     assert_eq!(after(15, &activity).await, Some(Cut::Idle));
@@ -65,7 +65,7 @@ async fn the_frames_of_an_idle_http2_connection_are_no_head() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_is_cut_and_one_that_takes_a_little_is_not() {
     let activity = Arc::new(Activity::new());
-    let _request = UnderWay::begin(&activity);
+    let _request = InFlight::begin(&activity);
     activity.note_write(true);
     assert_eq!(after(20, &activity).await, None);
     activity.note_write(false);

@@ -60,7 +60,7 @@ fn a_broken_pair_leaves_the_old_one_in_force_and_is_judged_once() {
     files.put("a.crt", "a.key");
     let identity = files.open().unwrap();
     let first = identity.config();
-    let judged = || identity.looks.lock().unwrap().judged;
+    let judged = || identity.polls.lock().unwrap().judged;
     for break_it in [
         (|files: &Files| files.put("b.crt", "a.key")) as fn(&Files),
         |files| fs::write(files.path("server.key"), "").unwrap(),

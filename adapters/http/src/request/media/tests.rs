@@ -1,6 +1,6 @@
 //! Media types: tables of what is said and what it means.
 
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
 
 use super::*;
 
@@ -21,6 +21,11 @@ fn a_body_is_json_or_ndjson_in_utf_8() {
     check_body("application/json;charset=\"UTF-8\"", Some(Media::Json));
     check_body("application/json; profile=x", Some(Media::Json));
     check_body("application/x-ndjson", Some(Media::Ndjson));
+    check_body("application/ndjson", Some(Media::Ndjson));
+    check_body("application/jsonl; charset=utf-8", Some(Media::Ndjson));
+    check_body("application/x-jsonlines", Some(Media::Ndjson));
+    check_body("application/cloudevents+json; charset=UTF-8", Some(Media::CloudEvent));
+    check_body("application/cloudevents-batch+json", Some(Media::CloudEvents));
     check_body("application/json; charset=latin1", None);
     check_body("text/json", None);
     check_body("application/jsonx", None);
@@ -38,7 +43,9 @@ fn nothing_said_is_not_a_wrong_thing_said() {
 }
 
 #[test]
-fn a_compressed_body_is_refused() {
-    assert!(of_body(&headers(&[(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, "gzip")])).is_err());
+fn a_body_that_is_packed_in_an_unknown_way_is_refused() {
+    assert!(of_body(&headers(&[(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, "br")])).is_err());
+    assert!(of_body(&headers(&[(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, "gzip")])).is_ok());
+    assert!(of_body(&headers(&[(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, "")])).is_ok());
     assert!(of_body(&headers(&[(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, "identity")])).is_ok());
 }

@@ -59,16 +59,16 @@ fn no_parameters_are_no_conditions() {
 #[test]
 fn the_link_keeps_the_parameters_and_replaces_the_cursor() {
     let parameters = Parameters::read("a=x%20y%26&cursor=old&b=%3E%22", &["a", "b", "cursor"]).unwrap();
-    assert_eq!(parameters.link_to_next("/v1/x", "new"), "</v1/x?a=x%20y%26&b=%3E%22&cursor=new>; rel=\"next\"");
+    assert_eq!(parameters.link_to_next("new"), "<?a=x%20y%26&b=%3E%22&cursor=new>; rel=\"next\"");
 }
 
 proptest! {
     #[test]
     fn what_a_link_says_is_read_back(value in any::<String>()) {
-        let written = Parameters(vec![("a".to_owned(), value.clone())]).link_to_next("/x", "c");
-        let query = written.strip_prefix("</x?").and_then(|rest| rest.strip_suffix(">; rel=\"next\"")).unwrap();
+        let written = Parameters(vec![("a".to_owned(), value.clone())]).link_to_next("c");
+        let query = written.strip_prefix("<?").and_then(|rest| rest.strip_suffix(">; rel=\"next\"")).unwrap();
         let read = Parameters::read(query, &["a", "cursor"]).unwrap();
         assert_eq!(read.text("a"), Some(value.as_str()));
-        assert_eq!(decode(&encode_part(&value), false), Ok(value));
+        assert_eq!(decode(&utf8_percent_encode(&value, RESERVED).to_string(), false), Ok(value));
     }
 }

@@ -40,7 +40,7 @@ fn loaded_by(asset: &Asset) -> Vec<String> {
     let quoted = |after: &str| {
         text.split(after).skip(1).map(|rest| rest.split('"').next().expect("it begins").to_owned()).collect()
     };
-    let (absolute, relative): (Vec<String>, Vec<String>) = (quoted("\"/assets/"), quoted("} from \""));
+    let (absolute, relative): (Vec<String>, Vec<String>) = (quoted("\"assets/"), quoted("} from \""));
     let folder = asset.name.rsplit_once('/').map_or("", |(folder, _)| folder);
     // No folder is deeper than one.
     let beside = |name: String| match (name.strip_prefix("./"), folder) {
@@ -49,6 +49,15 @@ fn loaded_by(asset: &Asset) -> Vec<String> {
         (None, _) => name.trim_start_matches("../").to_owned(),
     };
     absolute.into_iter().chain(relative.into_iter().map(beside)).collect()
+}
+
+/// A proxy may serve the pages under any path.
+#[test]
+fn no_page_loads_or_links_by_an_absolute_path() {
+    for page in [&PAGE, &REFERENCE] {
+        let text = std::str::from_utf8(page.bytes).expect("pages are text");
+        assert!(!text.contains("=\"/"), "{}", page.name);
+    }
 }
 
 #[test]
