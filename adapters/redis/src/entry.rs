@@ -9,7 +9,7 @@ pub(crate) struct Entry {
     pub(crate) id: String,
     /// Name and value pairs in their order; `None` for an entry that was deleted while it was pending.
     fields: Option<Vec<(Vec<u8>, Vec<u8>)>>,
-    /// The length and the SHA-1 of the whole, if a script has cut the entry.
+    /// The length of the whole and its digest, if a script has cut the entry.
     oversize: Option<(u64, String)>,
 }
 
@@ -49,7 +49,7 @@ impl Entry {
         self.fields.iter().flatten().filter(|(field, _)| field == name.as_bytes()).count()
     }
 
-    /// Returns the length and the SHA-1 of the whole, if a script has cut the entry.
+    /// Returns the length of the whole and its digest, if a script has cut the entry.
     pub(crate) fn oversize(&self) -> Option<&(u64, String)> {
         self.oversize.as_ref()
     }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisResult};
-use tallyhouse_core::ports::{Acknowledgement, Disposition, PAYLOAD_BYTES_MAX};
+use tallyhouse_core::ports::{Acknowledgement, Disposition};
 
 use super::consumer::{Consumer, NAME};
 use super::element::Element;
@@ -16,7 +16,8 @@ use crate::oversize::Oversize;
 static ACK: Script = Script::new(include_str!("scripts/ack.lua"));
 static DEAD_LETTER: Script = Script::new(include_str!("scripts/dead_letter.lua"));
 static NACK: Script = Script::new(include_str!("scripts/nack.lua"));
-static END_OVERSIZED: Script = Script::new(include_str!("scripts/end_oversized.lua"));
+static END_OVERSIZED: Script =
+    Script::new(concat!(include_str!("../digest.lua"), include_str!("scripts/end_oversized.lua")));
 
 /// Acknowledgements under way. If this is dropped before they are done, the processing list must be reconciled.
 struct AcksInProgress<'a> {
@@ -146,7 +147,7 @@ impl Consumer {
         };
         END_OVERSIZED
             .run(connection, &keys, |args| {
-                args.arg(PAYLOAD_BYTES_MAX).arg(&oversize.sha1).arg(action);
+                args.arg(oversize.bytes).arg(&oversize.sha1).arg(action);
                 if let Some(draft) = draft {
                     draft.add_to(args);
                 }

@@ -24,10 +24,15 @@ static REGISTER: Script =
     Script::new(concat!(include_str!("scripts/wake_key.lua"), include_str!("scripts/register.lua")));
 static MOVE: Script = Script::new(concat!(
     include_str!("scripts/wake_key.lua"),
+    include_str!("../digest.lua"),
     include_str!("scripts/element.lua"),
     include_str!("scripts/move.lua")
 ));
-static READ: Script = Script::new(concat!(include_str!("scripts/element.lua"), include_str!("scripts/read.lua")));
+static READ: Script = Script::new(concat!(
+    include_str!("../digest.lua"),
+    include_str!("scripts/element.lua"),
+    include_str!("scripts/read.lua")
+));
 
 /// The state that receiving, acknowledging and the heartbeat share.
 pub(super) struct Consumer {

@@ -20,8 +20,16 @@ const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest entry that a read returns whole if it has no record, or several: its dead letter keeps all of it.
 const ENTRY_BYTES_MAX: usize = 4 * PAYLOAD_BYTES_MAX;
 
-static READ: Script = Script::new(concat!(include_str!("scripts/entry.lua"), include_str!("scripts/read.lua")));
-static CLAIM: Script = Script::new(concat!(include_str!("scripts/entry.lua"), include_str!("scripts/claim.lua")));
+static READ: Script = Script::new(concat!(
+    include_str!("../digest.lua"),
+    include_str!("scripts/entry.lua"),
+    include_str!("scripts/read.lua")
+));
+static CLAIM: Script = Script::new(concat!(
+    include_str!("../digest.lua"),
+    include_str!("scripts/entry.lua"),
+    include_str!("scripts/claim.lua")
+));
 
 /// The state of `receive`, which one call at a time uses.
 pub(super) struct Reader {

@@ -1,6 +1,6 @@
 -- Cuts an entry so that it is bounded in bytes. Returns it and its bytes, which are counted against a budget:
 --   {id, fields}                   an entry of at most entry_max bytes whose only record is not oversized;
---   {id, fields, length, sha1}     an entry of which only a part is returned, with the length and SHA-1 of its only
+--   {id, fields, length, sha1}     an entry of which only a part is returned, with the length and digest of its only
 --                                  record or, where it has none or several, of all its fields.
 -- An entry that was deleted while it was pending has no fields.
 local function cut(entry, record_max, entry_max)
@@ -24,7 +24,7 @@ local function cut(entry, record_max, entry_max)
         if #record <= record_max then
             return {entry[1], kept}, #record
         end
-        return {entry[1], kept, #record, redis.sha1hex(record)}, record_max
+        return {entry[1], kept, #record, digest(record)}, record_max
     end
     if bytes <= entry_max then
         return entry, bytes
@@ -37,6 +37,6 @@ local function cut(entry, record_max, entry_max)
         kept[i] = string.sub(part, 1, math.max(left, 0))
         left = left - #part
     end
-    return {entry[1], kept, bytes, redis.sha1hex(table.concat(fields))}, record_max
+    return {entry[1], kept, bytes, digest(table.concat(fields))}, record_max
 end
 
