@@ -51,6 +51,8 @@ mod stops;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod rolling;
 #[cfg(test)]
 mod outages;
