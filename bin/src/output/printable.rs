@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Escapes control characters and invisible formatting characters as `\uXXXX`: a terminal would obey escape sequences,
+/// Escapes control characters and invisible formatting characters as in JSON, e.g. `\u001b`: a terminal would obey escape sequences,
 /// and bidirectional controls change what a reader sees (CVE-2021-42574). Inside a JSON string the escapes keep its
 /// value. Tabs are kept.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
