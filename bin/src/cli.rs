@@ -15,7 +15,7 @@ use crate::settings::{Overrides, Secret};
 
 /// Processes records exactly once, notifies, alerts, and answers with exact totals.
 #[derive(Debug, Parser)]
-#[command(name = "tallyhouse", version, max_term_width = 100)]
+#[command(name = "tallyhouse", version = env!("TALLYHOUSE_VERSION"), max_term_width = 100)]
 #[command(
     after_help = "Without a command, tallyhouse serves. Every setting can also be given in tallyhouse.toml or as a \
                         variable TALLYHOUSE_…: `tallyhouse config` shows them all."
@@ -98,8 +98,15 @@ pub(crate) enum Command {
     DeadLetters(DeadLettersCommand),
     /// Migrates the database to the current schema (serve and import do so by themselves)
     Migrate,
-    /// Shows the effective settings as a settings file, secrets masked
-    Config,
+    /// Shows the effective settings as a settings file, secrets masked; or checks them
+    Config {
+        #[command(subcommand)]
+        command: Option<ConfigCommand>,
+    },
+    /// Exits with 0 if the service is ready, else with 1
+    ///
+    /// Calls /readyz at the configured address, or at --url, and prints the answer.
+    Health(RemoteArgs),
     /// Checks counts, sums, sequences and the outbox of the database; exits with 1 if anything is wrong
     Verify,
     /// Creates API keys
@@ -118,6 +125,15 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+/// The commands for settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Checks the settings and the files that they name; exits with 2 if anything is wrong
+    Check,
+    /// Prints a settings file with all defaults, commented out
+    Init,
 }
 
 /// The service that a command calls instead of using the configured database.
@@ -309,7 +325,7 @@ pub(crate) struct DeadLettersChoice {
 /// The commands for API keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Prints a new key, once, and its lines for the keys file
+    /// Prints a new key, once, and its lines for the keys file, or adds these to it
     New(NewKeyArgs),
 }
 
@@ -322,6 +338,9 @@ pub(crate) struct NewKeyArgs {
     /// Scopes of the key, separated by commas
     #[arg(long, value_enum, required = true, value_delimiter = ',', value_name = "SCOPES")]
     pub(crate) scope: Vec<ScopeName>,
+    /// Add the key to this keys file, which is created if it does not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) append: Option<PathBuf>,
 }
 
 /// The scopes by name.

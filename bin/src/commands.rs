@@ -1,6 +1,8 @@
 //! Runs a command.
 
+mod config;
 mod dead_letters;
+mod health;
 mod keys;
 mod man;
 mod watch;
@@ -12,7 +14,7 @@ use clap::CommandFactory as _;
 use tallyhouse_pipeline::audit;
 use tokio::runtime::Runtime;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigCommand};
 use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::settings::{Environment, Settings};
@@ -28,6 +30,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let command = match cli.command.unwrap_or(Command::Serve) {
         Command::Completions { shell } => return completions(shell),
         Command::Keys(command) => return keys::run(command),
+        Command::Config { command: Some(ConfigCommand::Init) } => return config::init(),
         Command::Man { folder } => return man::run(folder.as_deref()),
         other => other,
     };
@@ -44,7 +47,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Watch(args) => watch::run(args, &settings, &environment).await,
             Command::DeadLetters(command) => dead_letters::run(command, &settings).await,
             Command::Migrate => migrate(&settings).await,
-            Command::Config => config(&settings),
+            Command::Config { command: None | Some(ConfigCommand::Init) } => config::show(&settings),
+            Command::Config { command: Some(ConfigCommand::Check) } => config::check(&settings),
+            Command::Health(args) => health::run(args, &settings, &environment).await,
             Command::Verify => verify(&settings).await,
             Command::Completions { .. } | Command::Keys(_) | Command::Man { .. } => {
                 unreachable!("these commands need no settings and returned above")
@@ -68,10 +73,6 @@ fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "tallyhouse", &mut script);
     answer(script)
-}
-
-fn config(settings: &Settings) -> anyhow::Result<ExitCode> {
-    answer(settings.to_toml())
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {

@@ -69,10 +69,18 @@ impl Database {
     }
 
     async fn sqlite(settings: SqliteSettings, schema: Schema, temporary: Option<TempDir>) -> anyhow::Result<Self> {
-        let repository = SqliteRepository::open(settings, Arc::new(SystemClock::start())).await?;
-        let migrated = match schema {
-            Schema::Migrate => repository.migrate().await?,
-            Schema::Check => repository.check_schema().await.map(|()| Vec::new())?,
+        let clock = Arc::new(SystemClock::start());
+        let (repository, migrated) = match schema {
+            Schema::Migrate => {
+                let repository = SqliteRepository::open(settings, clock).await?;
+                let migrated = repository.migrate().await?;
+                (repository, migrated)
+            }
+            Schema::Check => {
+                let repository = SqliteRepository::open_read_only(settings, clock).await?;
+                repository.check_schema().await?;
+                (repository, Vec::new())
+            }
         };
         let repository = Arc::new(repository);
         Ok(Self {

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use output::OutputClosed;
+use output::{OutputClosed, printable};
 use overwrite::OutputRefused;
 use settings::SettingsError;
 use telemetry::logging;
@@ -54,5 +54,6 @@ fn main() -> ExitCode {
 fn one_line(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    format!("error: {}\n", lines.join("; "))
+    // The text may quote a hostile service.
+    format!("error: {}\n", printable(&lines.join("; ")))
 }

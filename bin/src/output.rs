@@ -1,6 +1,10 @@
 //! The standard output of commands.
 
+mod printable;
+
 use std::io::{self, ErrorKind, Write};
+
+pub(crate) use printable::printable;
 
 /// The reader of standard output has closed it, as `head` does. The command ends quietly: this is no failure.
 #[derive(Debug, thiserror::Error)]

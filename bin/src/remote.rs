@@ -61,6 +61,31 @@ impl Remote {
         Ok(Some(Self { client: client.build().context("the HTTP client can't be started")?, base, key }))
     }
 
+    /// Builds a client of the service on this machine. Its certificate is not verified: it names the host that others use,
+    /// and nothing secret is sent.
+    ///
+    /// # Errors
+    /// The URL is wrong.
+    pub(crate) fn to_this_machine(args: &RemoteArgs) -> anyhow::Result<Self> {
+        let url = args.url.as_deref().unwrap_or_default();
+        let base = Url::parse(url).with_context(|| format!("{url} is not a URL; is the setting listen right?"))?;
+        let client = Client::builder().no_proxy().danger_accept_invalid_certs(true).build();
+        Ok(Self { client: client.context("the HTTP client can't be started")?, base, key: None })
+    }
+
+    /// Asks `/readyz`. Returns whether the service is ready, and its answer.
+    ///
+    /// # Errors
+    /// The service can't be reached, or the answer is interrupted.
+    pub(crate) async fn readiness(&self) -> anyhow::Result<(bool, String)> {
+        let response = self.get("readyz", &[])?.send().await.map_err(|error| self.unreachable(error))?;
+        let ready = response.status().is_success();
+        let status = response.status();
+        let head = head_of(response).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&head).into_owned();
+        Ok((ready, if text.is_empty() { status.to_string() } else { text }))
+    }
+
     /// Returns the address, without a password.
     pub(crate) fn address(&self) -> String {
         mask(self.base.as_str())

@@ -13,6 +13,7 @@ mod alerts;
 mod adapters;
 mod otlp;
 mod print;
+mod template;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use tallyhouse_sqlite::SqliteSettings;
 pub(crate) use database::DatabaseUrl;
 pub(crate) use environment::Environment;
 pub(crate) use secret::{Secret, mask};
+pub(crate) use template::template;
 
 use layers::Layers;
 use resolved::Resolved;

@@ -54,6 +54,8 @@ mod stops;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod rolling;
 #[cfg(test)]
 mod outages;

@@ -4,3 +4,4 @@ pub(crate) mod settings;
 pub(crate) mod address;
 pub(crate) mod pool;
 pub(crate) mod migrate;
+mod applied;

@@ -58,10 +58,26 @@ impl SqliteRepository {
             check_writable(&mut db, &ours.path)?;
             Ok(db)
         });
-        let writer = Writer::new(Arc::clone(&settings), connection.await?);
+        let connection = connection.await?;
+        Ok(Self::with_writer(settings, clock, connection))
+    }
+
+    fn with_writer(settings: Arc<SqliteSettings>, clock: Arc<dyn Clock>, connection: SqliteConnection) -> Self {
+        let writer = Writer::new(Arc::clone(&settings), connection);
         let readers = Readers::new(Arc::clone(&settings), Arc::clone(writer.files()), Arc::clone(&clock));
         let roll_ups = RollUpWorker::new(&writer, &readers);
-        Ok(Self { settings, clock, writer, planning: Arc::default(), readers, roll_ups })
+        Self { settings, clock, writer, planning: Arc::default(), readers, roll_ups }
+    }
+
+    /// Opens an existing file for reads alone. The file and its folder need not be writable; every commit fails.
+    ///
+    /// # Errors
+    /// Says in one line why the file can't be used, and what to do about it.
+    pub async fn open_read_only(settings: SqliteSettings, clock: Arc<dyn Clock>) -> Result<Self, SqliteError> {
+        let settings = Arc::new(settings);
+        let ours = Arc::clone(&settings);
+        let connection = on_blocking_thread(&settings, move || open_reader(&ours)).await?;
+        Ok(Self::with_writer(settings, clock, connection))
     }
 
     /// Applies the pending migrations, all or none, and returns their versions, oldest first. Several processes may do so

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::cli::{DeadLettersChoice, DeadLettersCommand};
 use crate::clock::SystemClock;
 use crate::database::{Database, Schema};
-use crate::output::Output;
+use crate::output::{Output, printable};
 use crate::service::queues::open_client;
 use crate::settings::{Settings, SettingsError};
 
@@ -59,7 +59,8 @@ async fn list(letters: &dyn DeadLetters, limit: Option<usize>, out: &mut Output)
     Ok(ExitCode::SUCCESS)
 }
 
-/// Formats a dead letter as `GET /v1/dead-letters` does: a payload that is not UTF-8 is in Base64.
+/// Formats a dead letter as `GET /v1/dead-letters` does: a payload that is not UTF-8 is in Base64. Characters that a
+/// terminal would obey are escaped.
 fn to_json(letter: &DeadLetter) -> anyhow::Result<String> {
     let payload = match std::str::from_utf8(&letter.payload) {
         Ok(text) => ("payload", text.to_owned()),
@@ -77,7 +78,8 @@ fn to_json(letter: &DeadLetter) -> anyhow::Result<String> {
         .into_iter()
         .map(|(name, value)| Ok(format!("{}:{}", serde_json::to_string(name)?, serde_json::to_string(value)?)))
         .collect();
-    Ok(format!("{{{}}}", members?.join(",")))
+    let json = format!("{{{}}}", members?.join(","));
+    Ok(printable(&json).into_owned())
 }
 
 async fn replay(
@@ -146,7 +148,9 @@ async fn replay_one(
             let names: Vec<&str> = differs.iter().map(|field| field.name()).collect();
             out.line(format!("{}: conflict: {}", letter.id, names.join(", ")))?;
         }
-        Outcome::Rejected(rejection) => out.line(format!("{}: rejected: {}", letter.id, rejection.detail()))?,
+        Outcome::Rejected(rejection) => {
+            out.line(format!("{}: rejected: {}", letter.id, printable(&rejection.detail())))?
+        }
     }
     Ok(outcome.name())
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use tallyhouse_pipeline::{CursorError, Topic};
 
 use crate::cli::{TopicName, WatchArgs};
-use crate::output::Output;
+use crate::output::{Output, printable};
 use crate::remote::Remote;
 use crate::service::signals::Signals;
 use crate::settings::{Environment, Settings, SettingsError};
@@ -45,6 +45,6 @@ pub(crate) async fn run(args: WatchArgs, settings: &Settings, environment: &Envi
 
 /// Writes one message and flushes: the reader waits for it.
 fn print(out: &mut Output, message: &str) -> anyhow::Result<()> {
-    out.line(message)?;
+    out.line(printable(message))?;
     out.flush()
 }

@@ -9,6 +9,7 @@ use diesel::sql_types::Text;
 use diesel_migrations::MigrationHarness;
 use tallyhouse_migrations::POSTGRES as MIGRATIONS;
 
+use super::applied::applied;
 use crate::connection::settings::PostgresSettings;
 use crate::sql::error::Fault;
 use crate::sql::statement::Statement;
@@ -23,9 +24,13 @@ pub(crate) fn migrate(settings: &PostgresSettings) -> Result<Vec<String>, Fault>
     let mut connection = connect(settings)?;
     check_encoding(&mut connection)?;
     warn_of_unsafe_settings(&mut connection)?;
+    // A current schema needs neither the lock nor the right to create tables.
+    if pending(&mut connection)?.is_empty() {
+        return Ok(Vec::new());
+    }
     // A session lock ends with the session, so an error below leaves none behind.
     connection.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
-    check_not_newer(&mut connection)?;
+    pending(&mut connection)?;
     let run = connection.run_pending_migrations(MIGRATIONS).map_err(migration_fault)?;
     let names = run.iter().map(ToString::to_string).collect();
     connection.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})"))?;
@@ -37,8 +42,7 @@ pub(crate) fn check(settings: &PostgresSettings) -> Result<(), Fault> {
     let mut connection = connect(settings)?;
     check_encoding(&mut connection)?;
     warn_of_unsafe_settings(&mut connection)?;
-    check_not_newer(&mut connection)?;
-    if connection.has_pending_migration(MIGRATIONS).map_err(migration_fault)? {
+    if !pending(&mut connection)?.is_empty() {
         return Err(Fault::Misuse("the schema is older than this version: run the migrations".to_owned()));
     }
     Ok(())
@@ -75,17 +79,17 @@ fn warn_of_unsafe_settings(connection: &mut PgConnection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks that every applied migration is known. An unknown one belongs to a newer version, whose data this version would
-/// damage.
-fn check_not_newer(connection: &mut PgConnection) -> Result<(), Fault> {
+/// Returns the versions of pending migrations. Refuses a schema with unknown migrations: it belongs to a newer version,
+/// whose data this one would damage.
+fn pending(connection: &mut PgConnection) -> Result<Vec<String>, Fault> {
     let known: Vec<String> = MigrationSource::<Pg>::migrations(&MIGRATIONS)
         .map_err(migration_fault)?
         .iter()
         .map(|migration| migration.name().version().to_string())
         .collect();
-    let applied = connection.applied_migrations().map_err(migration_fault)?;
-    match applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
-        None => Ok(()),
+    let applied = applied(connection)?;
+    match applied.iter().find(|version| !known.contains(version)) {
+        None => Ok(known.into_iter().filter(|version| !applied.contains(version)).collect()),
         Some(version) => {
             Err(Fault::Misuse(format!("the schema is newer than this version: it has migration {version}")))
         }

@@ -1,5 +1,7 @@
 //! Opens connections, and configures them for durability, speed and concurrent processes.
 
+mod read_only;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -44,7 +46,7 @@ pub(crate) fn open_writer(settings: &SqliteSettings) -> Result<SqliteConnection,
 
 /// Opens a connection that can't write, on a file that a writer has opened before.
 pub(crate) fn open_reader(settings: &SqliteSettings) -> Result<SqliteConnection, SqliteError> {
-    let mut db = reopen(settings, open)?;
+    let mut db = reopen(settings, read_only::open)?;
     let pragmas = format!("PRAGMA query_only = ON; PRAGMA cache_size = -{READER_CACHE_KIB};");
     db.batch_execute(&pragmas).map_err(|error| SqliteError::of(&settings.path, error))?;
     Ok(db)
@@ -67,14 +69,19 @@ pub(crate) fn check_writable(db: &mut SqliteConnection, path: &Path) -> Result<(
 }
 
 fn open(settings: &SqliteSettings) -> Result<SqliteConnection, SqliteError> {
+    establish(settings, str::to_owned)
+}
+
+/// Opens a connection by a name that is made of the absolute path.
+fn establish(settings: &SqliteSettings, name: impl Fn(&str) -> String) -> Result<SqliteConnection, SqliteError> {
     let path = &settings.path;
     // SQLite gives names such as ":memory:", "file:…" and "" a meaning of their own. An absolute path has none.
     let absolute =
         std::path::absolute(path).map_err(|error| SqliteError::caused(path, SqliteProblem::CannotOpen, error))?;
-    let name = absolute
+    let absolute = absolute
         .to_str()
         .ok_or_else(|| SqliteError::caused(path, SqliteProblem::CannotOpen, "the path is not UTF-8"))?;
-    let mut db = SqliteConnection::establish(name)
+    let mut db = SqliteConnection::establish(&name(absolute))
         .map_err(|error| SqliteError::caused(path, SqliteProblem::CannotOpen, error))?;
     // First of all, since the next statement may meet a lock.
     let busy_timeout = format!("PRAGMA busy_timeout = {};", settings.busy_timeout.as_millis());
