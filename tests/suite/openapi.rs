@@ -265,6 +265,11 @@ fn refusals(all: &mut Description, service: &Service) {
 
 /// Reads the answer of a bare connection.
 #[track_caller]
+/// The address of an answer whose links are not followed.
+fn nowhere() -> reqwest::Url {
+    "http://localhost/".parse().expect("an address")
+}
+
 fn whole(wire: Wire) -> Answer {
     let answer = wire.answer().expect("an answer");
     let status = answer.status;
@@ -273,7 +278,7 @@ fn whole(wire: Wire) -> Answer {
         let name: reqwest::header::HeaderName = name.parse().expect("a name");
         headers.insert(name, value.parse().expect("a value"));
     }
-    Answer { status, headers, body: answer.text().expect("a body").into_bytes() }
+    Answer { url: nowhere(), status, headers, body: answer.text().expect("a body").into_bytes() }
 }
 
 fn streams(all: &mut Description, service: &Service) {
@@ -291,7 +296,7 @@ fn streams(all: &mut Description, service: &Service) {
         }
         let mut begun = [0; 16];
         std::io::Read::read_exact(&mut events, &mut begun).expect("it begins");
-        all.check("GET", path, Answer { status: 200, headers, body: begun.to_vec() });
+        all.check("GET", path, Answer { url: nowhere(), status: 200, headers, body: begun.to_vec() });
         all.call(&service.http(), "GET", path, path).problem(503, "overloaded");
         drop(events);
     }

@@ -200,7 +200,7 @@ fn describe(call: &Call) -> String {
     match call {
         Call::Commit(batch) => {
             let ids: Vec<&str> = batch.arrivals.iter().map(|arrival| arrival.record.record_id.as_str()).collect();
-            let published: Vec<i64> = batch.published.iter().map(|id| id.0).collect();
+            let published: Vec<u64> = batch.published.iter().map(|id| id.first()).collect();
             format!("commit {} with published {published:?}", ids.join(" "))
         }
         Call::Write(what) | Call::Read(what) => (*what).to_owned(),

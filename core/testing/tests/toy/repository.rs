@@ -72,7 +72,7 @@ impl RecordRepository for Toy {
             "stored": plan.stored.iter().map(|stored| stored.to_stored()).collect::<Vec<_>>(),
             "owner": batch.owner.as_ref().map(Owner::as_str),
             "now": batch.now.as_micros(),
-            "published": batch.published.iter().map(|id| id.0).collect::<Vec<_>>(),
+            "published": batch.published.iter().map(|id| id.nonce()).collect::<Vec<_>>(),
         }))?;
         let entry = inner.state.outbox.last().map(|unpublished| unpublished.entry);
         Ok(Committed { outcomes: plan.outcomes, entry: entry.filter(|_| !plan.stored.is_empty()) })
@@ -192,14 +192,14 @@ impl Outbox for Toy {
         let claimed = inner.state.outbox.iter().filter(is_wanted).map(|found| found.entry).take(entries_max);
         let claimed: Vec<OutboxEntry> = claimed.collect();
         if scope == ClaimScope::Abandoned && !claimed.is_empty() {
-            let ids: Vec<i64> = claimed.iter().map(|entry| entry.id.0).collect();
+            let ids: Vec<u64> = claimed.iter().map(|entry| entry.id.nonce()).collect();
             inner.write(&json!({ "owner": owner.as_str(), "claimed": ids }))?;
         }
         Ok(claimed)
     }
 
     async fn mark_published(&self, owner: &Owner, published: &[OutboxId]) -> Result<(), PortError> {
-        let ids: Vec<i64> = published.iter().map(|id| id.0).collect();
+        let ids: Vec<u64> = published.iter().map(|id| id.nonce()).collect();
         self.inner.lock().unwrap().write(&json!({ "owner": owner.as_str(), "published": ids }))
     }
 

@@ -18,15 +18,15 @@ pub(crate) struct Unpublished {
 pub(crate) struct State {
     pub(crate) records: Vec<Arc<StoredRecord>>,
     pub(crate) outbox: Vec<Unpublished>,
-    pub(crate) entries_made: i64,
+    pub(crate) entries_made: u64,
     pub(crate) rules: ManagedRules,
 }
 
 impl State {
     /// Applies one line of the file.
     pub(crate) fn apply(&mut self, line: &Value) {
-        let ids = |name: &str| -> Vec<i64> {
-            line[name].as_array().into_iter().flatten().map(|id| id.as_i64().unwrap()).collect()
+        let ids = |name: &str| -> Vec<u64> {
+            line[name].as_array().into_iter().flatten().map(|id| id.as_u64().unwrap()).collect()
         };
         let owner = line["owner"].as_str().map(str::to_owned);
         let now = line["now"].as_i64().and_then(Timestamp::from_micros);
@@ -38,11 +38,11 @@ impl State {
         self.publish(owner.as_deref(), &ids("published"));
         if first <= last {
             self.entries_made += 1;
-            let entry = OutboxEntry { id: OutboxId(self.entries_made), first, last };
+            let entry = OutboxEntry { id: OutboxId::new(first, self.entries_made), first, last };
             self.outbox.push(Unpublished { entry, owner: owner.clone(), now: now.unwrap() });
         }
         for id in ids("claimed") {
-            let claimed = self.outbox.iter_mut().find(|unpublished| unpublished.entry.id.0 == id);
+            let claimed = self.outbox.iter_mut().find(|unpublished| unpublished.entry.id.nonce() == id);
             claimed.unwrap().owner.clone_from(&owner);
         }
         if let Some(rules) = line.get("rules") {
@@ -50,10 +50,10 @@ impl State {
         }
     }
 
-    fn publish(&mut self, owner: Option<&str>, ids: &[i64]) {
+    fn publish(&mut self, owner: Option<&str>, ids: &[u64]) {
         self.outbox.retain(|unpublished| {
             let is_owners = owner.is_some() && unpublished.owner.as_deref() == owner;
-            !(is_owners && ids.contains(&unpublished.entry.id.0))
+            !(is_owners && ids.contains(&unpublished.entry.id.nonce()))
         });
     }
 
