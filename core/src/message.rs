@@ -1,5 +1,5 @@
 //! The messages of a stored record: CloudEvents 1.0 in JSON. A message is never stored. It is rebuilt from the stored
-//! record, byte for byte, whenever it is published or read.
+//! record and its position, byte for byte, whenever it is published or read.
 
 use std::sync::Arc;
 

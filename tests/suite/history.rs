@@ -66,7 +66,7 @@ fn a_position_of_a_lost_history_is_answered_with_410_and_the_head() {
     }
     // A bare number of before is judged by the head.
     http.get("/v1/notifications?after=999999").problem(410, "history-changed");
-    assert_eq!(ids(&http.get("/v1/notifications?after=4&limit=2").json()), ["kept-4", "new-3-0"]);
+    assert_eq!(ids(&http.get("/v1/notifications?after=4&limit=2").json()), ["kept-000004", "new-3-000000"]);
 }
 
 #[test]
@@ -75,7 +75,10 @@ fn a_position_of_what_was_kept_goes_on() {
     let http = service.http();
     let kept = http.get("/v1/notifications?limit=3").json()["next"].as_str().expect("a text").to_owned();
     send(&http, "new", 1);
-    assert_eq!(ids(&http.get(&format!("/v1/notifications?after={kept}")).json()), ["kept-3", "kept-4", "new-0"]);
+    assert_eq!(
+        ids(&http.get(&format!("/v1/notifications?after={kept}")).json()),
+        ["kept-000003", "kept-000004", "new-000000"]
+    );
 }
 
 #[test]
@@ -112,7 +115,10 @@ fn watch_says_that_the_history_has_changed_and_starts_over() {
         child.kill().expect("a child can be killed");
         let log = child.wait_with_output().expect("it has ended").stderr;
         let ids: Vec<&str> = seen.iter().map(|message| message["id"].as_str().expect("an id")).collect();
-        assert_eq!(ids, ["kept-0", "kept-1", "kept-2", "kept-3", "kept-4", "new-0", "new-1"]);
+        assert_eq!(
+            ids,
+            ["kept-000000", "kept-000001", "kept-000002", "kept-000003", "kept-000004", "new-000000", "new-000001"]
+        );
         assert!(String::from_utf8_lossy(&log).contains("the history has changed"), "{}", String::from_utf8_lossy(&log));
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn write_json(settings: &Settings, query: GroupQuery, out: &mut
     }
     document.end_group()?;
     let (groups, records) = (document.groups, document.records_total);
-    document.out.line(format!("],\"groupCount\":{groups},\"recordCount\":{records}}}"))
+    document.out.line(format!("],\"groupCount\":{groups},\"recordCount\":{records},\"next\":null}}"))
 }
 
 const READING: &str = "the database could not be read to the end";

@@ -23,8 +23,8 @@ use crate::record::time::Timestamp;
 ///     for entry in store.claim(owner, ClaimScope::Abandoned, 1).await? {
 ///         let limit = (entry.last - entry.first + 1) as usize;
 ///         let query = HistoryQuery { after: entry.first - 1, alerting_only: false, limit };
-///         for (_, stored) in store.history(query).await? {
-///             emitter.emit(&Message::all_of(&stored).collect::<Vec<_>>()).await?;
+///         for (position, stored) in store.history(query).await? {
+///             emitter.emit(&Message::all_of(position, &stored).collect::<Vec<_>>()).await?;
 ///         }
 ///         store.mark_published(owner, &[entry.id]).await?;
 ///     }

@@ -21,9 +21,8 @@ pub(super) enum Expected {
 
 /// Says how `GET` of an address is to be answered.
 pub(super) fn expected(uri: &Uri) -> Expected {
-    let parts: Option<Vec<String>> = uri.path().split('/').skip(1).map(|part| decoded(part, false)).collect();
-    let Some(parts) = parts else { return Expected::Bad };
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    // Only what varies in a path is decoded: the fixed segments must match as they stand.
+    let parts: Vec<&str> = uri.path().split('/').skip(1).collect();
     let good = |rule: fn(&str, &str) -> bool| {
         let parameters = read(uri.query().unwrap_or_default());
         let good = parameters.is_some_and(|parameters| {
@@ -37,14 +36,17 @@ pub(super) fn expected(uri: &Uri) -> Expected {
         ["v1", "aggregates"] => good(of_aggregates),
         ["v1", "export"] => good(of_filter),
         ["v1", "summaries", destination] if !destination.is_empty() => {
-            if field("destinationId", destination).is_some() { good(of_summaries) } else { Expected::Bad }
+            let destination = decoded(destination, false);
+            let is_good = destination.is_some_and(|destination| field("destinationId", &destination).is_some());
+            if is_good { good(of_summaries) } else { Expected::Bad }
         }
         ["v1", "notifications" | "alerts"] => good(of_messages),
         ["v1", "notifications" | "alerts", "stream"] => good(|name, value| name == "after" && is_position(value)),
-        ["v1", "records", id] if !id.is_empty() => match good(|_, _| false) {
-            Expected::Good if ["r-1", "a/b c", "%41", "batch"].contains(&id) => Expected::Good,
-            Expected::Good => Expected::NotFound,
-            other => other,
+        ["v1", "records", id] if !id.is_empty() => match (decoded(id, false), good(|_, _| false)) {
+            (Some(id), Expected::Good) if ["r-1", "a/b c", "%41", "batch"].contains(&id.as_str()) => Expected::Good,
+            (Some(_), Expected::Good) => Expected::NotFound,
+            (None, _) => Expected::Bad,
+            (Some(_), other) => other,
         },
         [""] | ["assets", ..] | ["healthz" | "readyz"] | ["v1", "dead-letters" | "alert-rules", ..] => Expected::Any,
         _ => Expected::NotFound,
