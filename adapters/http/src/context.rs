@@ -1,4 +1,4 @@
-//! The context of a request: its id, its trace, its connection, and the page that sent it.
+//! The context of a request: its id, its trace, its connection, and whether a page of another site sent it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! For tests that need the ingress without its sockets: whole requests, and the readers of what comes in. Compiled with
-//! the feature `testing` only; the fuzz targets are made of it.
+//! Test support: answers whole requests without a socket, and opens the parsers of input to the fuzz targets. Compiled
+//! with the feature `testing` only.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};

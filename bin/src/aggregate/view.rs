@@ -1,4 +1,4 @@
-//! The port between the sources of an answer and its views.
+//! `View`: the trait that the output as a table, as JSON and as CSV implement.
 
 use super::answer::{Group, Record};
 

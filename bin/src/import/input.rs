@@ -155,7 +155,7 @@ fn read_rows(opened: Opened, options: &CsvOptions, chunks: &mut Chunks<'_>) -> R
     Ok(())
 }
 
-/// Checks eight texts in the order of [`Field::ALL`], after they are spelled as the API takes them.
+/// Checks eight texts in the order of `Field::ALL`, after they are spelled as the API takes them.
 fn check(fields: [&str; 8]) -> Result<Record, Rejection> {
     let [record_id, time, source_id, destination_id, record_type, value, unit, reference] = fields;
     let (time, value) = (spelling::time(time), spelling::value(value));

@@ -1,4 +1,4 @@
-//! The emitter of a service without Redis.
+//! The emitter of a service without Redis: it publishes nothing, since subscribers read the store.
 
 use async_trait::async_trait;
 use tallyhouse_pipeline::Message;

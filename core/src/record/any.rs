@@ -1,4 +1,4 @@
-//! Strategies for any valid record and its parts: the whole range of what the rules allow, not only what is usual.
+//! Proptest strategies, for tests alone, for any valid record and its parts: the whole range of what the rules allow, not only what is usual.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Deserialization of values that are written as texts: the text is checked as any other input.
+//! A serde helper: deserializes a text by parsing it, so that it is checked like any other input.
 
 use std::fmt::Display;
 

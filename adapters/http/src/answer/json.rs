@@ -1,4 +1,4 @@
-//! A response that is JSON, written already.
+//! A response from JSON that is serialized already.
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};

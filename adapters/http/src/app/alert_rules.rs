@@ -1,4 +1,5 @@
-//! The parts of the host with which alert rules are shown and changed.
+//! The parts that a host hands in so that alert rules can be shown and changed: its own rules, their repository, and a
+//! clock.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The parts of the service that HTTP reaches, and the state that the endpoints share.
+//! `HttpApp`, the parts that a host hands in, and `App`, which adds the state of the server itself.
 
 use std::fmt;
 use std::sync::Arc;

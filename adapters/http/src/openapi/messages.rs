@@ -1,4 +1,4 @@
-//! The schemas of messages, of the alert rules that they bear, and of dead letters.
+//! The schemas of messages, alert rules and dead letters.
 
 use serde::Serialize;
 use tallyhouse_pipeline::DryRunReport;

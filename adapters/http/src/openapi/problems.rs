@@ -1,4 +1,4 @@
-//! The schemas of problems, and the answers that they are.
+//! The schemas of problem documents, and the error responses that carry them.
 
 use hyper::StatusCode;
 

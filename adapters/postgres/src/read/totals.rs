@@ -1,4 +1,4 @@
-//! Where totals are read from: from records, or from roll-ups and the records that they leave out (see
+//! The SQL source of totals: the records, or the roll-ups and the records that are not in them yet (see
 //! [`tallyhouse_core::RollUpPlan`]).
 
 use diesel::pg::PgConnection;

@@ -1,4 +1,4 @@
-//! The transaction: a batch with all its effects.
+//! Commits a batch: optimistically where possible, otherwise with locks.
 //!
 //! A batch is committed *optimistically* where possible: planned from cached summaries, and written by one statement
 //! that writes nothing unless the store is as the plan expects (see [`Optimistic`]). Otherwise it is committed *with

@@ -1,5 +1,5 @@
-//! What is stored for a batch: the summaries of its keys, the records with its ids, and the version of the managed
-//! rules. One statement reads all of it.
+//! Reads what a plan needs to know: the summaries of a batch's keys, the records with its ids, and the version of the
+//! managed rules. One statement reads all of it.
 
 use std::collections::{HashMap, HashSet};
 

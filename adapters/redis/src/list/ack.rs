@@ -1,4 +1,4 @@
-//! How elements leave the processing list.
+//! Acknowledges, requeues or dead-letters elements of the processing list.
 
 use std::cmp::Reverse;
 

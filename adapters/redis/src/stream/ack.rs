@@ -1,4 +1,4 @@
-//! How entries leave the stream.
+//! Acknowledges, requeues or dead-letters entries of the stream.
 
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, cmd};

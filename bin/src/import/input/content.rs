@@ -1,4 +1,4 @@
-//! Names what a file is that holds no records, by its first bytes.
+//! Recognises files that hold no records by their magic numbers, for the error message.
 
 /// How many first bytes are enough to tell.
 pub(super) const HEAD_BYTES: usize = 16;

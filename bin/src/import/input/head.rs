@@ -1,4 +1,4 @@
-//! The first row of a CSV file: which column holds which field, and what is wrong where that is not clear.
+//! The header row of a CSV file: which column holds which field, and what is wrong where that is not clear.
 
 use tallyhouse_pipeline::Field;
 

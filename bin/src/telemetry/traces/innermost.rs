@@ -1,5 +1,5 @@
-//! The innermost span of each trace context. A commit is the child of its records' request, a publication the child of
-//! the commit; all that links them is the `traceparent` of the records.
+//! Finds the parent of a span: the innermost open span of each trace context. A commit is the child of its records'
+//! request, a publication the child of the commit; only the `traceparent` of the records links them.
 
 use std::collections::HashMap;
 use std::mem;

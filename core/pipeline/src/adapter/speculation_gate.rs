@@ -1,4 +1,4 @@
-//! When to speculate: a bet that costs a second attempt where it is lost.
+//! Decides whether to commit optimistically: not after a miss, and again after 16 hits in a row.
 
 /// Says whether to speculate: until one miss; resume after 16 hits. A workload in which speculation always misses then
 /// pays for one miss only.

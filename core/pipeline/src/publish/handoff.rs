@@ -13,7 +13,7 @@ use crate::meter::Meter;
 use crate::publish::publisher::Publisher;
 
 /// The number of polls in which the outbox is searched for entries of a commit without an answer. A frozen server
-/// carries out pending commits when it resumes; four polls are one lease.
+/// carries out pending commits when it resumes; four polls are one lease, so this is six leases.
 const POLLS_AFTER_UNKNOWN_COMMIT: u32 = 24;
 
 /// A committed batch in memory whose messages are to be published.
@@ -39,7 +39,8 @@ pub(crate) struct HandoffState {
     pub(crate) owner: Owner,
     /// Where publishing is counted.
     pub(crate) meter: Arc<Meter>,
-    /// Set while the relay reads batches from the store instead of memory. The lock is held while a batch is handed over:
+    /// Set while the relay reads batches from the store instead of memory: when it can't keep up, after a commit or a claim
+    /// with an unknown result, and at the close. The lock is held while a batch is handed over:
     /// no batch can slip between a change of the flag and the hand-over.
     spilled: Mutex<bool>,
     leased: AtomicBool,

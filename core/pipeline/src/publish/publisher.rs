@@ -1,4 +1,4 @@
-//! The parts with which an instance publishes messages.
+//! The parts that a host hands in so that an instance publishes: owner, emitter, outbox, reader.
 
 use std::sync::Arc;
 

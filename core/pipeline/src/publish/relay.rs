@@ -1,4 +1,4 @@
-//! The relay: publishes the messages of committed batches, and marks their outbox entries as published.
+//! The relay: publishes the messages of committed batches, and removes their outbox entries.
 //!
 //! Usually a writer hands a committed batch over in memory, the relay publishes it, and the next commit removes its outbox
 //! entry. If the relay can't keep up, the hand-off *spills*: batches are dropped from memory and read again from the
@@ -24,8 +24,8 @@ use crate::publish::handoff::{CommittedBatch, Handoff, HandoffState};
 use crate::publish::publisher::Publisher;
 use crate::settings::PipelineSettings;
 
-/// The records that are read from the store at a time, and from which on no further batch is added to those that are
-/// published together. If every small batch waited for its own answer of the emitter, the relay would never catch up.
+/// Records per read from the store. The relay also joins waiting batches until they have this many: one call of the
+/// emitter for each small batch would be too slow to catch up.
 const PAGE_RECORDS: usize = 500;
 /// The outbox entries that are claimed at a time. While abandoned entries are published, new batches wait.
 const CLAIM_BATCHES: usize = 64;
@@ -40,7 +40,7 @@ pub(crate) struct Relay {
     settings: PipelineSettings,
     storage: Breaker,
     publishing: Breaker,
-    /// Entries that were published from the store while a writer may have been handing them over.
+    /// Entries that `catch_up` has published. If a writer hands one of them over all the same, it is skipped.
     swept: HashSet<OutboxId>,
 }
 

@@ -1,4 +1,4 @@
-//! The fixtures of the ports that are kept in memory.
+//! The fixtures of the adapters in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
