@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! # async fn open(clock: std::sync::Arc<dyn tallyhouse_core::ports::Clock>) -> Result<(), Box<dyn std::error::Error>> {
-//! use tallyhouse_core::ports::RecordRepository as _;
+//! use tallyhouse_core::ports::RecordReader as _;
 //! use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
 //!
 //! let repository = SqliteRepository::open(SqliteSettings::at("tallyhouse.db"), clock).await?;

@@ -12,12 +12,13 @@ pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 ///
 /// ```
 /// use tallyhouse_core::ports::{Acknowledgement, DeadLetterReason, Disposition, PortError, RecordSource};
-/// use tallyhouse_core::Record;
+/// use tallyhouse_core::{Record, Rejection};
 ///
 /// /// Dead-letters the payloads that are not records, and returns the others to the queue.
 /// async fn sort(source: &dyn RecordSource) -> Result<(), PortError> {
 ///     let deliveries = source.receive(10).await?;
-///     let end = |payload: Option<Vec<u8>>| match Record::from_json(&payload.unwrap_or_default()) {
+///     let read = |payload: Result<Vec<u8>, Rejection>| Record::from_json(&payload?);
+///     let end = |payload| match read(payload) {
 ///         Ok(_) => Disposition::Nack,
 ///         Err(rejection) => Disposition::DeadLetter {
 ///             reason: DeadLetterReason::Rejection(rejection.code),
