@@ -19,6 +19,7 @@ for line in sys.stdin.buffer:
         "subject": event.get_subject(),
         "time": event.get_time().isoformat(),
         "datacontenttype": event.get_datacontenttype(),
+        "position": event.get_extension("position"),
         "data": event.get_data(),
     }, sys.stdout)
     print()

@@ -25,16 +25,26 @@ const SECOND_SENT: &str = r#"{"note":[1],"reference":"EWR","unit":"EUR","value":
 
 const SECOND_PREVIOUS: &str = r#"{"count":1,"firstTime":"2013-01-01T10:00:00Z","lastTime":"2013-01-01T10:00:00Z","totals":[{"unit":"EUR","count":1,"positive":{"count":1,"sum":"11"},"negative":{"count":0,"sum":"0"},"net":"11"}]}"#;
 
-fn notification(id: &str, at: &str, data: &str) -> String {
+fn notification(id: &str, at: &str, position: &str, data: &str) -> String {
     format!(
-        r#"{{"specversion":"1.0","type":"tallyhouse.record.processed.v1","source":"urn:tallyhouse:records","id":{id},"subject":"IAH","time":"{at}","datacontenttype":"application/json","data":{data}}}"#
+        r#"{{"specversion":"1.0","type":"tallyhouse.record.processed.v1","source":"urn:tallyhouse:records","id":{id},"subject":"IAH","time":"{at}","datacontenttype":"application/json","position":"{position}","data":{data}}}"#
     )
 }
 
-fn alert(id: &str, at: &str, data: &str) -> String {
+fn alert(id: &str, at: &str, position: &str, data: &str) -> String {
     format!(
-        r#"{{"specversion":"1.0","type":"tallyhouse.record.alert.v1","source":"urn:tallyhouse:alerts","id":{id},"subject":"IAH","time":"{at}","datacontenttype":"application/json","data":{data}}}"#
+        r#"{{"specversion":"1.0","type":"tallyhouse.record.alert.v1","source":"urn:tallyhouse:alerts","id":{id},"subject":"IAH","time":"{at}","datacontenttype":"application/json","position":"{position}","data":{data}}}"#
     )
+}
+
+/// Where a message says that it stands: here, and in a history that has a fingerprint.
+#[track_caller]
+fn position_of(message: &str, begins: &str) -> String {
+    let message: Value = serde_json::from_str(message).expect("a message is JSON");
+    let position = message["position"].as_str().expect("a text");
+    let fingerprint = position.strip_prefix(begins).expect("it is where it should be");
+    assert!(fingerprint.len() == 16 && fingerprint.bytes().all(|b| b.is_ascii_hexdigit()), "{position}");
+    position.to_owned()
 }
 
 /// Reads the messages of a stream.
@@ -64,29 +74,39 @@ fn channels_and_streams_carry_the_messages_to_the_letter() {
         ("large-value", r#"{"name":"large-value","threshold":"1000","unit":"EUR"}"#),
     ];
 
-    let notifications = vec![
-        notification("\"a\"", &first_at, &format!(r#"{{"record":{FIRST},"sequence":1,"previous":{EMPTY}}}"#)),
-        notification(
-            &second_id(""),
-            &second_at,
-            &format!(r#"{{"record":{SECOND},"sequence":2,"previous":{SECOND_PREVIOUS}}}"#),
-        ),
-    ];
-    let alerts: Vec<String> = rules
-        .iter()
-        .map(|(name, rule)| {
-            let data = format!(r#"{{"record":{SECOND},"sequence":2,"rule":{rule}}}"#);
-            alert(&second_id(&format!("/{name}")), &second_at, &data)
-        })
-        .collect();
     wait::until("four messages", || (subscriber.count() >= 4).then_some(()));
     let heard = subscriber.heard();
     let of = |channel: &str| -> Vec<String> {
         heard.iter().filter(|(from, _)| from == channel).map(|(_, message)| message.clone()).collect()
     };
-    assert_eq!(of("tallyhouse:notifications"), notifications);
     let mut heard_alerts = of("tallyhouse:alerts");
     heard_alerts.sort();
+    let heard_notifications = of("tallyhouse:notifications");
+    assert_eq!((heard_notifications.len(), heard_alerts.len()), (2, 2));
+
+    let notifications = vec![
+        notification(
+            "\"a\"",
+            &first_at,
+            &position_of(&heard_notifications[0], "1~"),
+            &format!(r#"{{"record":{FIRST},"sequence":1,"previous":{EMPTY}}}"#),
+        ),
+        notification(
+            &second_id(""),
+            &second_at,
+            &position_of(&heard_notifications[1], "2~"),
+            &format!(r#"{{"record":{SECOND},"sequence":2,"previous":{SECOND_PREVIOUS}}}"#),
+        ),
+    ];
+    let alerts: Vec<String> = rules
+        .iter()
+        .zip(heard_alerts.iter().zip(["2~", "2-1~"]))
+        .map(|((name, rule), (heard, begins))| {
+            let data = format!(r#"{{"record":{SECOND},"sequence":2,"rule":{rule}}}"#);
+            alert(&second_id(&format!("/{name}")), &second_at, &position_of(heard, begins), &data)
+        })
+        .collect();
+    assert_eq!(heard_notifications, notifications);
     assert_eq!(heard_alerts, alerts);
     assert_eq!(stream(&fleet, "tallyhouse:notifications:stream"), notifications);
     let mut durable = stream(&fleet, "tallyhouse:alerts:stream");

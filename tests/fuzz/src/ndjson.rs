@@ -46,7 +46,12 @@ async fn converse(whole: &[u8], pieces: Vec<Bytes>, bytes_max: usize) {
     let in_pieces = results(pieces, bytes_max).await;
     assert_eq!(in_pieces, results(vec![Bytes::copy_from_slice(whole)], bytes_max).await);
 
-    let lines = split(whole, bytes_max);
+    let mut lines = split(whole, bytes_max);
+    // A byte order mark where the body begins is passed over.
+    if let Some(Some(first)) = lines.first_mut() {
+        let marked = first.starts_with(b"\xEF\xBB\xBF");
+        first.drain(..if marked { 3 } else { 0 });
+    }
     let blank = |line: &Option<Vec<u8>>| {
         line.as_ref().is_some_and(|line| line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r')))
     };

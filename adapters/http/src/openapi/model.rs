@@ -138,6 +138,11 @@ impl Schema {
         Self { reference: Some(format!("{SCHEMAS}{name}")), ..Self::default() }
     }
 
+    /// Any JSON value.
+    pub(super) fn any() -> Self {
+        Self::default()
+    }
+
     pub(super) fn text() -> Self {
         Self::of("string")
     }

@@ -28,7 +28,12 @@ fn records(all: &mut Ordered<Schema>) {
         .with("id", Schema::text().says("Not the record's identity."))
         .with("source", Schema::text())
         .with("type", Schema::text())
-        .maybe("traceparent", Schema::text().says("A trace context, handed on with the record's messages."))
+        .maybe(
+            "traceparent",
+            Schema::any().says(
+                "A trace context, handed on with the record's messages. One that is not valid is as if it were not there.",
+            ),
+        )
         .with("data", Schema::named("Record"));
     all.push("RecordEvent", event.says("A CloudEvent 1.0 that bears a record."));
     all.push(
