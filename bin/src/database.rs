@@ -9,8 +9,8 @@ use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
 use tempfile::TempDir;
 
-use crate::clock::SystemClock;
 use crate::settings::{DatabaseUrl, Settings};
+use tallyhouse_pipeline::TokioClock;
 
 /// An open database.
 pub(crate) struct Database {
@@ -69,7 +69,7 @@ impl Database {
     }
 
     async fn sqlite(settings: SqliteSettings, schema: Schema, temporary: Option<TempDir>) -> anyhow::Result<Self> {
-        let clock = Arc::new(SystemClock::start());
+        let clock = Arc::new(TokioClock::start());
         let (repository, migrated) = match schema {
             Schema::Migrate => {
                 let repository = SqliteRepository::open(settings, clock).await?;

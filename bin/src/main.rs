@@ -5,7 +5,6 @@
 
 mod cli;
 mod settings;
-mod clock;
 mod output;
 mod database;
 mod telemetry;

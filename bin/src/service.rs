@@ -18,7 +18,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::clock::SystemClock;
 use crate::database::{Database, Schema};
 use crate::settings::{Settings, SettingsError};
 use crate::telemetry::metrics::Metrics;
@@ -26,6 +25,7 @@ use crate::telemetry::traces::Traces;
 use emitter::InProcessEmitter;
 use queues::{Consumers, Queues};
 use signals::{EXIT_INTERRUPTED, Signals};
+use tallyhouse_pipeline::TokioClock;
 
 /// Exit code of a service that failed, or was still busy at `stop.deadline_ms`.
 const EXIT_UNCLEAN: u8 = 1;
@@ -45,7 +45,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is wrong: {error}")))?;
     let server = with_tls(bind(&settings).await?, &settings)?;
     let (addr, url) = (server.local_addr(), server.url());
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let clock: Arc<dyn Clock> = Arc::new(TokioClock::start());
     let queues = settings.redis.clone().map(|redis| Queues::open(redis, &clock)).transpose()?;
     let adapters = Adapters { keys, clock, queues };
     let database = Database::open(&settings, Schema::Migrate).await?;

@@ -13,11 +13,11 @@ use tallyhouse_redis::RedisDeadLetters;
 use tokio::task::JoinSet;
 
 use crate::cli::{DeadLettersChoice, DeadLettersCommand};
-use crate::clock::SystemClock;
 use crate::database::{Database, Schema};
 use crate::output::{Output, printable};
 use crate::service::queues::open_client;
 use crate::settings::{Settings, SettingsError};
+use tallyhouse_pipeline::TokioClock;
 
 /// Dead letters per read.
 const PAGE: usize = 100;
@@ -91,7 +91,7 @@ async fn replay(
     let database = Database::open(settings, Schema::Migrate).await?;
     let (pipeline, driver) = Pipeline::new(PipelineParts {
         repository: database.store.clone(),
-        clock: Arc::new(SystemClock::start()),
+        clock: Arc::new(TokioClock::start()),
         rules: settings.rules.clone(),
         publisher: None,
         settings: PipelineSettings { writers: 1, ..settings.pipeline },

@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use super::chunks::Chunks;
 use super::input::Chunk;
 use super::tally::Tally;
-use crate::clock::SystemClock;
 use crate::database::{Database, Schema};
 use crate::settings::Settings;
+use tallyhouse_pipeline::TokioClock;
 
 /// Chunks that are submitted at once: those being committed, and the next one, so that no commit waits for it.
 const CHUNKS_SUBMITTED: usize = OrderedIngress::UNDER_WAY_MAX + 1;
@@ -28,7 +28,7 @@ pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &
     let store = Database::open(settings, Schema::Migrate).await?;
     let (pipeline, driver) = Pipeline::new(PipelineParts {
         repository: store.store.clone(),
-        clock: Arc::new(SystemClock::start()),
+        clock: Arc::new(TokioClock::start()),
         rules: settings.rules.clone(),
         publisher: None,
         settings: PipelineSettings { writers: OrderedIngress::UNDER_WAY_MAX, ..settings.pipeline },

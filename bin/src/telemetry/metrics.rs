@@ -19,12 +19,12 @@ use tallyhouse_http::{MetricsPage, ServerReadings};
 use tallyhouse_postgres::PostgresRepository;
 use tallyhouse_redis::{QueueFigures, RedisClient};
 
-use crate::clock::SystemClock;
 use crate::database::Database;
 use crate::settings::Settings;
 use crate::telemetry::logging;
 use cached_poll::CachedPoll;
 use page::Page;
+use tallyhouse_pipeline::TokioClock;
 
 /// The deadline of a poll. By default Prometheus gives up on a scrape after ten seconds.
 const POLL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -104,7 +104,7 @@ impl MetricsPage for Metrics {
         families::pipeline(&mut page, &self.pipeline.readings());
         families::breakers(&mut page, &self.pipeline.breakers().all());
         if let Some(backlog) = backlog {
-            families::outbox(&mut page, &backlog, SystemClock::start().now());
+            families::outbox(&mut page, &backlog, TokioClock::start().now());
         }
         if let Some(queues) = queues {
             families::queues(&mut page, &queues);

@@ -9,10 +9,10 @@ use tallyhouse_pipeline::{Cursor, Feed, FeedError, Topic};
 use tokio::sync::watch;
 
 use super::print;
-use crate::clock::SystemClock;
 use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::settings::Settings;
+use tallyhouse_pipeline::TokioClock;
 
 /// The wait before a failed read is retried.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Curs
     let database = Database::open(settings, Schema::Check).await?;
     // This process commits nothing and is never notified: the feed polls.
     let (_no_commits, commits) = watch::channel(0);
-    let feed = Feed::new(database.store.clone(), Arc::new(SystemClock::start()), commits, settings.poll_interval);
+    let feed = Feed::new(database.store.clone(), Arc::new(TokioClock::start()), commits, settings.poll_interval);
     let mut out = Output::standard();
     let mut after = match after {
         Some(after) => after,
