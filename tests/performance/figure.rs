@@ -32,7 +32,7 @@ pub(crate) const SERVICE: Metric = metric("service µs", 1);
 pub(crate) const POSTGRES: Metric = metric("Postgres µs", 1);
 /// Time of Redis.
 pub(crate) const REDIS: Metric = metric("Redis µs", 1);
-/// Time of whoever sends and listens.
+/// Time of the processes that send and listen.
 pub(crate) const LOAD: Metric = metric("load µs", 1);
 /// The most memory that the service has had.
 pub(crate) const PEAK: Metric = metric("peak MiB", 0);

@@ -1,6 +1,6 @@
 //! A page in headless Chromium, used as people use it: by the pointer, by the keyboard, by what is to be read on it.
 //!
-//! Nothing here sleeps and hopes: whatever is looked for is waited for, with a deadline.
+//! Nothing here sleeps for a fixed time: each condition is waited for, with a deadline.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -289,7 +289,7 @@ impl Browser {
         session::element(&self.session.run(FIND, &[json!(selector), json!(text)])?).context("there is none")
     }
 
-    /// Tries until it succeeds: what a page draws anew in the meantime is there the next time.
+    /// Tries until it succeeds: what a page redraws in the meantime is there the next time.
     #[track_caller]
     fn keep_trying<T>(&self, what: &str, mut attempt: impl FnMut() -> Result<T>) -> T {
         let deadline = Instant::now() + PATIENCE;

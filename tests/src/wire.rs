@@ -74,7 +74,7 @@ impl Wire {
         self.send(&chunk)
     }
 
-    /// Says that nothing more is sent, in the middle of whatever it was.
+    /// Ends the sending half, in the middle of a request.
     ///
     /// # Errors
     /// The connection broke.

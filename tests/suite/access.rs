@@ -224,7 +224,7 @@ fn who_sends_too_much_is_told_when_to_come_again() {
     for _ in 0..20 {
         assert_eq!(http.get("/healthz").status, 200);
     }
-    // Whoever waits as long as was said is served.
+    // A client that waits as long as `Retry-After` says is served.
     let wait: u64 = read.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(wait) {

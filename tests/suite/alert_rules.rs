@@ -94,7 +94,7 @@ fn a_rule_on_totals_alerts_each_time_the_total_rises_above_its_threshold() {
     assert_eq!(ids, ["r-1/filed", "r-2/total", "r-5/total", "r-7/filed", "r-7/total"]);
     let rule = json!({"name": "total", "threshold": "20.50", "on": "total", "unit": "minute"});
     assert_eq!(messages[1]["data"]["rule"], rule);
-    // As they were at the commit, whatever became of the rules.
+    // As they were at the commit, though the rules have changed since.
     put(&http, "total", &json!({"threshold": "1"})).expect_status(200);
     service.stop();
     service.restart();

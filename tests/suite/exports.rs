@@ -49,7 +49,7 @@ fn awkward() -> Vec<Value> {
     texts.iter().enumerate().map(record).collect()
 }
 
-/// Returns the aggregates without `processedAt`, which an import sets anew.
+/// Returns the aggregates without `processedAt`, which an import sets again.
 fn aggregates(folder: &Folder) -> Value {
     let ran = folder.run(&["aggregate", "--format", "json"]).ok();
     let mut answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");

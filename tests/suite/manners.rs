@@ -1,4 +1,4 @@
-//! What every answer owes, whatever was asked: problem documents, `X-Request-Id`, `Allow`, `HEAD`.
+//! What every response has: problem documents, `X-Request-Id`, `Allow`, `HEAD`.
 
 use serde_json::{Value, json};
 use tallyhouse_tests::http::{Answer, Client, send};

@@ -1,4 +1,4 @@
-//! `/metrics`: what it counts is what happened, to the last record; it comes whatever is away; and docs/METRICS.md
+//! `/metrics`: what it counts is what happened, to the last record; it is served while other parts are away; and docs/METRICS.md
 //! lists it.
 
 use std::collections::BTreeSet;
@@ -72,7 +72,7 @@ fn what_came_by_each_door_is_counted_by_what_became_of_it() {
     assert_eq!(counted(&done, "http"), [50.0, 10.0, 3.0, 4.0]);
     assert_eq!(counted(&done, "list")[3], 2.0);
     let queued = ["list", "stream"].map(|ingress| counted(&done, ingress));
-    // Five came by both, and whichever was first is no duplicate.
+    // Five came by both ingresses; the second of each is the duplicate.
     assert_eq!((queued[0][0] + queued[1][0], queued[0][1] + queued[1][1]), (70.0, 5.0));
     assert_eq!(done.value("tallyhouse_messages_published_total", &[("topic", "notifications")]), 120.0);
     assert_eq!(done.value("tallyhouse_commit_to_publish_seconds_count", &[]), 120.0);
@@ -143,7 +143,7 @@ fn metrics_are_asked_for_as_everything_else_is() {
     let asked = |result| page.value("tallyhouse_totals_cache_total", &[("result", result)]);
     assert_eq!([asked("hit"), asked("miss")], [2.0, 1.0]);
     http.post("/metrics", "").problem(405, "method-not-allowed");
-    // Whatever is called, and by whatever method, takes no more room than what there is.
+    // Calls of unknown paths and methods add no time series.
     for i in 0..20 {
         http.get(&format!("/nowhere/{i}")).problem(404, "not-found");
         http.get(&format!("/v1/records/{i}")).problem(404, "not-found");

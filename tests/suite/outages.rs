@@ -191,7 +191,7 @@ fn a_client_that_asks_before_it_sends_is_answered() {
     let length = format!("Content-Length: {}", body.len());
     wire.head(&["POST /v1/records", "Content-Type: application/json", &length, "Expect: 100-continue"]).expect("sent");
     let mut sender = wire.sender().expect("one more descriptor");
-    // Whoever does not wait for the word to go on sends it all the same.
+    // A client that does not wait for `100 Continue` sends the body all the same.
     sender.send(body.as_bytes()).expect("sent");
     assert_eq!(wire.answer().expect("an answer").status, 201);
     let mut wire = Wire::connect(service.address());

@@ -74,7 +74,7 @@ fn the_core_depends_on_nothing_beyond_its_list() {
 
 #[test]
 fn the_service_fetches_nothing() {
-    // Whatever address a caller sends, there is nothing in the service that would call it: its parts have no client of
+    // Nothing in the service could call an address that a caller sends: its parts have no client of
     // HTTP, and in the program only the commands have.
     for package in ["core", "core/pipeline", "adapters/http", "adapters/redis", "adapters/postgres", "adapters/sqlite"]
     {

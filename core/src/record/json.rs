@@ -19,7 +19,7 @@ pub const NESTING_MAX: usize = 128;
 
 impl Record {
     /// Reads one record from JSON in UTF-8. Unknown members are ignored; a member of a record given twice is refused.
-    /// O(bytes), whatever the nesting.
+    /// O(bytes), for any nesting.
     ///
     /// ```
     /// use tallyhouse_core::Record;

@@ -1,4 +1,4 @@
-//! Counts folded into kept sums: whatever is kept ready, the whole is the same.
+//! Records folded into kept sums: the totals are the same for any part that is kept ready.
 
 use proptest::prelude::*;
 

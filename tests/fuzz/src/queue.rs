@@ -25,7 +25,7 @@ const ID: &str = "1767225600000-0";
 /// Checks payloads, one a line; and all of the bytes as an answer of Redis.
 pub fn check(data: &[u8]) {
     if let Ok(answer) = redis::parse_redis_value(data) {
-        // Whatever a server answers is read, or refused.
+        // Any answer of a server is read, or refused.
         Entry::read_all(answer).map(|entries| entries.into_iter().map(dead_letter).collect::<Vec<_>>()).ok();
     }
     if let Ok(text) = std::str::from_utf8(data) {

@@ -1,4 +1,4 @@
-//! The binary that is measured, built anew.
+//! The binary that is measured, rebuilt.
 
 use std::process::Command;
 

@@ -77,7 +77,7 @@ impl Load {
         let senders = self.senders();
         let pace = Pace::begin(per_second, arrivals);
         let (gate, schedule) = (pace.gate(), pace.schedule());
-        // Whoever asks once all are gone waits in vain, and so is told.
+        // A caller that asks once all are gone would wait for ever, and is told so.
         let closing = Arc::clone(&gate);
         let seen = self.send_all(senders, requests, move || {
             let (next, gate, closing) = (Arc::clone(&next), Arc::clone(&gate), Arc::clone(&closing));

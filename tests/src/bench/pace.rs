@@ -1,4 +1,4 @@
-//! Arrivals at a steady rate, whoever is ready for them.
+//! Arrivals at a steady rate, independent of the service's progress.
 
 use std::sync::Arc;
 use std::thread::{JoinHandle, sleep};

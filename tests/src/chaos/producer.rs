@@ -1,4 +1,4 @@
-//! Producers: each sends at a steady rate by one ingress, and repeats whatever was not answered until it is.
+//! Producers: each sends at a steady rate by one ingress, and repeats each record until it is answered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

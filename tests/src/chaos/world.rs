@@ -14,7 +14,7 @@ use crate::proxy::Proxy;
 use crate::redis_server::RedisServer;
 use crate::service::{Options, Service};
 
-/// For how long a supervisor tries to start an instance, whatever else is away.
+/// For how long a supervisor tries to start an instance, even while other parts are away.
 const SUPERVISION: Duration = Duration::from_secs(120);
 
 /// How often it does.
@@ -30,7 +30,7 @@ pub(crate) struct Lines {
     pub(crate) redis: Proxy,
 }
 
-/// An instance, and whoever is starting it again.
+/// An instance, and the supervisor that is starting it again.
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) service: Arc<Mutex<Service>>,

@@ -35,7 +35,7 @@ pub struct Tally {
     pub taken: Vec<(Instant, Duration)>,
     /// How often `503` with `Retry-After` was answered.
     pub unavailable: usize,
-    /// Whatever else was answered, each with how often.
+    /// All other answers, each with its count.
     pub others: BTreeMap<String, usize>,
 }
 

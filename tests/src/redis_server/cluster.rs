@@ -47,7 +47,7 @@ impl RedisCluster {
         &self.nodes
     }
 
-    /// Runs `redis-cli` so that it follows redirections to whichever node has the key.
+    /// Runs `redis-cli` so that it follows redirections to the node that has the key.
     ///
     /// # Errors
     /// It fails, or prints an error.

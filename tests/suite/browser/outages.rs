@@ -58,7 +58,7 @@ fn a_storage_that_is_away_is_said_above_everything_and_its_return_is_shown() {
 
     fleet.postgres.resume().expect("Postgres starts again");
     browser.lacks("#banner");
-    // Whoever was refused sends again; the first record that is stored closes the breaker of storage.
+    // The refused client sends again; the first record that is stored closes the breaker of storage.
     wait::until("a record to be taken", || {
         (fleet.instances[0].http().record(&record("after")).status == 201).then_some(())
     });

@@ -1,4 +1,4 @@
-//! What strangers write into records is text, whatever it looks like.
+//! The content of records is shown as text, even where it looks like markup.
 
 use serde_json::json;
 use tallyhouse_tests::records::record_with;

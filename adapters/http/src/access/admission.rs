@@ -16,7 +16,7 @@ const SHOWN_BYTES_MAX: usize = 255;
 pub(crate) enum Access {
     /// Nothing.
     Open,
-    /// A key, whatever its scopes: callers without one don't learn which paths exist.
+    /// A key with any scopes: callers without one don't learn which paths exist.
     AnyKey,
     /// A key with this scope.
     Needs(Scope),

@@ -90,7 +90,7 @@ fn what_is_referred_to_is_there_and_all_that_is_kept_is_referred_to() {
     for kind in ["schemas", "responses", "headers"] {
         let kept = document["components"][kind].as_object().expect("an object").keys();
         let idle: Vec<_> = kept.filter(|name| !referred.contains(&format!("#/components/{kind}/{name}"))).collect();
-        // Whoever reads errors in general wants one schema for them all.
+        // A client that reads any error wants one schema for them all.
         assert!(
             idle.iter().all(|name| *name == "Problem" || *name == "Record"),
             "{kind} that nothing refers to: {idle:?}"

@@ -1,4 +1,4 @@
-//! The headers that every answer bears, whatever it answers.
+//! The headers that every response has.
 
 use std::sync::atomic::Ordering;
 

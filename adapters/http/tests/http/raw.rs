@@ -1,4 +1,4 @@
-//! A client that sends whatever bytes a test likes.
+//! A client that sends arbitrary bytes.
 
 use std::net::SocketAddr;
 use std::time::Duration;

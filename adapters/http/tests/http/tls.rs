@@ -98,7 +98,7 @@ async fn is_served(stream: &mut TlsStream<TcpStream>) {
     assert!(read.starts_with(b"HTTP/1.1 200 "), "{:?}", String::from_utf8_lossy(&read));
 }
 
-/// Asks over whichever version of HTTP was agreed on.
+/// Asks over the negotiated version of HTTP.
 async fn ask(stream: TlsStream<TcpStream>) -> Response<Incoming> {
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let request = Request::get("https://127.0.0.1/healthz").header("host", "127.0.0.1");

@@ -190,7 +190,7 @@ impl Pool {
 
 /// Returns the settings of a session that commits.
 ///
-/// - `synchronous_commit`: an acknowledged commit is durable, whatever the server's setting.
+/// - `synchronous_commit`: an acknowledged commit is durable, independent of the server's setting.
 /// - Isolation: after a wait for a lock, the next statement must see what the other transaction has committed.
 /// - `idle_in_transaction_session_timeout`: an instance that is stopped during a commit, by a debugger or its host, must
 ///   not keep its keys locked.

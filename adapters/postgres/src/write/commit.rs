@@ -2,7 +2,7 @@
 //!
 //! A batch is committed *optimistically* where possible: planned from cached summaries, and written by one statement
 //! that writes nothing unless the store is as the plan expects (see [`Optimistic`]). Otherwise it is committed *with
-//! locks* ([`locked`](crate::write::locked)): four round trips whatever the size. The SQL functions are in the package
+//! locks* ([`locked`](crate::write::locked)): four round trips for any size. The SQL functions are in the package
 //! `tallyhouse-migrations`, with the order of their locks.
 //!
 //! A batch without new records commits, too: a duplicate is acknowledged only when its first commit is durable by the

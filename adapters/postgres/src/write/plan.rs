@@ -1,4 +1,4 @@
-//! Writes a plan: one statement, whatever its size.
+//! Writes a plan: one statement for any size.
 
 use std::sync::Arc;
 

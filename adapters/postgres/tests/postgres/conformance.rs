@@ -32,7 +32,7 @@ impl RepositoryFixture for Fixture {
     }
 
     async fn reopen(&mut self) -> bool {
-        // The next handle connects anew. The server goes on: that it keeps what it has committed is its own promise.
+        // The next handle opens a new connection. The server goes on: that it keeps what it has committed is its own promise.
         true
     }
 

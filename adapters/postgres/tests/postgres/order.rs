@@ -1,4 +1,4 @@
-//! Submissions that are to keep their order are committed side by side, and keep it whatever happens to one of them.
+//! Submissions that are to keep their order are committed side by side, and keep it when one of them fails.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -39,7 +39,7 @@ impl RepositoryFixture for Database {
     }
 
     async fn reopen(&mut self) -> bool {
-        // The case has dropped its handles, and the fixture has no connection: the next handle opens the file anew.
+        // The case has dropped its handles, and the fixture has no connection: the next handle reopens the file.
         true
     }
 
@@ -84,7 +84,7 @@ async fn a_full_disk_refuses_a_commit_and_all_is_well_when_there_is_room_again()
     let database = Database::new();
     let repository = database.repository().await;
     repository.commit(batch([simple("before")])).await.unwrap();
-    // Held by the one connection only, and so until it is opened anew.
+    // Held by the one connection only, and so until it is reopened.
     let full = |db: &mut diesel::SqliteConnection| {
         Ok(diesel::connection::SimpleConnection::batch_execute(db, "PRAGMA max_page_count = 1")?)
     };

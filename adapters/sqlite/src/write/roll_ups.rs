@@ -83,7 +83,7 @@ impl RollUpWorker {
         }
     }
 
-    /// Learns how many records a query found that are not rolled up, by whichever process they were committed.
+    /// Learns how many records a query found that are not rolled up, committed by any process.
     pub(crate) fn found(&self, records: u64) {
         if self.state.schedule.found(records) {
             self.spawn();

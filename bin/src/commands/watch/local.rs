@@ -1,4 +1,4 @@
-//! Messages from the configured database, whichever process commits them.
+//! Messages from the configured database, committed by any process.
 
 use std::sync::Arc;
 use std::time::Duration;

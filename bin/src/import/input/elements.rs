@@ -1,4 +1,4 @@
-//! The elements of a JSON array, one at a time: memory holds a single element, whatever the size of the array.
+//! The elements of a JSON array, one at a time: memory holds a single element, for an array of any size.
 //!
 //! This scanner finds where elements begin and end; the parser of records judges their content. A fault inside an
 //! element therefore costs that element alone, and a fault between two elements ends the array.

@@ -38,7 +38,7 @@ struct State {
     timers: BTreeMap<(Duration, u64), Waker>,
     timers_made: u64,
     frozen: BTreeMap<Group, Duration>,
-    /// Where set, the task with the highest priority runs, and now and then one is drawn anew; else any ready one.
+    /// Where set, the task with the highest priority runs, and now and then one is drawn again; else any ready one.
     by_priority: bool,
     /// Once in so many polls some time passes although something could run; 0 for never.
     creeps: u64,

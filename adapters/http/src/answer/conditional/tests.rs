@@ -1,4 +1,4 @@
-//! Whoever has an answer already is told that it still holds.
+//! A client that has a current response is told that it has not changed.
 
 use std::sync::Arc;
 use tallyhouse_pipeline::ports::{Batch, RecordRepository as _};

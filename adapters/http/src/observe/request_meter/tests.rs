@@ -1,4 +1,4 @@
-//! Requests are counted by what there is to be called, whatever callers send.
+//! Requests are counted by route; unknown paths add no labels.
 
 use super::*;
 use crate::answer::problem::statuses;

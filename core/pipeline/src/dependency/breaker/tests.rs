@@ -102,7 +102,7 @@ async fn a_dependency_that_answers_only_pings_is_tried_with_back_off() {
     breaker.gave_up("a test", &unavailable());
     let begun = tokio::time::Instant::now();
     breaker.probe(|| async { Ok(()) }).await;
-    assert!(begun.elapsed() < Duration::from_millis(150), "after a success it begins anew");
+    assert!(begun.elapsed() < Duration::from_millis(150), "after a success the backoff starts over");
 }
 
 #[tokio::test(start_paused = true)]
