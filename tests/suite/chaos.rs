@@ -10,7 +10,7 @@ use tallyhouse_tests::seed::Seed;
 const ROUNDS: u32 = 2;
 
 #[test]
-fn whatever_fails_nothing_acknowledged_is_lost_or_counted_twice_and_all_heals_by_itself() {
+fn under_any_failure_nothing_acknowledged_is_lost_or_counted_twice() {
     let settings = Settings {
         // It is printed first. To run the same again, put it here.
         seed: Seed::drawn(),

@@ -43,7 +43,7 @@ impl Left {
 }
 
 #[test]
-fn whatever_is_done_to_what_is_stored_or_published_is_found() {
+fn every_manipulation_of_stored_or_published_data_is_found() {
     let left = Left::behind();
     assert_eq!(left.judged(&left.heard), (0, 0, 0), "nothing has been done yet");
 

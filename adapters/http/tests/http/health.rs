@@ -31,7 +31,7 @@ impl HealthProbe for Redis {
 }
 
 #[tokio::test]
-async fn the_process_is_alive_whatever_storage_does() {
+async fn the_process_is_alive_while_storage_is_away() {
     let service = Service::start().await;
     service.store.away.store(true, Ordering::SeqCst);
     let answer = service.get("/healthz").await;

@@ -55,7 +55,7 @@ async fn an_unknown_path_is_not_found_by_any_method() {
 }
 
 #[tokio::test]
-async fn whatever_is_read_can_be_asked_for_by_head() {
+async fn every_get_can_be_asked_by_head() {
     let service = Service::start().await;
     service.post_record(&record("a")).await;
     for (path, status) in [

@@ -196,7 +196,7 @@ fn a_member_may_be_spelt_with_escapes() {
 }
 
 #[test]
-fn unknown_members_are_ignored_whatever_they_are() {
+fn unknown_members_of_any_kind_are_ignored() {
     for more in [
         r#""x":1,"x":2"#,
         r#""x":1,"\u0078":2"#,

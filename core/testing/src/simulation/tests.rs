@@ -48,7 +48,7 @@ fn first_failure(seeds: Range<u64>) -> Option<(u64, Vec<String>)> {
 }
 
 #[test]
-fn whatever_fails_in_thousands_of_worlds_every_promise_holds() {
+fn every_promise_holds_in_thousands_of_worlds_with_faults() {
     let seeds = seeds();
     if let Some((seed, wrong)) = first_failure(seeds) {
         // Once more, to write down what happens.

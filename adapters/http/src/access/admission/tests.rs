@@ -81,7 +81,7 @@ fn no_entry_opens_to_who_has_no_key() {
 /// That the times are alike is by construction, and a busy machine would make any bound on them fail: they are printed,
 /// to be looked at with `--nocapture`.
 #[test]
-fn refusals_go_one_way_whatever_was_wrong() {
+fn all_refusals_are_alike() {
     const ROUNDS: usize = 2_000;
     let new = || NewKey::make("a", &[Scope::Read]).unwrap();
     let known: Vec<NewKey> = (0..20).map(|_| new()).collect();

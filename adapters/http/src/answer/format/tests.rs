@@ -24,7 +24,7 @@ fn a_form_is_chosen_where_it_is_named_and_not_outdone() {
 }
 
 #[test]
-fn whoever_names_no_form_gets_the_usual_one() {
+fn without_a_known_media_type_the_default_format_is_answered() {
     check("application/x-ndjson;q=0", Format::Json);
     check("text/csv;q=nonsense", Format::Json);
     check("text/csv;q=NaN", Format::Json);

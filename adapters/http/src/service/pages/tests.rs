@@ -61,7 +61,7 @@ fn no_page_loads_or_links_by_an_absolute_path() {
 }
 
 #[test]
-fn whatever_a_file_loads_is_compiled_in_and_all_is_loaded() {
+fn every_file_that_a_page_loads_is_compiled_in_and_all_are_loaded() {
     let own = || [&PAGE, &REFERENCE].into_iter().chain(&ASSETS).filter(|asset| !asset.name.starts_with("vendor/"));
     let loaded: BTreeSet<String> = own().flat_map(loaded_by).collect();
     let unloaded = ["index.html".to_owned(), "reference.html".to_owned(), "vendor/uplot.LICENSE".to_owned()];
