@@ -1,5 +1,6 @@
 //! A temporary folder in which the real binary runs, as it runs in the folder of a user.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -83,7 +84,13 @@ impl Folder {
     /// could take for a setting.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        self.command_of(binary())
+    }
+
+    /// Returns another program as such a command.
+    #[must_use]
+    pub fn command_of(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         command.current_dir(self.path()).env_clear().env("HOME", self.path()).stdin(Stdio::null());
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);

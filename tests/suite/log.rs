@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use tallyhouse_tests::folder::Folder;
+use tallyhouse_tests::folder::{Folder, binary};
 use tallyhouse_tests::http::Client;
 use tallyhouse_tests::records::record;
 use tallyhouse_tests::service::signal;
@@ -24,9 +24,18 @@ struct Unread {
 
 impl Unread {
     fn start(log: Stdio) -> Self {
+        Self::start_with(log, "SIG_DFL")
+    }
+
+    /// Starts it with SIGHUP at this action, not at the one inherited from the test process, which `nohup` may have started.
+    fn start_with(log: Stdio, hang_up: &str) -> Self {
         let folder = Folder::new();
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
-        let mut command = folder.command();
+        let python = format!(
+            "import os, signal, sys; signal.signal(signal.SIGHUP, signal.{hang_up}); os.execv(sys.argv[1], sys.argv[1:])"
+        );
+        let mut command = folder.command_of("python3");
+        command.args(["-c", &python]).arg(binary());
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
         command.env("TALLYHOUSE_LOG__REQUESTS", "true").stdout(Stdio::null()).stderr(log);
         let child = command.spawn().expect("the binary starts");
@@ -119,6 +128,15 @@ fn a_second_signal_ends_a_service_whose_log_is_stalled() {
 fn a_hang_up_is_a_graceful_stop() {
     let mut service = Unread::start(Stdio::null());
     signal("HUP", service.child.id());
+    assert_eq!(service.ended(), Some(0));
+}
+
+#[test]
+fn under_nohup_a_hang_up_means_nothing() {
+    let mut service = Unread::start_with(Stdio::null(), "SIG_IGN");
+    signal("HUP", service.child.id());
+    assert_eq!(service.client.record(&record("a")).status, 201);
+    signal("TERM", service.child.id());
     assert_eq!(service.ended(), Some(0));
 }
 

@@ -258,9 +258,11 @@ fn a_commit_reads_what_it_writes() {
     let batch: Vec<Value> = (STORED + 1..=STORED + 1_000).map(stored).collect();
     let (reading, answer) = large.read_by(|http| http.batch(&batch));
     assert_eq!(answer["processed"], 1_000);
+    // Postgres gives the rows of each loop, rounded: where all are folded at once, up to half a row more for each batch.
+    let batches = 3 * 1_000 / PER_BATCH;
     reading.check(
         "a batch",
-        &[("records", 1_000), ("summaries", 2_000), ("batches", 3 * 1_000 / PER_BATCH)],
+        &[("records", 1_000 + batches / 2), ("summaries", 2_000), ("batches", batches)],
         "summaries_pkey",
     );
 }
