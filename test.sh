@@ -38,6 +38,6 @@ cargo build --workspace --bins
 cargo test --workspace --doc --quiet
 # A short look for inputs that break a law, at the same ones each time, so that a change is not blamed for what a lucky
 # throw finds. `tests/scripts/fuzz.sh --seconds 600` looks for longer and elsewhere.
-[ $# -gt 0 ] || tests/scripts/fuzz.sh --shared --seconds 10 --seed 1
+[ $# -gt 0 ] || tests/scripts/fuzz.sh --shared --runs 10000 --seed 1
 # Last, so that the run ends with the summary of the largest part.
 cargo test --workspace --lib --bins --tests -- "$@"

@@ -5,6 +5,7 @@
 #   tests/scripts/fuzz.sh --seconds 600 record sum   these two for 10 minutes each
 #   tests/scripts/fuzz.sh --keep                     takes what was found so far into the corpus, minimised
 #
+#   --runs N   ends a target after so many inputs, instead of after a time: with a seed, the same inputs on every machine
 #   --jobs N   how many run at once; as many as there are processors without it
 #   --seed N   tries the same inputs in the same order each time; another order each time without it
 #   --shared   takes libraries as the tests have built them: soon built, but only our own code has counters then, and
@@ -16,10 +17,11 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 all=(record fields ndjson request import queue keys sum plan)
-seconds=10 seed=0 jobs=$(nproc) keep=no shared=no targets=()
+seconds=10 runs=-1 seed=0 jobs=$(nproc) keep=no shared=no targets=()
 while [ $# -gt 0 ]; do
     case $1 in
         --seconds) seconds=$2; shift 2 ;;
+        --runs) runs=$2 seconds=0; shift 2 ;;
         --jobs) jobs=$2; shift 2 ;;
         --seed) seed=$2; shift 2 ;;
         --keep) keep=yes; shift ;;
@@ -59,7 +61,7 @@ fi
 # Runs one target, its output in a file.
 fuzz() {
     local target=$1 log=$work/$1.log dictionary=tests/fuzz/dictionaries/$1.dict
-    local options=(-seed="$seed" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1)
+    local options=(-seed="$seed" -max_total_time="$seconds" -runs="$runs" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1)
     [ ! -f "$dictionary" ] || options+=(-dict="$dictionary")
     # What is new goes into the first folder.
     mkdir -p "$work/corpus/$target" "$work/found"
