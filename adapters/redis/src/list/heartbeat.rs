@@ -99,10 +99,11 @@ impl Consumer {
     async fn requeue_expired(&self, connection: &mut (impl ConnectionLike + Send), name: &str) -> RedisResult<()> {
         let keys = self.client.keys();
         let block_ms = millis(self.client.settings().block);
-        let remembered_ms = self.lease_ms().saturating_mul(LEASES_REMEMBERED).saturating_add(block_ms);
+        let lease_ms = self.lease_ms();
+        let remembered_ms = lease_ms.saturating_mul(LEASES_REMEMBERED).saturating_add(block_ms);
         let requeued: u64 = REQUEUE_EXPIRED
             .run(connection, &[&keys.consumers, &keys.processing(name), &keys.records], |args| {
-                args.arg(name).arg(remembered_ms);
+                args.arg(name).arg(remembered_ms).arg(lease_ms);
             })
             .await?;
         if requeued > 0 {

@@ -72,7 +72,7 @@ async fn equal_payloads_are_acknowledged_one_by_one() {
 }
 
 #[tokio::test]
-async fn nacked_and_requeued_elements_come_next_in_tother_order() {
+async fn nacked_and_requeued_elements_come_next_in_their_order() {
     let mut list = List::fresh();
     list.push(&numbered(9));
     let (dying, other) = (list_source(&list.client), list_source(&list.client));
@@ -89,6 +89,19 @@ async fn nacked_and_requeued_elements_come_next_in_tother_order() {
     assert_eq!(payloads(&one), ["p-6"]);
     let rest = receive(&other, 8).await;
     assert_eq!(payloads(&rest), ["p-0", "p-1", "p-2", "p-3", "p-4", "p-5", "p-7", "p-8"]);
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_later_than_any_can_has_expired() {
+    let mut list = List::fresh();
+    list.push(&numbered(3));
+    let (dead, other) = (list_source(&list.client), list_source(&list.client));
+    assert_eq!(receive(&dead, 3).await.len(), 3);
+    let name = list.consumers().pop().unwrap();
+    drop(dead);
+    // As if the server's clock had gone back by a day since.
+    cmd("ZINCRBY").arg(list.consumers_key()).arg(86_400_000).arg(&name).exec(&mut list.connection).unwrap();
+    assert_eq!(payloads(&receive(&other, 3).await), numbered(3));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Servers that are away, frozen, full, or have lost tother data.
+//! Servers that are away, frozen, full, or have lost their data.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -210,7 +210,7 @@ async fn entries_that_are_deleted_while_pending_are_skipped_and_removed() {
 }
 
 #[tokio::test]
-async fn consumers_that_are_gone_are_deleted_but_not_tother_pending_entries() {
+async fn consumers_that_are_gone_are_deleted_but_not_their_pending_entries() {
     let settings = RedisSettings { lease: Duration::from_millis(150), ..quick(&shared_server().url()) };
     let mut stream = Stream::on(shared_server(), settings);
     let key = stream.key.clone();

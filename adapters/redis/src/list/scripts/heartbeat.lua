@@ -11,4 +11,9 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-return {1, redis.call('LLEN', KEYS[2]), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)}
+local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)
+-- After the clock went back, e.g. by a failover, a lease seems to end later than any lease can.
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%d', now + 2 * ARGV[2]), '+inf')) do
+    table.insert(expired, name)
+end
+return {1, redis.call('LLEN', KEYS[2]), expired}
