@@ -13,11 +13,12 @@ use tallyhouse_core::ports::{
     RuleRepository, Unordered,
 };
 use tallyhouse_core::{
-    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited, StoredRecord, Summary,
+    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
     SummaryQuery,
 };
 use tokio::sync::Mutex;
 
+use crate::connection::files::DatabaseFiles;
 use crate::connection::migrate;
 use crate::connection::open::{check_writable, open_reader, open_writer};
 use crate::connection::readers::Readers;
@@ -52,21 +53,26 @@ impl SqliteRepository {
     /// The file can't be used. The message is one line that says what to do.
     pub async fn open(settings: SqliteSettings, clock: Arc<dyn Clock>) -> Result<Self, SqliteError> {
         let settings = Arc::new(settings);
-        let ours = Arc::clone(&settings);
-        let connection = on_blocking_thread(&settings, move || {
-            let mut db = open_writer(&ours)?;
-            check_writable(&mut db, &ours.path)?;
+        Self::open_by(settings, clock, |settings| {
+            let mut db = open_writer(settings)?;
+            check_writable(&mut db, &settings.path)?;
             Ok(db)
-        });
-        let connection = connection.await?;
-        Ok(Self::with_writer(settings, clock, connection))
+        })
+        .await
     }
 
-    fn with_writer(settings: Arc<SqliteSettings>, clock: Arc<dyn Clock>, connection: SqliteConnection) -> Self {
-        let writer = Writer::new(Arc::clone(&settings), connection);
+    async fn open_by(
+        settings: Arc<SqliteSettings>,
+        clock: Arc<dyn Clock>,
+        open: fn(&SqliteSettings) -> Result<SqliteConnection, SqliteError>,
+    ) -> Result<Self, SqliteError> {
+        let files = Arc::new(DatabaseFiles::at(&settings.path));
+        let (ours, opened) = (Arc::clone(&settings), Arc::clone(&files));
+        let connection = on_blocking_thread(&settings, move || opened.open(|| open(&ours))).await?;
+        let writer = Writer::new(Arc::clone(&settings), files, connection);
         let readers = Readers::new(Arc::clone(&settings), Arc::clone(writer.files()), Arc::clone(&clock));
         let roll_ups = RollUpWorker::new(&writer, &readers);
-        Self { settings, clock, writer, planning: Arc::default(), readers, roll_ups }
+        Ok(Self { settings, clock, writer, planning: Arc::default(), readers, roll_ups })
     }
 
     /// Opens an existing file for reads alone. The file and its folder need not be writable; every commit fails.
@@ -75,9 +81,7 @@ impl SqliteRepository {
     /// Says in one line why the file can't be used, and what to do about it.
     pub async fn open_read_only(settings: SqliteSettings, clock: Arc<dyn Clock>) -> Result<Self, SqliteError> {
         let settings = Arc::new(settings);
-        let ours = Arc::clone(&settings);
-        let connection = on_blocking_thread(&settings, move || open_reader(&ours)).await?;
-        Ok(Self::with_writer(settings, clock, connection))
+        Self::open_by(settings, clock, open_reader).await
     }
 
     /// Applies the pending migrations, all or none, and returns their versions, oldest first. Several processes may do so
@@ -259,7 +263,7 @@ impl RuleRepository for SqliteRepository {
         self.readers.run("reading the managed rules", |db| db.transaction(rules::managed)).await
     }
 
-    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEdited, PortError> {
+    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEditOutcome, PortError> {
         self.writer.run("changing a managed rule", move |db| rules::change(db, &edit)).await
     }
 }

@@ -60,13 +60,22 @@ impl DatabaseFiles {
         self.opened().generation
     }
 
-    /// Remembers the files as those that a writer has just opened.
-    pub(crate) fn remember(&self) {
+    /// Opens the writer's connection, and remembers the files that it has opened.
+    ///
+    /// # Errors
+    /// It can't be opened, or the file was replaced meanwhile, so that nobody knows which one it has opened.
+    pub(crate) fn open<T>(&self, open: impl FnOnce() -> Result<T, SqliteError>) -> Result<T, SqliteError> {
+        let before = id(&self.database);
+        let connection = open()?;
         let current = self.current();
+        if before.is_some() && before != current.database {
+            return Err(SqliteError::new(&self.database, SqliteProblem::Replaced));
+        }
         let mut opened = self.opened();
         if opened.ids.replace(current) != Some(current) {
             opened.generation += 1;
         }
+        Ok(connection)
     }
 
     /// Forgets the files, because the writer's connection was closed: SQLite removes the log with the last connection. Until
@@ -115,3 +124,6 @@ fn id(path: &Path) -> FileId {
 fn id(path: &Path) -> FileId {
     path.exists().then_some((0, 0))
 }
+
+#[cfg(test)]
+mod tests;

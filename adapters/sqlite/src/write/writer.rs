@@ -40,10 +40,8 @@ impl Session {
 }
 
 impl Writer {
-    /// Takes a connection that [`open_writer`] has opened.
-    pub(crate) fn new(settings: Arc<SqliteSettings>, connection: SqliteConnection) -> Self {
-        let files = Arc::new(DatabaseFiles::at(&settings.path));
-        files.remember();
+    /// Takes a connection that [`DatabaseFiles::open`] has opened.
+    pub(crate) fn new(settings: Arc<SqliteSettings>, files: Arc<DatabaseFiles>, connection: SqliteConnection) -> Self {
         let cache = CommitCache::default();
         let session = Session::new(connection, cache.clone());
         Self { settings, files, session: Arc::new(Mutex::new(Some(session))), cache }
@@ -87,8 +85,7 @@ impl Writer {
             let mut session = match place.take() {
                 Some(session) => session,
                 None => {
-                    let db = reopen(&settings, open_writer)?;
-                    files.remember();
+                    let db = files.open(|| reopen(&settings, open_writer))?;
                     Session::new(db, cache)
                 }
             };

@@ -37,7 +37,9 @@ async fn a_commit_that_fails_leaves_nothing_and_the_next_one_succeeds() {
 async fn a_panic_leaves_nothing_and_the_next_one_succeeds() {
     let database = Database::new();
     let repository = database.repository().await;
-    let writer = Writer::new(Arc::new(database.settings()), database.connection());
+    let files = Arc::new(DatabaseFiles::at(&database.settings().path));
+    let connection = files.open(|| open_writer(&database.settings())).unwrap();
+    let writer = Writer::new(Arc::new(database.settings()), files, connection);
     let work = |db: &mut SqliteConnection| {
         transaction(db, |db| {
             db.batch_execute("INSERT INTO leases VALUES ('a', 1, 1)")?;
