@@ -14,12 +14,15 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use futures::{Stream, stream};
-use tallyhouse_core::ports::{Clock, HistoryQuery, PortError, RecordReader};
+use tallyhouse_core::ports::{Clock, HistoryQuery, PortError, PortErrorKind, RecordReader};
 use tallyhouse_core::{Cursor, Fingerprint, Message, Position, StoredRecord, Topic};
 use tokio::sync::{Mutex, watch};
 
 /// The records that a follower reads at a time.
 const PAGE_RECORDS: usize = 100;
+
+/// How often the head is read at most, while the store goes back in between.
+const HEAD_READS_MAX: usize = 3;
 
 /// Consecutive messages of a topic.
 type Page = Arc<[Message]>;
@@ -96,13 +99,17 @@ impl Feed {
     /// # Errors
     /// The store can't answer now.
     pub async fn head(&self) -> Result<Cursor, PortError> {
-        let head = self.0.reader.head().await?;
-        if head == 0 {
-            return Ok(Cursor::START);
+        for _ in 0..HEAD_READS_MAX {
+            let head = self.0.reader.head().await?;
+            if head == 0 {
+                return Ok(Cursor::START);
+            }
+            // A store that goes back between the two reads has no record there any more.
+            if let Some(stored) = self.record_at(head).await? {
+                return Ok(Cursor::at(Position::after_record(head), &stored));
+            }
         }
-        let position = Position::after_record(head);
-        let stored = self.record_at(head).await?;
-        Ok(stored.map_or(Cursor { position, fingerprint: None }, |stored| Cursor::at(position, &stored)))
+        Err(PortError::new(PortErrorKind::Unavailable, "reading the head", "the history keeps changing"))
     }
 
     /// Returns up to `limit` messages after a cursor.
