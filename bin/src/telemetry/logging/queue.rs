@@ -127,6 +127,10 @@ impl<W: Write> LineWriter<W> {
             if !writable {
                 self.shared.lost.fetch_add(1, Ordering::Relaxed);
             }
+            // Before the line counts as done: the end of the program waits for the report, too.
+            if writable && *self.shared.pending() == 1 {
+                self.report_loss();
+            }
             self.shared.done(line.len());
         }
     }
