@@ -10,6 +10,7 @@ use tallyhouse_pipeline::RECORD_COLUMNS;
 use super::answer::{Group, Record, Summary};
 use super::view::View;
 use crate::output::Output;
+use crate::output::printable;
 
 /// Most rows of one table: its widths need all rows in memory, which is bounded.
 const ROWS_MAX: usize = 1_000;
@@ -37,7 +38,7 @@ impl<'a, W: Write> Table<'a, W> {
     }
 
     fn row(&mut self, row: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
-        self.drawing.add_row(row.into_iter().map(|text| printable(&text)));
+        self.drawing.add_row(row.into_iter().map(|text| printable(&text).into_owned()));
         self.rows += 1;
         if self.rows >= ROWS_MAX { self.draw() } else { Ok(()) }
     }
@@ -94,9 +95,4 @@ fn drawing(records: bool) -> Drawing {
         }
     }
     drawing
-}
-
-/// Replaces control characters, which a terminal would obey. Records hold none, but `--url` may name any server.
-fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }
