@@ -222,6 +222,6 @@ impl Serialize for Record {
 }
 
 #[cfg(test)]
-pub(crate) mod any;
+pub(crate) mod arbitrary;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ mod reading;
 mod rules;
 mod service;
 mod parameters;
-mod answers;
+mod responses;
 mod problems;
 mod schemas;
 mod messages;
@@ -59,7 +59,7 @@ fn document() -> Document {
         components: Components {
             schemas: schemas::all(),
             responses: problems::shared(),
-            headers: answers::headers(),
+            headers: responses::headers(),
             security_schemes: Ordered(vec![("key".to_owned(), key)]),
         },
     }

@@ -22,15 +22,15 @@ use crate::connection::middleware::Middleware;
 use crate::connection::request_ids::RequestIds;
 use crate::context::ConnectionContext;
 use crate::dispatch;
-use crate::request::cursor::Cursor;
 use crate::request::lines::{Line, Lines};
+use crate::request::page_token::PageToken;
 use crate::request::parameters::Parameters;
 use crate::request::traceparent;
 use crate::settings::HttpSettings;
 
 /// The whole of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
@@ -59,7 +59,7 @@ impl Api {
     }
 
     /// Answers a request whose body comes in these pieces; `None` if the answer breaks off.
-    pub async fn answer(&self, request: Request<Vec<Bytes>>) -> Option<Answer> {
+    pub async fn answer(&self, request: Request<Vec<Bytes>>) -> Option<Response> {
         let connection = Arc::new(ConnectionContext {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
             secure: false,
@@ -84,7 +84,7 @@ impl Api {
         while !endless && let Some(frame) = body.frame().await {
             bytes.extend(frame.ok()?.into_data());
         }
-        Some(Answer { status: head.status, headers: head.headers, body: bytes.freeze() })
+        Some(Response { status: head.status, headers: head.headers, body: bytes.freeze() })
     }
 }
 
@@ -127,9 +127,9 @@ pub enum Place {
 /// Reads a text as a cursor of each kind: the places that it stands for.
 #[must_use]
 pub fn places(cursor: &str) -> Vec<Place> {
-    let record = Cursor::record(cursor).ok().map(|(time, id)| Place::Record(time, id));
-    let group = Cursor::group(cursor).ok().map(Place::Group);
-    let summary = Cursor::summary(cursor).ok().map(Place::Summary);
+    let record = PageToken::record(cursor).ok().map(|(time, id)| Place::Record(time, id));
+    let group = PageToken::group(cursor).ok().map(Place::Group);
+    let summary = PageToken::summary(cursor).ok().map(Place::Summary);
     [record, group, summary].into_iter().flatten().collect()
 }
 
@@ -137,9 +137,9 @@ pub fn places(cursor: &str) -> Vec<Place> {
 #[must_use]
 pub fn cursor(place: &Place) -> String {
     match place.clone() {
-        Place::Record(time, id) => Cursor::Record(time, id),
-        Place::Group(destination) => Cursor::Group(destination),
-        Place::Summary(reference) => Cursor::Summary(reference),
+        Place::Record(time, id) => PageToken::Record(time, id),
+        Place::Group(destination) => PageToken::Group(destination),
+        Place::Summary(reference) => PageToken::Summary(reference),
     }
     .write()
 }

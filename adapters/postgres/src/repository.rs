@@ -10,7 +10,7 @@ use tallyhouse_core::ports::{
     Unordered,
 };
 use tallyhouse_core::{
-    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited, StoredRecord, Summary,
+    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
     SummaryQuery,
 };
 use tokio::task::spawn_blocking;
@@ -212,7 +212,7 @@ impl RuleRepository for PostgresRepository {
         self.pools.readers.run("reading the managed rules", rules::managed).await
     }
 
-    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEdited, PortError> {
+    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEditOutcome, PortError> {
         self.pools.writers.run("changing a managed rule", move |connection| rules::change(connection, &edit)).await
     }
 }

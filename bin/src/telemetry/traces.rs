@@ -9,7 +9,7 @@ mod collector;
 #[cfg(feature = "otlp")]
 mod contexts;
 #[cfg(feature = "otlp")]
-mod innermost;
+mod parent_spans;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(feature = "otlp")]

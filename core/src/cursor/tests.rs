@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::outcome::Outcome;
 use crate::plan::{Known, plan};
-use crate::record::any::record;
+use crate::record::arbitrary::record;
 use crate::record::time::Timestamp;
 use crate::rule::RuleSet;
 

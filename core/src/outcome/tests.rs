@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::plan::{Arrival, Known, plan};
-use crate::record::any::{any_record, record};
+use crate::record::arbitrary::{any_record, record};
 use crate::rule::{RuleDraft, RuleSet};
 
 fn rules() -> RuleSet {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::any::record;
+use crate::record::arbitrary::record;
 use crate::rule::{Rule, RuleDraft};
 
 /// A store as simple as can be, that reads under lock no more than a batch's own ids and keys.

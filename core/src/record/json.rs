@@ -57,8 +57,8 @@ pub fn records_from_json_array(json: &[u8], elements_max: usize) -> Result<Vec<R
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Elements { max: elements_max }.deserialize(&mut deserializer);
     let Ok(elements) = read.and_then(|elements| deserializer.end().map(|()| elements)) else {
-        let well_formed = check_grammar(text).and_then(|()| check_skipped(text, NESTING_MAX));
-        return Err(well_formed.map_or_else(ArrayError::NotJson, |()| ArrayError::NotAnArray));
+        let json_text = check_grammar(text).and_then(|()| check_skipped(text, NESTING_MAX));
+        return Err(json_text.map_or_else(ArrayError::NotJson, |()| ArrayError::NotAnArray));
     };
     let read_one = |element: &RawValue| {
         check_skipped(element.get(), NESTING_MAX).map_err(ArrayError::NotJson)?;
@@ -83,11 +83,17 @@ pub enum ArrayError {
 ///
 /// # Errors
 /// Says what is not well-formed, and where.
-pub fn well_formed(json: &[u8]) -> Result<&str, Rejection> {
+pub fn json_text(json: &[u8]) -> Result<&str, Rejection> {
     let text = utf8(json)?;
     check_grammar(text)?;
     check_skipped(text, NESTING_MAX)?;
     Ok(text)
+}
+
+/// Passes over a byte order mark (U+FEFF in UTF-8) at the beginning of a text. Some editors and spreadsheets write one.
+#[must_use]
+pub fn without_byte_order_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 fn utf8(json: &[u8]) -> Result<&str, Rejection> {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::any::{any_record, any_timestamp};
+use crate::record::arbitrary::{any_record, any_timestamp};
 use crate::record::text::{Reference, SourceId};
 
 fn at(text: &str) -> Timestamp {

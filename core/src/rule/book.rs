@@ -46,14 +46,14 @@ pub struct RuleEdit {
     /// The rule, which has this name; `None` to delete it.
     pub rule: Option<Arc<Rule>>,
     /// The precondition.
-    pub only_if: OnlyIf,
+    pub precondition: Precondition,
     /// When it is changed.
     pub now: Timestamp,
 }
 
 /// The precondition of a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum OnlyIf {
+pub enum Precondition {
     /// None.
     #[default]
     Any,
@@ -67,7 +67,7 @@ pub enum OnlyIf {
 
 /// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RuleEdited {
+pub enum RuleEditOutcome {
     /// There was no managed rule of this name.
     Created(ManagedRule),
     /// There was another rule of this name.
@@ -79,7 +79,7 @@ pub enum RuleEdited {
     /// There was no rule to delete.
     Missing,
     /// The precondition does not hold.
-    Otherwise,
+    PreconditionFailed,
     /// There are [`ManagedRules::RULES_MAX`] of them already.
     Full,
 }
@@ -139,7 +139,7 @@ impl ManagedRules {
     }
 }
 
-impl OnlyIf {
+impl Precondition {
     fn holds(&self, found: Option<&ManagedRule>) -> bool {
         match self {
             Self::Any => true,
@@ -150,14 +150,14 @@ impl OnlyIf {
     }
 }
 
-impl RuleEdited {
+impl RuleEditOutcome {
     /// Returns the new version of the managed rules, if the store is to be changed.
     #[must_use]
     pub fn version(&self) -> Option<u64> {
         match self {
             Self::Created(managed) | Self::Replaced(managed) => Some(managed.version),
             Self::Deleted(version) => Some(*version),
-            Self::Unchanged(_) | Self::Missing | Self::Otherwise | Self::Full => None,
+            Self::Unchanged(_) | Self::Missing | Self::PreconditionFailed | Self::Full => None,
         }
     }
 }
@@ -166,23 +166,23 @@ impl RuleEdited {
 ///
 /// The store MUST NOT change under `managed` until the change is written or dropped.
 #[must_use]
-pub fn amend(managed: &ManagedRules, edit: &RuleEdit) -> RuleEdited {
+pub fn amend(managed: &ManagedRules, edit: &RuleEdit) -> RuleEditOutcome {
     let found = managed.find(&edit.name);
-    if !edit.only_if.holds(found) {
-        return RuleEdited::Otherwise;
+    if !edit.precondition.holds(found) {
+        return RuleEditOutcome::PreconditionFailed;
     }
     // A version depends on the time, too, so that none comes again after a restore from an earlier copy.
     let version = (managed.version + 1).max(u64::try_from(edit.now.as_micros()).unwrap_or(0));
     let Some(rule) = &edit.rule else {
-        return if found.is_some() { RuleEdited::Deleted(version) } else { RuleEdited::Missing };
+        return if found.is_some() { RuleEditOutcome::Deleted(version) } else { RuleEditOutcome::Missing };
     };
     let changed = ManagedRule { rule: Arc::clone(rule), version, changed_at: edit.now };
     match found {
         // `==` takes 1.0 for 1.00, and messages tell them apart.
-        Some(found) if found.rule.to_stored() == rule.to_stored() => RuleEdited::Unchanged(found.clone()),
-        Some(_) => RuleEdited::Replaced(changed),
-        None if managed.rules.len() >= ManagedRules::RULES_MAX => RuleEdited::Full,
-        None => RuleEdited::Created(changed),
+        Some(found) if found.rule.to_stored() == rule.to_stored() => RuleEditOutcome::Unchanged(found.clone()),
+        Some(_) => RuleEditOutcome::Replaced(changed),
+        None if managed.rules.len() >= ManagedRules::RULES_MAX => RuleEditOutcome::Full,
+        None => RuleEditOutcome::Created(changed),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Fault, FieldError, Rule, RuleDraft};
-use crate::record::json::well_formed;
+use crate::record::json::json_text;
 use crate::record::rejection::{Rejection, RejectionCode};
 
 /// The members that a rule may have.
@@ -17,7 +17,7 @@ const MEMBERS: [&str; 8] = ["name", "threshold", "on", "unit", "type", "destinat
 
 /// Where the name of a rule comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameGiven<'a> {
+pub enum RuleName<'a> {
     /// This name; a text with another one is rejected.
     Fixed(&'a str),
     /// The name in the text, or this one if the text has none.
@@ -30,13 +30,13 @@ impl Rule {
     /// whose condition was misspelt would be met by everything.
     ///
     /// ```
-    /// use tallyhouse_core::{NameGiven, Rule};
+    /// use tallyhouse_core::{RuleName, Rule};
     ///
     /// let json = br#"{"threshold":1000,"unit":"EUR"}"#;
-    /// assert_eq!(Rule::from_json(json, NameGiven::Fixed("large"), &[])?.name(), "large");
+    /// assert_eq!(Rule::from_json(json, RuleName::Fixed("large"), &[])?.name(), "large");
     ///
     /// let json = br#"{"threshold":-1,"units":"EUR"}"#;
-    /// let rejection = Rule::from_json(json, NameGiven::Fixed("large"), &[]).unwrap_err();
+    /// let rejection = Rule::from_json(json, RuleName::Fixed("large"), &[]).unwrap_err();
     /// let pointers: Vec<&str> = rejection.errors.iter().map(|error| error.pointer.as_str()).collect();
     /// assert_eq!(pointers, ["/threshold", "/units"]);
     /// # Ok::<(), tallyhouse_core::Rejection>(())
@@ -44,8 +44,8 @@ impl Rule {
     ///
     /// # Errors
     /// Says whether the text is not well-formed JSON, or which rules it breaks: all of them.
-    pub fn from_json(json: &[u8], name: NameGiven<'_>, ignored: &[&str]) -> Result<Self, Rejection> {
-        let text = well_formed(json)?;
+    pub fn from_json(json: &[u8], name: RuleName<'_>, ignored: &[&str]) -> Result<Self, Rejection> {
+        let text = json_text(json)?;
         let Ok(Members(members)) = serde_json::from_str(text) else {
             return Err(Rejection::at(None, "", "the rule must be a JSON object"));
         };
@@ -74,8 +74,8 @@ impl Rule {
             errors.push(error("threshold", "is missing"));
         }
         let (fixed, name) = match name {
-            NameGiven::Fixed(name) => (true, name.to_owned()),
-            NameGiven::OrElse(name) => (false, own_name.clone().unwrap_or_else(|| name.to_owned())),
+            RuleName::Fixed(name) => (true, name.to_owned()),
+            RuleName::OrElse(name) => (false, own_name.clone().unwrap_or_else(|| name.to_owned())),
         };
         if fixed && own_name.is_some_and(|own_name| own_name != name) {
             errors.push(error("name", "must be the name in the path, or left out"));

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::any::record;
+use crate::record::arbitrary::record;
 
 fn draft(name: &str, threshold: &str) -> RuleDraft {
     RuleDraft { name: name.to_owned(), threshold: threshold.to_owned(), ..RuleDraft::default() }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::any::{any_record, any_timestamp, any_type, any_value};
+use crate::record::arbitrary::{any_record, any_timestamp, any_type, any_value};
 use crate::record::draft::Draft;
 
 fn record(time: &str, record_type: &str, value: &str, unit: &str) -> Record {

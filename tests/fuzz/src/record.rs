@@ -1,7 +1,7 @@
 //! JSON becomes a record exactly where the contract says so, and what is refused is refused for every reason.
 
 use bigdecimal::BigDecimal;
-use tallyhouse_pipeline::{Draft, NESTING_MAX, Record, Rejection, RejectionCode, records_from_json_array, well_formed};
+use tallyhouse_pipeline::{Draft, NESTING_MAX, Record, Rejection, RejectionCode, json_text, records_from_json_array};
 
 use crate::oracle::{self, Verdict};
 
@@ -9,7 +9,7 @@ use crate::oracle::{self, Verdict};
 pub fn check(json: &[u8]) {
     let (found, verdict) = (Record::from_json(json), oracle::read(json));
     agree(&found, &verdict);
-    assert_eq!(well_formed(json).is_ok(), verdict != Verdict::NotJson);
+    assert_eq!(json_text(json).is_ok(), verdict != Verdict::NotJson);
     if let Some(is_json) = another_opinion(json) {
         assert_eq!(is_json, verdict != Verdict::NotJson);
     }

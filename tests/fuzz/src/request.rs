@@ -7,7 +7,7 @@ use hyper::header::{HeaderName, HeaderValue, LINK};
 use hyper::{Method, Request, StatusCode, Uri};
 use serde_json::Value;
 use tallyhouse_http::HttpSettings;
-use tallyhouse_http::testing::{Answer, Api, cursor, next_page, places, traceparent};
+use tallyhouse_http::testing::{Api, Response, cursor, next_page, places, traceparent};
 use tallyhouse_pipeline::Record;
 
 use crate::service::{self, Service};
@@ -127,7 +127,7 @@ async fn answer(request: Request<Vec<Bytes>>) {
     }
 }
 
-fn is_problem(answer: &Answer) {
+fn is_problem(answer: &Response) {
     assert_eq!(answer.headers["content-type"], "application/problem+json");
     let problem: Value = serde_json::from_slice(&answer.body).expect("a problem is JSON");
     assert_eq!(problem["status"], answer.status.as_u16());
@@ -136,7 +136,7 @@ fn is_problem(answer: &Answer) {
 }
 
 /// Follows the pages to their end: each is another.
-async fn follow(api: &Api, path: &str, first: Answer) {
+async fn follow(api: &Api, path: &str, first: Response) {
     let mut seen = vec![first.body];
     let mut link = first.headers.get(LINK).cloned();
     while let Some(next) = link {

@@ -12,7 +12,7 @@ use tallyhouse_testing::MemoryRepository;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::Request;
-use tallyhouse_http::testing::{Answer, Api};
+use tallyhouse_http::testing::{Api, Response};
 use tallyhouse_http::{AlertRules, HttpApp, HttpSettings};
 
 /// Runs a future on a runtime of its own; what it spawned ends with it.
@@ -98,7 +98,7 @@ impl Clock for StillClock {
 }
 
 /// Asks, and waits for the whole answer.
-pub(crate) async fn ask(api: &Api, method: &str, target: &str, media: &str, pieces: Vec<Bytes>) -> Answer {
+pub(crate) async fn ask(api: &Api, method: &str, target: &str, media: &str, pieces: Vec<Bytes>) -> Response {
     let request = Request::builder().method(method).uri(target).header("content-type", media).body(pieces);
     api.answer(request.expect("this is a request")).await.expect("an answer of a service in memory never breaks off")
 }

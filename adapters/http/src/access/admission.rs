@@ -5,8 +5,8 @@ use hyper::{Method, Request};
 
 use crate::access::key_ring::KeyRing;
 use crate::access::keys::{Holder, Keys, Scope};
-use crate::answer::problem::{Problem, ProblemCode};
 use crate::context::{CrossSite, RequestContext};
+use crate::response::problem::{Problem, ProblemCode};
 
 /// How much of a foreign origin a refusal shows, in bytes: as long as a host name may be.
 const SHOWN_BYTES_MAX: usize = 255;

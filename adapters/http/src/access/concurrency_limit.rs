@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::answer::problem::{Problem, ProblemCode};
+use crate::response::problem::{Problem, ProblemCode};
 
 /// A limit on the responses of one kind that are in flight.
 #[derive(Debug)]

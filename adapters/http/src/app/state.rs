@@ -13,12 +13,12 @@ use tokio_util::task::TaskTracker;
 use crate::access::concurrency_limit::ConcurrencyLimit;
 use crate::access::key_ring::KeyRing;
 use crate::access::rate_limit::Limits;
-use crate::answer::problem;
-use crate::answer::response_cache::ResponseCache;
 use crate::app::alert_rules::AlertRules;
 use crate::app::health_probe::HealthProbe;
 use crate::app::metrics_page::MetricsPage;
 use crate::observe::request_meter::RequestMeter;
+use crate::response::problem;
+use crate::response::response_cache::ResponseCache;
 use crate::routes::table::ROUTES;
 use crate::settings::HttpSettings;
 

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use serde_json::json;
 use tokio::io::AsyncWrite;
 
-use crate::answer::headers;
 use crate::connection::request_ids::RequestIds;
+use crate::response::headers;
 
 /// The beginning and the end of hyper's own response. The service's responses have a body, and JSON holds no line break
 /// that is not escaped.

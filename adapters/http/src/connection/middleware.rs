@@ -15,8 +15,6 @@ use tower::Service;
 use warp::reply::Reply;
 
 use crate::access::admission;
-use crate::answer::headers;
-use crate::answer::problem::Problem;
 use crate::connection::activity::{Activity, InFlight};
 use crate::connection::request_ids::{REQUEST_ID, RequestIds};
 use crate::context::{ConnectionContext, RequestContext};
@@ -24,6 +22,8 @@ use crate::observe::access_log::Line;
 use crate::observe::request_meter::{self, RequestMeter, RouteIndex};
 use crate::observe::tracer::{RequestHead, RequestSpan, RequestTracer};
 use crate::request::traceparent;
+use crate::response::headers;
+use crate::response::problem::Problem;
 
 /// Most headers of a request: as many as hyper takes by HTTP/1.1.
 const HEADERS_MAX: usize = 100;

@@ -6,16 +6,18 @@ use hyper::StatusCode;
 use hyper::header::{ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use serde::Serialize;
 use serde_json::json;
-use tallyhouse_pipeline::{ManagedRule, ManagedRules, NameGiven, OnlyIf, Rule, RuleEdit, RuleEdited, Timestamp};
+use tallyhouse_pipeline::{
+    ManagedRule, ManagedRules, Precondition, Rule, RuleEdit, RuleEditOutcome, RuleName, Timestamp,
+};
 use warp::reply::{Reply, Response};
 
-use crate::answer::json::json_response;
-use crate::answer::problem::{Problem, ProblemCode};
 use crate::app::alert_rules::AlertRules;
 use crate::app::state::App;
 use crate::request::body::RequestBody;
 use crate::request::media::{self, Media};
 use crate::request::parameters::Parameters;
+use crate::response::json::json_response;
+use crate::response::problem::{Problem, ProblemCode};
 use crate::writing::result;
 
 /// The name of the rule that the setting `alerts.threshold` makes.
@@ -79,16 +81,18 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     let rules = managed(app)?;
     Parameters::none(query)?;
-    let only_if = condition(headers)?;
-    let rule = read_rule(headers, body, NameGiven::Fixed(name)).await?;
+    let precondition = condition(headers)?;
+    let rule = read_rule(headers, body, RuleName::Fixed(name)).await?;
     let (name, now) = (name.to_owned(), rules.clock.now());
-    let edit = RuleEdit { name, rule: Some(Arc::new(rule)), only_if, now };
+    let edit = RuleEdit { name, rule: Some(Arc::new(rule)), precondition, now };
     match rules.repository.amend_rules(edit).await? {
-        RuleEdited::Created(managed) => Ok(answer(StatusCode::CREATED, &managed)),
-        RuleEdited::Replaced(managed) | RuleEdited::Unchanged(managed) => Ok(answer(StatusCode::OK, &managed)),
-        RuleEdited::Otherwise => Err(otherwise()),
-        RuleEdited::Full => Err(full()),
-        RuleEdited::Deleted(_) | RuleEdited::Missing => Err(Problem::internal()),
+        RuleEditOutcome::Created(managed) => Ok(answer(StatusCode::CREATED, &managed)),
+        RuleEditOutcome::Replaced(managed) | RuleEditOutcome::Unchanged(managed) => {
+            Ok(answer(StatusCode::OK, &managed))
+        }
+        RuleEditOutcome::PreconditionFailed => Err(otherwise()),
+        RuleEditOutcome::Full => Err(full()),
+        RuleEditOutcome::Deleted(_) | RuleEditOutcome::Missing => Err(Problem::internal()),
     }
 }
 
@@ -96,15 +100,16 @@ pub(crate) async fn put(
 pub(crate) async fn remove(app: &App, query: &str, headers: &HeaderMap, name: &str) -> Result<Response, Problem> {
     let rules = managed(app)?;
     Parameters::none(query)?;
-    let (only_if, now) = (condition(headers)?, rules.clock.now());
-    let edit = RuleEdit { name: name.to_owned(), rule: None, only_if, now };
+    let (precondition, now) = (condition(headers)?, rules.clock.now());
+    let edit = RuleEdit { name: name.to_owned(), rule: None, precondition, now };
     match rules.repository.amend_rules(edit).await? {
-        RuleEdited::Deleted(_) => Ok(StatusCode::NO_CONTENT.into_response()),
-        RuleEdited::Missing => Err(Problem::new(ProblemCode::NotFound, "There is no managed rule of this name.")),
-        RuleEdited::Otherwise => Err(otherwise()),
-        RuleEdited::Created(_) | RuleEdited::Replaced(_) | RuleEdited::Unchanged(_) | RuleEdited::Full => {
-            Err(Problem::internal())
-        }
+        RuleEditOutcome::Deleted(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+        RuleEditOutcome::Missing => Err(Problem::new(ProblemCode::NotFound, "There is no managed rule of this name.")),
+        RuleEditOutcome::PreconditionFailed => Err(otherwise()),
+        RuleEditOutcome::Created(_)
+        | RuleEditOutcome::Replaced(_)
+        | RuleEditOutcome::Unchanged(_)
+        | RuleEditOutcome::Full => Err(Problem::internal()),
     }
 }
 
@@ -112,7 +117,7 @@ pub(crate) async fn remove(app: &App, query: &str, headers: &HeaderMap, name: &s
 pub(crate) async fn read_rule(
     headers: &HeaderMap,
     body: &mut RequestBody,
-    name: NameGiven<'_>,
+    name: RuleName<'_>,
 ) -> Result<Rule, Problem> {
     if media::of_body(headers)?.is_some_and(|media| media != Media::Json) {
         return Err(media::unsupported("A rule is sent as application/json."));
@@ -122,14 +127,14 @@ pub(crate) async fn read_rule(
 }
 
 /// Reads the condition of a change (RFC 9110, section 13.1).
-fn condition(headers: &HeaderMap) -> Result<OnlyIf, Problem> {
+fn condition(headers: &HeaderMap) -> Result<Precondition, Problem> {
     let text_of = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default().trim());
     match (text_of(IF_MATCH), text_of(IF_NONE_MATCH)) {
-        (None, None) => Ok(OnlyIf::Any),
-        (None, Some("*")) => Ok(OnlyIf::Absent),
-        (Some("*"), None) => Ok(OnlyIf::Present),
+        (None, None) => Ok(Precondition::Any),
+        (None, Some("*")) => Ok(Precondition::Absent),
+        (Some("*"), None) => Ok(Precondition::Present),
         // An unknown tag matches no version.
-        (Some(tags), None) => Ok(OnlyIf::Version(tags.split(',').filter_map(version).collect())),
+        (Some(tags), None) => Ok(Precondition::Version(tags.split(',').filter_map(version).collect())),
         (_, Some(_)) => Err(Problem::parameter("If-None-Match", "must be *, and without If-Match")),
     }
 }

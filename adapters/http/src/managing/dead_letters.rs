@@ -10,11 +10,11 @@ use tallyhouse_pipeline::ports::{DeadLetter, DeadLetters, PortError, PortErrorKi
 use tallyhouse_pipeline::{Outcome, Rejection};
 use warp::reply::{Reply, Response};
 
-use crate::answer::json::json_response;
-use crate::answer::problem::{Problem, ProblemCode};
 use crate::app::state::App;
 use crate::request::parameters::Parameters;
 use crate::request::traceparent;
+use crate::response::json::json_response;
+use crate::response::problem::{Problem, ProblemCode};
 use crate::writing::record;
 use crate::writing::result;
 

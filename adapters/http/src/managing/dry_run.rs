@@ -10,18 +10,18 @@ use hyper::header::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tallyhouse_pipeline::ports::PortError;
-use tallyhouse_pipeline::{DestinationId, DryRun, DryRunReport, MessageFormat, NameGiven, Timestamp};
+use tallyhouse_pipeline::{DestinationId, DryRun, DryRunReport, MessageFormat, RuleName, Timestamp};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use warp::reply::Response;
 
-use crate::answer::json::json_response;
-use crate::answer::problem::Problem;
-use crate::answer::stream::{self, BodyWriter, Broken};
 use crate::app::state::App;
 use crate::context::RequestContext;
 use crate::managing::alert_rules;
 use crate::request::body::RequestBody;
 use crate::request::parameters::Parameters;
+use crate::response::json::json_response;
+use crate::response::problem::Problem;
+use crate::response::stream::{self, BodyWriter, Broken};
 
 /// The longest wait before the response begins, and from then on the interval of its signs of life.
 const BEAT: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ pub(crate) async fn try_rule(
 ) -> Result<Response, Problem> {
     alert_rules::managed(app)?;
     let window = Parameters::read(query, &["start", "end"])?.filter()?;
-    let rule = alert_rules::read_rule(headers, body, NameGiven::Fixed(name)).await?;
+    let rule = alert_rules::read_rule(headers, body, RuleName::Fixed(name)).await?;
     let permit = app.aggregates.try_acquire().await?;
     let deadline = Instant::now() + app.settings.dry_run_timeout;
     let run = DryRun::begin(Arc::clone(&app.http.reader), Arc::new(rule), window).await?;

@@ -2,13 +2,13 @@
 //! the responses that this implies.
 
 use crate::access::admission::Access;
-use crate::answer::problem::ProblemCode;
+use crate::response::problem::ProblemCode;
 use crate::routes::table::Call;
 
-use super::answers::{describe, limited};
-use super::model::{Answer, Answered, Body, Media, Operation, Ordered, Parameter, Reference, Schema};
+use super::model::{Body, Media, Operation, Ordered, Parameter, Reference, Response, ResponseOrReference, Schema};
 use super::parameters::header;
 use super::problems::{answer, plain};
+use super::responses::{describe, limited};
 
 /// The description of an endpoint. Its path, method and access come from the table of routes.
 pub(super) struct Description(Operation);
@@ -50,8 +50,8 @@ impl Description {
         self
     }
 
-    pub(super) fn answers(mut self, status: u16, answer: Answer) -> Self {
-        self.0.responses.push(status.to_string(), Answered::Own(answer));
+    pub(super) fn answers(mut self, status: u16, answer: Response) -> Self {
+        self.0.responses.push(status.to_string(), ResponseOrReference::Own(answer));
         self
     }
 
@@ -85,7 +85,7 @@ impl Description {
     /// Takes over an answer that many calls share, unless it is said already what that status means.
     fn shares(mut self, status: u16, name: &str) -> Self {
         let reference = Reference { to: format!("#/components/responses/{name}") };
-        self.0.responses.entry(&status.to_string(), || Answered::Shared(reference));
+        self.0.responses.entry(&status.to_string(), || ResponseOrReference::Shared(reference));
         self
     }
 
@@ -100,7 +100,7 @@ impl Description {
         operation.responses.0.sort_by(|(one, _), (other, _)| one.cmp(other));
         if access != Access::Open {
             for (_, answered) in &mut operation.responses.0 {
-                if let Answered::Own(answer) = answered {
+                if let ResponseOrReference::Own(answer) = answered {
                     *answer = limited(answer.clone());
                 }
             }
@@ -133,6 +133,6 @@ fn security(access: Access) -> Vec<Ordered<Vec<&'static str>>> {
 }
 
 /// Says that nothing comes back but the head.
-pub(super) fn nothing(description: &str) -> Answer {
+pub(super) fn nothing(description: &str) -> Response {
     describe(description)
 }

@@ -319,7 +319,7 @@ pub(super) struct Header {
 
 /// An answer.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) description: String,
     #[serde(skip_serializing_if = "Ordered::is_empty")]
     pub(super) headers: Ordered<Reference>,
@@ -330,8 +330,8 @@ pub(super) struct Answer {
 /// An answer of one call, or one that many calls share.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-pub(super) enum Answered {
-    Own(Answer),
+pub(super) enum ResponseOrReference {
+    Own(Response),
     Shared(Reference),
 }
 
@@ -348,7 +348,7 @@ pub(super) struct Operation {
     pub(super) parameters: Vec<Parameter>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) request_body: Option<Body>,
-    pub(super) responses: Ordered<Answered>,
+    pub(super) responses: Ordered<ResponseOrReference>,
     /// What it needs: one of these, each a scheme with its scopes.
     pub(super) security: Vec<Ordered<Vec<&'static str>>>,
 }
@@ -403,7 +403,7 @@ pub(super) struct Tag {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Components {
     pub(super) schemas: Ordered<Schema>,
-    pub(super) responses: Ordered<Answer>,
+    pub(super) responses: Ordered<Response>,
     pub(super) headers: Ordered<Header>,
     pub(super) security_schemes: Ordered<SecurityScheme>,
 }

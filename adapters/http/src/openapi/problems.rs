@@ -2,11 +2,11 @@
 
 use hyper::StatusCode;
 
-use crate::answer::problem::ProblemCode;
+use crate::response::problem::ProblemCode;
 
-use super::answers::{describe, limited};
 use super::fields::{breakers, dependencies, field, position, record_id};
-use super::model::{Answer, Media, Ordered, Schema};
+use super::model::{Media, Ordered, Response, Schema};
+use super::responses::{describe, limited};
 
 /// The media type of a problem (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
@@ -77,20 +77,20 @@ fn urn(code: ProblemCode) -> String {
 }
 
 /// The head of a request is too large, which has a status of its own.
-pub(super) fn head_too_large() -> Answer {
+pub(super) fn head_too_large() -> Response {
     let (kind, title) = (Schema::fixed(urn(ProblemCode::TooLarge)), Schema::fixed(ProblemCode::TooLarge.title()));
     let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16();
     answer("The head of the request is too large.", document(kind, title, Schema::fixed_number(status)))
 }
 
 /// The answers that many calls share.
-pub(super) fn shared() -> Ordered<Answer> {
+pub(super) fn shared() -> Ordered<Response> {
     let parameter = || Schema::named("ParameterProblem");
     let unauthorized = plain("There are keys, and none of them was given.", &[ProblemCode::Unauthorized]);
     let forbidden = "The key lacks the scope; or a page of another host would write.";
     let again = "It can't be done now. Repeat it after `Retry-After`; a write may be repeated safely.";
     let full = [ProblemCode::Unavailable, ProblemCode::Overloaded];
-    let later = |answer: Answer| answer.with_header("Retry-After");
+    let later = |answer: Response| answer.with_header("Retry-After");
     let shared = [
         ("BadParameter", limited(answer("A parameter is unknown, repeated, or has a bad value.", parameter()))),
         (
@@ -112,12 +112,12 @@ pub(super) fn shared() -> Ordered<Answer> {
 }
 
 /// The answer that is a problem of this schema.
-pub(super) fn answer(description: &str, schema: Schema) -> Answer {
+pub(super) fn answer(description: &str, schema: Schema) -> Response {
     let media = Media { schema, line: None, examples: Ordered::default() };
     describe(description).with_content(PROBLEM, media)
 }
 
 /// The answer that is a problem of one of these codes, without further members.
-pub(super) fn plain(description: &str, codes: &[ProblemCode]) -> Answer {
+pub(super) fn plain(description: &str, codes: &[ProblemCode]) -> Response {
     answer(description, problem(codes))
 }

@@ -4,11 +4,11 @@ use tallyhouse_pipeline::{RECORD_COLUMNS, TOTAL_COLUMNS, Topic};
 
 use crate::reading::aggregates::LIMIT_MAX;
 
-use super::answers::{describe, json, lines};
 use super::description::{Description, call, nothing};
 use super::fields::{destination_id, last_position, position, reference};
-use super::model::{Answer, Media, Ordered, Schema};
+use super::model::{Media, Ordered, Response, Schema};
 use super::parameters::{after, cursor, filters, header, limit, path, query};
+use super::responses::{describe, json, lines};
 use super::writing::record_id_in_path;
 
 const TAG: &str = "Reading";
@@ -139,7 +139,7 @@ pub(super) fn dead_letters() -> Description {
 
 pub(super) fn drop_dead_letter() -> Description {
     let id = path("id", Schema::text_of(1..=64), "The id of the dead letter.", "\"1767225600000-0\"");
-    let done: Answer = nothing("Dropped.");
+    let done: Response = nothing("Dropped.");
     call("dropDeadLetter", DEAD_LETTERS, "Drops a dead letter")
         .with(id)
         .answers(204, done)

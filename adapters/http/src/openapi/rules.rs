@@ -1,13 +1,13 @@
 //! The calls that show and change alert rules.
 
-use crate::answer::problem::ProblemCode;
+use crate::response::problem::ProblemCode;
 
-use super::answers::{json, media};
 use super::description::{Description, call, nothing};
 use super::messages::{RULE, rule_name};
-use super::model::{Answer, Parameter, Schema};
+use super::model::{Parameter, Response, Schema};
 use super::parameters::{header, path, window};
 use super::problems::{answer, plain};
+use super::responses::{json, media};
 
 const TAG: &str = "Alert rules";
 
@@ -86,10 +86,10 @@ fn if_match() -> Parameter {
     header("If-Match", Schema::text(), "The `ETag` of what is to be changed: only if nobody has changed it since.")
 }
 
-fn shown(description: &str) -> Answer {
+fn shown(description: &str) -> Response {
     json(description, "ShownAlertRule").with_header("ETag").shows(MANAGED)
 }
 
-fn changed() -> Answer {
+fn changed() -> Response {
     plain("The managed rule is not, or no more, what the request expects.", &[ProblemCode::PreconditionFailed])
 }

@@ -1,9 +1,9 @@
 //! The calls about the service itself. All but its metrics are open to everybody.
 
-use super::answers::{describe, json, media};
 use super::description::{Description, call};
 use super::model::Schema;
 use super::problems::answer;
+use super::responses::{describe, json, media};
 
 const TAG: &str = "Service";
 

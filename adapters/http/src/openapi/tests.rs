@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::answer::problem::ProblemCode;
+use crate::response::problem::ProblemCode;
 use crate::routes::table::{ASSETS, BodyKind, ROUTES};
 
 fn written() -> Value {
@@ -129,7 +129,7 @@ fn a_name_is_written_once_in_an_object() {
         documented_twice(&operations::all()),
         documented_twice(&schemas::all()),
         documented_twice(&problems::shared()),
-        documented_twice(&answers::headers()),
+        documented_twice(&responses::headers()),
     ] {
         assert_eq!(object, None);
     }

@@ -2,12 +2,12 @@
 
 use crate::settings::HttpSettings;
 
-use super::answers::{json, lines, media};
 use super::description::{Description, call};
 use super::fields::{RECORD, record_id};
-use super::model::{Answer, Media, Schema};
+use super::model::{Media, Response, Schema};
 use super::parameters::{path, query, traceparent};
 use super::problems::{answer, not_json};
+use super::responses::{json, lines, media};
 
 const TAG: &str = "Writing";
 
@@ -53,7 +53,7 @@ pub(super) fn written(call: Description) -> Description {
     .answers(422, rejected.shows(REJECTED))
 }
 
-fn duplicate() -> Answer {
+fn duplicate() -> Response {
     let says = "Processed before with the same content.";
     json(says, "Duplicate").with_header("Idempotent-Replayed").shows(DUPLICATE)
 }

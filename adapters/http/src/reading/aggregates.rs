@@ -9,15 +9,15 @@ use tallyhouse_pipeline::ports::{GroupPart, PartStream};
 use tallyhouse_pipeline::{DestinationId, GroupQuery, Summary, TOTAL_COLUMNS, write_row, write_total_rows};
 use warp::reply::{Reply as _, Response};
 
-use crate::answer::conditional;
-use crate::answer::format::Format;
-use crate::answer::problem::Problem;
-use crate::answer::response_cache::Kept;
-use crate::answer::stream::{self, BodyWriter, Broken, PIECE_BYTES};
 use crate::app::state::App;
 use crate::context::RequestContext;
-use crate::request::cursor::Cursor;
+use crate::request::page_token::PageToken;
 use crate::request::parameters::Parameters;
+use crate::response::conditional;
+use crate::response::format::Format;
+use crate::response::problem::Problem;
+use crate::response::response_cache::Kept;
+use crate::response::stream::{self, BodyWriter, Broken, PIECE_BYTES};
 
 /// Most groups that may be asked for by number; without a limit all are sent.
 pub(crate) const LIMIT_MAX: usize = u32::MAX as usize;
@@ -39,7 +39,7 @@ pub(crate) async fn read(
     let question = query;
     let query = GroupQuery {
         filter: parameters.filter()?,
-        after: parameters.parsed("cursor", Cursor::group)?,
+        after: parameters.parsed("cursor", PageToken::group)?,
         limit: parameters.limit_to(LIMIT_MAX)?,
         records,
     };
@@ -57,7 +57,7 @@ pub(crate) async fn read(
     let groups = app.http.reader.groups(query).await?;
 
     let parts = groups.parts;
-    let next = groups.next.map(|last| Cursor::Group(last).write());
+    let next = groups.next.map(|last| PageToken::Group(last).write());
     let link = next.as_deref().map(|cursor| parameters.next_link(cursor));
     let keep = (!records).then(|| (Arc::clone(&app.response_cache), kept_as, tag.clone(), link.clone()));
     let mut response =

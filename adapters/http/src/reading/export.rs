@@ -8,12 +8,12 @@ use tallyhouse_pipeline::ports::PartStream;
 use tallyhouse_pipeline::{ExportPage, ProcessedRecord, RECORD_COLUMNS, export, write_record_row, write_row};
 use warp::reply::Response;
 
-use crate::answer::format::Format;
-use crate::answer::problem::Problem;
-use crate::answer::stream::{self, BodyWriter, Broken};
 use crate::app::state::App;
 use crate::context::RequestContext;
 use crate::request::parameters::Parameters;
+use crate::response::format::Format;
+use crate::response::problem::Problem;
+use crate::response::stream::{self, BodyWriter, Broken};
 
 /// Answers with one record a line: NDJSON, or CSV where the client prefers it.
 pub(crate) async fn read(

@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
 
-use crate::answer::conditional;
-use crate::answer::problem::Problem;
-use crate::answer::stream::{self, BodyWriter, Broken};
 use crate::app::state::App;
 use crate::context::RequestContext;
 use crate::request::parameters::Parameters;
+use crate::response::conditional;
+use crate::response::problem::Problem;
+use crate::response::stream::{self, BodyWriter, Broken};
 
 /// Answers with the messages after a position.
 pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap, topic: Topic) -> Result<Response, Problem> {

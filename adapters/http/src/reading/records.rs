@@ -4,13 +4,13 @@ use hyper::header::HeaderMap;
 use tallyhouse_pipeline::{RECORD_COLUMNS, RecordId, RecordQuery, StoredRecord, write_record_row, write_row};
 use warp::reply::Response;
 
-use crate::answer::conditional;
-use crate::answer::format::Format;
-use crate::answer::problem::{Problem, ProblemCode};
 use crate::app::state::App;
 use crate::reading::page::set_next;
-use crate::request::cursor::Cursor;
+use crate::request::page_token::PageToken;
 use crate::request::parameters::Parameters;
+use crate::response::conditional;
+use crate::response::format::Format;
+use crate::response::problem::{Problem, ProblemCode};
 
 /// `GET /v1/records/{recordId}`.
 pub(crate) async fn read_one(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
@@ -26,7 +26,7 @@ pub(crate) async fn read_one(app: &App, query: &str, headers: &HeaderMap, id: &s
 pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let parameters = Parameters::read_with_filter(query, &["limit", "cursor"])?;
     let limit = parameters.limit()?;
-    let after = parameters.parsed("cursor", Cursor::record)?;
+    let after = parameters.parsed("cursor", PageToken::record)?;
     // One more than asked for shows whether there is a next page.
     let query = RecordQuery { filter: parameters.filter()?, after, limit: limit + 1 };
     let mut records = app.http.reader.records(query).await?;
@@ -36,7 +36,7 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
     let format = Format::accepted(headers, Format::Json);
     let next = records.last().filter(|_| more).map(|last| {
         let record = &last.processed.record;
-        Cursor::Record(record.time, record.record_id.clone()).write()
+        PageToken::Record(record.time, record.record_id.clone()).write()
     });
     let mut response = conditional::in_format(headers, format, write_page(format, &records, next.as_deref()));
     if let Some(cursor) = next {

@@ -5,12 +5,12 @@ use serde::Serialize;
 use tallyhouse_pipeline::{DestinationId, Reference, Summary, SummaryQuery};
 use warp::reply::Response;
 
-use crate::answer::conditional;
-use crate::answer::problem::Problem;
 use crate::app::state::App;
 use crate::reading::page::set_next;
-use crate::request::cursor::Cursor;
+use crate::request::page_token::PageToken;
 use crate::request::parameters::Parameters;
+use crate::response::conditional;
+use crate::response::problem::Problem;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,7 +39,7 @@ pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destinatio
     let query = SummaryQuery {
         destination_id: destination_id.clone(),
         reference: parameters.parsed("reference", Reference::new)?,
-        after: parameters.parsed("cursor", Cursor::summary)?,
+        after: parameters.parsed("cursor", PageToken::summary)?,
         // One more than asked for shows whether there is a next page.
         limit: limit + 1,
     };
@@ -49,7 +49,7 @@ pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destinatio
 
     let summaries =
         found.iter().map(|(reference, summary)| Entry { reference, sequence: summary.count(), summary }).collect();
-    let next = found.last().filter(|_| more).map(|(reference, _)| Cursor::Summary(reference.clone()).write());
+    let next = found.last().filter(|_| more).map(|(reference, _)| PageToken::Summary(reference.clone()).write());
     let page = Page { destination_id: &destination_id, summaries, next: next.as_deref() };
     let mut response = conditional::json(headers, serde_json::to_vec(&page).expect("summaries are always JSON"));
     if let Some(cursor) = next {

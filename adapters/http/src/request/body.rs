@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_compression::tokio::bufread::GzipDecoder;
@@ -11,10 +13,12 @@ use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use crate::answer::problem::{Problem, ProblemCode};
-use crate::request::encoding::{self, Encoding};
+use tallyhouse_pipeline::without_byte_order_mark;
 
-/// How much of a refused body is read and discarded, and for how long. A client that is still sending when the
+use crate::request::encoding::{self, Encoding};
+use crate::response::problem::{Problem, ProblemCode};
+
+/// How much of a refused body is read and discarded, as it was sent, and for how long. A client that is still sending when the
 /// connection closes may never see the refusal.
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const LINGER_MAX: Duration = Duration::from_secs(5);
@@ -33,16 +37,32 @@ impl BodyLimits {
     const NONE: Self = Self { bytes_max: 0, pause_timeout: Duration::ZERO, timeout: Duration::ZERO };
 }
 
-/// U+FEFF in UTF-8. Some editors and spreadsheets write it at the beginning of a text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
 /// How much is unpacked at once.
 const UNPACKED_PIECE_BYTES: usize = 32 * 1024;
 
 type Piece = io::Result<Bytes>;
 
+/// A body as it was sent. What is left of it can be read without unpacking it.
+#[derive(Clone)]
+struct Sent(Arc<Mutex<Pin<Box<dyn Stream<Item = Piece> + Send>>>>);
+
+impl Sent {
+    fn new(pieces: impl Stream<Item = Piece> + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Box::pin(pieces))))
+    }
+}
+
+impl Stream for Sent {
+    type Item = Piece;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Piece>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(context)
+    }
+}
+
 /// The body of a request.
 pub(crate) struct RequestBody {
+    sent: Sent,
     pieces: Pin<Box<dyn Stream<Item = Piece> + Send + Sync>>,
     /// Read ahead by [`RequestBody::invite`].
     ahead: Option<Piece>,
@@ -59,11 +79,13 @@ impl RequestBody {
     ) -> Self {
         let pieces =
             pieces.map(|piece| piece.map(|mut buf| buf.copy_to_bytes(buf.remaining())).map_err(io::Error::other));
+        let sent = Sent::new(pieces);
         let is_packed = encoding::of_body(headers) == Some(Encoding::Gzip);
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let expects_invitation = headers.contains_key(EXPECT);
         Self {
-            pieces: if is_packed { Box::pin(unpack(pieces)) } else { Box::pin(pieces) },
+            pieces: if is_packed { Box::pin(unpack(sent.clone())) } else { Box::pin(sent.clone()) },
+            sent,
             ahead: None,
             ended: false,
             // Limits count unpacked bytes, whose number nobody announces.
@@ -81,6 +103,7 @@ impl RequestBody {
     /// Takes the body out, and leaves one that has ended.
     pub(crate) fn take(&mut self) -> Self {
         let rest = Self {
+            sent: Sent::new(stream::empty()),
             pieces: Box::pin(stream::empty()),
             ahead: None,
             ended: true,
@@ -102,7 +125,7 @@ impl RequestBody {
             Some(piece) => Some(piece),
             None => self.pieces.next().await,
         };
-        self.ended = !matches!(piece, Some(Ok(_)));
+        self.ended = piece.is_none();
         piece
     }
 
@@ -119,7 +142,7 @@ impl RequestBody {
     pub(crate) async fn read_whole(&mut self) -> Result<Bytes, Problem> {
         let whole = self.read_all().await?;
         let text = without_byte_order_mark(&whole);
-        Ok(if text.len() < whole.len() { whole.slice(BYTE_ORDER_MARK.len()..) } else { whole })
+        Ok(whole.slice_ref(text))
     }
 
     async fn read_all(&mut self) -> Result<Bytes, Problem> {
@@ -159,14 +182,14 @@ impl RequestBody {
     }
 
     /// Reads the rest of a refused body in the background, and discards it.
-    pub(crate) fn linger(mut self) {
+    pub(crate) fn linger(self) {
         // A client that waits for `100 Continue` sends nothing after a refusal.
         if self.ended || self.expects_invitation || self.length == Some(0) {
             return;
         }
         let discard = async move {
-            let mut bytes = 0;
-            while let Some(Ok(piece)) = self.next().await {
+            let (mut sent, mut bytes) = (self.sent, 0);
+            while let Some(Ok(piece)) = sent.next().await {
                 bytes += piece.len();
                 if bytes > LINGER_BYTES_MAX {
                     break;
@@ -182,9 +205,4 @@ fn unpack(pieces: impl Stream<Item = Piece> + Send + Sync + 'static) -> impl Str
     let mut decoder = GzipDecoder::new(StreamReader::new(Box::pin(pieces)));
     decoder.multiple_members(true);
     ReaderStream::with_capacity(decoder, UNPACKED_PIECE_BYTES)
-}
-
-/// Passes over a byte order mark at the beginning of a text.
-pub(crate) fn without_byte_order_mark(text: &[u8]) -> &[u8] {
-    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }

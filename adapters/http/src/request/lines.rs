@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes};
 
-use crate::request::body::without_byte_order_mark;
+use tallyhouse_pipeline::without_byte_order_mark;
 
 /// A line without its end.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 
-use crate::answer::problem::{Problem, ProblemCode};
 use crate::request::encoding;
+use crate::response::problem::{Problem, ProblemCode};
 
 /// The media types of bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use hyper::header::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tallyhouse_pipeline::{DestinationId, Filter, RecordType, Reference, SourceId, Timestamp, Unit};
 
-use crate::answer::problem::Problem;
+use crate::response::problem::Problem;
 
 /// All but the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use crate::answer::problem::Problem;
 use crate::request::parameters::decode;
+use crate::response::problem::Problem;
 
 use super::table::{ASSETS, ROUTES, Route};
 

@@ -7,10 +7,10 @@ use tallyhouse_pipeline::BreakerState;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
-use crate::answer::json::json_response;
-use crate::answer::problem::{Problem, ProblemCode, chain};
 use crate::app::health_probe::ProbeState;
 use crate::app::state::App;
+use crate::response::json::json_response;
+use crate::response::problem::{Problem, ProblemCode, chain};
 
 /// `GET /healthz`.
 pub(crate) fn alive() -> Response {

@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use warp::reply::{Reply, Response};
 
-use crate::answer::conditional;
+use crate::response::conditional;
 
 /// What the page may do: run scripts, take styles and make calls, all of them of this host alone. No text becomes
 /// markup or code (Trusted Types): the texts of records are untrusted.

@@ -13,12 +13,12 @@ use tokio::time::timeout;
 use warp::reply::Response;
 
 use crate::access::rate_limit::Meter;
-use crate::answer::json::json_response;
-use crate::answer::problem::{Problem, ProblemCode};
 use crate::app::state::App;
 use crate::request::body::RequestBody;
 use crate::request::parameters::Parameters;
 use crate::request::traceparent;
+use crate::response::json::json_response;
+use crate::response::problem::{Problem, ProblemCode};
 use crate::writing::chunk::Chunk;
 use crate::writing::cloud_event::{self, EventRecord};
 use crate::writing::result::WriteResult;

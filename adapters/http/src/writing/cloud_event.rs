@@ -10,7 +10,7 @@ use hyper::header::HeaderMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use tallyhouse_pipeline::{ArrayError, FieldError, Record, Rejection, RejectionCode, is_traceparent, well_formed};
+use tallyhouse_pipeline::{ArrayError, FieldError, Record, Rejection, RejectionCode, is_traceparent, json_text};
 
 /// The version of CloudEvents that is read.
 const VERSION: &str = "1.0";
@@ -51,7 +51,7 @@ struct Event<'a> {
 /// Reads an event in structured mode.
 pub(crate) fn read(json: &[u8]) -> EventRecord {
     let not_an_event = || Rejection::at(None, "", "must be a CloudEvent: an object, with no member given twice");
-    let event = well_formed(json).and_then(|text| {
+    let event = json_text(json).and_then(|text| {
         // serde takes an array for a struct, too.
         let is_object = text.trim_start().starts_with('{');
         let event = serde_json::from_str::<Event<'_>>(text).ok().filter(|_| is_object);
@@ -65,7 +65,7 @@ pub(crate) fn read(json: &[u8]) -> EventRecord {
 
 /// Reads an array of at most so many events.
 pub(crate) fn read_array(json: &[u8], events_max: usize) -> Result<Vec<EventRecord>, ArrayError> {
-    let text = well_formed(json).map_err(ArrayError::NotJson)?;
+    let text = json_text(json).map_err(ArrayError::NotJson)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let events = deserializer.deserialize_seq(Events { max: events_max }).map_err(|_| ArrayError::NotAnArray)?;
     let events = events.ok_or(ArrayError::TooMany)?;
@@ -100,7 +100,7 @@ fn record_of(event: &Event<'_>) -> Result<Record, Rejection> {
         return Err(rejected(faults));
     }
     match (event.data, event.data_base64) {
-        (Some(data), None) => Record::from_json(data.get().as_bytes()),
+        (Some(data), None) => Record::from_json(data.get().as_bytes()).map_err(in_data),
         (None, Some(packed)) => {
             let bytes = text_of(packed).and_then(|text| STANDARD.decode(text).ok());
             let bytes = bytes.ok_or_else(|| Rejection::at(None, "/data_base64", "must be a string in Base64"))?;
@@ -109,6 +109,14 @@ fn record_of(event: &Event<'_>) -> Result<Record, Rejection> {
         (None, None) => Err(Rejection::at(None, "/data", "is missing: the record of the CloudEvent")),
         (Some(_), Some(_)) => Err(Rejection::at(None, "/data_base64", "must not be there beside data")),
     }
+}
+
+/// Points into the event, whose `data` the record is.
+fn in_data(mut rejection: Rejection) -> Rejection {
+    for error in &mut rejection.errors {
+        error.pointer.insert_str(0, "/data");
+    }
+    rejection
 }
 
 /// Names every required attribute that is missing or wrong.

@@ -15,12 +15,12 @@ use tokio::time::timeout;
 use warp::reply::Response;
 
 use crate::access::rate_limit::Meter;
-use crate::answer::stream::{self, BodyWriter, Broken};
 use crate::app::state::App;
 use crate::context::RequestContext;
 use crate::request::body::RequestBody;
 use crate::request::lines::{Line, Lines};
 use crate::request::traceparent;
+use crate::response::stream::{self, BodyWriter, Broken};
 use crate::writing::batch::is_failed;
 use crate::writing::chunk::Chunk;
 use crate::writing::result::WriteResult;

@@ -1,15 +1,15 @@
 //! `POST /v1/records`: processes one record.
 
 use hyper::header::HeaderMap;
-use tallyhouse_pipeline::{Arrival, Outcome, Record, Rejection, RejectionCode};
+use tallyhouse_pipeline::{Arrival, Outcome, Record, Rejection, RejectionCode, without_byte_order_mark};
 use warp::reply::Response;
 
-use crate::answer::problem::Problem;
 use crate::app::state::App;
-use crate::request::body::{RequestBody, without_byte_order_mark};
+use crate::request::body::RequestBody;
 use crate::request::media::{self, Media};
 use crate::request::parameters::Parameters;
 use crate::request::traceparent;
+use crate::response::problem::Problem;
 use crate::writing::cloud_event::{self, EventRecord};
 use crate::writing::result;
 

@@ -8,8 +8,8 @@ use serde_json::json;
 use tallyhouse_pipeline::{Field, Outcome, RecordId, Rejection, RejectionCode};
 use warp::reply::{Reply, Response};
 
-use crate::answer::json::json_response;
-use crate::answer::problem::{Problem, ProblemCode};
+use crate::response::json::json_response;
+use crate::response::problem::{Problem, ProblemCode};
 
 /// Marks the success of a duplicate.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

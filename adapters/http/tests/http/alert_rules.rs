@@ -4,22 +4,22 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-use crate::service::{Answer, Service, record};
+use crate::service::{Response, Service, record};
 
-async fn call(service: &Service, method: Method, name: &str, condition: Option<(&str, &str)>, body: &str) -> Answer {
+async fn call(service: &Service, method: Method, name: &str, condition: Option<(&str, &str)>, body: &str) -> Response {
     let path = service.url(&format!("/v1/alert-rules/{name}"));
     let mut request = service.client.request(method, path).body(body.to_owned());
     if let Some((header, value)) = condition {
         request = request.header(header, value);
     }
-    Answer::of(request.send().await.unwrap()).await
+    Response::of(request.send().await.unwrap()).await
 }
 
-async fn put(service: &Service, name: &str, rule: &Value) -> Answer {
+async fn put(service: &Service, name: &str, rule: &Value) -> Response {
     call(service, Method::PUT, name, None, &rule.to_string()).await
 }
 
-async fn delete(service: &Service, name: &str) -> Answer {
+async fn delete(service: &Service, name: &str) -> Response {
     call(service, Method::DELETE, name, None, "").await
 }
 

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use crate::service::{Answer, Plan, Service, record};
+use crate::service::{Plan, Response, Service, record};
 
-async fn post(service: &Service, query: &str, body: impl Into<reqwest::Body>) -> Answer {
+async fn post(service: &Service, query: &str, body: impl Into<reqwest::Body>) -> Response {
     service.post(&format!("/v1/records/batch{query}"), "application/json", body).await
 }
 
@@ -109,7 +109,7 @@ async fn what_is_no_array_of_json_is_refused_whole() {
 async fn a_batch_must_say_what_it_is() {
     let service = Service::start().await;
     let unsaid = service.client.post(service.url("/v1/records/batch")).body("[]").send().await.unwrap();
-    Answer::of(unsaid).await.is_problem(415, "unsupported-media-type");
+    Response::of(unsaid).await.is_problem(415, "unsupported-media-type");
     service.post("/v1/records/batch", "text/csv", "[]").await.is_problem(415, "unsupported-media-type");
 }
 
@@ -150,6 +150,6 @@ async fn batches_beyond_the_room_for_their_bodies_wait_their_turn() {
     assert!(service.pipeline.depth() <= 1, "only one has been read");
     service.store.gate.add_permits(10);
     for sent in [first, second] {
-        assert_eq!(Answer::of(sent.await.unwrap().unwrap()).await.json()["processed"], 1);
+        assert_eq!(Response::of(sent.await.unwrap().unwrap()).await.json()["processed"], 1);
     }
 }

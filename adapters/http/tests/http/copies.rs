@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering;
 
 use reqwest::header::{ACCEPT, IF_NONE_MATCH};
 
-use crate::service::{Answer, Plan, Service, record, various};
+use crate::service::{Plan, Response, Service, record, various};
 
 /// Asks whether a copy is still good.
-async fn ask(service: &Service, path: &str, tag: &str) -> Answer {
-    Answer::of(service.client.get(service.url(path)).header(IF_NONE_MATCH, tag).send().await.unwrap()).await
+async fn ask(service: &Service, path: &str, tag: &str) -> Response {
+    Response::of(service.client.get(service.url(path)).header(IF_NONE_MATCH, tag).send().await.unwrap()).await
 }
 
 /// Lets every read of groups fail from now on.

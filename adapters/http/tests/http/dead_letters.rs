@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tallyhouse_pipeline::ports::{DeadLetter, DeadLetters, PortError, PortErrorKind};
 
-use crate::service::{Answer, Plan, Service, record};
+use crate::service::{Plan, Response, Service, record};
 
 /// Dead letters in memory, by ascending ids.
 struct Letters(Mutex<Vec<DeadLetter>>);
@@ -54,8 +54,8 @@ async fn start(letters: &Arc<Letters>) -> Service {
     Plan { dead_letters: Some(letters.clone()), ..Plan::default() }.start().await
 }
 
-async fn call(service: &Service, method: Method, path: &str) -> Answer {
-    Answer::of(service.client.request(method, service.url(path)).send().await.unwrap()).await
+async fn call(service: &Service, method: Method, path: &str) -> Response {
+    Response::of(service.client.request(method, service.url(path)).send().await.unwrap()).await
 }
 
 #[tokio::test]

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::service::{Answer, Plan, Service, record, various};
+use crate::service::{Plan, Response, Service, record, various};
 
 const PATH: &str = "/v1/alert-rules/tried/dry-run";
 
-async fn try_rule(service: &Service, query: &str, rule: &Value) -> Answer {
+async fn try_rule(service: &Service, query: &str, rule: &Value) -> Response {
     service.post(&format!("{PATH}{query}"), "application/json", rule.to_string()).await
 }
 

@@ -10,7 +10,7 @@ use tallyhouse_http::{KeyRing, NewKey, Scope};
 use tempfile::TempDir;
 
 use crate::raw::Raw;
-use crate::service::{Answer, Plan, Service, record};
+use crate::service::{Plan, Response, Service, record};
 
 /// A service with one key for each scope.
 struct Guarded {
@@ -41,7 +41,7 @@ impl Guarded {
         }
     }
 
-    async fn call(&self, method: &str, path: &str, authorization: Option<&str>) -> Answer {
+    async fn call(&self, method: &str, path: &str, authorization: Option<&str>) -> Response {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.service.client.request(method.clone(), self.service.url(path));
         if method == Method::POST && path.starts_with("/v1/records") {
@@ -50,7 +50,7 @@ impl Guarded {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        Answer::of(request.send().await.unwrap()).await
+        Response::of(request.send().await.unwrap()).await
     }
 }
 
@@ -85,7 +85,7 @@ const CALLS: [(&str, &str, Scope, u16); 26] = [
 ];
 
 #[track_caller]
-fn check_unauthorized(answer: &Answer, what: &str) {
+fn check_unauthorized(answer: &Response, what: &str) {
     assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer"), "{what}: {answer:?}");
 }
 
@@ -215,7 +215,7 @@ async fn without_keys_a_page_of_another_host_may_not_write() {
         }
         // What a page may send without being asked first.
         let request = request.header(CONTENT_TYPE, "text/plain").body(record("a").to_string());
-        Answer::of(request.send().await.unwrap()).await
+        Response::of(request.send().await.unwrap()).await
     };
     for path in ["/v1/records", "/v1/records/batch", "/v1/dead-letters/1-0/replay", "/nothing"] {
         for origin in ["http://evil.example", "null", "http://127.0.0.1:1"] {

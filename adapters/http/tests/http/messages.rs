@@ -111,7 +111,7 @@ async fn a_follower_resumes_without_a_gap_where_it_left_off() {
 async fn a_bad_last_event_id_is_refused() {
     let service = Service::start().await;
     let request = service.client.get(service.url("/v1/alerts/stream")).header("last-event-id", "x");
-    crate::service::Answer::of(request.send().await.unwrap()).await.is_problem(400, "bad-parameter");
+    crate::service::Response::of(request.send().await.unwrap()).await.is_problem(400, "bad-parameter");
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use reqwest::Method;
 
-use crate::service::{Answer, Service, record};
+use crate::service::{Response, Service, record};
 
-async fn call(service: &Service, method: Method, path: &str) -> Answer {
-    Answer::of(service.client.request(method, service.url(path)).send().await.unwrap()).await
+async fn call(service: &Service, method: Method, path: &str) -> Response {
+    Response::of(service.client.request(method, service.url(path)).send().await.unwrap()).await
 }
 
 const PATHS: [(&str, &str); 14] = [

@@ -8,7 +8,7 @@ use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use tallyhouse_http::{HttpSettings, KeyRing, NewKey, RateLimit, Scope};
 
-use crate::service::{Answer, Plan, Service, record, various};
+use crate::service::{Plan, Response, Service, record, various};
 
 /// A rate at which little is gained while a test runs: a unit a second.
 async fn hardly_gaining(burst: u64) -> Service {
@@ -21,7 +21,7 @@ async fn limited(limit: RateLimit) -> Service {
 
 /// What `RateLimit` says is left.
 #[track_caller]
-fn left(answer: &Answer) -> u64 {
+fn left(answer: &Response) -> u64 {
     let rest = answer.header("ratelimit").strip_prefix("\"default\";r=");
     let (left, reset) = rest.and_then(|rest| rest.split_once(";t=")).unwrap_or_else(|| panic!("{answer:?}"));
     assert!(reset.parse::<u64>().is_ok(), "{answer:?}");
@@ -134,7 +134,7 @@ async fn the_keys_of_one_name_have_one_limit_and_others_their_own() {
     let get = async |key: &NewKey| {
         let request = service.client.get(service.url("/v1/records/a"));
         let request = request.header(AUTHORIZATION, format!("Bearer {}", key.text()));
-        Answer::of(request.send().await.unwrap()).await
+        Response::of(request.send().await.unwrap()).await
     };
     for _ in 0..20 {
         get(&old).await;

@@ -97,16 +97,16 @@ impl Service {
         format!("{}{path}", self.base)
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.client.get(self.url(path)).send().await.unwrap()).await
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        Response::of(self.client.get(self.url(path)).send().await.unwrap()).await
     }
 
-    pub(crate) async fn post(&self, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Response {
         let request = self.client.post(self.url(path)).header(CONTENT_TYPE, content_type).body(body);
-        Answer::of(request.send().await.unwrap()).await
+        Response::of(request.send().await.unwrap()).await
     }
 
-    pub(crate) async fn post_record(&self, record: &Value) -> Answer {
+    pub(crate) async fn post_record(&self, record: &Value) -> Response {
         self.post("/v1/records", "application/json", record.to_string()).await
     }
 
@@ -132,14 +132,14 @@ impl Service {
 
 /// An answer, read to its end.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) url: reqwest::Url,
     pub(crate) status: u16,
     pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) async fn of(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let url = response.url().clone();

@@ -8,7 +8,7 @@ use tallyhouse_pipeline::ports::{
     Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
 };
 use tallyhouse_pipeline::{
-    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited, StoredRecord, Summary,
+    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
     SummaryQuery, Timestamp,
 };
 use tallyhouse_testing::MemoryRepository;
@@ -184,7 +184,7 @@ impl RuleRepository for FaultyStore {
         self.answers("reading rules")?.managed_rules().await
     }
 
-    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEdited, PortError> {
+    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEditOutcome, PortError> {
         self.answers("changing rules")?.amend_rules(edit).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use reqwest::header::{CONTENT_TYPE, HeaderName};
 use serde_json::{Value, json};
 
-use crate::service::{Answer, Plan, Service, record};
+use crate::service::{Plan, Response, Service, record};
 
 #[tokio::test]
 async fn a_record_is_processed_once_and_then_a_duplicate() {
@@ -141,7 +141,7 @@ async fn a_trace_context_is_handed_on_where_it_is_valid() {
     for (id, trace) in [("a", valid), ("b", "nonsense")] {
         let request = service.client.post(service.url("/v1/records")).header(CONTENT_TYPE, "application/json");
         let request = request.header(HeaderName::from_static("traceparent"), trace).body(record(id).to_string());
-        assert_eq!(Answer::of(request.send().await.unwrap()).await.status, 201);
+        assert_eq!(Response::of(request.send().await.unwrap()).await.status, 201);
     }
     let messages = service.get("/v1/notifications").await.json();
     assert_eq!(messages["messages"][0]["traceparent"], valid);
@@ -174,7 +174,7 @@ async fn a_full_intake_is_overload() {
         let mut sent = tokio::spawn(request.send());
         match tokio::time::timeout(std::time::Duration::from_millis(100), &mut sent).await {
             Ok(answer) => {
-                overloaded = Some(Answer::of(answer.unwrap().unwrap()).await);
+                overloaded = Some(Response::of(answer.unwrap().unwrap()).await);
                 break;
             }
             Err(_waits) => waiting.push(sent),

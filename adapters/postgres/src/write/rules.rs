@@ -6,7 +6,7 @@ use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
-use tallyhouse_core::{ManagedRule, ManagedRules, Rule, RuleEdit, RuleEdited, amend};
+use tallyhouse_core::{ManagedRule, ManagedRules, Rule, RuleEdit, RuleEditOutcome, amend};
 
 use crate::sql::error::Fault;
 use crate::sql::row::{bigint, count, pg_timestamp, timestamp};
@@ -34,7 +34,7 @@ pub(crate) fn managed(connection: &mut PgConnection) -> Result<ManagedRules, Fau
 }
 
 /// Changes one rule.
-pub(crate) fn change(connection: &mut PgConnection, edit: &RuleEdit) -> Result<RuleEdited, Fault> {
+pub(crate) fn change(connection: &mut PgConnection, edit: &RuleEdit) -> Result<RuleEditOutcome, Fault> {
     let mut written = false;
     let result = connection.build_transaction().read_committed().run(|connection| {
         // The next statement sees every change that was committed before this lock was granted.
@@ -52,15 +52,18 @@ pub(crate) fn change(connection: &mut PgConnection, edit: &RuleEdit) -> Result<R
     }
 }
 
-fn write(connection: &mut PgConnection, edit: &RuleEdit, edited: &RuleEdited) -> Result<(), Fault> {
+fn write(connection: &mut PgConnection, edit: &RuleEdit, edited: &RuleEditOutcome) -> Result<(), Fault> {
     match edited {
-        RuleEdited::Created(managed) | RuleEdited::Replaced(managed) => upsert(connection, managed)?,
-        RuleEdited::Deleted(_) => {
+        RuleEditOutcome::Created(managed) | RuleEditOutcome::Replaced(managed) => upsert(connection, managed)?,
+        RuleEditOutcome::Deleted(_) => {
             Statement::<()>::new("DELETE FROM alert_rules WHERE name = ")
                 .bind::<Text, _>(edit.name.as_str())
                 .execute(connection)?;
         }
-        RuleEdited::Unchanged(_) | RuleEdited::Missing | RuleEdited::Otherwise | RuleEdited::Full => {}
+        RuleEditOutcome::Unchanged(_)
+        | RuleEditOutcome::Missing
+        | RuleEditOutcome::PreconditionFailed
+        | RuleEditOutcome::Full => {}
     }
     if let Some(version) = edited.version() {
         Statement::<()>::new("UPDATE alert_rules_version SET version = ")

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use tallyhouse_core::ports::{PortErrorKind, RecordRepository, RuleRepository};
-use tallyhouse_core::{OnlyIf, Outcome, Rule, RuleDraft, RuleEdit, StoredRecord};
+use tallyhouse_core::{Outcome, Precondition, Rule, RuleDraft, RuleEdit, StoredRecord};
 use tallyhouse_postgres::PostgresRepository;
 use tallyhouse_testing::generate;
 use tallyhouse_tests::postgres::PostgresServer;
@@ -126,7 +126,7 @@ async fn a_rule_that_another_instance_has_changed_is_in_force_at_once() {
             let draft = RuleDraft { name: "any".to_owned(), threshold: "1".to_owned(), ..RuleDraft::default() };
             Rule::new(draft).unwrap().into()
         });
-        let edit = RuleEdit { name: "any".to_owned(), rule, only_if: OnlyIf::Any, now: now() };
+        let edit = RuleEdit { name: "any".to_owned(), rule, precondition: Precondition::Any, now: now() };
         other.amend_rules(edit).await.unwrap();
         let committed = commit(&one, [record(&format!("r-{n}"), "d", "")]).await;
         assert_eq!(stored(&committed.outcomes[0]).alerts.len(), usize::from(n % 2 == 0), "after change {n}");

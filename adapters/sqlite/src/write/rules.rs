@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use tallyhouse_core::{ManagedRule, ManagedRules, Rule, RuleEdit, RuleEdited, Timestamp, amend};
+use tallyhouse_core::{ManagedRule, ManagedRules, Rule, RuleEdit, RuleEditOutcome, Timestamp, amend};
 
 use crate::sql::error::{Failure, Unreadable};
 use crate::sql::schema::{alert_rules, alert_rules_version};
@@ -38,13 +38,16 @@ pub(crate) fn managed(db: &mut SqliteConnection) -> Result<ManagedRules, Failure
 }
 
 /// Changes one rule. The write lock, taken first, keeps other changes and commits out.
-pub(crate) fn change(db: &mut SqliteConnection, edit: &RuleEdit) -> Result<RuleEdited, Failure> {
+pub(crate) fn change(db: &mut SqliteConnection, edit: &RuleEdit) -> Result<RuleEditOutcome, Failure> {
     transaction(db, |db| {
         let edited = amend(&managed(db)?, edit);
         match &edited {
-            RuleEdited::Created(managed) | RuleEdited::Replaced(managed) => upsert(db, managed)?,
-            RuleEdited::Deleted(_) => _ = diesel::delete(alert_rules::table.find(&edit.name)).execute(db)?,
-            RuleEdited::Unchanged(_) | RuleEdited::Missing | RuleEdited::Otherwise | RuleEdited::Full => {}
+            RuleEditOutcome::Created(managed) | RuleEditOutcome::Replaced(managed) => upsert(db, managed)?,
+            RuleEditOutcome::Deleted(_) => _ = diesel::delete(alert_rules::table.find(&edit.name)).execute(db)?,
+            RuleEditOutcome::Unchanged(_)
+            | RuleEditOutcome::Missing
+            | RuleEditOutcome::PreconditionFailed
+            | RuleEditOutcome::Full => {}
         }
         if let Some(version) = edited.version() {
             diesel::update(alert_rules_version::table)

@@ -1,5 +1,7 @@
 //! Recognises files that hold no records by their magic numbers, for the error message.
 
+use tallyhouse_pipeline::without_byte_order_mark;
+
 /// How many first bytes are enough to tell.
 pub(super) const HEAD_BYTES: usize = 16;
 
@@ -24,7 +26,7 @@ const UTF_16: &str = "text in UTF-16: convert it first, e.g. iconv -f UTF-16 -t 
 
 /// Says what a file is, if it can't hold records that an import reads.
 pub(super) fn foreign(head: &[u8]) -> Option<&'static str> {
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let text = without_byte_order_mark(head);
     let known = KNOWN.iter().find(|(magic, _)| text.starts_with(magic)).map(|(_, what)| *what);
     // The magic number of a block behind the block size (bzip2's format has no specification; its source does).
     let is_bzip2 = matches!(text, [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..]);

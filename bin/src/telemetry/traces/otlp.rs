@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::collector;
 use super::contexts::{CONTEXTS_MAX, sampled};
-use super::innermost::Innermost;
+use super::parent_spans::ParentSpans;
 use super::queues::{TracedEmitter, TracedSource};
 use super::repository::TracedRepository;
 use super::requests::Requests;
@@ -32,9 +32,9 @@ struct Parts {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
     /// The spans of requests and queue payloads in progress.
-    entered: Innermost,
+    entered: ParentSpans,
     /// The spans of commits whose messages are unpublished.
-    committed: Innermost,
+    committed: ParentSpans,
 }
 
 /// The spans of a batch: one in each trace of its records.
@@ -65,7 +65,12 @@ impl Traces {
             .build();
         let scope = InstrumentationScope::builder("tallyhouse").with_version(env!("CARGO_PKG_VERSION")).build();
         let tracer = provider.tracer_with_scope(scope);
-        Ok(Self(Arc::new(Parts { provider, tracer, entered: Innermost::default(), committed: Innermost::default() })))
+        Ok(Self(Arc::new(Parts {
+            provider,
+            tracer,
+            entered: ParentSpans::default(),
+            committed: ParentSpans::default(),
+        })))
     }
 
     /// Returns the tracer of HTTP requests.

@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 
 use tallyhouse_core::ports::{Acknowledgement, DeadLetterReason, Delivery, Disposition, PAYLOAD_BYTES_MAX};
-use tallyhouse_core::{Arrival, Field, Outcome, Record, Rejection, RejectionCode};
-
-/// The byte order mark of UTF-8, which is passed over at the beginning of a payload.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+use tallyhouse_core::{Arrival, Field, Outcome, Record, Rejection, RejectionCode, without_byte_order_mark};
 
 /// Payloads that were received together.
 pub(super) struct Round {
@@ -56,7 +53,7 @@ fn parse(payload: Result<Vec<u8>, Rejection>) -> Result<Record, Rejection> {
     if payload.len() > PAYLOAD_BYTES_MAX {
         return Err(Rejection::too_large(PAYLOAD_BYTES_MAX));
     }
-    Record::from_json(payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&payload))
+    Record::from_json(without_byte_order_mark(&payload))
 }
 
 pub(super) fn disposition(outcome: &Outcome) -> Disposition {

@@ -41,7 +41,7 @@ pub(crate) struct Relay {
     storage: Breaker,
     publishing: Breaker,
     /// Entries that `catch_up` has published. If a writer hands one of them over all the same, it is skipped.
-    swept: HashSet<OutboxId>,
+    caught_up: HashSet<OutboxId>,
 }
 
 /// What ends a wait of the relay.
@@ -61,7 +61,7 @@ impl Relay {
         [storage, publishing]: [Breaker; 2],
     ) -> Self {
         let state = Arc::clone(&handoff.state);
-        Self { publisher, clock, state, closing, settings, storage, publishing, swept: HashSet::new() }
+        Self { publisher, clock, state, closing, settings, storage, publishing, caught_up: HashSet::new() }
     }
 
     /// Works until the writers have ended and their last batches are published, or publishing has failed after the close.
@@ -124,7 +124,7 @@ impl Relay {
         let (mut ids, mut records, mut committed) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = Some(batch);
         while let Some(CommittedBatch { entry, stored, since }) = next {
-            if !self.swept.remove(&entry.id) {
+            if !self.caught_up.remove(&entry.id) {
                 committed.push((since, stored.len()));
                 ids.push(entry.id);
                 records.extend((entry.first..).zip(stored));
@@ -259,10 +259,10 @@ impl Relay {
     /// The caller has published every batch that was handed over before. Writers hand nothing over while `spilled` is
     /// set.
     async fn catch_up(&mut self) -> Result<(), PortError> {
-        self.swept.clear();
+        self.caught_up.clear();
         while self.publish_own().await?.is_none() {}
         // From here on writers hand over again. The next call publishes the batches that they committed just before. It may
-        // also find one that they hand over at the same time: `swept` lets the relay skip that one.
+        // also find one that they hand over at the same time: `caught_up` lets the relay skip that one.
         self.state.set_spilled(false);
         match self.publish_own().await {
             Ok(None) => self.state.set_spilled(true),
@@ -288,7 +288,7 @@ impl Relay {
             // All of them are published, and a commit under way is removing them.
             self.clock.sleep(self.settings.mark_published_delay).await;
         }
-        self.swept.extend(unpublished.iter().map(|batch| batch.id));
+        self.caught_up.extend(unpublished.iter().map(|batch| batch.id));
         self.publish_stored(&unpublished).await?;
         Ok(few)
     }

@@ -66,7 +66,7 @@ fn check_not_json(json: impl AsRef<[u8]>, detail: &str) {
     let rejection = Record::from_json(json).expect_err(&shown);
     assert_eq!(rejection.code, RejectionCode::NotJson, "{shown}: {rejection:?}");
     assert!(rejection.detail().starts_with(detail), "{shown}: {}", rejection.detail());
-    assert_eq!(well_formed(json), Err(rejection.clone()), "{shown}");
+    assert_eq!(json_text(json), Err(rejection.clone()), "{shown}");
     assert_eq!((rejection.errors.len(), &*rejection.errors[0].pointer, rejection.record_id), (1, "", None), "{shown}");
 
     let array = [b"[".as_slice(), EXAMPLE.as_bytes(), b",", json, b"]"].concat();
@@ -83,7 +83,7 @@ fn the_example_is_a_record() {
     assert_eq!(record.record_type.name(), "positive");
     assert_eq!((record.value.to_string().as_str(), record.unit.as_str()), ("11", "minute"));
     assert_eq!(record.reference.as_str(), "EWR");
-    assert_eq!(well_formed(EXAMPLE.as_bytes()), Ok(EXAMPLE));
+    assert_eq!(json_text(EXAMPLE.as_bytes()), Ok(EXAMPLE));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::any::any_timestamp;
+use crate::record::arbitrary::any_timestamp;
 
 /// Expects the text that the instant is written as.
 #[track_caller]

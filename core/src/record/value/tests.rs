@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::ValueError::{Grammar, Negative, TooManyDigits, TooManyPlaces};
 use super::*;
-use crate::record::any::{any_value_parts as any_parts, plain};
+use crate::record::arbitrary::{any_value_parts as any_parts, plain};
 
 /// Expects the text that the value is written as.
 #[track_caller]

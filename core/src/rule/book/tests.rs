@@ -14,8 +14,8 @@ fn at(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros).unwrap()
 }
 
-fn put(name: &str, threshold: &str, only_if: OnlyIf) -> RuleEdit {
-    RuleEdit { name: name.to_owned(), rule: Some(rule(name, threshold)), only_if, now: at(100) }
+fn put(name: &str, threshold: &str, precondition: Precondition) -> RuleEdit {
+    RuleEdit { name: name.to_owned(), rule: Some(rule(name, threshold)), precondition, now: at(100) }
 }
 
 fn managed(version: u64, rules: &[(&str, &str)]) -> ManagedRules {
@@ -63,35 +63,35 @@ fn a_change_is_judged_by_what_there_is() {
     fn check(edit: &RuleEdit, expected: &str) {
         let edited = amend(&managed(9, &[("a", "1.0")]), edit);
         let shown = match edited {
-            RuleEdited::Created(managed) => format!("created {}", managed.version),
-            RuleEdited::Replaced(managed) => format!("replaced {}", managed.version),
-            RuleEdited::Unchanged(managed) => format!("unchanged {}", managed.version),
-            RuleEdited::Deleted(version) => format!("deleted {version}"),
-            RuleEdited::Missing => "missing".to_owned(),
-            RuleEdited::Otherwise => "otherwise".to_owned(),
-            RuleEdited::Full => "full".to_owned(),
+            RuleEditOutcome::Created(managed) => format!("created {}", managed.version),
+            RuleEditOutcome::Replaced(managed) => format!("replaced {}", managed.version),
+            RuleEditOutcome::Unchanged(managed) => format!("unchanged {}", managed.version),
+            RuleEditOutcome::Deleted(version) => format!("deleted {version}"),
+            RuleEditOutcome::Missing => "missing".to_owned(),
+            RuleEditOutcome::PreconditionFailed => "otherwise".to_owned(),
+            RuleEditOutcome::Full => "full".to_owned(),
         };
         assert_eq!(shown, expected, "{edit:?}");
     }
-    let delete = |name, only_if| RuleEdit { rule: None, ..put(name, "1", only_if) };
-    check(&put("b", "1", OnlyIf::Any), "created 100");
-    check(&put("b", "1", OnlyIf::Absent), "created 100");
-    check(&put("b", "1", OnlyIf::Present), "otherwise");
-    check(&put("b", "1", OnlyIf::Version(vec![7])), "otherwise");
-    check(&put("a", "2", OnlyIf::Any), "replaced 100");
-    check(&put("a", "2", OnlyIf::Present), "replaced 100");
-    check(&put("a", "2", OnlyIf::Version(vec![3, 7])), "replaced 100");
-    check(&put("a", "2", OnlyIf::Version(vec![9])), "otherwise");
-    check(&put("a", "2", OnlyIf::Absent), "otherwise");
-    check(&put("a", "1.0", OnlyIf::Any), "unchanged 7");
+    let delete = |name, precondition| RuleEdit { rule: None, ..put(name, "1", precondition) };
+    check(&put("b", "1", Precondition::Any), "created 100");
+    check(&put("b", "1", Precondition::Absent), "created 100");
+    check(&put("b", "1", Precondition::Present), "otherwise");
+    check(&put("b", "1", Precondition::Version(vec![7])), "otherwise");
+    check(&put("a", "2", Precondition::Any), "replaced 100");
+    check(&put("a", "2", Precondition::Present), "replaced 100");
+    check(&put("a", "2", Precondition::Version(vec![3, 7])), "replaced 100");
+    check(&put("a", "2", Precondition::Version(vec![9])), "otherwise");
+    check(&put("a", "2", Precondition::Absent), "otherwise");
+    check(&put("a", "1.0", Precondition::Any), "unchanged 7");
     // Messages write it as it came.
-    check(&put("a", "1.00", OnlyIf::Any), "replaced 100");
-    check(&delete("a", OnlyIf::Any), "deleted 100");
-    check(&delete("a", OnlyIf::Version(vec![8])), "otherwise");
-    check(&delete("b", OnlyIf::Any), "missing");
-    check(&delete("b", OnlyIf::Present), "otherwise");
+    check(&put("a", "1.00", Precondition::Any), "replaced 100");
+    check(&delete("a", Precondition::Any), "deleted 100");
+    check(&delete("a", Precondition::Version(vec![8])), "otherwise");
+    check(&delete("b", Precondition::Any), "missing");
+    check(&delete("b", Precondition::Present), "otherwise");
     // A clock that goes back makes no version that was there before.
-    check(&RuleEdit { now: at(-5), ..put("b", "1", OnlyIf::Any) }, "created 10");
+    check(&RuleEdit { now: at(-5), ..put("b", "1", Precondition::Any) }, "created 10");
 }
 
 #[test]
@@ -99,6 +99,6 @@ fn there_is_a_limit_to_their_number() {
     let names: Vec<String> = (0..ManagedRules::RULES_MAX).map(|n| format!("r{n}")).collect();
     let rules: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
     let full = managed(9, &rules);
-    assert_eq!(amend(&full, &put("one-more", "1", OnlyIf::Any)), RuleEdited::Full);
-    assert!(matches!(amend(&full, &put("r3", "2", OnlyIf::Any)), RuleEdited::Replaced(_)));
+    assert_eq!(amend(&full, &put("one-more", "1", Precondition::Any)), RuleEditOutcome::Full);
+    assert!(matches!(amend(&full, &put("r3", "2", Precondition::Any)), RuleEditOutcome::Replaced(_)));
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn read(json: &str) -> Result<Rule, Rejection> {
-    Rule::from_json(json.as_bytes(), NameGiven::Fixed("big"), &["origin"])
+    Rule::from_json(json.as_bytes(), RuleName::Fixed("big"), &["origin"])
 }
 
 #[track_caller]
@@ -64,20 +64,20 @@ fn what_is_no_json_is_told_apart() {
     for json in ["", "{", "{\"threshold\":01}", "\u{feff}{}", "{\"threshold\":\"\\ud800\"}"] {
         assert_eq!(read(json).unwrap_err().code, RejectionCode::NotJson, "{json}");
     }
-    assert_eq!(Rule::from_json(b"\xff", NameGiven::Fixed("a"), &[]).unwrap_err().code, RejectionCode::NotJson);
+    assert_eq!(Rule::from_json(b"\xff", RuleName::Fixed("a"), &[]).unwrap_err().code, RejectionCode::NotJson);
 }
 
 #[test]
 fn the_name_is_that_of_the_path_or_that_of_the_text() {
     let name = |json: &str, name| Rule::from_json(json.as_bytes(), name, &[]).map(|rule| rule.name().to_owned());
-    assert_eq!(name(r#"{"threshold":1}"#, NameGiven::OrElse("dry-run")).unwrap(), "dry-run");
-    assert_eq!(name(r#"{"threshold":1,"name":"own"}"#, NameGiven::OrElse("dry-run")).unwrap(), "own");
-    assert_eq!(name(r#"{"threshold":1,"name":"own"}"#, NameGiven::Fixed("own")).unwrap(), "own");
+    assert_eq!(name(r#"{"threshold":1}"#, RuleName::OrElse("dry-run")).unwrap(), "dry-run");
+    assert_eq!(name(r#"{"threshold":1,"name":"own"}"#, RuleName::OrElse("dry-run")).unwrap(), "own");
+    assert_eq!(name(r#"{"threshold":1,"name":"own"}"#, RuleName::Fixed("own")).unwrap(), "own");
     for (json, given) in [
-        (r#"{"threshold":1}"#, NameGiven::Fixed("Not A Name")),
-        (r#"{"threshold":1,"name":"Not A Name"}"#, NameGiven::OrElse("dry-run")),
-        (r#"{"threshold":1,"name":"own"}"#, NameGiven::Fixed("other")),
-        (r#"{"threshold":1,"name":7}"#, NameGiven::Fixed("other")),
+        (r#"{"threshold":1}"#, RuleName::Fixed("Not A Name")),
+        (r#"{"threshold":1,"name":"Not A Name"}"#, RuleName::OrElse("dry-run")),
+        (r#"{"threshold":1,"name":"own"}"#, RuleName::Fixed("other")),
+        (r#"{"threshold":1,"name":7}"#, RuleName::Fixed("other")),
     ] {
         assert_eq!(name(json, given).unwrap_err().errors[0].pointer, "/name", "{json}");
     }

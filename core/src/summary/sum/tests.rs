@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::any::any_value;
+use crate::record::arbitrary::any_value;
 
 fn value(text: &str) -> Value {
     Value::parse(text).unwrap()

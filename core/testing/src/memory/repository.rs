@@ -11,7 +11,7 @@ use tallyhouse_core::ports::{
     Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
 };
 use tallyhouse_core::{
-    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited, StoredRecord, Summary,
+    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
     SummaryQuery,
 };
 
@@ -138,7 +138,7 @@ impl RuleRepository for MemoryRepository {
         Ok(self.lock("reading the managed rules")?.managed_rules())
     }
 
-    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEdited, PortError> {
+    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEditOutcome, PortError> {
         Ok(self.lock("changing a managed rule")?.amend_rules(&edit))
     }
 }

@@ -14,7 +14,7 @@ use tallyhouse_core::ports::{
 };
 use tallyhouse_core::{
     DestinationId, Filter, GroupQuery, Key, Known, ManagedRule, ManagedRules, Plan, RecordId, RecordQuery, Reference,
-    RuleEdit, RuleEdited, StoredRecord, Summary, SummaryQuery, Timestamp, amend, plan,
+    RuleEdit, RuleEditOutcome, StoredRecord, Summary, SummaryQuery, Timestamp, amend, plan,
 };
 
 /// Records in one part of a streamed answer: enough to make the cost of a part small, few enough to take little memory.
@@ -254,19 +254,21 @@ impl Store {
         self.managed.clone()
     }
 
-    pub(super) fn amend_rules(&mut self, edit: &RuleEdit) -> RuleEdited {
+    pub(super) fn amend_rules(&mut self, edit: &RuleEdit) -> RuleEditOutcome {
         let edited = amend(&self.managed, edit);
         let Some(version) = edited.version() else { return edited };
         self.managed.version = version;
         let rules = &mut self.managed.rules;
         rules.retain(|managed| managed.rule.name() != edit.name);
         match &edited {
-            RuleEdited::Created(managed) | RuleEdited::Replaced(managed) => rules.push(ManagedRule::clone(managed)),
-            RuleEdited::Deleted(_)
-            | RuleEdited::Unchanged(_)
-            | RuleEdited::Missing
-            | RuleEdited::Otherwise
-            | RuleEdited::Full => {}
+            RuleEditOutcome::Created(managed) | RuleEditOutcome::Replaced(managed) => {
+                rules.push(ManagedRule::clone(managed))
+            }
+            RuleEditOutcome::Deleted(_)
+            | RuleEditOutcome::Unchanged(_)
+            | RuleEditOutcome::Missing
+            | RuleEditOutcome::PreconditionFailed
+            | RuleEditOutcome::Full => {}
         }
         rules.sort_by(|a, b| a.rule.name().cmp(b.rule.name()));
         edited

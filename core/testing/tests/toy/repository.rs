@@ -16,7 +16,7 @@ use tallyhouse_core::ports::{
     OutboxId, Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
 };
 use tallyhouse_core::{
-    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEdited, StoredRecord, Summary,
+    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
     SummaryQuery, amend, plan,
 };
 
@@ -218,14 +218,14 @@ impl RuleRepository for Toy {
         Ok(self.read(|state| state.rules.clone()))
     }
 
-    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEdited, PortError> {
+    async fn amend_rules(&self, edit: RuleEdit) -> Result<RuleEditOutcome, PortError> {
         let mut inner = self.inner.lock().unwrap();
         let edited = amend(&inner.state.rules, &edit);
         let mut rules = inner.state.rules.clone();
         if let Some(version) = edited.version() {
             rules.version = version;
             rules.rules.retain(|managed| managed.rule.name() != edit.name);
-            if let RuleEdited::Created(managed) | RuleEdited::Replaced(managed) = &edited {
+            if let RuleEditOutcome::Created(managed) | RuleEditOutcome::Replaced(managed) = &edited {
                 rules.rules.push(managed.clone());
             }
             rules.rules.sort_by(|a, b| a.rule.name().cmp(b.rule.name()));

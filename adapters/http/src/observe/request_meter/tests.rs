@@ -1,7 +1,7 @@
 //! Requests are counted by route; unknown paths add no labels.
 
 use super::*;
-use crate::answer::problem::statuses;
+use crate::response::problem::statuses;
 
 const ROUTES: [&str; 2] = ["/v1/records", "/v1/records/{recordId}"];
 

@@ -45,6 +45,11 @@ fn a_broken_event_is_refused_with_every_reason() {
     check_refused(&event(""), RejectionCode::Rejected, &["/data"]);
     check_refused(&event(r#","data":{},"data_base64":"""#), RejectionCode::Rejected, &["/data_base64"]);
     check_refused(&event(r#","data_base64":"!""#), RejectionCode::Rejected, &["/data_base64"]);
+    let bad = RECORD.replace("positive", "neither").replace("minute", "");
+    check_refused(&event(&format!(r#","data":{bad}"#)), RejectionCode::Rejected, &["/data/type", "/data/unit"]);
+    check_refused(&event(r#","data":7"#), RejectionCode::Rejected, &["/data"]);
+    let packed = STANDARD.encode(&bad);
+    check_refused(&event(&format!(r#","data_base64":"{packed}""#)), RejectionCode::Rejected, &["/type", "/unit"]);
     check_refused(&event(r#","id":"2","data":{}"#), RejectionCode::Rejected, &[""]);
     let old = event(&format!(r#","data":{RECORD}"#)).replace("1.0", "0.3");
     check_refused(&old, RejectionCode::Rejected, &["/specversion"]);

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::*;
-use crate::record::any::any_record;
+use crate::record::arbitrary::any_record;
 
 /// The slow way alone, which decides what is wrong.
 fn by_the_slow_way(json: &[u8]) -> Result<Record, Rejection> {
-    slow(well_formed(json)?)
+    slow(json_text(json)?)
 }
 
 /// Says by another parser whether it is JSON; `None` where that parser has limits that a record has not.

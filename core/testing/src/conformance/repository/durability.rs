@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tallyhouse_core::ports::{Batch, ClaimScope, HistoryQuery, Owner, Store};
-use tallyhouse_core::{Arrival, ManagedRules, OnlyIf, Outcome, Rule, RuleEdit, StoredRecord};
+use tallyhouse_core::{Arrival, ManagedRules, Outcome, Precondition, Rule, RuleEdit, StoredRecord};
 
 use super::consistency::assert_consistent;
 use super::{
@@ -140,5 +140,5 @@ async fn claim(repository: &dyn Store, owner: &Owner, scope: ClaimScope) -> Vec<
 
 fn put(name: &str, threshold: &str) -> RuleEdit {
     let rule = Rule::new(rule(name, threshold)).expect("the case gives a valid rule");
-    RuleEdit { name: name.to_owned(), rule: Some(Arc::new(rule)), only_if: OnlyIf::Any, now: moment(7) }
+    RuleEdit { name: name.to_owned(), rule: Some(Arc::new(rule)), precondition: Precondition::Any, now: moment(7) }
 }

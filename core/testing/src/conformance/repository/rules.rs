@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use tallyhouse_core::ports::{Batch, RuleRepository, Store};
-use tallyhouse_core::{ManagedRule, ManagedRules, OnlyIf, Rule, RuleBook, RuleDraft, RuleEdit, RuleEdited};
+use tallyhouse_core::{ManagedRule, ManagedRules, Precondition, Rule, RuleBook, RuleDraft, RuleEdit, RuleEditOutcome};
 
 use futures::future::join_all;
 
@@ -11,7 +11,12 @@ use crate::doubles::generate::record;
 
 fn edit(draft: RuleDraft) -> RuleEdit {
     let rule = Rule::new(draft).expect("the case gives a valid rule");
-    RuleEdit { name: rule.name().to_owned(), rule: Some(Arc::new(rule)), only_if: OnlyIf::Any, now: moment(7) }
+    RuleEdit {
+        name: rule.name().to_owned(),
+        rule: Some(Arc::new(rule)),
+        precondition: Precondition::Any,
+        now: moment(7),
+    }
 }
 
 fn put(name: &str, threshold: &str) -> RuleEdit {
@@ -22,7 +27,7 @@ fn delete(name: &str) -> RuleEdit {
     RuleEdit { rule: None, ..put(name, "0") }
 }
 
-async fn amend(store: &dyn RuleRepository, edit: RuleEdit) -> RuleEdited {
+async fn amend(store: &dyn RuleRepository, edit: RuleEdit) -> RuleEditOutcome {
     store.amend_rules(edit).await.expect("a change is made")
 }
 
@@ -45,7 +50,7 @@ async fn met(store: &dyn Store, book: &Arc<RuleBook>, id: &str, value: &str) -> 
 pub async fn a_new_store_has_no_managed_rules<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     assert_eq!(managed(&*fixture.rules().await).await, ManagedRules::default());
-    assert_eq!(amend(&*fixture.rules().await, delete("a")).await, RuleEdited::Missing);
+    assert_eq!(amend(&*fixture.rules().await, delete("a")).await, RuleEditOutcome::Missing);
     assert_eq!(managed(&*fixture.rules().await).await, ManagedRules::default());
 }
 
@@ -62,18 +67,18 @@ pub async fn a_managed_rule_is_stored_as_it_was_given<F: RepositoryFixture>() {
         ..rule("b", "12.500")
     };
     let total = RuleDraft { on: Some("total".to_owned()), ..rule("a", "9999999999999999999999999999") };
-    let RuleEdited::Created(b) = amend(&*store, edit(everything.clone())).await else { unreachable!("b is new") };
-    let RuleEdited::Created(a) = amend(&*store, edit(total)).await else { unreachable!("a is new") };
+    let RuleEditOutcome::Created(b) = amend(&*store, edit(everything.clone())).await else { unreachable!("b is new") };
+    let RuleEditOutcome::Created(a) = amend(&*store, edit(total)).await else { unreachable!("a is new") };
     assert!(a.version > b.version && b.version > 0, "{a:?} {b:?}");
     assert_eq!(a.changed_at, moment(7));
     let found = managed(&*other).await;
     assert_eq!((found.version, &found.rules), (a.version, &vec![a.clone(), b.clone()]));
     assert_eq!(shown(&found.rules), shown(&[a, b.clone()]));
 
-    assert_eq!(amend(&*other, edit(everything.clone())).await, RuleEdited::Unchanged(b.clone()));
+    assert_eq!(amend(&*other, edit(everything.clone())).await, RuleEditOutcome::Unchanged(b.clone()));
     let replaced = amend(&*other, edit(RuleDraft { threshold: "12.5".to_owned(), ..everything })).await;
-    assert!(matches!(replaced, RuleEdited::Replaced(new) if new.version > found.version));
-    assert!(matches!(amend(&*store, delete("a")).await, RuleEdited::Deleted(version) if version > found.version));
+    assert!(matches!(replaced, RuleEditOutcome::Replaced(new) if new.version > found.version));
+    assert!(matches!(amend(&*store, delete("a")).await, RuleEditOutcome::Deleted(version) if version > found.version));
     let left = managed(&*store).await;
     assert_eq!(left.rules.iter().map(|managed| managed.rule.name()).collect::<Vec<_>>(), ["b"]);
     assert!(left.rules[0].version < left.version && left.rules[0].rule.to_stored().contains("\"12.5\""));
@@ -104,20 +109,20 @@ pub async fn concurrent_changes_are_serialized<F: RepositoryFixture>() {
     let names: Vec<String> = (0..CALLERS).map(|n| format!("rule-{n}")).collect();
     let created = join_all(stores.iter().zip(&names).map(|(store, name)| amend(&**store, put(name, "1")))).await;
     let versions = created.iter().map(|edited| match edited {
-        RuleEdited::Created(managed) => managed.version,
+        RuleEditOutcome::Created(managed) => managed.version,
         _ => unreachable!("each is new: {edited:?}"),
     });
     crate::conformance::assert_distinct(versions);
     let all = managed(&*stores[0]).await;
     assert_eq!(all.rules.iter().map(|managed| managed.rule.name()).collect::<Vec<_>>(), names);
 
-    let seen = OnlyIf::Version(vec![all.rules[0].version]);
+    let seen = Precondition::Version(vec![all.rules[0].version]);
     let contenders = stores.iter().zip(2..).map(|(store, threshold)| {
-        amend(&**store, RuleEdit { only_if: seen.clone(), ..put("rule-0", &format!("{threshold}")) })
+        amend(&**store, RuleEdit { precondition: seen.clone(), ..put("rule-0", &format!("{threshold}")) })
     });
     let edited = join_all(contenders).await;
-    let won = edited.iter().filter(|edited| matches!(edited, RuleEdited::Replaced(_))).count();
-    let lost = edited.iter().filter(|edited| matches!(edited, RuleEdited::Otherwise)).count();
+    let won = edited.iter().filter(|edited| matches!(edited, RuleEditOutcome::Replaced(_))).count();
+    let lost = edited.iter().filter(|edited| matches!(edited, RuleEditOutcome::PreconditionFailed)).count();
     assert_eq!((won, lost), (1, CALLERS - 1));
 }
 

@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
-use crate::answer::problem::chain;
 use crate::context::RequestContext;
 use crate::observe::log_throttle::LogThrottle;
+use crate::response::problem::chain;
 
 /// The size of a piece: large enough to make its own cost small.
 pub(crate) const PIECE_BYTES: usize = 32 * 1024;

@@ -1,25 +1,25 @@
 //! The responses: their descriptions, formats and headers.
 
-use super::model::{Answer, Header, Media, NamedExample, Ordered, Reference, Schema, example};
+use super::model::{Header, Media, NamedExample, Ordered, Reference, Response, Schema, example};
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
 
 /// Begins an answer.
-pub(super) fn describe(description: &str) -> Answer {
+pub(super) fn describe(description: &str) -> Response {
     let answer =
-        Answer { description: description.to_owned(), headers: Ordered::default(), content: Ordered::default() };
+        Response { description: description.to_owned(), headers: Ordered::default(), content: Ordered::default() };
     answer.with_header("X-Request-Id")
 }
 
 /// The answer that is this document.
-pub(super) fn json(description: &str, schema: &str) -> Answer {
+pub(super) fn json(description: &str, schema: &str) -> Response {
     describe(description).with_content(JSON, media(Schema::named(schema)))
 }
 
 /// An answer of a call that a rate limit may hold back.
-pub(super) fn limited(answer: Answer) -> Answer {
+pub(super) fn limited(answer: Response) -> Response {
     answer.with_header("RateLimit").with_header("RateLimit-Policy")
 }
 
@@ -34,7 +34,7 @@ pub(super) fn lines(line: &str) -> Media {
     Media { schema: Schema::text().says(says), line: Some(Schema::named(line)), examples: Ordered::default() }
 }
 
-impl Answer {
+impl Response {
     pub(super) fn with_content(mut self, media_type: &str, media: Media) -> Self {
         self.content.push(media_type, media);
         self

@@ -12,7 +12,7 @@ const GENERATION: usize = 4_096;
 
 /// The latest spans by the `traceparent` of their records. Without an entry the caller's own span is the parent.
 #[derive(Debug, Default)]
-pub(super) struct Innermost(Mutex<Generations>);
+pub(super) struct ParentSpans(Mutex<Generations>);
 
 #[derive(Debug, Default)]
 struct Generations {
@@ -27,7 +27,7 @@ struct Entry {
     holders: usize,
 }
 
-impl Innermost {
+impl ParentSpans {
     /// Remembers the span of the records with this context.
     pub(super) fn note(&self, traceparent: &str, span: &SpanContext) {
         let mut generations = self.lock();

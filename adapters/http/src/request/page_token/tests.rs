@@ -8,24 +8,24 @@ use super::*;
 fn a_cursor_is_read_back() {
     let time = Timestamp::MIN;
     let id = RecordId::new("a.b/ü").unwrap();
-    assert_eq!(Cursor::record(&Cursor::Record(time, id.clone()).write()), Ok((time, id)));
+    assert_eq!(PageToken::record(&PageToken::Record(time, id.clone()).write()), Ok((time, id)));
     let destination = DestinationId::new("x y").unwrap();
-    assert_eq!(Cursor::group(&Cursor::Group(destination.clone()).write()), Ok(destination));
+    assert_eq!(PageToken::group(&PageToken::Group(destination.clone()).write()), Ok(destination));
     let reference = Reference::new("").unwrap();
-    assert_eq!(Cursor::summary(&Cursor::Summary(reference.clone()).write()), Ok(reference));
+    assert_eq!(PageToken::summary(&PageToken::Summary(reference.clone()).write()), Ok(reference));
 }
 
 #[test]
 fn the_cursor_of_one_call_is_none_of_another() {
-    let cursor = Cursor::Group(DestinationId::new("1.x").unwrap()).write();
-    assert_eq!(Cursor::record(&cursor), Err(NOT_A_CURSOR));
-    assert_eq!(Cursor::summary(&cursor), Err(NOT_A_CURSOR));
+    let cursor = PageToken::Group(DestinationId::new("1.x").unwrap()).write();
+    assert_eq!(PageToken::record(&cursor), Err(NOT_A_PAGE_TOKEN));
+    assert_eq!(PageToken::summary(&cursor), Err(NOT_A_PAGE_TOKEN));
 }
 
 #[test]
 fn only_the_spelling_that_was_handed_out_is_a_cursor() {
     for plain in ["r+5.x", "r-0.x", "r005.x"] {
-        assert_eq!(Cursor::record(&URL_SAFE_NO_PAD.encode(plain)), Err(NOT_A_CURSOR), "{plain}");
+        assert_eq!(PageToken::record(&URL_SAFE_NO_PAD.encode(plain)), Err(NOT_A_PAGE_TOKEN), "{plain}");
     }
 }
 
@@ -33,7 +33,7 @@ proptest! {
     #[test]
     fn no_text_makes_a_cursor_panic(text in any::<String>(), plain in any::<String>()) {
         for text in [text, URL_SAFE_NO_PAD.encode(format!("r{plain}"))] {
-            _ = (Cursor::record(&text), Cursor::group(&text), Cursor::summary(&text));
+            _ = (PageToken::record(&text), PageToken::group(&text), PageToken::summary(&text));
         }
     }
 }

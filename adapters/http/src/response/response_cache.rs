@@ -1,4 +1,4 @@
-//! A cache of responses, each valid until the next record is stored: [`crate::answer::conditional`] says why. Bounded in
+//! A cache of responses, each valid until the next record is stored: [`crate::response::conditional`] says why. Bounded in
 //! bytes; the least recently used responses are evicted first.
 
 use std::sync::atomic::{AtomicU64, Ordering};

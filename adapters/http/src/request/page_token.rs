@@ -5,17 +5,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tallyhouse_pipeline::{DestinationId, RecordId, Reference, Timestamp};
 
 /// The reason for refusing a text that is no cursor of this call.
-pub(crate) const NOT_A_CURSOR: &str = "must be a cursor as it was handed out";
+pub(crate) const NOT_A_PAGE_TOKEN: &str = "must be a cursor as it was handed out";
 
 /// The places of cursors. Each kind has a letter of its own, so that the cursor of one call is refused by another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Cursor {
+pub(crate) enum PageToken {
     Record(Timestamp, RecordId),
     Group(DestinationId),
     Summary(Reference),
 }
 
-impl Cursor {
+impl PageToken {
     pub(crate) fn write(&self) -> String {
         let plain = match self {
             Self::Record(time, id) => format!("r{}.{id}", time.as_micros()),
@@ -33,17 +33,17 @@ impl Cursor {
         };
         // A number has several spellings, of which only the written one is accepted.
         let as_written = |place: &(Timestamp, RecordId)| Self::Record(place.0, place.1.clone()).write() == text;
-        parse().filter(as_written).ok_or(NOT_A_CURSOR)
+        parse().filter(as_written).ok_or(NOT_A_PAGE_TOKEN)
     }
 
     pub(crate) fn group(text: &str) -> Result<DestinationId, &'static str> {
         let parse = || DestinationId::new(decode(text)?.strip_prefix('g')?).ok();
-        parse().ok_or(NOT_A_CURSOR)
+        parse().ok_or(NOT_A_PAGE_TOKEN)
     }
 
     pub(crate) fn summary(text: &str) -> Result<Reference, &'static str> {
         let parse = || Reference::new(decode(text)?.strip_prefix('s')?).ok();
-        parse().ok_or(NOT_A_CURSOR)
+        parse().ok_or(NOT_A_PAGE_TOKEN)
     }
 }
 

@@ -10,8 +10,8 @@ use hyper::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use tallyhouse_pipeline::ports::{HistoryQuery, PortError, RecordReader};
 use warp::reply::{Reply, Response};
 
-use crate::answer::format::Format;
-use crate::answer::json::json_response;
+use crate::response::format::Format;
+use crate::response::json::json_response;
 
 /// A client may keep the response for itself, and revalidates it each time.
 const CACHE: &str = "private, no-cache";
