@@ -5,6 +5,7 @@
 //! cargo run --release -p tallyhouse-tests --bin bench
 //! cargo run --release -p tallyhouse-tests --bin bench -- single --rounds 3
 //! cargo run --release -p tallyhouse-tests --bin bench -- --json bench.json --markdown bench.md --plot bench.svg
+//! cargo run --release -p tallyhouse-tests --bin bench -- --beside path/to/another/tallyhouse
 //! ```
 //!
 //! It builds the release binary first, and starts servers of its own: a Postgres with its defaults, which flushes every
@@ -29,6 +30,7 @@ mod reads;
 mod growth;
 mod trips;
 mod sqlite;
+mod versions;
 
 use std::fs;
 use std::path::PathBuf;
@@ -60,6 +62,9 @@ struct Arguments {
     /// Lets the ids of growing records follow one another in no order.
     #[arg(long)]
     scattered: bool,
+    /// Measures this version beside another binary, and whatever else is named.
+    #[arg(long, value_name = "BINARY")]
+    beside: Option<PathBuf>,
     /// How often each way is measured.
     #[arg(long)]
     rounds: Option<usize>,
@@ -125,8 +130,10 @@ fn main() -> Result<()> {
     let machine = Machine::look(&kit.world);
     println!("{}", machine.line());
     let (mut groups, mut failures) = (Vec::new(), Vec::new());
-    for name in arguments.chosen() {
-        match name.measure(&kit) {
+    let beside = arguments.beside.as_ref().map(|other| versions::versions(&kit, other));
+    let named = arguments.chosen().into_iter().map(|name| name.measure(&kit));
+    for measured in beside.into_iter().chain(named) {
+        match measured {
             Ok(group) => {
                 print!("{}", report::text(&group));
                 groups.push(group);
@@ -152,7 +159,7 @@ fn main() -> Result<()> {
 impl Arguments {
     fn chosen(&self) -> Vec<Name> {
         let all = Name::value_variants().iter().copied();
-        let unnamed = self.names.is_empty() && !self.growth;
+        let unnamed = self.names.is_empty() && !self.growth && self.beside.is_none();
         let wanted = |name: &Name| match (*name == Name::Growth, unnamed) {
             (true, _) => self.growth || self.names.contains(name),
             (false, all) => all || self.names.contains(name),

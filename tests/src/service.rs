@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,6 +34,7 @@ pub struct Options {
     env: Vec<(String, String)>,
     file: Option<String>,
     args: Vec<String>,
+    program: Option<PathBuf>,
 }
 
 impl Options {
@@ -54,6 +55,13 @@ impl Options {
     #[must_use]
     pub fn file(mut self, toml: &str) -> Self {
         self.file = Some(toml.to_owned());
+        self
+    }
+
+    /// Runs another binary than the one that is tested.
+    #[must_use]
+    pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.program = Some(path.into());
         self
     }
 
@@ -156,7 +164,10 @@ impl Service {
     }
 
     fn try_start(&mut self) -> Result<(), String> {
-        let mut command: Command = self.folder.command();
+        let mut command: Command = match &self.options.program {
+            Some(program) => self.folder.command_of(program),
+            None => self.folder.command(),
+        };
         command.env("TALLYHOUSE_LISTEN", format!("127.0.0.1:{}", self.port));
         command.arg("serve").args(&self.options.args);
         command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
