@@ -29,7 +29,7 @@ use crate::sql::error::{Failure, SqliteError, SqliteProblem};
 use crate::write::pipelined::PlannedBatch;
 use crate::write::roll_ups::RollUpWorker;
 use crate::write::writer::{Session, Writer, transaction};
-use crate::write::{commit, outbox, rules};
+use crate::write::{commit, outbox, ping_write, rules};
 
 /// Keeps records, running summaries and the outbox in an SQLite file.
 ///
@@ -143,6 +143,10 @@ impl RecordRepository for SqliteRepository {
     async fn ping(&self) -> Result<(), PortError> {
         // Unlike SELECT 1, this reads the file.
         self.readers.run_upkeep("pinging the database", |db| records::head(db).map(drop)).await
+    }
+
+    async fn ping_write(&self) -> Result<(), PortError> {
+        self.writer.run("trying to write", ping_write::ping_write).await
     }
 
     fn pipelined(&self) -> Option<&dyn PipelinedRepository> {

@@ -56,6 +56,8 @@ pub(crate) struct Script {
     pub(crate) answers_lost: AtomicUsize,
     /// The number of further claims of abandoned entries that are carried out without an answer.
     pub(crate) claims_lost: AtomicUsize,
+    /// While it is set, the store says that it takes no records.
+    pub(crate) takes_nothing: AtomicBool,
     /// While it is set, no call returns.
     pub(crate) frozen: tokio::sync::watch::Sender<bool>,
     /// Whether the store is pipelined: ordered batches start before they are committed.
@@ -75,6 +77,7 @@ pub(crate) fn faulty_repository(clock: Arc<PausedClock>) -> Arc<FaultyRepository
         commit_takes: Mutex::default(),
         answers_lost: AtomicUsize::new(0),
         claims_lost: AtomicUsize::new(0),
+        takes_nothing: AtomicBool::new(false),
         frozen: tokio::sync::watch::Sender::new(false),
         starts_early: AtomicBool::new(false),
         order: tokio::sync::Mutex::default(),
@@ -147,6 +150,14 @@ impl Gate for Script {
             Call::Ping => {
                 self.thaw().await;
                 self.fail_if_scripted(&no_records(), "pinging the store")?;
+                work.await
+            }
+            Call::PingWrite => {
+                self.thaw().await;
+                match self.takes_nothing.load(Ordering::SeqCst) {
+                    true => Err(PortError::new(PortErrorKind::Refused, "pinging the store", "scripted")),
+                    false => self.fail_if_scripted(&no_records(), "pinging the store"),
+                }?;
                 work.await
             }
             Call::Write(what) => {

@@ -25,6 +25,8 @@ pub enum Call {
     Read(&'static str),
     /// A ping.
     Ping,
+    /// A question whether the store takes records.
+    PingWrite,
 }
 
 /// Decides for each call whether it is made, when, how often, and whether its answer is lost.
@@ -98,6 +100,10 @@ impl<G: Gate> RecordRepository for Gated<G> {
 
     async fn ping(&self) -> Result<(), PortError> {
         pass!(self, Call::Ping, |inner| inner.ping())
+    }
+
+    async fn ping_write(&self) -> Result<(), PortError> {
+        pass!(self, Call::PingWrite, |inner| inner.ping_write())
     }
 
     fn pipelined(&self) -> Option<&dyn PipelinedRepository> {
