@@ -40,7 +40,8 @@ pub struct Events {
 #[derive(Debug)]
 enum Item {
     Event(Event),
-    Begin(String),
+    /// An id alone: where the stream begins.
+    Begin,
     Comment,
 }
 
@@ -89,7 +90,7 @@ impl Events {
         loop {
             match self.received.recv_timeout(patience) {
                 Ok(Item::Event(event)) => return Some(event),
-                Ok(Item::Comment | Item::Begin(_)) => {}
+                Ok(Item::Comment | Item::Begin) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
             }
         }
@@ -105,7 +106,7 @@ impl Events {
         loop {
             match self.received.recv_timeout(wait::PATIENCE) {
                 Ok(Item::Event(event)) => events.push(event),
-                Ok(Item::Comment | Item::Begin(_)) => {}
+                Ok(Item::Comment | Item::Begin) => {}
                 Err(RecvTimeoutError::Disconnected) => return events,
                 Err(RecvTimeoutError::Timeout) => panic!("the stream does not end"),
             }
@@ -121,7 +122,7 @@ impl Events {
         loop {
             match self.received.recv_timeout(wait::PATIENCE).expect("a comment should have come") {
                 Item::Comment => return,
-                Item::Event(_) | Item::Begin(_) => {}
+                Item::Event(_) | Item::Begin => {}
             }
         }
     }
@@ -144,7 +145,7 @@ fn items(answer: WireAnswer) -> impl Iterator<Item = Item> {
                 None if line.is_empty() && id.is_none() && data.is_none() => {}
                 None if line.is_empty() && is_first && data.is_none() => {
                     is_first = false;
-                    return id.map(Item::Begin);
+                    return Some(Item::Begin);
                 }
                 None if line.is_empty() => {
                     is_first = false;

@@ -239,7 +239,7 @@ impl Outbox for SqliteRepository {
         let candidates =
             self.readers.run_upkeep(what, move |db| outbox::candidates(db, &ours, scope, now, entries_max)).await?;
         // The writer is only needed to claim abandoned entries, which are rare.
-        if scope == ClaimScope::Own || candidates.is_empty() {
+        if scope != ClaimScope::Abandoned || candidates.is_empty() {
             return Ok(candidates);
         }
         let (ours, clock) = (owner.clone(), Arc::clone(&self.clock));

@@ -3,10 +3,10 @@
 //! A trigger that raises, a missing right, a read-only server and a full disk fail it, as they fail commits. A failure of
 //! COMMIT alone is not found, since no COMMIT is sent: without its synchronous standby it would wait for ever.
 
+use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::result::Error as DieselError;
-use diesel::Connection;
 
 use crate::sql::error::Fault;
 
@@ -16,8 +16,8 @@ const TIMEOUTS: &str = "SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeo
 /// Writes a record under a key of its own. Constraints and triggers that are deferred to the COMMIT run at once.
 const WRITE: &str = "SELECT write_plan(ARRAY[x.id], ARRAY[now()], ARRAY['tallyhouse'], ARRAY[x.id], ARRAY[true], \
      ARRAY['1'], ARRAY['1'], ARRAY[''], ARRAY[1::bigint], ARRAY[NULL::text], ARRAY[NULL::text], ARRAY[NULL::text], \
-     ARRAY[0::bigint], now(), ARRAY[x.id], ARRAY[''], ARRAY[NULL::text], ARRAY['[]'], '{}', '{}', '{}', '{}', NULL, 0, \
-     NULL) FROM (SELECT 'tallyhouse-ping-' || gen_random_uuid() AS id) x; SET CONSTRAINTS ALL IMMEDIATE";
+     ARRAY[0::bigint], now(), ARRAY[x.id], ARRAY[''], ARRAY[NULL::text], ARRAY['[]'], '{}', '{}', '{}', '{}', NULL, NULL, \
+     0, NULL) FROM (SELECT 'tallyhouse-ping-' || gen_random_uuid() AS id) x; SET CONSTRAINTS ALL IMMEDIATE";
 
 /// Writes a record, and rolls back.
 pub(crate) fn ping_write(connection: &mut PgConnection) -> Result<(), Fault> {

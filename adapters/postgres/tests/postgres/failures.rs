@@ -306,7 +306,11 @@ async fn whether_records_can_be_written_is_found_out_without_storing_one() {
     repository.ping_write().await.unwrap();
     for (spoil, mend, reason) in [
         (RAISE, "DROP TRIGGER fail ON outbox", None),
-        ("ALTER TABLE records ADD CONSTRAINT c CHECK (false)", "ALTER TABLE records DROP CONSTRAINT c", Some("the database refuses the records")),
+        (
+            "ALTER TABLE records ADD CONSTRAINT c CHECK (false)",
+            "ALTER TABLE records DROP CONSTRAINT c",
+            Some("the database refuses the records"),
+        ),
         ("BEGIN; ALTER TABLE summaries RENAME TO away; COMMIT", "ALTER TABLE away RENAME TO summaries", None),
     ] {
         psql(spoil);
@@ -315,7 +319,8 @@ async fn whether_records_can_be_written_is_found_out_without_storing_one() {
         psql(mend);
         repository.ping_write().await.unwrap();
     }
-    let rows = "SELECT (SELECT count(*) FROM records) + (SELECT count(*) FROM summaries) + (SELECT count(*) FROM batches)";
+    let rows =
+        "SELECT (SELECT count(*) FROM records) + (SELECT count(*) FROM summaries) + (SELECT count(*) FROM batches)";
     assert_eq!(psql(&format!("{rows} + (SELECT count(*) FROM outbox)")), "0");
     assert_eq!(commit(&repository, [record("r", "d", "")]).await.entry.unwrap().first, 1);
 }

@@ -167,6 +167,7 @@ impl<G: Gate> Outbox for Gated<G> {
         let name = match scope {
             ClaimScope::Own => "claim own",
             ClaimScope::Abandoned => "claim abandoned",
+            ClaimScope::Foreign => "look at foreign",
         };
         pass!(self, Call::Write(name), |inner| inner.claim(&owner, scope, entries_max))
     }
