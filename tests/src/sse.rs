@@ -1,5 +1,5 @@
 //! A reader of Server-Sent Events (WHATWG HTML, section 9.2), as strict as what is promised: every event has an `id`,
-//! one line of `data`, and nothing else.
+//! one line of `data`, and nothing else. The first event of a stream may have an `id` alone: where it begins.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -40,6 +40,8 @@ pub struct Events {
 #[derive(Debug)]
 enum Item {
     Event(Event),
+    /// An id alone: where the stream begins.
+    Begin,
     Comment,
 }
 
@@ -88,7 +90,7 @@ impl Events {
         loop {
             match self.received.recv_timeout(patience) {
                 Ok(Item::Event(event)) => return Some(event),
-                Ok(Item::Comment) => {}
+                Ok(Item::Comment | Item::Begin) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
             }
         }
@@ -104,7 +106,7 @@ impl Events {
         loop {
             match self.received.recv_timeout(wait::PATIENCE) {
                 Ok(Item::Event(event)) => events.push(event),
-                Ok(Item::Comment) => {}
+                Ok(Item::Comment | Item::Begin) => {}
                 Err(RecvTimeoutError::Disconnected) => return events,
                 Err(RecvTimeoutError::Timeout) => panic!("the stream does not end"),
             }
@@ -120,7 +122,7 @@ impl Events {
         loop {
             match self.received.recv_timeout(wait::PATIENCE).expect("a comment should have come") {
                 Item::Comment => return,
-                Item::Event(_) => {}
+                Item::Event(_) | Item::Begin => {}
             }
         }
     }
@@ -129,6 +131,7 @@ impl Events {
 /// Reads until the stream ends.
 fn items(answer: WireAnswer) -> impl Iterator<Item = Item> {
     let mut lines = BufReader::new(answer).lines().map_while(Result::ok);
+    let mut is_first = true;
     std::iter::from_fn(move || {
         let (mut id, mut data) = (None, None);
         for line in lines.by_ref() {
@@ -140,7 +143,12 @@ fn items(answer: WireAnswer) -> impl Iterator<Item = Item> {
                 // How long a reader waits before it comes again: no part of an event.
                 Some(("retry", _)) => {}
                 None if line.is_empty() && id.is_none() && data.is_none() => {}
+                None if line.is_empty() && is_first && data.is_none() => {
+                    is_first = false;
+                    return Some(Item::Begin);
+                }
                 None if line.is_empty() => {
+                    is_first = false;
                     let event = Event { id: id.expect("an event has an id"), data: data.expect("an event has data") };
                     return Some(Item::Event(event));
                 }

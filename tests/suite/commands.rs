@@ -261,6 +261,27 @@ fn watch_follows_the_messages() {
 }
 
 #[test]
+fn watch_from_now_on_misses_nothing_when_it_is_cut_off_before_its_first_message() {
+    let mut service = Service::start();
+    assert_eq!(service.http().record(&record("before")).status, 201);
+    let mut command = service.folder().command();
+    command.args(["watch", "notifications", "--url", &service.url()]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("the binary starts");
+    wait::until("the stream", || {
+        let open = tallyhouse_tests::scrape::Scrape::of(&service.http()).find("tallyhouse_http_event_streams", &[]);
+        (open == Some(1.0)).then_some(())
+    });
+    service.stop();
+    service.folder().write("missed.ndjson", record("missed").to_string());
+    service.folder().run(&["import", "missed.ndjson"]).ok();
+    service.restart();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe")));
+    let first = lines.next().expect("a message comes").expect("text");
+    assert_eq!(serde_json::from_str::<Value>(&first).expect("one message a line")["id"], "missed");
+    child.kill().and_then(|()| child.wait()).expect("a child can be killed");
+}
+
+#[test]
 fn migrate_makes_the_database_once() {
     let folder = Folder::new();
     folder.run(&["migrate"]).ok();

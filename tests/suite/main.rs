@@ -62,6 +62,8 @@ mod outages;
 #[cfg(test)]
 mod away;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod guarantees;

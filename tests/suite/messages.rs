@@ -1,12 +1,17 @@
 //! Messages: their form to the letter, catch-up, and Server-Sent Events that resume without a gap.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tallyhouse_tests::folder::Folder;
 use tallyhouse_tests::invariants::catch_up;
 use tallyhouse_tests::records::{many, nth, record, record_with};
+use tallyhouse_tests::redis_server::RedisServer;
+use tallyhouse_tests::scrape::Scrape;
 use tallyhouse_tests::service::{Options, Service};
 use tallyhouse_tests::sse::Events;
+use tallyhouse_tests::wait;
 
 const TOML: &str = r#"
 [[alerts.rules]]
@@ -288,4 +293,41 @@ fn the_sources_are_settings_and_traceparent_is_handed_on() {
         assert_eq!(message["source"], source);
         assert_eq!(message["traceparent"], trace);
     }
+}
+
+#[test]
+fn messages_wait_for_an_instance_with_the_settings_that_they_were_committed_with() {
+    let mut redis = RedisServer::start().expect("Redis starts");
+    let (folder, url) = (Arc::new(Folder::new()), redis.url());
+    let start = |prefix: Option<&str>| {
+        let options = Options::new().env("TALLYHOUSE_PIPELINE__LEASE_MS", "1000");
+        let options = match prefix {
+            Some(prefix) => options.env("TALLYHOUSE_REDIS__URL", &url).env("TALLYHOUSE_REDIS__PREFIX", prefix),
+            None => options,
+        };
+        Service::start_in(Arc::clone(&folder), options)
+    };
+    let await_metric = |service: &Service, name: &str, expected: f64| {
+        wait::until(name, || (Scrape::of(&service.http()).find(name, &[]) == Some(expected)).then_some(()));
+    };
+    let mut owes = start(Some("first"));
+    redis.kill().expect("Redis can be killed");
+    owes.http().record(&nth("owed", 0)).expect_status(201);
+    owes.kill();
+    redis.restart().expect("Redis starts");
+
+    for (n, prefix) in [Some("second"), None].into_iter().enumerate() {
+        let mut other = start(prefix);
+        other.http().record(&nth("other", n)).expect_status(201);
+        await_metric(&other, "tallyhouse_outbox_foreign_batches", 1.0);
+        await_metric(&other, "tallyhouse_outbox_batches", 1.0);
+        assert!(other.log().contains("messages stay unpublished"), "{}", other.log());
+        other.stop();
+    }
+    let heir = start(Some("first"));
+    await_metric(&heir, "tallyhouse_outbox_batches", 0.0);
+    await_metric(&heir, "tallyhouse_outbox_foreign_batches", 0.0);
+    let published =
+        Scrape::of(&heir.http()).value("tallyhouse_messages_published_total", &[("topic", "notifications")]);
+    assert_eq!(published, 1.0, "those of others were not published again");
 }

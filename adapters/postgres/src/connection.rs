@@ -4,4 +4,5 @@ pub(crate) mod settings;
 pub(crate) mod address;
 pub(crate) mod pool;
 pub(crate) mod migrate;
+mod sessions;
 mod applied;

@@ -24,7 +24,7 @@ use crate::sql::error::Fault;
 use crate::write::commit_unknown::CommitUnknown;
 use crate::write::optimistic::Optimistic;
 use crate::write::roll_ups::RollUpWorker;
-use crate::write::{commit, outbox, rules};
+use crate::write::{commit, outbox, ping_write, rules};
 
 /// Records, running summaries and the outbox in Postgres. Cheap to clone; clones share their connections.
 ///
@@ -130,6 +130,10 @@ impl RecordRepository for PostgresRepository {
 
     async fn ping(&self) -> Result<(), PortError> {
         self.pools.upkeep.run("pinging the database", records::ping).await
+    }
+
+    async fn ping_write(&self) -> Result<(), PortError> {
+        self.pools.writers.run("trying to write", ping_write::ping_write).await
     }
 
     fn pipelined(&self) -> Option<&dyn PipelinedRepository> {

@@ -10,3 +10,4 @@ pub(crate) mod plan;
 pub(crate) mod outbox;
 pub(crate) mod rules;
 pub(crate) mod roll_ups;
+pub(crate) mod ping_write;

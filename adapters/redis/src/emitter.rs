@@ -7,6 +7,7 @@ use tallyhouse_core::{Message, MessageFormat, Topic};
 
 use crate::client::RedisClient;
 use crate::error::port_error;
+use crate::settings::RedisSettings;
 
 /// Bytes of messages in one round trip: a usual batch fits into one, and other clients of the server are not delayed
 /// noticeably.
@@ -90,6 +91,14 @@ impl MessageEmitter for RedisEmitter {
             self.send(&trip).await.map_err(|error| port_error("publishing messages", error))?;
         }
         Ok(())
+    }
+
+    /// Names the channels, the streams if there are any, and the sources of the messages.
+    fn name(&self) -> Option<String> {
+        let RedisSettings { prefix, durable, .. } = self.client.settings();
+        let MessageFormat { records_source, alerts_source } = &self.format;
+        let streams = if *durable { " with streams" } else { "" };
+        Some(format!("redis {prefix:?}{streams} {records_source:?} {alerts_source:?}"))
     }
 
     async fn ping(&self) -> Result<(), PortError> {

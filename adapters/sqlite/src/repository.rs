@@ -29,7 +29,7 @@ use crate::sql::error::{Failure, SqliteError, SqliteProblem};
 use crate::write::pipelined::PlannedBatch;
 use crate::write::roll_ups::RollUpWorker;
 use crate::write::writer::{Session, Writer, transaction};
-use crate::write::{commit, outbox, rules};
+use crate::write::{commit, outbox, ping_write, rules};
 
 /// Keeps records, running summaries and the outbox in an SQLite file.
 ///
@@ -145,6 +145,10 @@ impl RecordRepository for SqliteRepository {
         self.readers.run_upkeep("pinging the database", |db| records::head(db).map(drop)).await
     }
 
+    async fn ping_write(&self) -> Result<(), PortError> {
+        self.writer.run("trying to write", ping_write::ping_write).await
+    }
+
     fn pipelined(&self) -> Option<&dyn PipelinedRepository> {
         Some(self)
     }
@@ -235,7 +239,7 @@ impl Outbox for SqliteRepository {
         let candidates =
             self.readers.run_upkeep(what, move |db| outbox::candidates(db, &ours, scope, now, entries_max)).await?;
         // The writer is only needed to claim abandoned entries, which are rare.
-        if scope == ClaimScope::Own || candidates.is_empty() {
+        if scope != ClaimScope::Abandoned || candidates.is_empty() {
             return Ok(candidates);
         }
         let (ours, clock) = (owner.clone(), Arc::clone(&self.clock));

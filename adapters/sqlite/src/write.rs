@@ -8,3 +8,4 @@ pub(crate) mod outbox;
 pub(crate) mod rules;
 pub(crate) mod roll_ups;
 pub(crate) mod period_totals;
+pub(crate) mod ping_write;

@@ -56,6 +56,10 @@ pub(crate) struct Script {
     pub(crate) answers_lost: AtomicUsize,
     /// The number of further claims of abandoned entries that are carried out without an answer.
     pub(crate) claims_lost: AtomicUsize,
+    /// The name of the emitters of instances that start from now on.
+    pub(crate) emitter_name: Mutex<Option<String>>,
+    /// While it is set, the store says that it takes no records.
+    pub(crate) takes_nothing: AtomicBool,
     /// While it is set, no call returns.
     pub(crate) frozen: tokio::sync::watch::Sender<bool>,
     /// Whether the store is pipelined: ordered batches start before they are committed.
@@ -75,6 +79,8 @@ pub(crate) fn faulty_repository(clock: Arc<PausedClock>) -> Arc<FaultyRepository
         commit_takes: Mutex::default(),
         answers_lost: AtomicUsize::new(0),
         claims_lost: AtomicUsize::new(0),
+        emitter_name: Mutex::default(),
+        takes_nothing: AtomicBool::new(false),
         frozen: tokio::sync::watch::Sender::new(false),
         starts_early: AtomicBool::new(false),
         order: tokio::sync::Mutex::default(),
@@ -149,6 +155,14 @@ impl Gate for Script {
                 self.fail_if_scripted(&no_records(), "pinging the store")?;
                 work.await
             }
+            Call::PingWrite => {
+                self.thaw().await;
+                match self.takes_nothing.load(Ordering::SeqCst) {
+                    true => Err(PortError::new(PortErrorKind::Refused, "pinging the store", "scripted")),
+                    false => self.fail_if_scripted(&no_records(), "pinging the store"),
+                }?;
+                work.await
+            }
             Call::Write(what) => {
                 self.thaw().await;
                 let done = work.await;
@@ -177,6 +191,7 @@ pub(crate) struct FaultyEmitter {
     pub(crate) failures: AtomicUsize,
     pub(crate) pings: AtomicUsize,
     pub(crate) takes: Mutex<Duration>,
+    name: Option<String>,
 }
 
 #[async_trait]
@@ -190,6 +205,10 @@ impl MessageEmitter for FaultyEmitter {
         }
         self.ids.lock().unwrap().extend(messages.iter().map(Message::id));
         Ok(())
+    }
+
+    fn name(&self) -> Option<String> {
+        self.name.clone()
     }
 
     async fn ping(&self) -> Result<(), PortError> {
@@ -216,7 +235,8 @@ impl Instance {
 
     /// Starts an instance on a store that other instances may share.
     pub(crate) fn on(repository: Arc<FaultyRepository>, owner: &str, settings: PipelineSettings) -> Self {
-        let emitter = Arc::new(FaultyEmitter::default());
+        let name = repository.emitter_name.lock().unwrap().clone();
+        let emitter = Arc::new(FaultyEmitter { name, ..FaultyEmitter::default() });
         let rule = RuleDraft { name: "large".to_owned(), threshold: "1000".to_owned(), ..RuleDraft::default() };
         let (pipeline, driver) = Pipeline::new(PipelineParts {
             repository: repository.clone(),

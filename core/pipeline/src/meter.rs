@@ -37,6 +37,9 @@ pub struct Readings {
     pub published: [(Topic, u64); 2],
     /// The number of failed attempts to publish.
     pub publishing_failed: u64,
+    /// The number of abandoned outbox entries that only another emitter may publish, when this instance last looked: at most
+    /// 1,000 are counted.
+    pub foreign_entries: u64,
 }
 
 /// The counts of one ingress.
@@ -75,6 +78,7 @@ pub(crate) struct Meter {
     notifications: AtomicU64,
     alerts: AtomicU64,
     publishing_failed: AtomicU64,
+    foreign_entries: AtomicU64,
 }
 
 impl Meter {
@@ -89,6 +93,7 @@ impl Meter {
             notifications: AtomicU64::new(0),
             alerts: AtomicU64::new(0),
             publishing_failed: AtomicU64::new(0),
+            foreign_entries: AtomicU64::new(0),
         }
     }
 
@@ -132,6 +137,10 @@ impl Meter {
         self.commit_to_publish.observe_time(waited, number(records));
     }
 
+    pub(crate) fn set_foreign(&self, entries: usize) {
+        self.foreign_entries.store(number(entries), Ordering::Relaxed);
+    }
+
     pub(crate) fn publishing_failed(&self) {
         add(&self.publishing_failed, 1);
     }
@@ -155,6 +164,7 @@ impl Meter {
             commit_to_publish_micros: self.commit_to_publish.read(),
             published: [(Topic::Notifications, load(&self.notifications)), (Topic::Alerts, load(&self.alerts))],
             publishing_failed: load(&self.publishing_failed),
+            foreign_entries: load(&self.foreign_entries),
         }
     }
 }

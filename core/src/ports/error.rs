@@ -21,19 +21,33 @@ pub enum PortErrorKind {
 pub struct PortError {
     kind: PortErrorKind,
     what: &'static str,
+    reason: Option<&'static str>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl PortError {
     /// Says which operation failed (in the words of the port, e.g. "committing a batch") and why.
     pub fn new(kind: PortErrorKind, what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind, what, source: Some(source.into()) }
+        Self { kind, what, reason: None, source: Some(source.into()) }
+    }
+
+    /// Adds the reason for callers outside: a fixed text, e.g. "the disk is full". The causes are for the log alone, since
+    /// they may hold SQL, addresses or what a record says.
+    #[must_use]
+    pub fn with_reason(self, reason: Option<&'static str>) -> Self {
+        Self { reason, ..self }
     }
 
     /// Returns what the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> PortErrorKind {
         self.kind
+    }
+
+    /// Returns the reason for callers outside, where the adapter knows it.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        self.reason
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A commit writes one [`OutboxEntry`] for its whole batch; the messages themselves are rebuilt from the stored
 //! records. An entry belongs to the [`Owner`] that committed it for as long as that owner's lease lasts; afterwards any
-//! other instance may claim it.
+//! other instance may claim it whose emitter publishes to the same place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,9 @@ pub trait Outbox: Send + Sync {
     /// Returns up to `entries_max` entries in `scope`, oldest first. Those of [`ClaimScope::Abandoned`] become this
     /// owner's.
     ///
-    /// An adapter MUST hand an abandoned entry to one caller only, and MUST NOT keep a transaction open.
+    /// An adapter MUST hand an abandoned entry to one caller only, and MUST NOT keep a transaction open. It MUST keep the
+    /// emitter of each entry, as the owner of its commit had it, and MUST hand an entry with an emitter only to an owner
+    /// with the same one: another would publish it where its subscribers do not listen.
     ///
     /// # Errors
     /// The store can't do it now. Abandoned entries may have become this owner's all the same.
@@ -71,19 +73,40 @@ pub trait Outbox: Send + Sync {
 
 /// An instance that publishes. The name is that of one run of one instance: it differs at every start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Owner(Arc<str>);
+pub struct Owner {
+    name: Arc<str>,
+    emitter: Option<Arc<str>>,
+}
 
 impl Owner {
     /// Takes a name that no other instance has, e.g. a random UUID.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self(Arc::from(name))
+        Self { name: Arc::from(name), emitter: None }
+    }
+
+    /// Adds the name of the owner's emitter: see [`MessageEmitter::name`](crate::ports::MessageEmitter::name).
+    #[must_use]
+    pub fn with_emitter(self, emitter: Option<&str>) -> Self {
+        Self { emitter: emitter.map(Arc::from), ..self }
     }
 
     /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// Returns the name of the owner's emitter.
+    #[must_use]
+    pub fn emitter(&self) -> Option<&str> {
+        self.emitter.as_deref()
+    }
+
+    /// Says whether this owner may publish an entry of an emitter: one of its own emitter, or one without.
+    #[must_use]
+    pub fn may_publish(&self, emitter: Option<&str>) -> bool {
+        emitter.is_none() || emitter == self.emitter()
     }
 }
 
@@ -143,5 +166,9 @@ pub enum ClaimScope {
     /// The caller's own, whether or not its lease is live.
     Own,
     /// Those without an owner, and those of another owner without a live lease: it has lapsed, was ended, or never was.
+    /// Entries of another emitter are left out.
     Abandoned,
+    /// Those that `Abandoned` leaves out, because they are of another emitter. They are only looked at, and stay as they
+    /// are.
+    Foreign,
 }

@@ -71,6 +71,16 @@ pub trait RecordRepository: Send + Sync {
     /// The store does not answer.
     async fn ping(&self) -> Result<(), PortError>;
 
+    /// Checks that the store takes records, as far as it can find out without storing one: e.g. by a commit that it rolls
+    /// back. Asked only after commits have failed, and until it succeeds. MUST leave nothing behind that a reader sees, and
+    /// SHOULD end within a second or two. By default it is a ping.
+    ///
+    /// # Errors
+    /// The store takes no records now.
+    async fn ping_write(&self) -> Result<(), PortError> {
+        self.ping().await
+    }
+
     /// Returns the optional part of this port. By default there is none, and ordered batches are committed one after
     /// the other.
     fn pipelined(&self) -> Option<&dyn PipelinedRepository> {

@@ -64,6 +64,8 @@ CREATE TABLE outbox (
     nonce bigint NOT NULL,
     processed_at timestamptz NOT NULL,
     owner text COLLATE "C",
+    -- The name of the emitter that has to publish it; NULL for any. No other one may claim it.
+    emitter text COLLATE "C",
     CONSTRAINT outbox_pkey PRIMARY KEY (first)
 );
 
@@ -238,7 +240,8 @@ $$;
 -- records.
 CREATE FUNCTION finish_commit(
     new_slot bigint, total bigint, alerting boolean, at timestamptz,
-    empty_destinations text[], empty_references text[], published bigint[], published_nonces bigint[], new_owner text, new_nonce bigint
+    empty_destinations text[], empty_references text[], published bigint[], published_nonces bigint[],
+    new_owner text, new_emitter text, new_nonce bigint
 )
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
@@ -271,8 +274,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock('batches'::regclass::oid::int, 0);
     SELECT coalesce(max(b.last), 0) + 1 INTO new_first FROM batches b;
     INSERT INTO batches (last, first, slot, alerting) VALUES (new_first + total - 1, new_first, new_slot, alerting);
-    INSERT INTO outbox (first, last, nonce, processed_at, owner)
-    VALUES (new_first, new_first + total - 1, new_nonce, at, new_owner);
+    INSERT INTO outbox (first, last, nonce, processed_at, owner, emitter)
+    VALUES (new_first, new_first + total - 1, new_nonce, at, new_owner, new_emitter);
     RETURN new_first;
 END
 $$;
@@ -287,7 +290,7 @@ CREATE FUNCTION write_plan(
     traceparents text[], places bigint[], at timestamptz,
     key_destinations text[], key_references text[], key_expected text[], key_summaries text[],
     empty_destinations text[], empty_references text[],
-    published bigint[], published_nonces bigint[], new_owner text, new_nonce bigint, rules_version bigint
+    published bigint[], published_nonces bigint[], new_owner text, new_emitter text, new_nonce bigint, rules_version bigint
 )
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
@@ -311,7 +314,7 @@ BEGIN
     END IF;
     RETURN finish_commit(
         new_slot, total, array_remove(alert_lists, NULL) <> '{}', at, empty_destinations, empty_references, published,
-        published_nonces, new_owner, new_nonce
+        published_nonces, new_owner, new_emitter, new_nonce
     );
 EXCEPTION
     -- The handlers undo what the block has written, and keep the expected failures out of the server's log.
@@ -331,7 +334,7 @@ $$;
 CREATE FUNCTION write_pipelined(
     new_slot bigint, total bigint, alerting boolean, at timestamptz,
     key_destinations text[], key_references text[], key_expected text[], key_summaries text[],
-    published bigint[], published_nonces bigint[], new_owner text, new_nonce bigint, rules_version bigint
+    published bigint[], published_nonces bigint[], new_owner text, new_emitter text, new_nonce bigint, rules_version bigint
 )
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
@@ -344,7 +347,7 @@ BEGIN
         RETURN -2;
     END IF;
     RETURN finish_commit(
-        new_slot, total, alerting, at, '{}', '{}', published, published_nonces, new_owner, new_nonce
+        new_slot, total, alerting, at, '{}', '{}', published, published_nonces, new_owner, new_emitter, new_nonce
     );
 END
 $$;

@@ -47,7 +47,9 @@ CREATE TABLE outbox (
     -- its first position and this number.
     nonce INTEGER NOT NULL,
     processed_at INTEGER NOT NULL,
-    owner TEXT
+    owner TEXT,
+    -- The name of the emitter that has to publish it; NULL for any. No other one may claim it.
+    emitter TEXT
 ) STRICT;
 
 -- The leases of the owners of outbox entries. Other instances may claim the entries of an owner whose lease has lapsed.

@@ -115,7 +115,7 @@ pub(super) fn stream(topic: Topic) -> Description {
         Topic::Notifications => ("followNotifications", "Follows the notifications"),
         Topic::Alerts => ("followAlerts", "Follows the alerts"),
     };
-    let says = "Each event is an `id:`, the position, and `data:`, the message in one line. Comments keep the connection alive.";
+    let says = "Each event is an `id:`, the position, and `data:`, the message in one line. Comments keep the connection alive. A stream from now on begins with an `id:` alone.";
     let event = Schema::object().with("id", position()).with("data", Schema::text().says("The message, as JSON."));
     let events = Media { schema: Schema::default().says(says), line: Some(event), examples: Ordered::default() };
     call(id, MESSAGES, summary)

@@ -15,7 +15,10 @@ pub(super) fn healthz() -> Description {
 }
 
 pub(super) fn readyz() -> Description {
-    let unready = answer("Storage does not answer, or the service is stopping.", Schema::named("UnreadyProblem"));
+    let unready = answer(
+        "Storage does not answer or takes no records, or the service is stopping.",
+        Schema::named("UnreadyProblem"),
+    );
     call("isReady", TAG, "Says whether the service can do its work")
         .answers(200, json("It can.", "Readiness").shows(READY))
         .answers(503, unready.with_header("Retry-After"))

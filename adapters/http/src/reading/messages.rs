@@ -52,8 +52,14 @@ pub(crate) async fn follow(
         None => parameters.parsed("after", str::parse::<Cursor>)?,
     };
     let permit = app.event_streams.try_acquire().await?;
-    let messages = app.http.feed.follow(topic, after).await?;
+    // A client that is cut off before its first message must know where to resume.
+    let begin = match after {
+        Some(_) => None,
+        None => Some(app.http.feed.head().await?),
+    };
+    let messages = app.http.feed.follow(topic, after.or(begin)).await?;
     let events = Events {
+        begin,
         format: app.http.format.clone(),
         keep_alive: app.settings.keep_alive_interval,
         draining: context.connection.draining.clone(),
@@ -75,6 +81,8 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Problem> {
 
 /// Writes messages as server-sent events.
 struct Events {
+    /// Where a stream begins that begins now.
+    begin: Option<Cursor>,
     format: MessageFormat,
     keep_alive: Duration,
     draining: CancellationToken,
@@ -88,7 +96,7 @@ impl Events {
         mut body_writer: BodyWriter,
     ) -> Result<BodyWriter, Broken> {
         // The first piece opens the client's stream before there is any message.
-        body_writer.send(": following\n\n").await?;
+        body_writer.send(self.opening()).await?;
         let mut messages = pin!(messages.ready_chunks(100));
         let mut silence = pin!(sleep_until(Instant::now() + self.keep_alive));
         loop {
@@ -106,6 +114,13 @@ impl Events {
             }
             silence.as_mut().reset(Instant::now() + self.keep_alive);
         }
+    }
+
+    /// Returns a comment and, if the client does not know where it begins, an event with an id alone: it sets the client's
+    /// last event id, and is no message (HTML Standard, section 9.2.6).
+    fn opening(&self) -> String {
+        let id = self.begin.map(|begin| format!("id: {begin}\n\n")).unwrap_or_default();
+        format!(": following\n\n{id}")
     }
 
     async fn write(&self, ready: Vec<Result<Message, FeedError>>, body_writer: &mut BodyWriter) -> Result<(), Broken> {

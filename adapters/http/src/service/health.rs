@@ -1,9 +1,12 @@
 //! `/healthz`: the process answers. `/readyz`: it can process records, and is not stopping.
+//!
+//! An instance that is not ready gets no more traffic. It becomes ready again without any: the breaker of storage finds out
+//! by itself when records can be written.
 
 use futures::future::join_all;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
-use tallyhouse_pipeline::BreakerState;
+use tallyhouse_pipeline::{Breaker, BreakerState};
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
@@ -23,12 +26,16 @@ pub(crate) async fn ready(app: &App) -> Response {
     let probe_timeout = app.settings.probe_timeout;
     let storage = async {
         match timeout(probe_timeout, app.http.repository.ping()).await {
-            Ok(Ok(())) => ProbeState::Up,
+            // A store that answers, but takes no records, keeps its breaker open.
+            Ok(Ok(())) => match storage_breaker(app).filter(|breaker| breaker.state() == BreakerState::Open) {
+                Some(breaker) => Err(because("Storage takes no records", breaker.reason())),
+                None => Ok(()),
+            },
             Ok(Err(error)) => {
                 tracing::debug!(error = %chain(&error), "storage is down");
-                ProbeState::Down
+                Err(because("Storage does not answer", error.reason()))
             }
-            Err(_elapsed) => ProbeState::Down,
+            Err(_elapsed) => Err(because("Storage does not answer", None)),
         }
     };
     let others = join_all(app.http.probes.iter().map(|probe| async move {
@@ -37,7 +44,8 @@ pub(crate) async fn ready(app: &App) -> Response {
     let (storage, others) = tokio::join!(storage, others);
 
     let mut dependencies = Map::new();
-    dependencies.insert("storage".to_owned(), storage.name().into());
+    let state = if storage.is_ok() { ProbeState::Up } else { ProbeState::Down };
+    dependencies.insert("storage".to_owned(), state.name().into());
     dependencies.extend(others.iter().map(|(name, state)| ((*name).to_owned(), Value::from(state.name()))));
     let states = app.http.breakers.all().into_iter().map(|breaker| (breaker.name().to_owned(), breaker.state()));
     let states: Vec<(String, BreakerState)> = states.collect();
@@ -46,14 +54,26 @@ pub(crate) async fn ready(app: &App) -> Response {
     if app.stop.is_cancelled() {
         return unready("The service is stopping.", dependencies, breakers);
     }
-    if storage == ProbeState::Down {
-        return unready("Storage does not answer.", dependencies, breakers);
+    if let Err(detail) = storage {
+        return unready(&detail, dependencies, breakers);
     }
     let degraded = others.iter().any(|(_, state)| *state == ProbeState::Down)
         || states.iter().any(|(_, state)| *state != BreakerState::Closed);
     let status = if degraded { "degraded" } else { "ready" };
     let state = json!({ "status": status, "dependencies": dependencies, "breakers": Value::Object(breakers) });
     json_response(StatusCode::OK, state.to_string().into_bytes())
+}
+
+fn storage_breaker(app: &App) -> Option<Breaker> {
+    app.http.breakers.all().into_iter().find(|breaker| breaker.name() == "storage")
+}
+
+/// Returns a sentence with its reason, if that is known.
+fn because(what: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{what}: {reason}."),
+        None => format!("{what}."),
+    }
 }
 
 fn unready(detail: &str, dependencies: Map<String, Value>, breakers: Map<String, Value>) -> Response {

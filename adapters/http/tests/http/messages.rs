@@ -32,10 +32,21 @@ async fn follow(service: &Service, path: &str, more: &str) -> Raw {
 
 /// Reads the next event: its id and its message.
 async fn event(raw: &mut Raw) -> (String, Value) {
+    loop {
+        let id = event_id(raw).await;
+        let data = raw.until("\n").await;
+        // An event without data is where the stream begins.
+        if data != "\n" {
+            raw.until("\n").await;
+            return (id, serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap());
+        }
+    }
+}
+
+/// Reads the id of the next event, with or without data.
+async fn event_id(raw: &mut Raw) -> String {
     raw.until("id: ").await;
-    let id = raw.until("\n").await.trim().to_owned();
-    let data = raw.until("\n\n").await;
-    (id, serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap())
+    raw.until("\n").await.trim().to_owned()
 }
 
 #[tokio::test]
@@ -105,6 +116,22 @@ async fn a_follower_resumes_without_a_gap_where_it_left_off() {
     assert!(event(&mut raw).await.0.starts_with("4~"));
     service.post_record(&record("r4")).await;
     assert_eq!(event(&mut raw).await.1["id"], "r4");
+}
+
+#[tokio::test]
+async fn a_stream_from_now_on_says_where_it_begins() {
+    let service = Service::start().await;
+    assert_eq!(event_id(&mut follow(&service, "/v1/notifications/stream", "").await).await, "0");
+    service.post_record(&large("before")).await;
+    for topic in ["notifications", "alerts"] {
+        let path = format!("/v1/{topic}/stream");
+        let begin = event_id(&mut follow(&service, &path, "").await).await;
+        // The client is cut off before its first message.
+        service.post_record(&large(&format!("missed by {topic}"))).await;
+        let mut resumed = follow(&service, &path, &format!("last-event-id: {begin}\r\n")).await;
+        let (_, message) = event(&mut resumed).await;
+        assert_eq!(message["data"]["record"]["recordId"], format!("missed by {topic}"));
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use diesel_migrations::MigrationHarness;
 use tallyhouse_migrations::POSTGRES as MIGRATIONS;
 
 use super::applied::applied;
+use super::sessions;
 use crate::connection::settings::PostgresSettings;
 use crate::sql::error::Fault;
 use crate::sql::statement::Statement;
@@ -22,8 +23,10 @@ const LOCK: i64 = 0x0074_616c_6c79;
 /// caller has one for all of it.
 pub(crate) fn migrate(settings: &PostgresSettings) -> Result<Vec<String>, Fault> {
     let mut connection = connect(settings)?;
+    sessions::check(settings, &mut connection)?;
     check_encoding(&mut connection)?;
     warn_of_unsafe_settings(&mut connection)?;
+    warn_of_read_only(&mut connection)?;
     // A current schema needs neither the lock nor the right to create tables.
     if pending(&mut connection)?.is_empty() {
         return Ok(Vec::new());
@@ -40,6 +43,7 @@ pub(crate) fn migrate(settings: &PostgresSettings) -> Result<Vec<String>, Fault>
 /// Checks that the schema is the one of this version.
 pub(crate) fn check(settings: &PostgresSettings) -> Result<(), Fault> {
     let mut connection = connect(settings)?;
+    sessions::check(settings, &mut connection)?;
     check_encoding(&mut connection)?;
     warn_of_unsafe_settings(&mut connection)?;
     if !pending(&mut connection)?.is_empty() {
@@ -66,7 +70,7 @@ fn check_encoding(connection: &mut PgConnection) -> Result<(), Fault> {
 }
 
 /// Warns of settings of the server that an acknowledged commit does not survive. The sessions themselves set
-/// `synchronous_commit` and the isolation.
+/// `synchronous_commit` and the isolation, which [`sessions::check`] checks.
 fn warn_of_unsafe_settings(connection: &mut PgConnection) -> Result<(), Fault> {
     let (fsync, full_page_writes): (String, String) =
         Statement::<(Text, Text)>::new("SELECT current_setting('fsync'), current_setting('full_page_writes')")
@@ -75,6 +79,16 @@ fn warn_of_unsafe_settings(connection: &mut PgConnection) -> Result<(), Fault> {
         if value != "on" {
             tracing::warn!(setting, value, "a crash of the database's host can lose or damage acknowledged records");
         }
+    }
+    Ok(())
+}
+
+/// Warns of a database that takes no records: a standby, or one that is set to be read only.
+fn warn_of_read_only(connection: &mut PgConnection) -> Result<(), Fault> {
+    let read_only: String =
+        Statement::<Text>::new("SELECT current_setting('transaction_read_only')").get_result(connection)?;
+    if read_only == "on" {
+        tracing::warn!("the database is read-only: every write is answered with 503 until it is not");
     }
     Ok(())
 }

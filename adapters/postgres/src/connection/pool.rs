@@ -196,7 +196,7 @@ impl Pool {
 ///   not keep its keys locked.
 /// - Plans: a plan from the time when the tables were empty would keep its sequential scans as they grow, and a plan per
 ///   statement costs a third of a small batch. So each statement is planned once, and only index scans are left.
-fn writer_setup(settings: &PostgresSettings) -> String {
+pub(super) fn writer_setup(settings: &PostgresSettings) -> String {
     format!(
         "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; \
          SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; \

@@ -105,13 +105,54 @@ impl Fault {
 
     /// Turns the fault into the port's error. `what` names the operation in the words of the port.
     pub(crate) fn port(self, what: &'static str) -> PortError {
-        let kind = self.kind();
-        match self {
+        let (kind, reason) = (self.kind(), self.reason());
+        let error = match self {
             // The port's error already says what these two would say above their cause.
             Self::Database(error) => PortError::new(kind, what, error),
             Self::Connection(error) => PortError::new(kind, what, error),
             other => PortError::new(kind, what, other),
+        };
+        error.with_reason(reason)
+    }
+
+    /// Says why it failed to callers outside: no address, no SQL, and no words of the server.
+    fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Database(error) => reason_of(error),
+            Self::CommitUnknown(fault) => fault.reason(),
+            Self::PoolBusy => Some("every connection is busy"),
+            Self::Corrupt(_) => Some("stored data can't be read"),
+            Self::Connection(_)
+            | Self::Unreachable(_)
+            | Self::Migration(_)
+            | Self::NoAnswer
+            | Self::IdConflict
+            | Self::CommitInterrupted
+            | Self::StreamDropped
+            | Self::Misuse(_) => None,
         }
+    }
+}
+
+/// Diesel shows no SQLSTATE. Where the server translates its messages, the reason of an unknown kind stays unknown.
+fn reason_of(error: &DieselError) -> Option<&'static str> {
+    let DieselError::DatabaseError(kind, information) = error else { return None };
+    match kind {
+        DatabaseErrorKind::ReadOnlyTransaction => Some("the database is read-only"),
+        DatabaseErrorKind::Unknown => {
+            let says = |text| information.message().contains(text);
+            if says("permission denied") {
+                Some("the database refuses the right to write")
+            } else if says("No space left on device") {
+                Some("the disk of the database is full")
+            } else if says("canceling statement due to") {
+                Some("the database is too slow, or its tables are locked")
+            } else {
+                None
+            }
+        }
+        _ if kind_of(error) == PortErrorKind::Refused => Some("the database refuses the records"),
+        _ => None,
     }
 }
 

@@ -19,6 +19,10 @@ const LAPSED_LEASES_KEPT: &str = "1 day";
 
 type EntrySql = (BigInt, BigInt, BigInt);
 
+/// Entries without an owner, and those of another owner without a live lease.
+const ABANDONED: &str = "(o.owner IS NULL OR NOT EXISTS (SELECT 1 FROM leases l WHERE l.owner = o.owner \
+     AND l.until > clock_timestamp() AND l.until <= clock_timestamp() + 2 * l.length))";
+
 /// Renews or ends a lease, by the clock of the database.
 pub(crate) fn renew(connection: &mut PgConnection, owner: &Owner, lease: Duration) -> Result<(), Fault> {
     if lease.is_zero() {
@@ -61,15 +65,26 @@ pub(crate) fn claim(
             .bind::<BigInt, _>(limit(entries_max)),
         // Entries that another instance is claiming are skipped, not waited for.
         ClaimScope::Abandoned => Statement::<EntrySql>::new(
-            "WITH claimed AS MATERIALIZED (SELECT o.first FROM outbox o WHERE o.owner IS NULL OR NOT EXISTS \
-             (SELECT 1 FROM leases l WHERE l.owner = o.owner AND l.until > clock_timestamp() \
-             AND l.until <= clock_timestamp() + 2 * l.length) \
-             ORDER BY o.first LIMIT ",
+            "WITH claimed AS MATERIALIZED (SELECT o.first FROM outbox o WHERE (o.emitter IS NULL OR o.emitter = ",
         )
+        .bind::<Nullable<Text>, _>(owner.emitter())
+        .sql(") AND ")
+        .sql(ABANDONED)
+        .sql(" ORDER BY o.first LIMIT ")
         .bind::<BigInt, _>(limit(entries_max))
         .sql(" FOR UPDATE SKIP LOCKED) UPDATE outbox SET owner = ")
         .bind::<Text, _>(owner.as_str())
         .sql(" FROM claimed WHERE outbox.first = claimed.first RETURNING outbox.first, outbox.last, outbox.nonce"),
+        ClaimScope::Foreign => Statement::<EntrySql>::new(
+            "SELECT o.first, o.last, o.nonce FROM outbox o WHERE o.emitter IS NOT NULL AND o.emitter IS DISTINCT FROM ",
+        )
+        .bind::<Nullable<Text>, _>(owner.emitter())
+        .sql(" AND ")
+        .sql(ABANDONED)
+        .sql(" AND o.owner IS DISTINCT FROM ")
+        .bind::<Text, _>(owner.as_str())
+        .sql(" ORDER BY o.first LIMIT ")
+        .bind::<BigInt, _>(limit(entries_max)),
     };
     let mut rows: Vec<(i64, i64, i64)> = statement.load(connection)?;
     rows.sort_unstable();

@@ -149,6 +149,8 @@ fn bind_end<'a, ST>(
         .sql(", ")
         .bind::<Nullable<Text>, _>(batch.owner.as_ref().map(|owner| owner.as_str()))
         .sql(", ")
+        .bind::<Nullable<Text>, _>(batch.owner.as_ref().and_then(|owner| owner.emitter()))
+        .sql(", ")
         .bind::<BigInt, _>(nonce.cast_signed())
         .sql(", ")
         .bind::<Nullable<BigInt>, _>(expectations.rules_version.map(bigint))

@@ -290,8 +290,39 @@ async fn a_server_that_only_reads_is_unavailable_for_writes() {
         .unwrap();
     let repository = repository(&url);
     let error = repository.commit(batch([record("r", "d", "")])).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Unavailable);
+    assert_eq!((error.kind(), error.reason()), (PortErrorKind::Unavailable, Some("the database is read-only")));
+    assert_eq!(repository.ping_write().await.unwrap_err().reason(), error.reason());
     assert_eq!(repository.head().await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_records_can_be_written_is_found_out_without_storing_one() {
+    const RAISE: &str = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$; \
+         CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON outbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW \
+         EXECUTE FUNCTION fail()";
+    let url = database().await;
+    let psql = |sql: &str| PostgresServer::shared().psql(url.rsplit('/').next().unwrap(), sql).unwrap();
+    let repository = repository(&url);
+    repository.ping_write().await.unwrap();
+    for (spoil, mend, reason) in [
+        (RAISE, "DROP TRIGGER fail ON outbox", None),
+        (
+            "ALTER TABLE records ADD CONSTRAINT c CHECK (false)",
+            "ALTER TABLE records DROP CONSTRAINT c",
+            Some("the database refuses the records"),
+        ),
+        ("BEGIN; ALTER TABLE summaries RENAME TO away; COMMIT", "ALTER TABLE away RENAME TO summaries", None),
+    ] {
+        psql(spoil);
+        assert_eq!(repository.ping_write().await.unwrap_err().reason(), reason, "{spoil}");
+        assert!(repository.ping().await.is_ok(), "it answers");
+        psql(mend);
+        repository.ping_write().await.unwrap();
+    }
+    let rows =
+        "SELECT (SELECT count(*) FROM records) + (SELECT count(*) FROM summaries) + (SELECT count(*) FROM batches)";
+    assert_eq!(psql(&format!("{rows} + (SELECT count(*) FROM outbox)")), "0");
+    assert_eq!(commit(&repository, [record("r", "d", "")]).await.entry.unwrap().first, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,4 +15,5 @@ mod streams;
 mod failures;
 mod history;
 mod migrations;
+mod poolers;
 mod order;

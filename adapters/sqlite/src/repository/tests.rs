@@ -99,6 +99,26 @@ async fn a_full_disk_refuses_a_commit_and_all_is_well_when_there_is_room_again()
     assert_eq!((report.records, report.findings), (2_001, Vec::new()));
 }
 
+#[tokio::test]
+async fn whether_records_can_be_written_is_found_out_without_storing_one() {
+    let database = Database::new();
+    let repository = database.repository().await;
+    repository.commit(batch([simple("before")])).await.unwrap();
+    repository.ping_write().await.unwrap();
+    database.spoil("CREATE TRIGGER broken BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'no'); END");
+    repository.ping_write().await.unwrap_err();
+    repository.ping().await.expect("it answers");
+    database.spoil("DROP TRIGGER broken");
+    repository.ping_write().await.unwrap();
+
+    database.spoil("CREATE TRIGGER broken BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'constraint failed'); END");
+    assert_eq!(repository.ping_write().await.unwrap_err().reason(), Some("the database refuses the records"));
+    database.spoil("DROP TRIGGER broken");
+    assert_eq!(repository.commit(batch([simple("after")])).await.unwrap().entry.unwrap().first, 2);
+    let report = tallyhouse_pipeline::audit(&repository).await.unwrap();
+    assert_eq!((report.records, report.findings), (2, Vec::new()));
+}
+
 struct RunningClock(Instant);
 
 #[async_trait]

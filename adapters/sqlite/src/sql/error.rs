@@ -151,7 +151,58 @@ impl Failure {
     }
 
     pub(crate) fn into_port(self, what: &'static str) -> PortError {
-        PortError::new(self.kind(), what, self)
+        let reason = self.reason();
+        PortError::new(self.kind(), what, self).with_reason(reason)
+    }
+
+    /// Says why it failed to callers outside: no path and no SQL.
+    fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Database(error) => reason_of(error),
+            Self::Unreadable(_) => Some("stored data can't be read"),
+            Self::Connection(error) => error.problem.reason(),
+            Self::Busy => Some("every connection is busy"),
+            Self::Pool(_) | Self::OutOfOrder | Self::NoRandomNumbers(_) | Self::TaskFailed(_) => None,
+        }
+    }
+}
+
+impl SqliteProblem {
+    /// Names the problem to callers outside.
+    fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::CannotOpen => Some("the database file can't be opened"),
+            Self::Gone => Some("the database file is gone"),
+            Self::Replaced => Some("the database file was replaced"),
+            Self::LogGone => Some("the -wal or -shm file of the database is gone or was replaced"),
+            Self::ReadOnly => Some("the database file can't be written to"),
+            Self::NotADatabase | Self::Damaged => Some("the database file is damaged"),
+            Self::NoWriteAheadLog(_) => Some("the file system supports no write-ahead log"),
+            Self::Locked => Some("another process keeps the database locked"),
+            Self::NotMigrated | Self::Newer(_) => Some("the schema is not the one of this version"),
+            Self::Failing => None,
+        }
+    }
+}
+
+fn reason_of(error: &DieselError) -> Option<&'static str> {
+    match error {
+        DieselError::DatabaseError(_, information) if information.message().contains("disk is full") => {
+            Some("the disk is full")
+        }
+        DieselError::DatabaseError(_, information) if information.message().contains("disk I/O error") => {
+            Some("the disk fails")
+        }
+        DieselError::DatabaseError(_, information) => match Cause::of(information.message()) {
+            Cause::Locked => SqliteProblem::Locked.reason(),
+            Cause::ReadOnly => SqliteProblem::ReadOnly.reason(),
+            Cause::CannotOpen => SqliteProblem::CannotOpen.reason(),
+            Cause::NotADatabase | Cause::Malformed => SqliteProblem::Damaged.reason(),
+            Cause::Refused => Some("the database refuses the records"),
+            Cause::Other => None,
+        },
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => reason_of(commit_error),
+        _ => None,
     }
 }
 

@@ -35,6 +35,7 @@ diesel::table! {
         nonce -> BigInt,
         processed_at -> BigInt,
         owner -> Nullable<Text>,
+        emitter -> Nullable<Text>,
     }
 }
 

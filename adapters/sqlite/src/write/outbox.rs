@@ -49,14 +49,22 @@ pub(crate) fn candidates(
         .into_boxed();
     let page = match scope {
         ClaimScope::Own => page.filter(outbox::owner.eq(owner.as_str())),
-        ClaimScope::Abandoned => {
+        ClaimScope::Abandoned | ClaimScope::Foreign => {
             // A lease that ends further ahead than twice its length was written by a clock that was ahead.
             let is_valid = leases::until
                 .gt(now.as_micros())
                 .and((leases::until - leases::length - leases::length).le(now.as_micros()));
             let mut valid: Vec<String> = leases::table.filter(is_valid).select(leases::owner).load(db)?;
             valid.push(owner.as_str().to_owned());
-            page.filter(outbox::owner.is_null().or(outbox::owner.ne_all(valid)))
+            let page = page.filter(outbox::owner.is_null().or(outbox::owner.ne_all(valid)));
+            match (scope, owner.emitter()) {
+                (ClaimScope::Foreign, None) => page.filter(outbox::emitter.is_not_null()),
+                (ClaimScope::Foreign, Some(ours)) => page.filter(outbox::emitter.ne(ours.to_owned())),
+                (ClaimScope::Own | ClaimScope::Abandoned, None) => page.filter(outbox::emitter.is_null()),
+                (ClaimScope::Own | ClaimScope::Abandoned, Some(ours)) => {
+                    page.filter(outbox::emitter.is_null().or(outbox::emitter.eq(ours.to_owned())))
+                }
+            }
         }
     };
     let rows: Vec<(i64, i64, i64)> = page.load(db)?;

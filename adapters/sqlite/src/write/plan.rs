@@ -129,6 +129,7 @@ fn add_entry(db: &mut SqliteConnection, batch: &Batch, first: i64, last: i64) ->
             outbox::nonce.eq(nonce),
             outbox::processed_at.eq(batch.now.as_micros()),
             outbox::owner.eq(batch.owner.as_ref().map(|owner| owner.as_str())),
+            outbox::emitter.eq(batch.owner.as_ref().and_then(|owner| owner.emitter())),
         ))
         .execute(db)?;
     Ok(read_entry((first, last, nonce))?)

@@ -49,7 +49,7 @@ pub(super) async fn follow(remote: &Remote, topic: Topic, after: Option<&str>) -
 struct Follower<'a> {
     remote: &'a Remote,
     topic: Topic,
-    /// The position of the last printed message, where the next connection resumes.
+    /// The position of the last printed message, or the one at which the stream began: where the next connection resumes.
     last: Option<String>,
     out: Output,
 }
@@ -97,7 +97,8 @@ impl Follower<'_> {
                 if let Some(data) = data {
                     print(&mut self.out, &data)?;
                 }
-                // Only a printed message moves the position: an interrupted print is repeated.
+                // Only a printed message moves the position: an interrupted print is repeated. The first event has none: it
+                // says where a stream from now on begins.
                 self.last = id.or(self.last.take());
             }
         }

@@ -60,6 +60,12 @@ pub(super) fn pipeline(page: &mut Page, readings: &Readings) {
     page.counter("tallyhouse_publish_failures_total", "Failed attempts to publish; the messages are retried.")
         .count(&[], readings.publishing_failed)
         .end();
+    page.gauge(
+        "tallyhouse_outbox_foreign_batches",
+        "Abandoned batches that only an emitter with other settings may publish.",
+    )
+    .count(&[], readings.foreign_entries)
+    .end();
 }
 
 fn ingresses(page: &mut Page, ingresses: &[IngressReading]) {

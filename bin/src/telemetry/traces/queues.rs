@@ -38,6 +38,10 @@ impl MessageEmitter for TracedEmitter {
         result
     }
 
+    fn name(&self) -> Option<String> {
+        self.emitter.name()
+    }
+
     async fn ping(&self) -> Result<(), PortError> {
         self.emitter.ping().await
     }

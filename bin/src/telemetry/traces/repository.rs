@@ -30,6 +30,10 @@ impl RecordRepository for TracedRepository {
         self.repository.ping().await
     }
 
+    async fn ping_write(&self) -> Result<(), PortError> {
+        self.repository.ping_write().await
+    }
+
     fn pipelined(&self) -> Option<&dyn PipelinedRepository> {
         self.repository.pipelined().map(|_| self as _)
     }

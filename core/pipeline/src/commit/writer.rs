@@ -79,7 +79,11 @@ impl Writer {
                 // The pieces of a bisected batch have no order.
                 _ if !order.predecessors_done() => None,
                 PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
-                    Some(bisect(self, arrivals).await)
+                    let results = bisect(self, arrivals).await;
+                    if results.iter().all(Result::is_err) {
+                        self.breaker.refused("storage refuses every record", &error);
+                    }
+                    Some(results)
                 }
             },
         }

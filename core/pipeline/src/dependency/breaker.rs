@@ -25,6 +25,9 @@ use crate::dependency::retry::RetryPolicy;
 const WARN_EVERY: Duration = Duration::from_secs(10);
 /// The time between two log lines about a breaker that stays open.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
+/// The number of refusals without a success from which a breaker may open: one sender that repeats a bad record once or
+/// twice must not look like a dependency that takes nothing.
+const REFUSALS_MIN: u32 = 3;
 
 /// The state of a circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,6 +86,10 @@ struct Outage {
     waits: Option<ExponentialBackoff>,
     /// When the last line was logged. It outlives the outage.
     logged: Option<Duration>,
+    /// The refusals since the last success: when the first one was, and their number.
+    refusals: Option<(Duration, u32)>,
+    /// Why the last call failed, for callers outside.
+    reason: Option<&'static str>,
 }
 
 impl fmt::Debug for Breaker {
@@ -115,15 +122,26 @@ impl Breaker {
         self.0.states.subscribe()
     }
 
+    /// Returns why the dependency fails, for callers outside; `None` while it does not, or where it is not known.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        self.outage().reason
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.state() == BreakerState::Open
     }
 
     /// Notes a successful call: it closes the breaker.
     pub(crate) fn succeeded(&self) {
+        self.outage().refusals = None;
+        self.end_outage();
+    }
+
+    fn end_outage(&self) {
         let mut outage = self.outage();
         let Some(since) = outage.since else { return };
-        *outage = Outage { logged: outage.logged, ..Outage::default() };
+        *outage = Outage { logged: outage.logged, refusals: outage.refusals, ..Outage::default() };
         let was = self.0.states.send_replace(BreakerState::Closed);
         drop(outage);
         let failed_ms = self.now().saturating_sub(since).as_millis();
@@ -134,10 +152,11 @@ impl Breaker {
         }
     }
 
-    /// Notes an answer to a ping. It shows less than a successful call: it ends an outage, but closes no breaker.
+    /// Notes an answer to a ping. It shows less than a successful call: it ends an outage, but closes no breaker, and says
+    /// nothing about refusals.
     pub(crate) fn answered(&self) {
         if self.state() == BreakerState::Closed {
-            self.succeeded();
+            self.end_outage();
         }
     }
 
@@ -149,6 +168,20 @@ impl Breaker {
     /// Notes that a caller has given up on the dependency: this opens the breaker at once.
     pub(crate) fn gave_up(&self, message: &'static str, error: &PortError) {
         self.note(message, error, true);
+    }
+
+    /// Notes that the dependency answers, but has refused everything in a call. If it has refused everything for long
+    /// enough, the breaker opens.
+    pub(crate) fn refused(&self, message: &'static str, error: &PortError) {
+        let now = self.now();
+        let mut outage = self.outage();
+        let (since, count) = outage.refusals.get_or_insert((now, 0));
+        *count = count.saturating_add(1);
+        let lasts = *count >= REFUSALS_MIN && now.saturating_sub(*since) >= self.0.settings.open_after;
+        drop(outage);
+        if lasts || self.state() == BreakerState::HalfOpen {
+            self.gave_up(message, error);
+        }
     }
 
     /// Pings the dependency. No answer within the ping timeout is a failure.
@@ -186,6 +219,7 @@ impl Breaker {
         let now = self.now();
         let mut outage = self.outage();
         let since = *outage.since.get_or_insert(now);
+        outage.reason = error.reason();
         let state = self.state();
         let opens = match state {
             BreakerState::Closed => at_once || now.saturating_sub(since) >= self.0.settings.open_after,
@@ -294,12 +328,13 @@ impl Breakers {
     }
 }
 
-/// Probes storage whenever its breaker is open, until the intake is closed.
+/// Probes storage whenever its breaker is open, until the intake is closed. A store that answers, but takes no records,
+/// stays unavailable.
 pub(crate) async fn probe_storage(breaker: Breaker, repository: Arc<dyn RecordRepository>, closing: Closing) {
     let mut states = breaker.watch();
     let probing = async {
         while states.wait_for(|state| *state == BreakerState::Open).await.is_ok() {
-            breaker.probe(|| repository.ping()).await;
+            breaker.probe(|| repository.ping_write()).await;
         }
     };
     select(pin!(probing), pin!(closing.closed())).await;

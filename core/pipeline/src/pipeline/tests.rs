@@ -153,6 +153,32 @@ async fn a_half_open_breaker_opens_again_at_the_first_failed_commit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_every_record_opens_the_breaker_until_it_takes_records() {
+    let instance = Instance::start(PipelineSettings::default());
+    let refuses = Arc::new(AtomicBool::new(true));
+    let still = Arc::clone(&refuses);
+    let fault = move |batch: &Batch| !batch.arrivals.is_empty() && still.load(Ordering::SeqCst);
+    instance.repository.fail_commits(move |batch| fault(batch).then_some(PortErrorKind::Refused));
+    instance.repository.takes_nothing.store(true, Ordering::SeqCst);
+    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
+    let begun = tokio::time::Instant::now();
+    // The lease is renewed in between: the store answers.
+    while *breaker.borrow() == BreakerState::Closed {
+        assert_eq!(ingress.submit(arrivals("r", 3)).await, Err(SubmitError::Unavailable(None)));
+        assert!(begun.elapsed() < Duration::from_secs(10), "the breaker stays closed");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(*breaker.borrow(), BreakerState::Open, "it answers pings, and takes no records");
+
+    refuses.store(false, Ordering::SeqCst);
+    instance.repository.takes_nothing.store(false, Ordering::SeqCst);
+    eventually(|| *breaker.borrow() == BreakerState::HalfOpen).await;
+    assert_eq!(ingress.submit(arrivals("r", 3)).await.unwrap().len(), 3);
+    assert_eq!(*breaker.borrow(), BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_store_is_noticed_long_before_a_commit_fails_and_a_slow_one_is_awaited() {
     let instance = Instance::start(PipelineSettings::default());
     let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());

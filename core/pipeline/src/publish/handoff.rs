@@ -91,7 +91,7 @@ impl Handoff {
         let published = Mutex::default();
         let (leased, unknown_polls) = (AtomicBool::new(false), AtomicU32::new(0));
         let meter = Arc::clone(meter);
-        let owner = publisher.owner.clone();
+        let owner = publisher.owner.clone().with_emitter(publisher.emitter.name().as_deref());
         let state = HandoffState { owner, meter, spilled: Mutex::new(false), leased, unknown_polls, published };
         Self { state: Arc::new(state), outbox: Arc::clone(&publisher.outbox), fresh }
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tallyhouse_core::ports::{MessageEmitter, Outbox, Owner, RecordReader};
 
-/// Publishes the messages of the batches that this instance commits, and of those that a dead instance has committed.
+/// Publishes the messages of the batches that this instance commits, and of those that a dead instance with the same
+/// emitter has committed.
 #[derive(Clone)]
 pub struct Publisher {
-    /// The owner of this instance's outbox entries.
+    /// The owner of this instance's outbox entries. The pipeline adds the name of the emitter.
     pub owner: Owner,
     /// Publishes messages.
     pub emitter: Arc<dyn MessageEmitter>,

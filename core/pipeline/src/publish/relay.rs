@@ -29,6 +29,10 @@ use crate::settings::PipelineSettings;
 const PAGE_RECORDS: usize = 500;
 /// The outbox entries that are claimed at a time. While abandoned entries are published, new batches wait.
 const CLAIM_BATCHES: usize = 64;
+/// The most outbox entries of other emitters that are counted.
+const FOREIGN_MAX: usize = 1_000;
+/// The time between two log lines about entries of other emitters.
+const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// The most records of other instances between two batches that are read as one run.
 const GAP_RECORDS: u64 = 16;
 
@@ -42,6 +46,9 @@ pub(crate) struct Relay {
     publishing: Breaker,
     /// Entries that `catch_up` has published. If a writer hands one of them over all the same, it is skipped.
     caught_up: HashSet<OutboxId>,
+    /// When entries of other emitters were looked for, and when they were last reported.
+    foreign_seen: Option<Duration>,
+    foreign_logged: Option<Duration>,
 }
 
 /// What ends a wait of the relay.
@@ -61,7 +68,19 @@ impl Relay {
         [storage, publishing]: [Breaker; 2],
     ) -> Self {
         let state = Arc::clone(&handoff.state);
-        Self { publisher, clock, state, closing, settings, storage, publishing, caught_up: HashSet::new() }
+        let (caught_up, foreign_seen, foreign_logged) = (HashSet::new(), None, None);
+        Self {
+            publisher,
+            clock,
+            state,
+            closing,
+            settings,
+            storage,
+            publishing,
+            caught_up,
+            foreign_seen,
+            foreign_logged,
+        }
     }
 
     /// Works until the writers have ended and their last batches are published, or publishing has failed after the close.
@@ -221,7 +240,33 @@ impl Relay {
         if self.state.take_commit_unknown() {
             self.state.set_spilled(true);
         }
+        self.report_foreign().await;
         self.take_over().await
+    }
+
+    /// Counts and reports abandoned entries of other emitters: their messages wait for an instance with their settings.
+    async fn report_foreign(&mut self) {
+        let now = self.clock.elapsed();
+        let every = |last: Option<Duration>, wait: Duration| last.is_none_or(|last| now.saturating_sub(last) >= wait);
+        if !every(self.foreign_seen, self.settings.lease) {
+            return;
+        }
+        let found = match self.publisher.outbox.claim(&self.state.owner, ClaimScope::Foreign, FOREIGN_MAX).await {
+            Ok(found) => found,
+            Err(error) => return note(&self.storage, &Err(error), "looking for messages of other emitters failed"),
+        };
+        self.foreign_seen = Some(now);
+        self.state.meter.set_foreign(found.len());
+        if found.is_empty() {
+            self.foreign_logged = None;
+        } else if every(self.foreign_logged, REMIND_EVERY) {
+            self.foreign_logged = Some(now);
+            tracing::error!(
+                batches = found.len(),
+                ours = self.state.owner.emitter(),
+                "messages stay unpublished: an instance with other settings of redis and messages owes them"
+            );
+        }
     }
 
     /// Claims and publishes entries whose owner is gone. Returns whether there may be more.

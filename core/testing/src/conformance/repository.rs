@@ -133,6 +133,7 @@ macro_rules! repository_conformance {
             outbox::entries_of_a_live_lease_are_not_abandoned;
             outbox::entries_of_a_lapsed_lease_go_to_one_claimant;
             outbox::every_abandoned_entry_is_claimed_once;
+            outbox::entries_of_another_emitter_are_left_alone;
             outbox::only_its_owner_marks_an_entry_as_published;
             outbox::a_commit_removes_the_published_entries_of_its_owner;
             outbox::a_lease_of_zero_ends_the_lease;

@@ -25,6 +25,8 @@ pub enum Call {
     Read(&'static str),
     /// A ping.
     Ping,
+    /// A question whether the store takes records.
+    PingWrite,
 }
 
 /// Decides for each call whether it is made, when, how often, and whether its answer is lost.
@@ -100,6 +102,10 @@ impl<G: Gate> RecordRepository for Gated<G> {
         pass!(self, Call::Ping, |inner| inner.ping())
     }
 
+    async fn ping_write(&self) -> Result<(), PortError> {
+        pass!(self, Call::PingWrite, |inner| inner.ping_write())
+    }
+
     fn pipelined(&self) -> Option<&dyn PipelinedRepository> {
         self.gate.is_pipelined().then_some(self)
     }
@@ -161,6 +167,7 @@ impl<G: Gate> Outbox for Gated<G> {
         let name = match scope {
             ClaimScope::Own => "claim own",
             ClaimScope::Abandoned => "claim abandoned",
+            ClaimScope::Foreign => "look at foreign",
         };
         pass!(self, Call::Write(name), |inner| inner.claim(&owner, scope, entries_max))
     }

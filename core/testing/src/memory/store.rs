@@ -48,6 +48,8 @@ struct KeyState {
 struct Unpublished {
     batch: OutboxEntry,
     owner: Option<Owner>,
+    /// The emitter of the commit's owner.
+    emitter: Option<String>,
     processed_at: Timestamp,
 }
 
@@ -108,7 +110,9 @@ impl Store {
     fn add_entry(&mut self, first: u64, batch: &Batch) -> OutboxEntry {
         self.entries_made += 1;
         let entry = OutboxEntry { id: OutboxId::new(first, self.entries_made), first, last: self.head() };
-        self.outbox.insert(entry.id, Unpublished { batch: entry, owner: batch.owner.clone(), processed_at: batch.now });
+        let owner = batch.owner.clone();
+        let emitter = owner.as_ref().and_then(Owner::emitter).map(str::to_owned);
+        self.outbox.insert(entry.id, Unpublished { batch: entry, owner, emitter, processed_at: batch.now });
         entry
     }
 
@@ -218,17 +222,22 @@ impl Store {
         now: Duration,
     ) -> Vec<OutboxEntry> {
         let leases = &self.leases;
-        let wanted = |entry: &Unpublished| match (scope, &entry.owner) {
-            (ClaimScope::Own, theirs) => theirs.as_ref() == Some(owner),
-            (ClaimScope::Abandoned, None) => true,
-            (ClaimScope::Abandoned, Some(theirs)) => {
-                theirs != owner && leases.get(theirs).is_none_or(|ends| *ends <= now)
-            }
+        let is_abandoned = |entry: &Unpublished| match &entry.owner {
+            None => true,
+            Some(theirs) => theirs != owner && leases.get(theirs).is_none_or(|ends| *ends <= now),
+        };
+        let may_publish = |entry: &Unpublished| owner.may_publish(entry.emitter.as_deref());
+        let wanted = |entry: &Unpublished| match scope {
+            ClaimScope::Own => entry.owner.as_ref() == Some(owner),
+            ClaimScope::Abandoned => is_abandoned(entry) && may_publish(entry),
+            ClaimScope::Foreign => is_abandoned(entry) && !may_publish(entry),
         };
         (self.outbox.values_mut().filter(|entry| wanted(entry)))
             .take(entries_max)
             .map(|entry| {
-                entry.owner = Some(owner.clone());
+                if scope == ClaimScope::Abandoned {
+                    entry.owner = Some(owner.clone());
+                }
                 entry.batch
             })
             .collect()

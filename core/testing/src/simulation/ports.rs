@@ -141,7 +141,7 @@ impl StorageGate {
             Call::Commit(batch) => {
                 world.is_full() || batch.arrivals.iter().any(|arrival| is_poisonous(&arrival.record))
             }
-            Call::Write(_) | Call::Read(_) | Call::Ping => false,
+            Call::Write(_) | Call::Read(_) | Call::Ping | Call::PingWrite => false,
         };
         if refused {
             world.note(|| format!("{}: storage refuses {}", way.owner, describe(call)));
@@ -159,7 +159,7 @@ impl Gate for StorageGate {
         work: BoxFuture<'static, Result<T, PortError>>,
     ) -> Result<T, PortError> {
         let world = &self.0.world;
-        if matches!(call, Call::Ping) && world.chance(world.weather().ping_lies) {
+        if matches!(call, Call::Ping | Call::PingWrite) && world.chance(world.weather().ping_lies) {
             let is_away = world.outage(Port::Storage).is_some();
             return if is_away { work.await } else { Err(unavailable("asking the store")) };
         }
@@ -167,6 +167,7 @@ impl Gate for StorageGate {
             Call::Commit(_) => "commit",
             Call::Write(what) | Call::Read(what) => what,
             Call::Ping => "ping",
+            Call::PingWrite => "ping write",
         };
         world.note(|| format!("{}: {}", self.0.owner, describe(&call)));
         let way = self.0.clone();
@@ -205,6 +206,7 @@ fn describe(call: &Call) -> String {
         }
         Call::Write(what) | Call::Read(what) => (*what).to_owned(),
         Call::Ping => "ping".to_owned(),
+        Call::PingWrite => "ping write".to_owned(),
     }
 }
 

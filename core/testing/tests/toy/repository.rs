@@ -71,6 +71,7 @@ impl RecordRepository for Toy {
         inner.write(&json!({
             "stored": plan.stored.iter().map(|stored| stored.to_stored()).collect::<Vec<_>>(),
             "owner": batch.owner.as_ref().map(Owner::as_str),
+            "emitter": batch.owner.as_ref().and_then(Owner::emitter),
             "now": batch.now.as_micros(),
             "published": batch.published.iter().map(|id| id.nonce()).collect::<Vec<_>>(),
         }))?;
@@ -183,11 +184,13 @@ impl Outbox for Toy {
         let now = self.clock.elapsed();
         let mut inner = self.inner.lock().unwrap();
         let is_live = |name: &String| inner.leases.get(name).is_some_and(|ends| *ends > now);
-        let is_wanted = |found: &&Unpublished| match (&found.owner, scope) {
-            (Some(theirs), ClaimScope::Own) => theirs == owner.as_str(),
-            (None, ClaimScope::Own) => false,
-            (Some(theirs), ClaimScope::Abandoned) => theirs != owner.as_str() && !is_live(theirs),
-            (None, ClaimScope::Abandoned) => true,
+        let is_own = |found: &Unpublished| found.owner.as_deref() == Some(owner.as_str());
+        let is_abandoned = |found: &Unpublished| !is_own(found) && !found.owner.as_ref().is_some_and(is_live);
+        let may_publish = |found: &Unpublished| owner.may_publish(found.emitter.as_deref());
+        let is_wanted = |found: &&Unpublished| match scope {
+            ClaimScope::Own => is_own(found),
+            ClaimScope::Abandoned => is_abandoned(found) && may_publish(found),
+            ClaimScope::Foreign => is_abandoned(found) && !may_publish(found),
         };
         let claimed = inner.state.outbox.iter().filter(is_wanted).map(|found| found.entry).take(entries_max);
         let claimed: Vec<OutboxEntry> = claimed.collect();

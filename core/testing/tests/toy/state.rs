@@ -10,6 +10,7 @@ use tallyhouse_core::{Key, Known, ManagedRule, ManagedRules, Rule, StoredRecord,
 pub(crate) struct Unpublished {
     pub(crate) entry: OutboxEntry,
     pub(crate) owner: Option<String>,
+    pub(crate) emitter: Option<String>,
     pub(crate) now: Timestamp,
 }
 
@@ -29,6 +30,7 @@ impl State {
             line[name].as_array().into_iter().flatten().map(|id| id.as_u64().unwrap()).collect()
         };
         let owner = line["owner"].as_str().map(str::to_owned);
+        let emitter = line["emitter"].as_str().map(str::to_owned);
         let now = line["now"].as_i64().and_then(Timestamp::from_micros);
         let first = self.records.len() as u64 + 1;
         for stored in line["stored"].as_array().into_iter().flatten() {
@@ -39,7 +41,7 @@ impl State {
         if first <= last {
             self.entries_made += 1;
             let entry = OutboxEntry { id: OutboxId::new(first, self.entries_made), first, last };
-            self.outbox.push(Unpublished { entry, owner: owner.clone(), now: now.unwrap() });
+            self.outbox.push(Unpublished { entry, owner: owner.clone(), emitter, now: now.unwrap() });
         }
         for id in ids("claimed") {
             let claimed = self.outbox.iter_mut().find(|unpublished| unpublished.entry.id.nonce() == id);

@@ -42,6 +42,30 @@ async fn a_breaker_opens_after_failures_for_a_while_without_a_success() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_breaker_opens_after_refusals_for_a_while_whatever_is_answered_meanwhile() {
+    let breaker = breaker();
+    let refusal = || PortError::new(PortErrorKind::Refused, "a test", "scripted").with_reason(Some("it refuses"));
+    for _ in 0..100 {
+        breaker.refused("a test", &refusal());
+    }
+    pass(5).await;
+    breaker.succeeded();
+    breaker.refused("a test", &refusal());
+    pass(10).await;
+    breaker.refused("a test", &refusal());
+    assert_eq!(breaker.state(), BreakerState::Closed, "two refusals may be one bad record");
+    breaker.answered();
+    breaker.refused("a test", &refusal());
+    assert_eq!((breaker.state(), breaker.reason()), (BreakerState::Open, Some("it refuses")));
+    breaker.probe(|| async { Ok(()) }).await;
+    breaker.refused("a test", &refusal());
+    assert_eq!(breaker.state(), BreakerState::Open, "one call decides a half-open breaker");
+    breaker.probe(|| async { Ok(()) }).await;
+    breaker.succeeded();
+    assert_eq!((breaker.state(), breaker.reason()), (BreakerState::Closed, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_call_decides_a_half_open_breaker() {
     for works in [true, false] {
         let breaker = breaker();

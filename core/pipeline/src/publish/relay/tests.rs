@@ -223,3 +223,22 @@ async fn entries_of_a_claim_without_an_answer_are_published_by_their_new_owner()
     until_outbox_is_empty(&instance.repository).await;
     assert_eq!(instance.published().len(), 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn entries_of_another_emitter_stay_in_the_outbox_and_are_counted() {
+    let repository = crate::harness::faulty_repository(PausedClock::start());
+    let dead = Owner::new("dead").with_emitter(Some("elsewhere"));
+    abandon(&repository, "theirs", Some(dead)).await;
+    abandon(&repository, "import", None).await;
+    let instance = Instance::on(repository, "alive", PipelineSettings::default());
+    eventually(|| instance.published().len() == 10).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((instance.published().len(), unpublished(&instance.repository).await), (10, 10));
+    assert_eq!(instance.pipeline.readings().foreign_entries, 1);
+
+    *instance.repository.emitter_name.lock().unwrap() = Some("elsewhere".to_owned());
+    let heir = Instance::on(Arc::clone(&instance.repository), "heir", PipelineSettings::default());
+    until_outbox_is_empty(&heir.repository).await;
+    assert!(heir.published().iter().all(|id| id.starts_with("theirs")));
+    eventually(|| instance.pipeline.readings().foreign_entries == 0).await;
+}

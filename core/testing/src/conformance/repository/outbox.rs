@@ -129,6 +129,43 @@ pub async fn entries_of_a_lapsed_lease_go_to_one_claimant<F: RepositoryFixture>(
     }
 }
 
+/// An entry stays with the emitter of its commit: an instance that publishes elsewhere sees it, and leaves it alone. An
+/// entry without an emitter goes to any.
+pub async fn entries_of_another_emitter_are_left_alone<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
+    let owner = |name: &str, emitter: Option<&str>| Owner::new(name).with_emitter(emitter);
+    let dead = owner("dead", Some("here"));
+    let (heir, stranger, nameless) =
+        (owner("heir", Some("here")), owner("stranger", Some("there")), Owner::new("nameless"));
+    for living in [&heir, &stranger, &nameless] {
+        repository.renew(living, LONG_LEASE).await.expect("a lease is renewed");
+    }
+    repository.renew(&dead, LONG_LEASE).await.expect("a lease is renewed");
+    let entry = store(&*repository, Some(&dead), "a", 2).await;
+    assert_eq!(claim(&*elsewhere, &stranger, ClaimScope::Foreign).await, [], "its owner is alive");
+    repository.renew(&dead, Duration::ZERO).await.expect("a lease is ended");
+    let imported = store(&*repository, None, "b", 1).await;
+    for other in [&stranger, &nameless] {
+        assert_eq!(claim(&*elsewhere, other, ClaimScope::Foreign).await, [entry]);
+    }
+    assert_eq!(claim(&*elsewhere, &stranger, ClaimScope::Abandoned).await, [imported]);
+    assert_eq!(claim(&*elsewhere, &nameless, ClaimScope::Abandoned).await, []);
+    mark_published(&*elsewhere, &stranger, &[entry.id, imported.id]).await;
+    assert_eq!(
+        (backlog(&*repository).await.records, claim(&*elsewhere, &heir, ClaimScope::Foreign).await),
+        (2, vec![])
+    );
+    assert_eq!(claim(&*elsewhere, &heir, ClaimScope::Abandoned).await, [entry]);
+    assert_eq!(claim(&*elsewhere, &stranger, ClaimScope::Foreign).await, [], "it has a living owner again");
+    // It stays with its emitter also after it was claimed.
+    repository.renew(&heir, Duration::ZERO).await.expect("a lease is ended");
+    assert_eq!(claim(&*repository, &stranger, ClaimScope::Abandoned).await, []);
+    assert_eq!(claim(&*repository, &stranger, ClaimScope::Foreign).await, [entry]);
+    mark_published(&*repository, &heir, &[entry.id]).await;
+    assert_eq!(backlog(&*repository).await, Backlog::default());
+}
+
 /// Many owners claim on two handles while writers go on: every entry is claimed once.
 pub async fn every_abandoned_entry_is_claimed_once<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
