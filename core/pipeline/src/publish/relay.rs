@@ -29,6 +29,9 @@ use crate::settings::PipelineSettings;
 const PAGE_RECORDS: usize = 500;
 /// The outbox entries that are claimed at a time. While abandoned entries are published, new batches wait.
 const CLAIM_BATCHES: usize = 64;
+/// The polls of the outbox between two looks for entries of this instance that no writer hands over: a store that went
+/// back to an earlier state may have some. Four polls are one lease, so this is six leases.
+const POLLS_PER_SWEEP: u32 = 24;
 /// The most records of other instances between two batches that are read as one run.
 const GAP_RECORDS: u64 = 16;
 
@@ -42,6 +45,8 @@ pub(crate) struct Relay {
     publishing: Breaker,
     /// Entries that `catch_up` has published. If a writer hands one of them over all the same, it is skipped.
     caught_up: HashSet<OutboxId>,
+    /// The polls of the outbox that are left before the next sweep.
+    polls_to_sweep: u32,
 }
 
 /// What ends a wait of the relay.
@@ -61,7 +66,8 @@ impl Relay {
         [storage, publishing]: [Breaker; 2],
     ) -> Self {
         let state = Arc::clone(&handoff.state);
-        Self { publisher, clock, state, closing, settings, storage, publishing, caught_up: HashSet::new() }
+        let (caught_up, polls_to_sweep) = (HashSet::new(), POLLS_PER_SWEEP);
+        Self { publisher, clock, state, closing, settings, storage, publishing, caught_up, polls_to_sweep }
     }
 
     /// Works until the writers have ended and their last batches are published, or publishing has failed after the close.
@@ -215,10 +221,11 @@ impl Relay {
         note(&self.storage, &marked, "marking messages as published failed");
     }
 
-    /// Publishes abandoned entries and, after a commit with an unknown result, has this instance's own entries read from
-    /// the store. Returns whether there may be more.
+    /// Publishes abandoned entries. After a commit with an unknown result, and in each sweep, has this instance's own
+    /// entries read from the store. Returns whether there may be more.
     async fn poll_outbox(&mut self) -> bool {
-        if self.state.take_commit_unknown() {
+        self.polls_to_sweep = self.polls_to_sweep.checked_sub(1).unwrap_or(POLLS_PER_SWEEP);
+        if self.state.take_commit_unknown() || self.polls_to_sweep == 0 {
             self.state.set_spilled(true);
         }
         self.take_over().await

@@ -223,3 +223,19 @@ async fn entries_of_a_claim_without_an_answer_are_published_by_their_new_owner()
     until_outbox_is_empty(&instance.repository).await;
     assert_eq!(instance.published().len(), 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn entries_that_come_back_with_an_earlier_state_are_published_by_their_live_owner() {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.emitter.down.store(true, Ordering::SeqCst);
+    instance.pipeline.ingress().submit(arrivals("r", 10)).await.unwrap();
+    let copy = instance.repository.inner.snapshot();
+    instance.emitter.down.store(false, Ordering::SeqCst);
+    until_outbox_is_empty(&instance.repository).await;
+
+    instance.repository.inner.restore(copy);
+    assert_eq!(unpublished(&instance.repository).await, 10);
+    until_outbox_is_empty(&instance.repository).await;
+    let ids = instance.published();
+    assert_eq!((ids.len(), unique(&ids).len()), (20, 10));
+}
