@@ -11,6 +11,7 @@ mod executor;
 mod world;
 mod workload;
 mod ledger;
+mod history;
 mod ports;
 mod cluster;
 mod clients;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use crate::simulation::cluster::Cluster;
 use crate::simulation::workload::Workload;
-use crate::simulation::world::{CLIENTS, World};
+use crate::simulation::world::{CLIENTS, Histories, World};
 use futures::FutureExt as _;
 use tallyhouse_core::ports::{Backlog, Clock as _, Outbox as _};
 
@@ -42,9 +43,9 @@ struct End {
 }
 
 /// Runs one world from its beginning to its end.
-fn run(seed: u64, is_traced: bool) -> End {
-    let world = World::new(seed, is_traced);
-    let wrong = match catch_unwind(AssertUnwindSafe(|| live(&world))) {
+fn run(seed: u64, histories: Histories, is_traced: bool) -> End {
+    let world = World::new(seed, histories, is_traced);
+    let wrong = match catch_unwind(AssertUnwindSafe(|| live(&world, histories))) {
         Ok(wrong) => wrong,
         Err(panic) => vec![format!("a panic: {:?}", panic.downcast_ref::<String>())],
     };
@@ -54,7 +55,7 @@ fn run(seed: u64, is_traced: bool) -> End {
 }
 
 /// Returns what is wrong at the end.
-fn live(world: &Arc<World>) -> Vec<String> {
+fn live(world: &Arc<World>, histories: Histories) -> Vec<String> {
     let Workload { producers, queue } = world.draw(|rng| Workload::draw(rng, &mut world.ledger.lock().unwrap()));
     let cluster = Cluster::start(world);
     let producing = clients::start(&cluster, producers, queue);
@@ -62,6 +63,9 @@ fn live(world: &Arc<World>) -> Vec<String> {
 
     let until = world.below(FAULTS_MAX);
     world.executor.spawn(CLIENTS, chaos::inject_faults(Arc::clone(&cluster), until));
+    if histories == Histories::Several {
+        world.executor.spawn(CLIENTS, history::change_history(Arc::clone(&cluster), until));
+    }
     world.executor.run_until(until, || false);
     world.heal();
     cluster.start_missing();

@@ -33,6 +33,9 @@ const CLAIM_BATCHES: usize = 64;
 const FOREIGN_MAX: usize = 1_000;
 /// The time between two log lines about entries of other emitters.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
+/// The polls of the outbox between two looks for entries of this instance that no writer hands over: a store that went
+/// back to an earlier state may have some. Four polls are one lease, so this is six leases.
+const POLLS_PER_SWEEP: u32 = 24;
 /// The most records of other instances between two batches that are read as one run.
 const GAP_RECORDS: u64 = 16;
 
@@ -49,6 +52,8 @@ pub(crate) struct Relay {
     /// When entries of other emitters were looked for, and when they were last reported.
     foreign_seen: Option<Duration>,
     foreign_logged: Option<Duration>,
+    /// The polls of the outbox that are left before the next sweep.
+    polls_to_sweep: u32,
 }
 
 /// What ends a wait of the relay.
@@ -68,7 +73,8 @@ impl Relay {
         [storage, publishing]: [Breaker; 2],
     ) -> Self {
         let state = Arc::clone(&handoff.state);
-        let (caught_up, foreign_seen, foreign_logged) = (HashSet::new(), None, None);
+        let (caught_up, polls_to_sweep) = (HashSet::new(), POLLS_PER_SWEEP);
+        let (foreign_seen, foreign_logged) = (None, None);
         Self {
             publisher,
             clock,
@@ -80,6 +86,7 @@ impl Relay {
             caught_up,
             foreign_seen,
             foreign_logged,
+            polls_to_sweep,
         }
     }
 
@@ -234,10 +241,11 @@ impl Relay {
         note(&self.storage, &marked, "marking messages as published failed");
     }
 
-    /// Publishes abandoned entries and, after a commit with an unknown result, has this instance's own entries read from
-    /// the store. Returns whether there may be more.
+    /// Publishes abandoned entries. After a commit with an unknown result, and in each sweep, has this instance's own
+    /// entries read from the store. Returns whether there may be more.
     async fn poll_outbox(&mut self) -> bool {
-        if self.state.take_commit_unknown() {
+        self.polls_to_sweep = self.polls_to_sweep.checked_sub(1).unwrap_or(POLLS_PER_SWEEP);
+        if self.state.take_commit_unknown() || self.polls_to_sweep == 0 {
             self.state.set_spilled(true);
         }
         self.report_foreign().await;

@@ -23,13 +23,13 @@ use async_trait::async_trait;
 /// Clones of one `Arc` are handles on the same store. A streamed answer is a snapshot that is taken under the lock; later
 /// commits neither change it nor wait for it.
 pub struct MemoryRepository {
-    /// Decides whether a lease has lapsed.
+    /// Its time of day decides whether a lease has lapsed.
     clock: Arc<dyn Clock>,
     store: Mutex<Store>,
 }
 
 impl MemoryRepository {
-    /// Makes an empty store whose leases lapse by this clock.
+    /// Makes an empty store whose leases lapse by this clock's time of day.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, store: Mutex::default() }
@@ -112,13 +112,13 @@ impl RecordReader for MemoryRepository {
 #[async_trait]
 impl Outbox for MemoryRepository {
     async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
-        let now = self.clock.elapsed();
+        let now = self.clock.now();
         self.lock("renewing a lease")?.renew(owner, now, lease);
         Ok(())
     }
 
     async fn claim(&self, owner: &Owner, scope: ClaimScope, entries_max: usize) -> Result<Vec<OutboxEntry>, PortError> {
-        let now = self.clock.elapsed();
+        let now = self.clock.now();
         Ok(self.lock("claiming outbox entries")?.claim(owner, scope, entries_max, now))
     }
 

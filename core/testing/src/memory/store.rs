@@ -32,8 +32,7 @@ pub(super) struct Store {
     keys: BTreeMap<Key, KeyState>,
     outbox: BTreeMap<OutboxId, Unpublished>,
     entries_made: u64,
-    /// When each owner's lease ends, by the clock's time since its start.
-    leases: HashMap<Owner, Duration>,
+    leases: HashMap<Owner, Lease>,
     managed: ManagedRules,
 }
 
@@ -51,6 +50,21 @@ struct Unpublished {
     /// The emitter of the commit's owner.
     emitter: Option<String>,
     processed_at: Timestamp,
+}
+
+/// How long an owner keeps its entries, by the time of day of the clock.
+#[derive(Clone, Copy)]
+struct Lease {
+    ends: Timestamp,
+    length_micros: i64,
+}
+
+impl Lease {
+    fn is_live(&self, now: Timestamp) -> bool {
+        let left = self.ends.as_micros().saturating_sub(now.as_micros());
+        // One that ends further ahead than twice its length was written by a clock that was ahead.
+        left > 0 && left <= self.length_micros.saturating_mul(2)
+    }
 }
 
 #[derive(Default)]
@@ -204,14 +218,17 @@ impl Store {
         self.log.len() as u64
     }
 
-    pub(super) fn renew(&mut self, owner: &Owner, now: Duration, lease: Duration) {
+    pub(super) fn renew(&mut self, owner: &Owner, now: Timestamp, length: Duration) {
         // Lapsed leases would pile up otherwise, one for every start of an instance.
-        self.leases.retain(|_, ends| *ends > now);
-        if lease.is_zero() {
+        self.leases.retain(|_, lease| lease.is_live(now));
+        if length.is_zero() {
             self.leases.remove(owner);
-        } else {
-            self.leases.insert(owner.clone(), now + lease);
+            return;
         }
+        let length_micros = i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
+        let ends = now.as_micros().saturating_add(length_micros);
+        let ends = Timestamp::from_micros(ends).unwrap_or(Timestamp::MAX);
+        self.leases.insert(owner.clone(), Lease { ends, length_micros });
     }
 
     pub(super) fn claim(
@@ -219,12 +236,12 @@ impl Store {
         owner: &Owner,
         scope: ClaimScope,
         entries_max: usize,
-        now: Duration,
+        now: Timestamp,
     ) -> Vec<OutboxEntry> {
         let leases = &self.leases;
         let is_abandoned = |entry: &Unpublished| match &entry.owner {
             None => true,
-            Some(theirs) => theirs != owner && leases.get(theirs).is_none_or(|ends| *ends <= now),
+            Some(theirs) => theirs != owner && !leases.get(theirs).is_some_and(|lease| lease.is_live(now)),
         };
         let may_publish = |entry: &Unpublished| owner.may_publish(entry.emitter.as_deref());
         let wanted = |entry: &Unpublished| match scope {

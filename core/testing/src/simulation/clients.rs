@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::simulation::cluster::{Cluster, Instance};
-use crate::simulation::ledger::Seen;
+use crate::simulation::ledger::{Fate, Seen};
 use crate::simulation::workload;
 use crate::simulation::world::CLIENTS;
 use futures::StreamExt as _;
 use tallyhouse_core::ports::{Clock as _, GroupPart, PortError, RecordReader as _};
 use tallyhouse_core::{Arrival, Cursor, GroupQuery, Message, MessageFormat, Summary, Topic};
-use tallyhouse_pipeline::{Feed, audit};
+use tallyhouse_pipeline::{Feed, FeedError, audit};
 use tokio::sync::mpsc;
 
 /// Sends each submission until it is acknowledged, and some of them again.
@@ -42,6 +42,7 @@ async fn send(cluster: &Arc<Cluster>, submission: &[Arrival]) -> bool {
 
 async fn send_to(cluster: &Arc<Cluster>, instance: &Instance, submission: &[Arrival]) -> bool {
     let world = &cluster.world;
+    let sent_at = world.now();
     let answer = instance.submit(world, submission.to_vec()).await;
     world.note(|| {
         let ids: Vec<&str> = submission.iter().map(|arrival| arrival.record.record_id.as_str()).collect();
@@ -55,7 +56,9 @@ async fn send_to(cluster: &Arc<Cluster>, instance: &Instance, submission: &[Arri
         ledger.wrong.push(format!("{} records were answered with {} outcomes", submission.len(), outcomes.len()));
     }
     for (arrival, outcome) in submission.iter().zip(outcomes) {
-        ledger.acknowledge(&arrival.record, outcome, &world.store);
+        if ledger.acknowledge(&arrival.record, outcome, sent_at, &world.store) == Fate::Lost {
+            world.note(|| format!("the acknowledgement of {} outlives its commit", arrival.record.record_id));
+        }
     }
     true
 }
@@ -96,7 +99,13 @@ pub(super) async fn read(cluster: Arc<Cluster>, topic: Topic, from_start: bool) 
                     world.executor.spawn(instance.connections, serve(instance.feed.clone(), topic, after, tx))
                 }
             };
-            while let Some(message) = rx.recv().await {
+            while let Some(next) = rx.recv().await {
+                let Ok(message) = next else {
+                    after = Some(Cursor::START);
+                    world.note(|| format!("reader {reader} hears that the history has changed"));
+                    world.ledger.lock().unwrap().start_over(reader);
+                    break;
+                };
                 // As a client does, who is given it as a text.
                 after = Some(message.cursor().to_string().parse().unwrap());
                 world.note(|| format!("reader {reader} sees {} at {}", message.id(), message.position()));
@@ -112,14 +121,33 @@ pub(super) async fn read(cluster: Arc<Cluster>, topic: Topic, from_start: bool) 
     }
 }
 
-type Served = mpsc::Sender<Message>;
+type Served = mpsc::Sender<Result<Message, HistoryChanged>>;
+
+/// The cursor of a reader is one of a history that the store has lost.
+#[derive(Debug)]
+struct HistoryChanged;
+
+/// Hands the end of a stream on, if it is one that the reader has to know.
+async fn end(tx: &Served, error: FeedError) {
+    if let FeedError::HistoryChanged { .. } = error {
+        // The reader may be gone.
+        drop(tx.send(Err(HistoryChanged)).await);
+    }
+}
 
 /// Serves a stream until either side ends it.
 async fn serve(feed: Feed, topic: Topic, after: Option<Cursor>, tx: Served) {
-    let Ok(stream) = feed.follow(topic, after).await else { return };
+    let stream = match feed.follow(topic, after).await {
+        Ok(stream) => stream,
+        Err(error) => return end(&tx, error).await,
+    };
     let mut stream = pin!(stream);
-    while let Some(Ok(next)) = stream.next().await {
-        if tx.send(next).await.is_err() {
+    while let Some(next) = stream.next().await {
+        let next = match next {
+            Ok(next) => next,
+            Err(error) => return end(&tx, error).await,
+        };
+        if tx.send(Ok(next)).await.is_err() {
             return;
         }
     }
@@ -127,11 +155,15 @@ async fn serve(feed: Feed, topic: Topic, after: Option<Cursor>, tx: Served) {
 
 /// Serves page after page, until one is empty.
 async fn serve_pages(feed: Feed, topic: Topic, mut after: Cursor, limit: usize, tx: Served) {
-    while let Ok(page) = feed.page(topic, after, limit).await {
+    loop {
+        let page = match feed.page(topic, after, limit).await {
+            Ok(page) => page,
+            Err(error) => return end(&tx, error).await,
+        };
         let Some(last) = page.last() else { return };
         after = last.cursor();
         for next in page {
-            if tx.send(next).await.is_err() {
+            if tx.send(Ok(next)).await.is_err() {
                 return;
             }
         }

@@ -44,6 +44,7 @@ pub(super) struct Instance {
     pub(super) feed: Feed,
     pub(super) repository: Arc<Gated<StorageGate>>,
     pub(super) sources: Vec<Arc<SeededSource>>,
+    pub(super) clock: VirtualClock,
     stop: watch::Sender<bool>,
 }
 
@@ -161,7 +162,8 @@ impl Instance {
         let (world, settings) = (&cluster.world, cluster.settings);
         let name: Arc<str> = Arc::from(format!("i{}", group.0));
         let ahead = world.below(Duration::from_secs(2));
-        let clock = Arc::new(VirtualClock { executor: Arc::clone(&world.executor), ahead });
+        let own_clock = VirtualClock::new(&world.executor, ahead);
+        let clock = Arc::new(own_clock.clone());
         let repository = Arc::new(Gated { inner: Arc::clone(&world.store), gate: StorageGate::new(world, &name) });
         let (pipeline, driver) = Pipeline::new(PipelineParts {
             repository: repository.clone(),
@@ -194,7 +196,18 @@ impl Instance {
         }
         let feed = Feed::new(repository.clone(), clock, pipeline.commits(), Duration::from_secs(1));
         let connections = Group(group.0 + CONNECTIONS);
-        Self { name, group, connections, ingress: pipeline.ingress(), pipeline, feed, repository, sources, stop }
+        Self {
+            name,
+            group,
+            connections,
+            ingress: pipeline.ingress(),
+            pipeline,
+            feed,
+            repository,
+            sources,
+            clock: own_clock,
+            stop,
+        }
     }
 
     fn stop(&self, world: &World) {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -238,19 +239,32 @@ impl State {
     }
 }
 
-/// The clock of a simulated world, or of one instance in it that is off by a little.
+/// The clock of a simulated world, or of the store or one instance in it, whose time of day may be wrong. Clones are the
+/// same clock.
 #[derive(Clone)]
 pub(super) struct VirtualClock {
-    pub(super) executor: Arc<Executor>,
-    /// By how much its time of day is ahead.
-    pub(super) ahead: Duration,
+    executor: Arc<Executor>,
+    /// By how many microseconds its time of day is ahead.
+    ahead: Arc<AtomicI64>,
+}
+
+impl VirtualClock {
+    pub(super) fn new(executor: &Arc<Executor>, ahead: Duration) -> Self {
+        let ahead = i64::try_from(ahead.as_micros()).unwrap();
+        Self { executor: Arc::clone(executor), ahead: Arc::new(AtomicI64::new(ahead)) }
+    }
+
+    /// Sets by how many microseconds the time of day is ahead, and returns how many it was.
+    pub(super) fn jump(&self, ahead: i64) -> i64 {
+        self.ahead.swap(ahead, Ordering::SeqCst)
+    }
 }
 
 #[async_trait]
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
-        let micros = i64::try_from((self.elapsed() + self.ahead).as_micros()).unwrap();
-        Timestamp::from_micros(1_767_225_600_000_000 + micros).unwrap()
+        let micros = i64::try_from(self.elapsed().as_micros()).unwrap();
+        Timestamp::from_micros(1_767_225_600_000_000 + micros + self.ahead.load(Ordering::SeqCst)).unwrap()
     }
 
     fn elapsed(&self) -> Duration {

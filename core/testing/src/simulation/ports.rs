@@ -173,7 +173,12 @@ impl Gate for StorageGate {
         let way = self.0.clone();
         let judged = async move {
             Self::judge(&way, &call)?;
-            work.await
+            let done = work.await;
+            if matches!(call, Call::Commit(_)) {
+                // Also one that stored nothing: what it found may be known to the store alone.
+                way.world.before_answer().await?;
+            }
+            done
         };
         self.0.send(what, Box::pin(judged)).await
     }

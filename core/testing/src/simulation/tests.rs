@@ -8,25 +8,26 @@ use super::*;
 
 /// The seeds of every test run: as many as take less than a minute on two slow cores.
 const SEEDS: Range<u64> = 0..4_000;
+const SEEDS_OF_HISTORIES: Range<u64> = 0..2_000;
 
 fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "which seeds to run is no setting of the service")]
     std::env::var(name).ok()
 }
 
-fn seeds() -> Range<u64> {
+fn seeds(default: Range<u64>) -> Range<u64> {
     let number = |text: &str| text.parse().expect("a seed is a number");
     if let Some(seed) = variable("TALLYHOUSE_SEED") {
         let seed: u64 = number(&seed);
         return seed..seed + 1;
     }
-    let Some(range) = variable("TALLYHOUSE_SEEDS") else { return SEEDS };
+    let Some(range) = variable("TALLYHOUSE_SEEDS") else { return default };
     let (first, end) = range.split_once("..").expect("seeds are <first>..<end>");
     number(first)..number(end)
 }
 
 /// Runs every seed, on all cores; stops at the first that fails, and returns how it ended.
-fn first_failure(seeds: Range<u64>) -> Option<(u64, Vec<String>)> {
+fn first_failure(seeds: Range<u64>, histories: Histories) -> Option<(u64, Vec<String>)> {
     let (next, polls, failure) = (AtomicU64::new(seeds.start), AtomicU64::new(0), std::sync::Mutex::new(None));
     let work = || {
         loop {
@@ -34,7 +35,7 @@ fn first_failure(seeds: Range<u64>) -> Option<(u64, Vec<String>)> {
             if seed >= seeds.end || failure.lock().unwrap().is_some() {
                 return;
             }
-            let end = run(seed, false);
+            let end = run(seed, histories, false);
             polls.fetch_add(end.polls, Ordering::SeqCst);
             if !end.wrong.is_empty() {
                 failure.lock().unwrap().get_or_insert((seed, end.wrong));
@@ -47,25 +48,50 @@ fn first_failure(seeds: Range<u64>) -> Option<(u64, Vec<String>)> {
     failure.into_inner().unwrap()
 }
 
-#[test]
-fn every_promise_holds_in_thousands_of_worlds_with_faults() {
-    let seeds = seeds();
-    if let Some((seed, wrong)) = first_failure(seeds) {
+#[track_caller]
+fn check(test: &str, seeds: Range<u64>, histories: Histories) {
+    if let Some((seed, wrong)) = first_failure(seeds, histories) {
         // Once more, to write down what happens.
-        let End { trace, .. } = run(seed, true);
+        let End { trace, .. } = run(seed, histories, true);
         panic!(
-            "{trace}\nThe seed {seed} fails:\n{}\nAgain: TALLYHOUSE_SEED={seed} cargo test -p tallyhouse-testing simulation",
+            "{trace}\nThe seed {seed} fails:\n{}\nAgain: TALLYHOUSE_SEED={seed} cargo test -p tallyhouse-testing {test}",
             wrong.join("\n")
         );
     }
 }
 
 #[test]
+fn every_promise_holds_in_thousands_of_worlds_with_faults() {
+    check("thousands_of_worlds", seeds(SEEDS), Histories::One);
+}
+
+#[test]
+fn every_promise_holds_where_history_goes_back_and_clocks_jump() {
+    check("history_goes_back", seeds(SEEDS_OF_HISTORIES), Histories::Several);
+}
+
+#[test]
 fn a_seed_gives_the_same_events_to_the_letter() {
-    for seed in 0..20 {
-        let (once, again) = (run(seed, true), run(seed, true));
+    for (seed, histories) in (0..20).flat_map(|seed| [(seed, Histories::One), (seed, Histories::Several)]) {
+        let (once, again) = (run(seed, histories, true), run(seed, histories, true));
         assert!(once.trace.lines().count() > 50, "hardly anything happens: {}", once.trace);
         assert!(once == again, "seed {seed} gives different events");
     }
-    assert_ne!(run(0, true).trace, run(1, true).trace);
+    assert_ne!(run(0, Histories::One, true).trace, run(1, Histories::One, true).trace);
+}
+
+#[test]
+fn histories_change_in_every_way() {
+    let traces: String = (0..40).map(|seed| run(seed, Histories::Several, true).trace).collect();
+    for event in [
+        "the store goes back",
+        "the standby is cut",
+        "hears that the history has changed",
+        "of the store jumps",
+        "lies ahead",
+        "the acknowledgement of",
+        "Some(Ok([\"duplicate\"",
+    ] {
+        assert!(traces.contains(event), "never: {event}");
+    }
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::simulation::ledger::{Ledger, Seen};
+use crate::simulation::ledger::{Ledger, Seen, fits};
 use crate::simulation::workload::is_poisonous;
 use crate::simulation::world::World;
 use futures::FutureExt as _;
-use tallyhouse_core::ports::{DeadLetter, GroupPart, HistoryQuery, RecordReader as _};
+use tallyhouse_core::ports::{DeadLetter, GroupPart, RecordReader as _};
 use tallyhouse_core::{
     Filter, GroupQuery, Message, MessageFormat, Outcome, Position, Record, RecordType, StoredRecord, Topic,
 };
@@ -20,7 +20,7 @@ type Stored = BTreeMap<String, Arc<StoredRecord>>;
 pub(super) fn judge(world: &World, dead_letters: &[DeadLetter]) -> Vec<String> {
     let ledger = world.ledger.lock().unwrap();
     let mut wrong = ledger.wrong.clone();
-    let history = history(world);
+    let history = world.all_stored();
     let stored: Stored =
         history.iter().map(|(_, stored)| (stored.processed.record.record_id.to_string(), Arc::clone(stored))).collect();
     if stored.len() != history.len() {
@@ -39,22 +39,16 @@ pub(super) fn judge(world: &World, dead_letters: &[DeadLetter]) -> Vec<String> {
 
 /// Says whether every reader has seen the last message there is.
 pub(super) fn all_is_read(world: &World) -> bool {
-    let history = history(world);
+    let history = world.all_stored();
     let last = |topic: Topic| {
-        let last =
-            history.iter().rev().find(|(position, stored)| Message::of(*position, stored, topic).next().is_some());
-        last.map(|(record, stored)| Message::of(*record, stored, topic).last().unwrap().position())
+        let last = history.iter().rev().find_map(|(record, stored)| Message::of(*record, stored, topic).last());
+        last.map(|message| (message.position(), MessageFormat::default().to_json(&message)))
     };
     world.ledger.lock().unwrap().readers.iter().all(|seen| match seen.messages.last() {
-        Some((position, _)) => Some(*position) == last(seen.topic),
+        Some(seen_last) => Some(seen_last) == last(seen.topic).as_ref(),
         // One that began late may have seen nothing.
         None => !seen.from_start || last(seen.topic).is_none(),
     })
-}
-
-fn history(world: &World) -> Vec<(u64, Arc<StoredRecord>)> {
-    let all = HistoryQuery { after: 0, alerting_only: false, limit: usize::MAX };
-    world.store.history(all).now_or_never().unwrap().unwrap()
 }
 
 /// Sequences, previous summaries, sums and positions, by the audit; and sums once more, by other means.
@@ -101,7 +95,7 @@ fn judge_stored(ledger: &Ledger, stored: &Stored) -> Vec<String> {
         }
     }
     for id in ledger.sent.keys().filter(|id| id.starts_with('r')) {
-        if !stored.contains_key(id) {
+        if !stored.contains_key(id) && !ledger.has_lost(id) {
             wrong.push(format!("{id} was sent until it was acknowledged, and is not stored"));
         }
     }
@@ -115,18 +109,11 @@ fn judge_acknowledged(ledger: &Ledger, stored: &Stored) -> Vec<String> {
         let id = record.record_id.as_str();
         let kept = stored.get(id);
         let is_right = match outcome {
-            Outcome::Processed(told) => {
-                let first = processed.insert(id);
-                first && kept.is_some_and(|kept| kept == told && kept.processed.record == *record)
-            }
-            Outcome::Duplicate { sequence, processed_at, .. } => kept.is_some_and(|kept| {
-                let same = kept.processed.record.differs(record).is_empty();
-                same && kept.processed.sequence == *sequence && kept.processed.processed_at == *processed_at
-            }),
-            Outcome::Conflict { differs, .. } => {
-                kept.is_some_and(|kept| !differs.is_empty() && kept.processed.record.differs(record) == *differs)
-            }
             Outcome::Rejected(_) => is_poisonous(record),
+            Outcome::Processed(_) if !processed.insert(id) => false,
+            Outcome::Processed(_) | Outcome::Duplicate { .. } | Outcome::Conflict { .. } => {
+                fits(record, outcome, kept.map(|kept| &**kept))
+            }
         };
         if !is_right {
             wrong.push(format!("{id} was answered with {outcome:?}, which does not fit what is stored: {kept:?}"));
@@ -143,6 +130,8 @@ fn judge_published(ledger: &Ledger, history: &[(u64, Arc<StoredRecord>)], once: 
     let mut wrong = Vec::new();
     for (id, json) in &ledger.published {
         match expected_messages.get_mut(id) {
+            Some((expected, _)) if expected != json && ledger.lost_messages.contains(json) => {}
+            None if ledger.lost_messages.contains(json) => {}
             Some((expected, times)) if expected == json => *times += 1,
             Some((expected, _)) => wrong.push(format!("published was {json}, which is {expected}")),
             None => wrong.push(format!("the message {id} was published, which belongs to no stored record")),
@@ -177,6 +166,11 @@ fn judge_dead_letters(ledger: &Ledger, stored: &Stored, dead_letters: &[DeadLett
             Some((payload, found)) if is_refused && *found == reason => {
                 allowed.insert((payload, reason));
             }
+            // It was judged by what was stored then: it may have conflicted with what is lost, or have been stored itself.
+            Some((payload, found)) if *found == "conflict" && ledger.has_lost(record.record_id.as_str()) => {
+                allowed.insert((payload, "conflict"));
+            }
+            None if is_conflict && ledger.has_lost(record.record_id.as_str()) => {}
             None if !is_refused => {}
             Some(_) | None => wrong.push(format!("{} is {letter:?} among the dead letters", record.record_id)),
         }

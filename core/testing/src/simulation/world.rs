@@ -3,6 +3,7 @@
 use crate::doubles::generate::Generator;
 use crate::memory::repository::MemoryRepository;
 use crate::simulation::executor::{Executor, Group, VirtualClock};
+use crate::simulation::history::History;
 use crate::simulation::ledger::Ledger;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -100,9 +101,19 @@ impl Weather {
 const NO_FAULTS: Faults =
     Faults { fails_before: 0, fails_after: 0, done_late: 0, is_partial: 0, is_slow: 0, slow_max: Duration::ZERO };
 
+/// Whether the store has one history, or may go back and go on in another way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Histories {
+    One,
+    Several,
+}
+
 pub(super) struct World {
     pub(super) executor: Arc<Executor>,
     pub(super) store: Arc<MemoryRepository>,
+    /// The clock of the store's server.
+    pub(super) store_clock: VirtualClock,
+    pub(super) history: History,
     pub(super) ledger: Mutex<Ledger>,
     rng: Mutex<Generator>,
     weather: Mutex<Weather>,
@@ -130,14 +141,25 @@ pub(super) enum Port {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, is_traced: bool) -> Arc<Self> {
+    pub(super) fn new(seed: u64, histories: Histories, is_traced: bool) -> Arc<Self> {
         let mut rng = Generator::new(seed);
-        let weather = Weather::draw(&mut rng);
+        let mut weather = Weather::draw(&mut rng);
         let executor = Executor::new(rng.number());
-        let clock = Arc::new(VirtualClock { executor: Arc::clone(&executor), ahead: Duration::ZERO });
+        let store_clock = VirtualClock::new(&executor, Duration::ZERO);
+        let store = Arc::new(MemoryRepository::new(Arc::new(store_clock.clone())));
+        let history = match histories {
+            Histories::One => History::single(),
+            // A store that goes back owes messages again that were published.
+            Histories::Several => {
+                weather.once = false;
+                History::draw(&mut rng, &store)
+            }
+        };
         let world = Arc::new(Self {
             executor,
-            store: Arc::new(MemoryRepository::new(clock)),
+            store,
+            store_clock,
+            history,
             ledger: Mutex::default(),
             rng: Mutex::new(rng),
             weather: Mutex::new(weather),
@@ -145,7 +167,7 @@ impl World {
             away: Mutex::default(),
             trace: is_traced.then(Mutex::default),
         });
-        world.note(|| format!("the world has {weather:?}"));
+        world.note(|| format!("the world has {weather:?} and {:?}", world.history));
         world
     }
 
@@ -169,7 +191,7 @@ impl World {
     }
 
     pub(super) fn clock(&self) -> VirtualClock {
-        VirtualClock { executor: Arc::clone(&self.executor), ahead: Duration::ZERO }
+        VirtualClock::new(&self.executor, Duration::ZERO)
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -200,6 +222,7 @@ impl World {
         *self.weather.lock().unwrap() = Weather { once: self.weather().once, ..Weather::FINE };
         *self.away.lock().unwrap() = Default::default();
         self.fill_disk(Duration::ZERO);
+        self.history.settle();
         self.executor.thaw_all();
     }
 

@@ -242,3 +242,19 @@ async fn entries_of_another_emitter_stay_in_the_outbox_and_are_counted() {
     assert!(heir.published().iter().all(|id| id.starts_with("theirs")));
     eventually(|| instance.pipeline.readings().foreign_entries == 0).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn entries_that_come_back_with_an_earlier_state_are_published_by_their_live_owner() {
+    let instance = Instance::start(PipelineSettings::default());
+    instance.emitter.down.store(true, Ordering::SeqCst);
+    instance.pipeline.ingress().submit(arrivals("r", 10)).await.unwrap();
+    let copy = instance.repository.inner.snapshot();
+    instance.emitter.down.store(false, Ordering::SeqCst);
+    until_outbox_is_empty(&instance.repository).await;
+
+    instance.repository.inner.restore(copy);
+    assert_eq!(unpublished(&instance.repository).await, 10);
+    until_outbox_is_empty(&instance.repository).await;
+    let ids = instance.published();
+    assert_eq!((ids.len(), unique(&ids).len()), (20, 10));
+}

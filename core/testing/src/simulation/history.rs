@@ -1,0 +1,199 @@
+//! What happens to the history of one world: the store goes back to an earlier state, and clocks show another time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::doubles::generate::Generator;
+use crate::memory::repository::{MemoryRepository, MemorySnapshot};
+use crate::simulation::cluster::Cluster;
+use crate::simulation::executor::VirtualClock;
+use crate::simulation::world::{World, unavailable};
+use futures::FutureExt as _;
+use tallyhouse_core::StoredRecord;
+use tallyhouse_core::ports::{Clock as _, HistoryQuery, Outbox as _, Owner, PortError, RecordReader as _};
+
+/// As many copies are kept at most.
+const COPIES_MAX: usize = 4;
+/// A clock that jumps is ahead or behind by this: far more than a lease.
+const JUMP_MICROS: i64 = 5 * 3_600 * 1_000_000;
+
+/// Which earlier states the store goes back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GoesBack {
+    Never,
+    /// To a backup, or to an asynchronous standby without its tail. What is lost may have been acknowledged, even later.
+    ToCopy,
+    /// To a synchronous standby: nothing that was acknowledged may be lost.
+    ToSynchronousStandby,
+}
+
+/// The history of the store, with the copies that it can go back to.
+#[derive(Debug)]
+pub(super) struct History {
+    goes_back: GoesBack,
+    clocks_jump: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How often the store has gone back.
+    times_back: u64,
+    copies: Vec<MemorySnapshot>,
+    /// What the synchronous standby has.
+    standby: Option<MemorySnapshot>,
+    /// Until when nothing reaches the standby.
+    cut_until: Duration,
+    /// Whether the store goes back no more.
+    is_settled: bool,
+}
+
+impl History {
+    /// The store never goes back, and clocks go on steadily.
+    pub(super) fn single() -> Self {
+        Self { goes_back: GoesBack::Never, clocks_jump: false, state: Mutex::default() }
+    }
+
+    pub(super) fn draw(rng: &mut Generator, store: &MemoryRepository) -> Self {
+        let all = [GoesBack::ToCopy, GoesBack::ToCopy, GoesBack::ToSynchronousStandby, GoesBack::Never];
+        let goes_back = *rng.pick(&all);
+        let clocks_jump = goes_back == GoesBack::Never || rng.once_in(2);
+        let state = State { standby: Some(store.snapshot()), ..State::default() };
+        Self { goes_back, clocks_jump, state: Mutex::new(state) }
+    }
+
+    pub(super) fn times_back(&self) -> u64 {
+        self.state.lock().unwrap().times_back
+    }
+
+    /// Ends all changes.
+    pub(super) fn settle(&self) {
+        let mut state = self.state.lock().unwrap();
+        (state.cut_until, state.is_settled) = (Duration::ZERO, true);
+    }
+
+    fn standby_cut(&self, now: Duration) -> Option<Duration> {
+        let until = self.state.lock().unwrap().cut_until;
+        (now < until).then(|| until - now)
+    }
+}
+
+impl World {
+    /// Does what comes between a commit and its answer. The store may go back; a synchronous standby must have everything
+    /// that the store has.
+    pub(super) async fn before_answer(&self) -> Result<(), PortError> {
+        match self.history.goes_back {
+            GoesBack::Never => Ok(()),
+            GoesBack::ToCopy => {
+                if self.chance(20) {
+                    self.go_back();
+                }
+                Ok(())
+            }
+            GoesBack::ToSynchronousStandby => self.await_standby().await,
+        }
+    }
+
+    async fn await_standby(&self) -> Result<(), PortError> {
+        let times_back = self.history.times_back();
+        self.clock().sleep(self.below(Duration::from_millis(5))).await;
+        while let Some(rest) = self.history.standby_cut(self.now()) {
+            self.clock().sleep(rest).await;
+        }
+        let mut state = self.history.state.lock().unwrap();
+        if state.times_back != times_back {
+            return Err(unavailable("waiting for the standby"));
+        }
+        state.standby = Some(self.store.snapshot());
+        Ok(())
+    }
+
+    fn copy_store(&self) {
+        let mut state = self.history.state.lock().unwrap();
+        if state.copies.len() == COPIES_MAX {
+            state.copies.remove(0);
+        }
+        state.copies.push(self.store.snapshot());
+    }
+
+    fn cut_standby(&self) {
+        let until = self.now() + self.below(Duration::from_secs(4));
+        self.note(|| format!("the standby is cut until {until:?}"));
+        self.history.state.lock().unwrap().cut_until = until;
+    }
+
+    /// Takes the store back to a copy, or to what the standby has.
+    fn go_back(&self) {
+        let earlier = {
+            let mut state = self.history.state.lock().unwrap();
+            let earlier = match self.history.goes_back {
+                _ if state.is_settled => None,
+                GoesBack::Never => None,
+                GoesBack::ToCopy if state.copies.is_empty() => None,
+                GoesBack::ToCopy => Some(self.draw(|rng| rng.pick(&state.copies).clone())),
+                GoesBack::ToSynchronousStandby => state.standby.clone(),
+            };
+            state.times_back += u64::from(earlier.is_some());
+            earlier
+        };
+        let Some(earlier) = earlier else { return };
+        let before = self.all_stored();
+        self.store.restore(earlier);
+        let after = self.all_stored();
+        let is_lost = |found: &(u64, Arc<StoredRecord>)| !after.contains(found);
+        let lost: Vec<_> = before.into_iter().filter(is_lost).collect();
+        let may_be_acknowledged = self.history.goes_back == GoesBack::ToCopy;
+        let void = self.ledger.lock().unwrap().lose(&lost, self.now(), may_be_acknowledged);
+        self.note(|| {
+            let (kept, lost) = (after.len(), lost.len());
+            format!("the store goes back to {kept} records, and loses {lost} with {void} acknowledgements")
+        });
+    }
+
+    /// Returns everything that is stored, in order.
+    pub(super) fn all_stored(&self) -> Vec<(u64, Arc<StoredRecord>)> {
+        let all = HistoryQuery { after: 0, alerting_only: false, limit: usize::MAX };
+        self.store.history(all).now_or_never().unwrap().unwrap()
+    }
+
+    /// Sets a clock hours ahead or back, or right again.
+    fn jump(&self, clock: &VirtualClock, whose: &str) {
+        let ahead = self.draw(|rng| *rng.pick(&[-JUMP_MICROS, 0, JUMP_MICROS]));
+        let was = clock.jump(ahead);
+        self.note(|| format!("the clock of {whose} jumps from {was} µs ahead to {ahead}"));
+    }
+
+    /// Renews a lease while the store's clock is ahead. Its owner's next renewal is the first with the right time.
+    fn lease_ahead(&self, owner: &str, lease: Duration) {
+        let ahead = self.store_clock.jump(JUMP_MICROS);
+        self.store.renew(&Owner::new(owner), lease).now_or_never().unwrap().unwrap();
+        self.store_clock.jump(ahead);
+        self.note(|| format!("the lease of {owner} lies ahead"));
+    }
+}
+
+/// Changes the history until this moment.
+pub(super) async fn change_history(cluster: Arc<Cluster>, until: Duration) {
+    let world = Arc::clone(&cluster.world);
+    loop {
+        world.clock().sleep(world.below(Duration::from_secs(2))).await;
+        if world.now() >= until {
+            return;
+        }
+        let (instance, clocks_jump) = (cluster.any(), world.history.clocks_jump);
+        match (world.draw(|rng| rng.below(6)), instance) {
+            (0 | 1, _) if world.history.goes_back == GoesBack::ToCopy => world.copy_store(),
+            (0 | 1, _) if world.history.goes_back == GoesBack::ToSynchronousStandby => world.cut_standby(),
+            (2 | 3, _) => world.go_back(),
+            (4, Some(instance)) if clocks_jump && world.chance(500) => world.jump(&instance.clock, &instance.name),
+            (4, _) if clocks_jump => world.jump(&world.store_clock, "the store"),
+            (5, Some(instance)) if clocks_jump => {
+                world.lease_ahead(&instance.name, cluster.lease());
+                if world.chance(500) {
+                    cluster.crash(cluster.any_slot());
+                }
+            }
+            _ => {}
+        }
+    }
+}
