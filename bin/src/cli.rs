@@ -4,6 +4,7 @@ mod filters;
 
 use std::path::PathBuf;
 
+use clap::builder::{NonEmptyStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tallyhouse_http::Scope;
@@ -144,7 +145,7 @@ pub(crate) struct RemoteArgs {
     #[arg(long)]
     pub(crate) url: Option<String>,
     /// API key; safer in the variable TALLYHOUSE_KEY, because other users can see a command line
-    #[arg(long, requires = "url")]
+    #[arg(long, requires = "url", value_parser = NonEmptyStringValueParser::new().map(Secret::from))]
     pub(crate) key: Option<Secret>,
     /// PEM file with the certificate authorities to trust instead of the public ones; also TALLYHOUSE_CA_FILE
     #[arg(long, value_name = "FILE", requires = "url")]

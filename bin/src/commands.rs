@@ -48,7 +48,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::DeadLetters(command) => dead_letters::run(command, &settings).await,
             Command::Migrate => migrate(&settings).await,
             Command::Config { command: None | Some(ConfigCommand::Init) } => config::show(&settings),
-            Command::Config { command: Some(ConfigCommand::Check) } => config::check(&settings),
+            Command::Config { command: Some(ConfigCommand::Check) } => config::check(&settings).await,
             Command::Health(args) => health::run(args, &settings, &environment).await,
             Command::Verify => verify(&settings).await,
             Command::Completions { .. } | Command::Keys(_) | Command::Man { .. } => {

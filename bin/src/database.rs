@@ -1,11 +1,13 @@
 //! Opens the configured database.
 
 use std::error::Error as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use tallyhouse_pipeline::ports::{PortError, RuleRepository, Store};
-use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
+use tallyhouse_postgres::{PostgresRepository, PostgresSettings, is_unprotected};
 use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
 use tempfile::TempDir;
 
@@ -50,13 +52,15 @@ impl Database {
                 Self::sqlite(SqliteSettings { path: path.clone(), ..settings.sqlite.clone() }, schema, None).await
             }
             DatabaseUrl::Temporary => {
-                let folder = tempfile::Builder::new().prefix("tallyhouse-").tempdir();
+                let owner_only = fs::Permissions::from_mode(0o700);
+                let folder = tempfile::Builder::new().prefix("tallyhouse-").permissions(owner_only).tempdir();
                 let folder = folder.context("a temporary folder for the database can't be made")?;
                 let path = folder.path().join("tallyhouse.db");
                 // It is always new, so that even a reading command has to migrate it.
                 Self::sqlite(SqliteSettings { path, ..settings.sqlite.clone() }, Schema::Migrate, Some(folder)).await
             }
             DatabaseUrl::Postgres(url) => {
+                warn_of_clear_text(&settings.database, url);
                 let postgres = PostgresSettings { url: url.clone(), ..settings.postgres.clone() };
                 Self::postgres(postgres, schema).await.map_err(|error| unusable(&settings.database, &error))
             }
@@ -103,6 +107,17 @@ impl Database {
         let postgres = Some(repository.clone());
         let repository = Arc::new(repository);
         Ok(Self { rules: repository.clone(), store: repository, postgres, writers, migrated, _temporary: None })
+    }
+}
+
+/// Logs a warning if nothing says how the connection to another machine is protected.
+pub(crate) fn warn_of_clear_text(database: &DatabaseUrl, url: &str) {
+    if is_unprotected(url) {
+        tracing::warn!(
+            %database,
+            "the URL of the database has no sslmode: records may be read on the way, and nobody verifies the server; add \
+             sslmode=verify-full, or sslmode=disable on a network that you trust. A plain password is not sent"
+        );
     }
 }
 

@@ -25,7 +25,7 @@ use crate::cli::ImportArgs;
 use crate::overwrite::FilesRead;
 use crate::remote::Remote;
 use crate::service::signals::{EXIT_INTERRUPTED, Signals};
-use crate::settings::{Environment, Settings};
+use crate::settings::{Environment, Settings, SettingsError};
 use chunks::Chunks;
 use input::{Chunk, CsvOptions, ReadError, Reading, is_standard_input, read_file};
 use progress::Progress;
@@ -46,6 +46,7 @@ const EXIT_REFUSED: u8 = 1;
 pub(crate) async fn run(args: ImportArgs, settings: &Settings, environment: &Environment) -> anyhow::Result<ExitCode> {
     let signals = Signals::install()?;
     let remote = Remote::of(&args.remote, environment)?;
+    let csv = CsvOptions::new(args.delimiter, args.columns.clone()).map_err(SettingsError)?;
     let bytes_total = check_files(&args.files)?;
     if let Some(errors) = &args.errors {
         files_read(&args, settings, environment).check("--errors", errors)?;
@@ -56,7 +57,6 @@ pub(crate) async fn run(args: ImportArgs, settings: &Settings, environment: &Env
         refusals: Refusals::open(args.errors.as_deref())?,
         progress: Progress::begin(bytes_total, Arc::clone(&bytes_read)),
     };
-    let csv = CsvOptions { delimiter: args.delimiter, columns: args.columns };
     let reading = Reading { format: args.format, csv, keep_input: args.errors.is_some(), bytes_read };
     let (chunks, reader) = read_all(args.files, reading);
     let mut chunks = Chunks { chunks, signals, interrupted: false };

@@ -50,7 +50,9 @@ impl FilesRead {
         let tls = settings.tls.iter().flat_map(|tls| [&tls.cert_file, &tls.key_file]);
         let redis = settings.redis.iter().filter_map(|redis| redis.ca_file.as_ref());
         let configured = iter::once(&settings.file).chain(&settings.keys_file).chain(tls).chain(redis);
-        configured.chain(&remote.ca_file).chain(&environment.ca_file()).for_each(|file| files.add(file));
+        let (ca_file, of_database) = (environment.ca_file(), settings.database.files());
+        let configured = configured.chain(&remote.ca_file).chain(&ca_file);
+        configured.chain(environment.files()).chain(&of_database).for_each(|file| files.add(file));
         files
     }
 

@@ -1,6 +1,7 @@
 //! The service: wires adapters to the pipeline, runs until a signal, and stops gracefully.
 
 mod emitter;
+pub(crate) mod preflight;
 pub(crate) mod queues;
 pub(crate) mod signals;
 
@@ -9,20 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tallyhouse_http::{AlertRules, HttpApp, HttpServer, KeyRing, TlsIdentity};
+use tallyhouse_http::{AlertRules, HttpApp, HttpServer};
 use tallyhouse_pipeline::ports::{Clock, MessageEmitter, Owner, RecordRepository};
 use tallyhouse_pipeline::{Feed, Pipeline, PipelineParts, PipelineSettings, Publisher};
-use tokio::net::lookup_host;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::database::{Database, Schema};
-use crate::settings::{Settings, SettingsError};
-use crate::telemetry::metrics::Metrics;
+use crate::settings::Settings;
+use crate::telemetry::metrics::{Metrics, ReloadedFiles};
 use crate::telemetry::traces::Traces;
 use emitter::InProcessEmitter;
+use preflight::Preflight;
 use queues::{Consumers, Queues};
 use signals::{EXIT_INTERRUPTED, Signals};
 use tallyhouse_pipeline::TokioClock;
@@ -41,20 +42,16 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::install()?;
     // Everything that can be wrong with the settings is checked before the database is opened: a failed start must not
     // migrate it. The address comes first, because another instance that listens there may own the database.
-    let keys = settings.keys_file.as_ref().map(KeyRing::open).transpose();
-    let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is wrong: {error}")))?;
-    let server = with_tls(bind(&settings).await?, &settings)?;
+    let preflight = Preflight::of(&settings).await?;
+    let server = bind(&settings, &preflight).await?;
     let (addr, url) = (server.local_addr(), server.url());
-    let clock: Arc<dyn Clock> = Arc::new(TokioClock::start());
-    let queues = settings.redis.clone().map(|redis| Queues::open(redis, &clock)).transpose()?;
-    let adapters = Adapters { keys, clock, queues };
     let database = Database::open(&settings, Schema::Migrate).await?;
     if !database.migrated().is_empty() {
         let versions = database.migrated().join(", ");
         tracing::info!(database = %settings.database, versions, "the database schema was migrated");
     }
     let traces = settings.otlp.as_ref().map(Traces::start).transpose()?;
-    let mut running = Running::start(server, adapters, &database, traces.as_ref(), &settings);
+    let mut running = Running::start(server, preflight, &database, traces.as_ref(), &settings);
     tracing::info!(
         %addr, url, database = %settings.database, redis = settings.redis.is_some(), traces = traces.is_some(),
         version = env!("CARGO_PKG_VERSION"), "listening"
@@ -88,13 +85,6 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(if signalled && stopped { 0 } else { EXIT_UNCLEAN }))
 }
 
-/// The adapters whose settings were checked before the database was opened.
-struct Adapters {
-    keys: Option<KeyRing>,
-    clock: Arc<dyn Clock>,
-    queues: Option<Queues>,
-}
-
 /// The running parts of the service.
 struct Running {
     pipeline: Pipeline,
@@ -108,12 +98,14 @@ struct Running {
 impl Running {
     fn start(
         server: HttpServer,
-        adapters: Adapters,
+        preflight: Preflight,
         database: &Database,
         traces: Option<&Traces>,
         settings: &Settings,
     ) -> Self {
-        let Adapters { keys, clock, queues } = adapters;
+        let Preflight { keys, identity, redis, .. } = preflight;
+        let clock: Arc<dyn Clock> = Arc::new(TokioClock::start());
+        let queues = redis.map(|client| Queues::new(client, &clock));
         let (pipeline, driver) = Pipeline::new(PipelineParts {
             repository: repository(database, traces),
             clock: Arc::clone(&clock),
@@ -142,9 +134,10 @@ impl Running {
             dead_letters: queues.as_ref().map(Queues::dead_letters),
             breakers: pipeline.breakers(),
             probes: queues.as_ref().map(Queues::probe).into_iter().collect(),
-            keys: keys.map(Arc::new),
+            keys: keys.clone(),
         };
-        let metrics = Metrics::new(pipeline.clone(), database, queues.as_ref().map(Queues::client), settings);
+        let files = ReloadedFiles { keys, identity };
+        let metrics = Metrics::new(pipeline.clone(), database, queues.as_ref().map(Queues::client), files, settings);
         let server = server.with_metrics(Arc::new(metrics));
         let stop = CancellationToken::new();
         let server = match traces {
@@ -189,35 +182,18 @@ impl Running {
     }
 }
 
-async fn bind(settings: &Settings) -> anyhow::Result<HttpServer> {
+async fn bind(settings: &Settings, preflight: &Preflight) -> anyhow::Result<HttpServer> {
     let listen = &settings.listen;
-    let addresses = lookup_host(listen).await.map_err(|error| {
-        SettingsError(format!("the setting listen = {listen:?} must be HOST:PORT, such as 127.0.0.1:8080: {error}"))
-    })?;
-    let addresses: Vec<_> = addresses.collect();
-    let access_is_decided = settings.keys_file.is_some() || settings.anonymous;
-    if !access_is_decided && addresses.iter().any(|address| !address.ip().is_loopback()) {
-        let fault = format!(
-            "the setting listen = {listen:?} is reachable from other machines, and anybody could read and write; set \
-             auth.keys_file (see tallyhouse keys new), or auth.anonymous = true (TALLYHOUSE_AUTH__ANONYMOUS=true) if a \
-             proxy or the network controls access"
-        );
-        return Err(SettingsError(fault).into());
-    }
-    let bound = HttpServer::bind(&*addresses, settings.http).await;
-    bound.with_context(|| {
+    let bound = HttpServer::bind(&*preflight.addresses, settings.http).await;
+    let server = bound.with_context(|| {
         format!(
             "can't listen on {listen}; stop the program that listens there, or choose another address with --listen"
         )
+    })?;
+    Ok(match &preflight.identity {
+        Some(identity) => server.with_tls(Arc::clone(identity)),
+        None => server,
     })
-}
-
-/// Adds TLS to a server, if `tls` is set.
-fn with_tls(server: HttpServer, settings: &Settings) -> Result<HttpServer, SettingsError> {
-    let Some(files) = &settings.tls else { return Ok(server) };
-    let identity = TlsIdentity::open(&files.cert_file, &files.key_file)
-        .map_err(|error| SettingsError(format!("the settings of tls are wrong: {error}")))?;
-    Ok(server.with_tls(identity))
 }
 
 /// Returns the repository of the pipeline, traced if traces are exported.

@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod environment;
+mod library_files;
 mod layers;
 mod resolved;
 mod secret;

@@ -389,3 +389,12 @@ fn an_import_beside_the_running_service_is_seen_by_its_streams() {
         assert_eq!(stream.next_event().message()["id"], format!("r-{i:06}"));
     }
 }
+
+#[test]
+fn a_field_that_is_mapped_to_two_columns_is_refused() {
+    let folder = Folder::new();
+    folder.write("a.csv", "id,time\n");
+    let ran = folder.run(&["import", "a.csv", "--column", "recordId=id", "--column", "recordId=time"]).exits(2);
+    assert!(ran.stderr.contains("recordId=id") && ran.stderr.contains("recordId=time"), "{}", ran.stderr);
+    assert!(!folder.path().join("tallyhouse.db").exists());
+}

@@ -68,6 +68,8 @@ mod documents;
 #[cfg(test)]
 mod guarantees;
 #[cfg(test)]
+mod file_rights;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod packages;

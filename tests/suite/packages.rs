@@ -192,3 +192,32 @@ fn the_oldest_rust_of_the_crates_for_embedding_is_the_one_that_is_checked() {
         assert!(is_checked, "{name} is not checked with Rust {oldest}");
     }
 }
+
+#[test]
+fn the_deployment_files_name_the_version_of_the_program() {
+    let version = toml_of("Cargo.toml")["workspace"]["package"]["version"].as_str().expect("a version").to_owned();
+    for (file, line) in [
+        ("deploy/helm/tallyhouse/Chart.yaml", format!("version: {version}")),
+        ("deploy/helm/tallyhouse/Chart.yaml", format!("appVersion: \"{version}\"")),
+        ("deploy/kubernetes/kustomization.yaml", format!("newTag: {version}")),
+    ] {
+        let text = std::fs::read_to_string(workspace().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(text.lines().any(|found| found.trim() == line), "{file} lacks the line {line}");
+    }
+}
+
+#[test]
+fn actions_of_the_workflows_are_fixed_by_the_digest_of_their_commit() {
+    let folder = workspace().join(".github/workflows");
+    let mut used = 0;
+    for entry in std::fs::read_dir(folder).expect("workflows") {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("text");
+        for action in text.lines().filter_map(|line| line.split_once("uses: ").map(|(_, action)| action)) {
+            let digest = action.split(' ').next().and_then(|action| action.split_once('@')).map(|(_, digest)| digest);
+            let is_digest = |text: &str| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(digest.is_some_and(is_digest), "{action}: a tag can be moved to other code");
+            used += 1;
+        }
+    }
+    assert!(used > 0);
+}

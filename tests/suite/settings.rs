@@ -193,3 +193,65 @@ fn a_database_in_memory_leaves_nothing_behind() {
     service.stop();
     assert_eq!(std::fs::read_dir(service.folder().path()).expect("a folder").count(), 0);
 }
+
+#[test]
+fn config_check_refuses_what_a_start_refuses() {
+    let folder = Folder::new();
+    folder.write("no.db", "this is no database, but a text that is longer than the head of one".repeat(9));
+    folder.write("empty.pem", "");
+    for env in [
+        &[("TALLYHOUSE_LISTEN", "foo")][..],
+        &[("TALLYHOUSE_LISTEN", "127.0.0.1")],
+        &[("TALLYHOUSE_LISTEN", "127.0.0.1:99999")],
+        &[("TALLYHOUSE_LISTEN", "0.0.0.0:0")],
+        &[("TALLYHOUSE_LISTEN", "[::]:0"), ("TALLYHOUSE_AUTH__ANONYMOUS", "false")],
+        &[("TALLYHOUSE_AUTH__KEYS_FILE", "missing.toml")],
+        &[("TALLYHOUSE_TLS__CERT_FILE", "empty.pem"), ("TALLYHOUSE_TLS__KEY_FILE", "empty.pem")],
+        &[("TALLYHOUSE_REDIS__URL", "redis://127.0.0.1:port")],
+        &[("TALLYHOUSE_REDIS__URL", "rediss://127.0.0.1:1"), ("TALLYHOUSE_REDIS__CA_FILE", "missing.pem")],
+        &[("TALLYHOUSE_REDIS__URL", "rediss://127.0.0.1:1"), ("TALLYHOUSE_REDIS__CA_FILE", "empty.pem")],
+        &[("TALLYHOUSE_DATABASE__URL", "sqlite://no/such/folder/t.db")],
+        &[("TALLYHOUSE_DATABASE__URL", "sqlite://.")],
+        &[("TALLYHOUSE_DATABASE__URL", "sqlite://no.db")],
+        &[("TALLYHOUSE_DATABASE__URL", "postgres://u@127.0.0.1:1/d?sslmode=verify-full&sslrootcert=missing.pem")],
+        &[("TALLYHOUSE_LOG__FILTER", "a=b=c")],
+    ] {
+        let env =
+            [env, if env[0].0 == "TALLYHOUSE_LISTEN" { &[] } else { &[("TALLYHOUSE_LISTEN", "127.0.0.1:0")] }].concat();
+        let serve = folder.run_with(&env, &["serve"], b"");
+        assert!(serve.code.is_some_and(|code| code != 0), "serve takes {env:?}");
+        let check = folder.run_with(&env, &["config", "check"], b"").exits(2);
+        assert!(!check.stderr.contains("panick"), "{}", check.stderr);
+    }
+    assert!(!folder.path().join("tallyhouse.db").exists());
+}
+
+#[test]
+fn config_check_accepts_what_runs_and_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let said = folder.run(&["config", "check"]).ok().stdout;
+    assert_eq!(said, "the settings are right\n");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    let service = Service::start();
+    service.run(&["config", "check"]).ok();
+    let postgres = [("DATABASE_URL", "postgres://u:p@127.0.0.1:1/d"), ("REDIS_URL", "redis://127.0.0.1:1")];
+    folder.run_with(&postgres, &["config", "check"], b"").ok();
+}
+
+#[test]
+fn a_database_on_another_machine_without_sslmode_is_warned_of() {
+    let folder = Folder::new();
+    for (url, warns) in [
+        ("postgres://u:hunter2@db.example/d", true),
+        ("postgres://u:hunter2@db.example/d?sslmode=verify-full", false),
+        ("postgres://u:hunter2@127.0.0.1/d", false),
+    ] {
+        let ran = folder.run_with(&[("DATABASE_URL", url)], &["config", "check"], b"").ok();
+        assert_eq!(ran.stderr.contains("has no sslmode"), warns, "{url}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+    // Every address of this machine leads to it, but this one is not known to be its own.
+    let url = [("DATABASE_URL", "postgres://u:hunter2@0.0.0.0:1/d")];
+    let ran = folder.run_with(&url, &["migrate"], b"").exits(1);
+    assert!(ran.stderr.contains("has no sslmode") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}

@@ -13,15 +13,68 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Largest file that is read: room for thousands of keys or certificates, but not for any file at a wrong path.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Rights of the group and of others to write, as in `chmod go+w`.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Right of others to read.
+const OTHERS_READ: u32 = 0o004;
+
 /// Reads a file whole, or says why it can't be.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    open(path).and_then(read_whole)
+}
+
+/// Reads a file that decides who has access. A file that others may write to is refused: they could let themselves in.
+pub(crate) fn read_protected(path: &Path) -> Result<Vec<u8>, String> {
+    let file = open(path)?;
+    if mode(&file) & OTHERS_WRITE != 0 {
+        return Err(format!("others may write to it: take that right from them with chmod go-w {}", path.display()));
+    }
+    read_whole(file)
+}
+
+/// Logs a warning if every user may read a file that is meant for the service alone.
+pub(crate) fn warn_of_readers(path: &Path, name: &str) {
+    if open(path).is_ok_and(|file| mode(&file) & OTHERS_READ != 0) {
+        tracing::warn!(path = %path.display(), "every user of this machine may read the {name}; chmod o-r takes that right");
+    }
+}
+
+fn read_whole(file: File) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
-    match read {
+    match file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes) {
         Ok(count) if count as u64 > FILE_BYTES_MAX => Err(format!("it is larger than {FILE_BYTES_MAX} bytes")),
         Ok(_) => Ok(bytes),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Opens a regular file. Others are refused: reading a pipe waits for a writer, and polls would wait with it.
+fn open(path: &Path) -> Result<File, String> {
+    let mut options = File::options();
+    options.read(true);
+    // Opening a pipe would wait, too.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let file = options.open(path).map_err(|error| error.to_string())?;
+    match file.metadata() {
+        Ok(about) if about.is_file() => Ok(file),
+        Ok(_) => Err("it is not a regular file".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(unix)]
+fn mode(file: &File) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    // Without its metadata nobody knows who may write to it.
+    file.metadata().map_or(OTHERS_WRITE, |about| about.permissions().mode())
+}
+
+/// Elsewhere rights are no bits.
+#[cfg(not(unix))]
+fn mode(_file: &File) -> u32 {
+    0
 }
 
 /// Polls for ever.
@@ -36,3 +89,6 @@ pub(crate) async fn follow(name: &'static str, poll: impl Fn() + Clone + Send + 
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -51,8 +51,8 @@ impl HttpServer {
 
     /// Serves HTTPS only, and reloads the certificate when its files change.
     #[must_use]
-    pub fn with_tls(self, identity: TlsIdentity) -> Self {
-        Self { tls: Some(Arc::new(identity)), ..self }
+    pub fn with_tls(self, identity: impl Into<Arc<TlsIdentity>>) -> Self {
+        Self { tls: Some(identity.into()), ..self }
     }
 
     /// Has a span made of each request.

@@ -2,6 +2,7 @@
 
 pub(crate) mod settings;
 pub(crate) mod address;
+pub(crate) mod clear_text;
 pub(crate) mod pool;
 pub(crate) mod migrate;
 mod sessions;

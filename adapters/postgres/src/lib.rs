@@ -40,5 +40,6 @@ mod connection;
 mod sql;
 
 pub use connection::address::check_url;
+pub use connection::clear_text::is_unprotected;
 pub use connection::settings::PostgresSettings;
 pub use repository::{PoolUsage, PostgresRepository};

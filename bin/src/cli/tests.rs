@@ -19,7 +19,7 @@ fn flags_are_settings_before_and_after_the_command() {
 
 #[test]
 fn wrong_command_lines_are_refused() {
-    let table: [&[&str]; 13] = [
+    let table: [&[&str]; 14] = [
         &["import"],
         &["aggregate", "--start", "yesterday"],
         &["aggregate", "--start", "2013-02-30"],
@@ -28,6 +28,7 @@ fn wrong_command_lines_are_refused() {
         &["aggregate", "--limit", "0"],
         &["watch", "records"],
         &["watch", "alerts", "--key", "k"],
+        &["watch", "alerts", "--url", "http://h", "--key", ""],
         &["dead-letters", "purge"],
         &["keys", "new", "--name", "n"],
         &["keys", "new", "--scope", "read"],

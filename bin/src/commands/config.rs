@@ -2,11 +2,9 @@
 
 use std::process::ExitCode;
 
-use tallyhouse_http::{KeyRing, TlsIdentity};
-
 use crate::output::Output;
-use crate::service::queues::open_client;
-use crate::settings::{Settings, SettingsError, template};
+use crate::service::preflight::{Preflight, check_database};
+use crate::settings::{Settings, template};
 
 /// Prints the effective settings.
 ///
@@ -16,21 +14,13 @@ pub(super) fn show(settings: &Settings) -> anyhow::Result<ExitCode> {
     answer(&settings.to_toml())
 }
 
-/// Checks the settings and the files that they name. Connects to nothing.
+/// Checks the settings and the files that they name, as a start does. Connects to nothing.
 ///
 /// # Errors
 /// A setting or a file is wrong.
-pub(super) fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let wrong = |what: &str, error: &dyn std::fmt::Display| SettingsError(format!("{what} is wrong: {error}"));
-    if let Some(file) = &settings.keys_file {
-        KeyRing::open(file).map_err(|error| wrong("the setting auth.keys_file", &error))?;
-    }
-    if let Some(files) = &settings.tls {
-        TlsIdentity::open(&files.cert_file, &files.key_file).map_err(|error| wrong("the section tls", &error))?;
-    }
-    if let Some(redis) = settings.redis.clone() {
-        open_client(redis)?;
-    }
+pub(super) async fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
+    Preflight::of(settings).await?;
+    check_database(settings).await?;
     answer("the settings are right\n")
 }
 

@@ -28,12 +28,9 @@ pub(super) struct Consumers {
 }
 
 impl Queues {
-    /// Checks the settings. No connection is made.
-    ///
-    /// # Errors
-    /// The settings are wrong.
-    pub(super) fn open(settings: RedisSettings, clock: &Arc<dyn Clock>) -> Result<Self, SettingsError> {
-        Ok(Self { client: open_client(settings)?, clock: Arc::clone(clock) })
+    /// Names the client and the clock of the queues.
+    pub(super) fn new(client: RedisClient, clock: &Arc<dyn Clock>) -> Self {
+        Self { client, clock: Arc::clone(clock) }
     }
 
     /// Returns the emitter.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tallyhouse_postgres::check_url;
 
 use super::resolved::Resolved;
-use super::{SettingsError, mask};
+use super::{SettingsError, library_files, mask};
 
 const SETTING: &str = "database.url";
 
@@ -32,6 +32,14 @@ impl DatabaseUrl {
         match self {
             Self::Sqlite(_) | Self::Temporary => "sqlite",
             Self::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Returns the files that the parameters of the URL name.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Sqlite(_) | Self::Temporary => Vec::new(),
+            Self::Postgres(url) => library_files::of_url(url).into_iter().map(|(_, file)| file).collect(),
         }
     }
 

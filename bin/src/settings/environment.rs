@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use super::layers::{ALIASES, PREFIX, is_secret, setting_of};
-use super::{Secret, SettingsError};
+use super::{Secret, SettingsError, library_files};
 
 /// The variables of commands with `--url`: an API key, and the authorities to trust. They are not settings.
 const KEY_VARIABLE: &str = "TALLYHOUSE_KEY";
@@ -20,7 +20,11 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// The variables that this program reads. Values have no line end, and empty variables are left out.
 #[derive(Clone, Default)]
-pub(crate) struct Environment(Vec<Variable>);
+pub(crate) struct Environment {
+    variables: Vec<Variable>,
+    /// The files of secrets, and those that libraries find by variables of their own.
+    files: Vec<PathBuf>,
+}
 
 /// A variable, or a secret whose file a variable names.
 #[derive(Clone)]
@@ -35,7 +39,7 @@ pub(super) struct Variable {
 impl fmt::Debug for Environment {
     /// Leaves out the values: passwords and keys are among them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|variable| &variable.origin)).finish()
+        f.debug_set().entries(self.variables.iter().map(|variable| &variable.origin)).finish()
     }
 }
 
@@ -54,15 +58,18 @@ impl Environment {
             Some(value.map(|value| (name.clone(), value)).map_err(|_| name))
         });
         let texts: Result<Vec<_>, _> = texts.collect();
-        Self::new(texts.map_err(|name| SettingsError(format!("the environment variable {name} is not UTF-8")))?)
+        let texts = texts.map_err(|name| SettingsError(format!("the environment variable {name} is not UTF-8")))?;
+        let mut environment = Self::new(texts)?;
+        environment.files.extend(library_files::of_process());
+        Ok(environment)
     }
 
     /// Makes an environment of these variables, and reads the files of secrets.
     ///
     /// # Errors
-    /// A file can't be read, or a secret is given twice.
+    /// A file can't be read or is empty, or a secret is given twice.
     pub(crate) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
-        let mut read: Vec<Variable> = Vec::new();
+        let (mut read, mut files): (Vec<Variable>, Vec<PathBuf>) = (Vec::new(), Vec::new());
         for (origin, text) in variables {
             let text = without_line_end(&text);
             // An empty variable is how many tools write an unset one.
@@ -71,24 +78,31 @@ impl Environment {
             }
             let secret = origin.strip_suffix(FILE_SUFFIX).filter(|name| is_secret_variable(name)).map(str::to_owned);
             let (name, value) = match secret {
-                Some(name) => (name, read_secret(&origin, text)?),
+                Some(name) => {
+                    let value = read_secret(&origin, text)?;
+                    files.push(PathBuf::from(text));
+                    (name, value)
+                }
                 None => (origin.clone(), text.to_owned()),
             };
-            if value.is_empty() {
-                continue;
-            }
-            if let Some(twice) = read.iter().find(|known| known.name == name) {
-                let (first, second) = (&twice.origin, &origin);
+            let variable = Variable { name, origin, value };
+            if let Some(twice) = read.iter().find(|known| known.repeats(&variable)) {
+                let (first, second) = (&twice.origin, &variable.origin);
                 return Err(SettingsError(format!("{first} and {second} give the same secret: unset one of them")));
             }
-            read.push(Variable { name, origin, value });
+            read.push(variable);
         }
-        Ok(Self(read))
+        Ok(Self { variables: read, files })
     }
 
     /// Returns all variables.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Variable> {
-        self.0.iter()
+        self.variables.iter()
+    }
+
+    /// Returns the files that hold secrets, or that libraries read by themselves.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.files.iter()
     }
 
     /// Returns the API key for commands with `--url`.
@@ -103,7 +117,7 @@ impl Environment {
 
     /// Returns the variable of this name.
     pub(super) fn find(&self, name: &str) -> Option<&Variable> {
-        self.0.iter().find(|variable| variable.name == name)
+        self.variables.iter().find(|variable| variable.name == name)
     }
 }
 
@@ -111,6 +125,19 @@ impl Variable {
     /// Returns whether this may name a setting.
     pub(super) fn may_be_setting(&self) -> bool {
         self.name.starts_with(PREFIX) && ![KEY_VARIABLE, CA_FILE_VARIABLE].contains(&self.name.as_str())
+    }
+
+    /// Returns whether both give the same secret. A variable of ours wins over its alias, as for all settings, unless one
+    /// of them names a file: who mounts a secret means it to be used.
+    fn repeats(&self, other: &Self) -> bool {
+        let is_file = |variable: &Self| variable.name != variable.origin;
+        self.name == other.name
+            || ((is_file(self) || is_file(other)) && self.setting().is_some() && self.setting() == other.setting())
+    }
+
+    /// Returns the setting that this gives, by its own variable or by an alias.
+    fn setting(&self) -> Option<&'static str> {
+        setting_by(&self.name)
     }
 }
 
@@ -159,8 +186,13 @@ fn is_port_of_protocol(rest: &str) -> bool {
 }
 
 fn is_secret_variable(name: &str) -> bool {
+    name == KEY_VARIABLE || setting_by(name).is_some_and(is_secret)
+}
+
+/// Returns the setting that a variable of this name gives, be it an alias.
+fn setting_by(name: &str) -> Option<&'static str> {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, key)| *key);
-    name == KEY_VARIABLE || alias.or_else(|| setting_of(name)).is_some_and(is_secret)
+    alias.or_else(|| setting_of(name))
 }
 
 fn read_secret(variable: &str, path: &str) -> Result<String, SettingsError> {
@@ -171,7 +203,11 @@ fn read_secret(variable: &str, path: &str) -> Result<String, SettingsError> {
     if text.len() as u64 > SECRET_BYTES_MAX {
         return Err(failed(&"it is too long for a secret"));
     }
-    Ok(without_line_end(text.strip_prefix('\u{feff}').unwrap_or(&text)).to_owned())
+    match without_line_end(text.strip_prefix('\u{feff}').unwrap_or(&text)) {
+        // Passed over, it would select the default: another database, or no key.
+        "" => Err(SettingsError(format!("{variable} = {path:?} holds no secret: the file is empty"))),
+        secret => Ok(secret.to_owned()),
+    }
 }
 
 /// Editors and `echo` end a file with a line end, which is no part of the value.

@@ -15,7 +15,7 @@ use tallyhouse_pipeline::ports::{Backlog, Clock, PortError, Store};
 use tallyhouse_pipeline::{BreakerState, Pipeline};
 
 use async_trait::async_trait;
-use tallyhouse_http::{MetricsPage, ServerReadings};
+use tallyhouse_http::{KeyRing, MetricsPage, ServerReadings, TlsIdentity};
 use tallyhouse_postgres::PostgresRepository;
 use tallyhouse_redis::{QueueFigures, RedisClient};
 
@@ -39,10 +39,20 @@ pub(crate) struct Metrics {
     repository: Repository,
     postgres: Option<PostgresRepository>,
     redis: Option<RedisClient>,
+    files: ReloadedFiles,
     /// `sqlite` or `postgres`.
     database: &'static str,
     backlog: CachedPoll<Backlog>,
     queues: CachedPoll<QueueFigures>,
+}
+
+/// The files that are read again as they change.
+#[derive(Debug)]
+pub(crate) struct ReloadedFiles {
+    /// The API keys.
+    pub(crate) keys: Option<Arc<KeyRing>>,
+    /// The certificate and its key.
+    pub(crate) identity: Option<Arc<TlsIdentity>>,
 }
 
 /// The repository. The port does not require `Debug`.
@@ -60,6 +70,7 @@ impl Metrics {
         pipeline: Pipeline,
         database: &Database,
         redis: Option<RedisClient>,
+        files: ReloadedFiles,
         settings: &Settings,
     ) -> Self {
         Self {
@@ -67,6 +78,7 @@ impl Metrics {
             repository: Repository(database.store.clone()),
             postgres: database.postgres.clone(),
             redis,
+            files,
             database: settings.database.kind(),
             backlog: CachedPoll::new(POLL_TIMEOUT, FRESH_FOR),
             queues: CachedPoll::new(POLL_TIMEOUT, FRESH_FOR),
@@ -115,6 +127,8 @@ impl MetricsPage for Metrics {
         }
         families::server(&mut page, &server);
         families::log(&mut page, logging::lost_lines());
+        let keys = self.files.keys.as_ref().map(|keys| keys.reload_fails());
+        families::reloads(&mut page, keys, self.files.identity.as_ref().map(|identity| identity.reload_fails()));
         if let Some(process) = process::read() {
             families::process(&mut page, &process);
         }

@@ -68,6 +68,7 @@ impl Driver {
             .current_dir(folder.path())
             // What Chromium keeps outside of its profile belongs here as well.
             .env("HOME", folder.path())
+            .env("TMPDIR", folder.path())
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

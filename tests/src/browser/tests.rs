@@ -13,6 +13,7 @@ fn a_panicking_test_leaves_no_browser_and_no_folder() {
     let browser = Browser::start();
     let folder = browser.driver.folder().to_owned();
     assert!(is_named(&folder), "Chromium runs on a profile in the folder");
+    assert!(has_temporary_folders(&folder), "Chromium leaves them behind wherever they are");
     let test = std::thread::spawn(move || {
         browser.open("about:blank");
         panic!("as a failing test does");
@@ -35,6 +36,12 @@ fn a_browser_goes_with_a_test_process_that_is_killed() {
 fn check_gone(folder: &Path) {
     wait::until("Chromium to end", || (!is_named(folder)).then_some(()));
     wait::until("the folder to be removed", || (!folder.exists()).then_some(()));
+}
+
+/// Whether Chromium keeps its temporary folders in this one.
+fn has_temporary_folders(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).expect("a folder").map_while(Result::ok);
+    entries.any(|entry| entry.file_name().to_string_lossy().contains("org.chromium"))
 }
 
 /// Whether the command of any process names a folder.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio_rustls::rustls::crypto::ring;
@@ -30,6 +31,8 @@ pub struct TlsIdentity {
     key_file: PathBuf,
     config: RwLock<Arc<ServerConfig>>,
     polls: Mutex<Polls>,
+    /// Whether the files, as they were judged last, can't be used.
+    reload_fails: AtomicBool,
 }
 
 /// The files at earlier polls, so that each change is judged and logged once. Hashes suffice; the key is not kept.
@@ -50,13 +53,20 @@ impl TlsIdentity {
     /// that is given them follows their changes while it serves.
     ///
     /// # Errors
-    /// A file can't be read or is not as it must be, or the two do not belong together.
+    /// A file can't be read or is not as it must be, others may write to the key, or the two do not belong together.
     pub fn open(cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Result<Self, TlsFilesError> {
         let (cert_file, key_file) = (cert_file.into(), key_file.into());
         let pair = Pair::read(&cert_file, &key_file);
         let config = RwLock::new(Arc::new(pair.config(&cert_file, &key_file)?));
         let polls = Mutex::new(Polls { judged: pair.hash(), last: pair.hash() });
-        Ok(Self { cert_file, key_file, config, polls })
+        files::warn_of_readers(&key_file, "key file of TLS");
+        Ok(Self { cert_file, key_file, config, polls, reload_fails: AtomicBool::new(false) })
+    }
+
+    /// Returns whether the files have changed and can't be used, so that the certificate is still the one before.
+    #[must_use]
+    pub fn reload_fails(&self) -> bool {
+        self.reload_fails.load(Ordering::Relaxed)
     }
 
     /// Returns the configuration of new connections.
@@ -78,8 +88,11 @@ impl TlsIdentity {
             }
             polls.judged = now;
         }
-        match pair.config(&self.cert_file, &self.key_file) {
+        let config = pair.config(&self.cert_file, &self.key_file);
+        self.reload_fails.store(config.is_err(), Ordering::Relaxed);
+        match config {
             Ok(config) => {
+                files::warn_of_readers(&self.key_file, "key file of TLS");
                 tracing::info!(cert_file = %self.cert_file.display(), "the TLS certificate was read again");
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
             }
@@ -102,7 +115,7 @@ impl fmt::Debug for TlsIdentity {
 
 impl Pair {
     fn read(cert_file: &Path, key_file: &Path) -> Self {
-        Self { cert: files::read(cert_file), key: files::read(key_file) }
+        Self { cert: files::read(cert_file), key: files::read_protected(key_file) }
     }
 
     fn hash(&self) -> blake3::Hash {

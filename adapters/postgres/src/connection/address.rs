@@ -29,6 +29,13 @@ pub fn check_url(url: &str) -> Result<(), &'static str> {
             "must have parameters of the form name=value, joined by &, and percent-encode such characters in values",
         );
     }
+    let mut names: Vec<&str> =
+        query.split('&').filter_map(|parameter| parameter.split_once('=')).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    // libpq takes the last one: an sslmode further ahead would be lost.
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err("must give each parameter once");
+    }
     if !is_percent_encoded(rest) {
         return Err("must have two hexadecimal digits, not both zero, behind each %");
     }

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::connection::clear_text::{NO_PLAIN_PASSWORD, is_unprotected};
+
 /// How to reach Postgres, and how long to wait for it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresSettings {
     /// The database: a URL or a list of `name=value`, as libpq takes it (PostgreSQL documentation, "Connection Strings"),
-    /// e.g. with `sslmode=verify-full`. Its parameters take precedence over the settings here.
+    /// e.g. with `sslmode=verify-full`. Its parameters take precedence over the settings here. Without `sslmode`, a plain
+    /// password is sent to no other machine.
     pub url: String,
     /// Connections for commits: 4. One commit at a time is given its positions, so more connections gain little; batches
     /// grow instead.
@@ -90,9 +93,10 @@ impl PostgresSettings {
             ("keepalives_interval", interval.to_string()),
             ("keepalives_count", KEEPALIVE_COUNT.to_string()),
         ];
+        let require_auth = is_unprotected(&self.url).then(|| ("require_auth", NO_PLAIN_PASSWORD.to_owned()));
         let is_url = self.url.contains("://");
         let mut string = self.url.clone();
-        for (name, value) in parameters {
+        for (name, value) in parameters.into_iter().chain(require_auth) {
             if self.url.contains(&format!("{name}=")) {
                 continue;
             }

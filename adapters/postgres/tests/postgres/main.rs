@@ -13,6 +13,7 @@ mod values;
 mod shares;
 mod streams;
 mod failures;
+mod clear_text;
 mod history;
 mod migrations;
 mod poolers;

@@ -1,6 +1,8 @@
 //! The forms of a Redis URL: one server, a master known to sentinels, or a cluster.
 
 use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::Arc;
 
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
@@ -11,6 +13,9 @@ use std::time::Duration;
 
 use crate::error::RedisSetupError;
 use crate::settings::RedisSettings;
+
+/// How a certificate begins in PEM (RFC 7468).
+const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// A parsed address. Parsing it connects to nothing.
 #[derive(Clone)]
@@ -42,7 +47,7 @@ impl Address {
             None => None,
             Some(file) => Some(TlsCertificates {
                 client_tls: None,
-                root_cert: Some(fs::read(file).map_err(RedisSetupError::CaFile)?),
+                root_cert: Some(authorities(file).map_err(RedisSetupError::CaFile)?),
             }),
         };
         let (scheme, rest) = settings.url.split_once("://").ok_or(RedisSetupError::Url("must have a scheme"))?;
@@ -58,6 +63,13 @@ impl Address {
             )),
         }
     }
+}
+
+/// Reads the authorities. A file without any would trust nobody, and be found out at the first connection only.
+fn authorities(file: &Path) -> io::Result<Vec<u8>> {
+    let pem = fs::read(file)?;
+    let is_pem = pem.windows(PEM_CERTIFICATE.len()).any(|part| part == PEM_CERTIFICATE);
+    if is_pem { Ok(pem) } else { Err(io::Error::new(ErrorKind::InvalidData, "it holds no certificate in PEM")) }
 }
 
 impl SentinelAddress {

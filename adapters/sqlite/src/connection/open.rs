@@ -2,6 +2,8 @@
 
 mod read_only;
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,6 +32,7 @@ const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Opens a connection that writes. Creates the file if there is none.
 pub(crate) fn open_writer(settings: &SqliteSettings) -> Result<SqliteConnection, SqliteError> {
     let path = &settings.path;
+    make(path).map_err(|error| SqliteError::caused(path, SqliteProblem::CannotOpen, error))?;
     let mut db = open(settings)?;
     use_write_ahead_log(&mut db, settings)?;
     // FULL syncs the log at every commit, so that an acknowledged commit survives a power cut.
@@ -42,6 +45,21 @@ pub(crate) fn open_writer(settings: &SqliteSettings) -> Result<SqliteConnection,
     db.batch_execute(&pragmas).map_err(|error| SqliteError::of(path, error))?;
     sums::register(&mut db).map_err(|error| SqliteError::of(path, error))?;
     Ok(db)
+}
+
+/// Makes the file, if there is none, for its owner alone. SQLite gives its journals the rights of the database
+/// (`findCreateFileMode` in its `os_unix.c`).
+///
+/// A file that is there is not opened: closing it would release the locks that SQLite holds on it in this process.
+fn make(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut options = File::options();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// Opens a connection that can't write, on a file that a writer has opened before.

@@ -24,9 +24,25 @@ impl Default for CsvOptions {
 }
 
 impl CsvOptions {
+    /// Makes the dialect of the command line.
+    ///
+    /// # Errors
+    /// A field has two columns: nobody could tell which one is meant.
+    pub(crate) fn new(delimiter: u8, columns: Vec<(Field, String)>) -> Result<Self, String> {
+        for (at, (field, column)) in columns.iter().enumerate() {
+            if let Some((_, first)) = columns[..at].iter().find(|(mapped, _)| mapped == field) {
+                let name = field.name();
+                return Err(format!(
+                    "--column {name}={first} and --column {name}={column} name two columns for one field: leave one out"
+                ));
+            }
+        }
+        Ok(Self { delimiter, columns })
+    }
+
     /// Returns the name of the column that holds a field.
     fn column_of(&self, field: Field) -> &str {
-        self.columns.iter().rev().find(|(mapped, _)| *mapped == field).map_or(field.name(), |(_, column)| column)
+        self.columns.iter().find(|(mapped, _)| *mapped == field).map_or(field.name(), |(_, column)| column)
     }
 }
 

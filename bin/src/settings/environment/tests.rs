@@ -115,14 +115,28 @@ fn secrets_are_read_from_files() {
 
 #[test]
 fn a_secret_that_is_given_twice_or_not_at_all_is_named() {
-    let error = load(&[("TALLYHOUSE_REDIS__URL", "redis://h"), ("TALLYHOUSE_REDIS__URL_FILE", "/dev/null")]);
-    assert!(error.is_ok(), "an empty file is an unset variable: {error:?}");
+    let error = load(&[("TALLYHOUSE_REDIS__URL_FILE", "/dev/null")]).unwrap_err();
+    assert!(error.contains("TALLYHOUSE_REDIS__URL_FILE = \"/dev/null\" holds no secret"), "{error}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
     std::fs::write(&path, "redis://secret\n").unwrap();
     let path = path.display().to_string();
     let error = load(&[("TALLYHOUSE_REDIS__URL", "redis://h"), ("TALLYHOUSE_REDIS__URL_FILE", &path)]).unwrap_err();
     assert!(error.contains("TALLYHOUSE_REDIS__URL and TALLYHOUSE_REDIS__URL_FILE"), "{error}");
+    for (file, other) in [
+        ("REDIS_URL_FILE", "TALLYHOUSE_REDIS__URL"),
+        ("TALLYHOUSE_REDIS__URL_FILE", "REDIS_URL"),
+        ("REDIS_URL_FILE", "REDIS_URL"),
+    ] {
+        for order in [[(file, &*path), (other, "redis://h")], [(other, "redis://h"), (file, &*path)]] {
+            let error = load(&order).unwrap_err();
+            assert!(error.contains(file) && error.contains(other) && error.contains("same secret"), "{error}");
+            assert!(!error.contains("redis://"), "{error}");
+        }
+    }
+    let error = load(&[("TALLYHOUSE_REDIS__URL_FILE", &path), ("REDIS_URL_FILE", &path)]).unwrap_err();
+    assert!(error.contains("same secret"), "{error}");
+    assert!(load(&[("TALLYHOUSE_REDIS__URL_FILE", &path), ("DATABASE_URL", "sqlite:d")]).is_ok());
     let error = load(&[("TALLYHOUSE_REDIS__URL_FILE", "/no/such/file")]).unwrap_err();
     assert!(error.contains("TALLYHOUSE_REDIS__URL_FILE = \"/no/such/file\" can't be read"), "{error}");
     let error = load(&[("TALLYHOUSE_REDIS__URL_FILE", "/dev/zero")]).unwrap_err();

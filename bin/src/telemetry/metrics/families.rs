@@ -28,6 +28,18 @@ pub(super) fn log(page: &mut Page, lost_lines: u64) {
         .end();
 }
 
+/// The files that are read again as they change: the keys, and the certificate with its key.
+pub(super) fn reloads(page: &mut Page, keys: Option<bool>, tls: Option<bool>) {
+    let help = "Whether a changed file can't be used, so that its content before stays in force: 1, else 0.";
+    let mut fails = page.gauge("tallyhouse_reload_failing", help);
+    for (file, failing) in [("keys", keys), ("tls", tls)] {
+        if let Some(failing) = failing {
+            fails = fails.count(&[("file", file)], u64::from(failing));
+        }
+    }
+    fails.end();
+}
+
 /// The counters of the pipeline.
 pub(super) fn pipeline(page: &mut Page, readings: &Readings) {
     ingresses(page, &readings.ingresses);

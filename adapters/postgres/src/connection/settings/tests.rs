@@ -35,3 +35,13 @@ fn the_debug_form_shows_no_password() {
     let settings = PostgresSettings { url: "postgres://u:secret@h/d".to_owned(), ..PostgresSettings::default() };
     assert!(!format!("{settings:?}").contains("secret"));
 }
+
+#[test]
+fn a_plain_password_is_refused_where_nothing_protects_the_connection() {
+    let string =
+        |url: &str| PostgresSettings { url: url.to_owned(), ..PostgresSettings::default() }.connection_string();
+    assert!(string("postgres://u:p@db.example/d").ends_with("&require_auth=!password"));
+    for url in ["postgres://u:p@127.0.0.1/d", "postgres://u:p@db.example/d?sslmode=verify-full"] {
+        assert!(!string(url).contains("require_auth"), "{url}");
+    }
+}

@@ -41,3 +41,12 @@ fn columns_of_other_names_are_mapped() {
     assert_eq!(found_in(head, &options), Ok([0, 1, 2, 3, 4, 5, 6, 0]));
     assert!(found_in("recordId;time", &options).unwrap_err().contains("missing: id"));
 }
+
+#[test]
+fn a_field_with_two_columns_is_refused() {
+    let columns = |pairs: &[(Field, &str)]| pairs.iter().map(|(field, name)| (*field, (*name).to_owned())).collect();
+    let twice = columns(&[(Field::RecordId, "id"), (Field::Time, "at"), (Field::RecordId, "time")]);
+    let error = CsvOptions::new(b',', twice).unwrap_err();
+    assert!(error.contains("--column recordId=id and --column recordId=time"), "{error}");
+    assert!(CsvOptions::new(b',', columns(&[(Field::RecordId, "id"), (Field::Reference, "id")])).is_ok());
+}

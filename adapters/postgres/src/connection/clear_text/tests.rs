@@ -1,0 +1,44 @@
+//! Which URLs leave a connection unprotected.
+
+use super::*;
+
+#[test]
+fn a_server_on_another_machine_needs_a_mode() {
+    for url in [
+        "postgres://db.example/d",
+        "postgres://u:p@db.example:5432/d?connect_timeout=3",
+        "postgresql://u@10.0.0.7/d",
+        "postgres://u@[2001:db8::1]:5432/d",
+        "postgres://localhost,db.example/d",
+        "postgres:///d?host=db.example",
+        "postgres://localhost/d?hostaddr=10.0.0.7",
+        "postgres://u@db.example/d?sslrootcert=/run/ca.pem",
+        "postgres://u@0.0.0.0/d",
+        "postgres://u?x@db.example/d",
+    ] {
+        assert!(leaves_machine_unprotected(url), "{url}");
+    }
+}
+
+#[test]
+fn this_machine_and_a_chosen_mode_are_left_alone() {
+    for url in [
+        "postgres://",
+        "postgres:///d",
+        "postgres:///d?host=/run/postgresql",
+        "postgres://u@%2Frun%2Fpostgresql/d",
+        "postgres://u@/d?host=@abstract",
+        "postgres://u:p@localhost:5432/d",
+        "postgres://u:p@127.0.0.1,[::1]:5433/d",
+        "postgres://db.example/d?hostaddr=127.0.0.1",
+        "postgres://db.example/d?host=::1",
+        "postgres://u:p@db.example/d?sslmode=disable",
+        "postgres://u:p@db.example/d?sslmode=verify-full",
+        "postgres://u:p@db.example/d?ssl=true",
+        "postgres://u:p@db.example/d?sslrootcert=system",
+        "postgres://u:p@db.example/d?require_auth=password",
+        "host=db.example",
+    ] {
+        assert!(!leaves_machine_unprotected(url), "{url}");
+    }
+}
