@@ -50,6 +50,7 @@ pub use app::alert_rules::AlertRules;
 pub use app::health_probe::{HealthProbe, ProbeState};
 pub use app::metrics_page::{MetricsPage, ServerReadings};
 pub use app::state::HttpApp;
+pub use connection::pem::pem_fault;
 pub use connection::tls::{TlsFilesError, TlsIdentity};
 pub use observe::request_meter::RequestReading;
 pub use observe::tracer::{RequestHead, RequestSpan, RequestTracer};
