@@ -54,7 +54,7 @@ pub use connection::pem::pem_fault;
 pub use connection::tls::{TlsFilesError, TlsIdentity};
 pub use observe::request_meter::RequestReading;
 pub use observe::tracer::{RequestHead, RequestSpan, RequestTracer};
-pub use openapi::{message_schemas, openapi};
+pub use openapi::{asyncapi, asyncapi_yaml, message_schemas, openapi};
 pub use response::problem::ProblemCode;
 pub use server::HttpServer;
 pub use settings::{HttpSettings, RateLimit};
