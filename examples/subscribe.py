@@ -4,13 +4,15 @@
     pip install redis
     python3 subscribe.py notifications --redis redis://127.0.0.1:6379 --http http://127.0.0.1:8080
 
-Redis pub/sub hands a message to whoever listens at that moment, so a subscriber that was away has missed some. After every
-(re)connect this one catches up over HTTP from the last position it knows, and what comes twice it drops by `source` and `id`.
+Redis pub/sub hands a message to those that listen at that moment, so a subscriber that was away has missed some. This one catches
+up over HTTP: after every (re)connect, and now and then while it listens. What comes twice it drops by `source` and `id`. A key for
+HTTP is taken from TALLYHOUSE_KEY.
 """
 
 import argparse
 import collections
 import json
+import os
 import time
 import urllib.error
 import urllib.parse
@@ -20,6 +22,9 @@ import redis
 
 # A gap is one that stays: instances publish side by side, so a later message may overtake an earlier one for a moment.
 GAP_SECONDS = 5
+# How long it listens by default before it catches up again. Only catching up moves its position: a message that is pushed may have overtaken one
+# that is still to come, which a reader that went on behind it would miss.
+CATCH_UP_SECONDS = 30
 # How many ids are remembered, to notice repeats. Repeats come soon after the first, so a bounded memory is enough.
 IDS_MAX = 1_000_000
 
@@ -74,24 +79,61 @@ class Gaps:
                     del self.ahead[key]
 
 
-def catch_up(http, topic, after):
-    """Yields the messages after a position, and the position after each page. Starts over where the history has changed."""
-    while True:
-        try:
-            query = urllib.parse.urlencode({"after": after, "limit": 1000})
-            with urllib.request.urlopen(f"{http}/v1/{topic}?{query}", timeout=10) as answer:
-                page = json.load(answer)
-        except urllib.error.HTTPError as error:
-            if error.code != 410:
-                raise
-            # The database was taken back to an earlier state, as when a backup is restored.
-            print("the history has changed since", after, "- starting over", flush=True)
-            after = "0"
-            continue
-        yield page["messages"], page["next"]
-        if page["next"] == after:
+class Subscriber:
+    """Handles each message once, and keeps the position to go on from."""
+
+    def __init__(self, options):
+        self.topic, self.http, self.position = options.topic, options.http, options.after
+        self.pause = options.catch_up_seconds
+        self.key = os.environ.get("TALLYHOUSE_KEY")
+        self.repeats, self.gaps = Repeats(), Gaps()
+
+    def handle(self, event, is_pushed):
+        if self.repeats.is_repeat(event):
+            # What is read over HTTP has mostly been pushed before.
+            if is_pushed:
+                print("repeat", event["id"], flush=True)
             return
-        after = page["next"]
+        # An alert has the sequence of its record, and most records have none: only notifications show a gap.
+        if self.topic == "notifications":
+            self.gaps.note(event)
+        print(event["type"], event["id"], event["data"]["sequence"], flush=True)
+
+    def catch_up(self):
+        """Handles all messages after the position. Starts over where the history has changed."""
+        while self.http:
+            try:
+                page = self.page()
+            except urllib.error.HTTPError as error:
+                if error.code != 410 or self.position == "0":
+                    raise
+                # The database was taken back to an earlier state, as when a backup is restored.
+                print("the history has changed since", self.position, "- starting over", flush=True)
+                self.position, self.gaps = "0", Gaps()
+                continue
+            for event in page["messages"]:
+                self.handle(event, is_pushed=False)
+            if page["next"] == self.position:
+                return
+            self.position = page["next"]
+
+    def page(self):
+        query = urllib.parse.urlencode({"after": self.position, "limit": 1000})
+        request = urllib.request.Request(f"{self.http}/v1/{self.topic}?{query}")
+        if self.key:
+            request.add_header("Authorization", f"Bearer {self.key}")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def listen(self, subscription):
+        """Handles what is pushed, until it is time to catch up again."""
+        until = time.monotonic() + self.pause
+        while time.monotonic() < until:
+            message = subscription.get_message(timeout=1)
+            if message:
+                self.handle(json.loads(message["data"]), is_pushed=True)
+            for (destination, reference), first, last in self.gaps.lasting():
+                print(f"gap {destination!r} {reference!r}: {first} to {last} are missing", flush=True)
 
 
 def main():
@@ -101,41 +143,26 @@ def main():
     arguments.add_argument("--http", help="where to catch up; without it, what was missed is only reported")
     arguments.add_argument("--prefix", default="tallyhouse")
     arguments.add_argument("--after", default="0", help="the position to catch up from")
+    arguments.add_argument("--catch-up-seconds", type=float, default=CATCH_UP_SECONDS, help="how often it catches up while it listens")
     options = arguments.parse_args()
 
-    repeats, gaps, position = Repeats(), Gaps(), options.after
-
-    def handle(event):
-        nonlocal position
-        # Where to catch up from after the next break.
-        position = event.get("position", position)
-        if repeats.is_repeat(event):
-            return print("repeat", event["id"], flush=True)
-        # An alert has the sequence of its record, and most records have none: only notifications show a gap.
-        if options.topic == "notifications":
-            gaps.note(event)
-        print(event["type"], event["id"], event["data"]["sequence"], flush=True)
-
+    subscriber = Subscriber(options)
     while True:
         try:
-            subscription = redis.Redis.from_url(options.redis).pubsub(ignore_subscribe_messages=True)
-            subscription.subscribe(f"{options.prefix}:{options.topic}")
-            # First listen, then catch up: nothing falls in between, and what comes both ways is a repeat.
-            subscription.get_message(timeout=5)
-            if options.http:
-                for messages, position in catch_up(options.http, options.topic, position):
-                    for event in messages:
-                        handle(event)
-            while True:
-                message = subscription.get_message(timeout=1)
-                if message:
-                    handle(json.loads(message["data"]))
-                for (destination, reference), first, last in gaps.lasting():
-                    print(f"gap {destination!r} {reference!r}: {first} to {last} are missing", flush=True)
+            with redis.Redis.from_url(options.redis).pubsub(ignore_subscribe_messages=True) as subscription:
+                subscription.subscribe(f"{options.prefix}:{options.topic}")
+                # First listen, then catch up: nothing falls in between, and what comes both ways is a repeat.
+                subscription.get_message(timeout=5)
+                while True:
+                    subscriber.catch_up()
+                    subscriber.listen(subscription)
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             print("reconnecting:", error, flush=True)
             time.sleep(1)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass

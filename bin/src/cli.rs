@@ -1,15 +1,17 @@
 //! The command line: commands, flags and their help texts.
 
+mod command;
 mod filters;
 
 use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser as _};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tallyhouse_http::Scope;
 use tallyhouse_pipeline::Field;
 
+pub(crate) use command::command;
 pub(crate) use filters::FilterArgs;
 
 use crate::settings::{Overrides, Secret};
@@ -26,6 +28,13 @@ pub(crate) struct Cli {
     pub(crate) settings: SettingsArgs,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+impl Cli {
+    /// Parses the command line of this process. A wrong one, or a call for help, ends the process.
+    pub(crate) fn parsed() -> Self {
+        Self::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// Settings that can be given as flags.

@@ -10,11 +10,10 @@ mod watch;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
 use tallyhouse_pipeline::audit;
 use tokio::runtime::Runtime;
 
-use crate::cli::{Cli, Command, ConfigCommand};
+use crate::cli::{Cli, Command, ConfigCommand, command};
 use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::settings::{Environment, Settings};
@@ -71,7 +70,7 @@ fn runtime(settings: &Settings) -> anyhow::Result<Runtime> {
 
 fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "tallyhouse", &mut script);
+    clap_complete::generate(shell, &mut command(), "tallyhouse", &mut script);
     answer(script)
 }
 

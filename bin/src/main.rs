@@ -18,8 +18,6 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use output::{OutputClosed, printable};
 use overwrite::OutputRefused;
 use settings::SettingsError;
@@ -35,7 +33,7 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    let (code, error) = match commands::run(cli::Cli::parse()) {
+    let (code, error) = match commands::run(cli::Cli::parsed()) {
         Ok(code) => (code, None),
         // Like other Unix tools: a reader that has read enough is no failure.
         Err(error) if error.is::<OutputClosed>() => (ExitCode::SUCCESS, None),

@@ -5,8 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
+
+use tallyhouse_http::pem_fault;
 
 use crate::cli::RemoteArgs;
 use crate::settings::{Environment, Secret, mask};
@@ -24,6 +27,8 @@ pub(crate) struct Remote {
     client: Client,
     base: Url,
     key: Option<Secret>,
+    /// The proxy through which the service is called, without a password.
+    proxy: Option<String>,
 }
 
 impl fmt::Debug for Remote {
@@ -58,7 +63,12 @@ impl Remote {
             }
         }
         let key = args.key.clone().or_else(|| environment.key());
-        Ok(Some(Self { client: client.build().context("the HTTP client can't be started")?, base, key }))
+        Ok(Some(Self {
+            client: client.build().context("the HTTP client can't be started")?,
+            proxy: proxy_of(&base),
+            base,
+            key,
+        }))
     }
 
     /// Builds a client of the service on this machine. Its certificate is not verified: it names the host that others use,
@@ -70,7 +80,7 @@ impl Remote {
         let url = args.url.as_deref().unwrap_or_default();
         let base = Url::parse(url).with_context(|| format!("{url} is not a URL; is the setting listen right?"))?;
         let client = Client::builder().no_proxy().danger_accept_invalid_certs(true).build();
-        Ok(Self { client: client.context("the HTTP client can't be started")?, base, key: None })
+        Ok(Self { client: client.context("the HTTP client can't be started")?, base, key: None, proxy: None })
     }
 
     /// Asks `/readyz`. Returns whether the service is ready, and its answer.
@@ -113,7 +123,9 @@ impl Remote {
     /// Makes the error of a failed connection.
     pub(crate) fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
         // The context holds the masked address: the cause must not repeat it with its password.
-        anyhow::Error::new(error.without_url()).context(format!("the service at {} can't be reached", self.address()))
+        let through = self.through();
+        anyhow::Error::new(error.without_url())
+            .context(format!("the service at {} can't be reached{through}", self.address()))
     }
 
     /// Makes the error of an interrupted answer.
@@ -137,7 +149,16 @@ impl Remote {
             _ => "",
         };
         let detail = detail.map(|detail| format!(": {}", detail.trim_end_matches('.'))).unwrap_or_default();
-        anyhow!("the service at {} answers {status}{detail}{hint}", self.address())
+        // An answer without a problem document may be the proxy's own.
+        let through = if detail.is_empty() { self.through() } else { String::new() };
+        anyhow!("the service at {}{through} answers {status}{detail}{hint}", self.address())
+    }
+
+    /// Names the proxy: a user may not know of one that the environment names.
+    fn through(&self) -> String {
+        let named =
+            |proxy| format!(" through the proxy {proxy}, which the environment names (NO_PROXY excludes hosts)");
+        self.proxy.as_ref().map(named).unwrap_or_default()
     }
 
     fn at(&self, path: &str) -> anyhow::Result<Url> {
@@ -152,10 +173,19 @@ impl Remote {
     }
 }
 
+/// Finds the proxy that the client calls an address through: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`.
+fn proxy_of(base: &Url) -> Option<String> {
+    let proxy = Matcher::from_env().intercept(&base.as_str().parse().ok()?)?;
+    Some(mask(&proxy.uri().to_string()))
+}
+
 /// Reads certificate authorities from a PEM file.
 fn authorities(file: &Path) -> anyhow::Result<Vec<Certificate>> {
     let name = file.display();
     let pem = std::fs::read(file).with_context(|| format!("the file of authorities {name} can't be read"))?;
+    if let Some(fault) = pem_fault(&pem) {
+        bail!("the file of authorities {name} can't be read: {fault}");
+    }
     let authorities = Certificate::from_pem_bundle(&pem).with_context(|| format!("{name} is not PEM"))?;
     if authorities.is_empty() {
         bail!("the file of authorities {name} holds no certificate in PEM");

@@ -361,6 +361,19 @@ fn help_names_every_command() {
 }
 
 #[test]
+fn a_proxy_of_the_environment_is_named() {
+    let folder = Folder::new();
+    let proxy = [("HTTP_PROXY", "http://u:secret@127.0.0.1:1")];
+    let line = ["health", "--url", "http://service.example"];
+    let ran = folder.run_with(&proxy, &line, b"").exits(1);
+    assert!(ran.stderr.contains("through the proxy http://127.0.0.1:1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("NO_PROXY") && !ran.stderr.contains("secret"), "{}", ran.stderr);
+    let service = Service::start();
+    let excluded = [("HTTP_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "127.0.0.1")];
+    folder.run_with(&excluded, &["health", "--url", &service.url()], b"").ok();
+}
+
+#[test]
 fn dead_letters_need_redis() {
     let folder = Folder::new();
     let ran = folder.run(&["dead-letters", "list"]);

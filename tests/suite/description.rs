@@ -136,7 +136,7 @@ pub(crate) fn check(place: &str, schema: &Value, value: &Value) {
 }
 
 /// Lets objects have no members but those that are named.
-fn close(schema: &mut Value) {
+pub(crate) fn close(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
             members.values_mut().for_each(close);

@@ -9,7 +9,7 @@ use tallyhouse_tests::records::{nth, record_with};
 use tallyhouse_tests::service::Service;
 use tallyhouse_tests::sse::Events;
 
-const DATABASE: &str = "tallyhouse.db";
+pub(crate) const DATABASE: &str = "tallyhouse.db";
 
 fn send(http: &Client, prefix: &str, count: usize) {
     for i in 0..count {
@@ -23,7 +23,7 @@ fn ids(page: &Value) -> Vec<&str> {
 }
 
 /// Takes the database of a stopped service back to a copy of it.
-fn restore(service: &Service, copy: &[u8]) {
+pub(crate) fn restore(service: &Service, copy: &[u8]) {
     let path = service.folder().path();
     std::fs::write(path.join(DATABASE), copy).expect("the database can be written");
     for left in ["-wal", "-shm"] {

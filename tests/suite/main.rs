@@ -46,6 +46,8 @@ mod commands;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
+mod asyncapi;
+mod views;
 mod audit;
 #[cfg(test)]
 mod kills;

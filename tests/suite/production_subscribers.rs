@@ -9,23 +9,27 @@ use serde_json::{Value, json};
 use tallyhouse_tests::fleet::Fleet;
 use tallyhouse_tests::folder::{Folder, workspace};
 use tallyhouse_tests::records::{record, record_with};
+use tallyhouse_tests::redis_server::RedisServer;
+use tallyhouse_tests::service::Service;
 use tallyhouse_tests::subscriber::Subscriber;
 use tallyhouse_tests::wait;
+
+use crate::history::{DATABASE, restore};
 
 /// What the Python programs need, as tried.
 const PACKAGES: [&str; 2] = ["redis==8.1.0", "cloudevents==2.2.0"];
 
 /// Installs the packages into a folder.
 #[track_caller]
-fn install(folder: &Path) {
+fn install(folder: &Path, packages: &[&str]) {
     let output = Command::new("python3")
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--target"])
         .arg(folder)
-        .args(PACKAGES)
+        .args(packages)
         .output()
         .expect("python3 is there");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{PACKAGES:?} could not be installed by pip, which this test needs: {said}");
+    assert!(output.status.success(), "{packages:?} could not be installed by pip, which this test needs: {said}");
 }
 
 /// A program whose lines of output are read.
@@ -48,6 +52,17 @@ impl Script {
         Self { child, lines }
     }
 
+    /// Returns the next line that is not about connections.
+    #[track_caller]
+    fn next_connected(&self) -> String {
+        loop {
+            let line = self.next();
+            if !line.starts_with("reconnecting: ") {
+                return line;
+            }
+        }
+    }
+
     #[track_caller]
     fn next(&self) -> String {
         self.lines.recv_timeout(wait::PATIENCE).expect("the program writes a line")
@@ -65,7 +80,7 @@ impl Drop for Script {
 #[test]
 fn the_example_notices_repeats_and_gaps_and_the_sdk_reads_our_messages() {
     let packages = Folder::new();
-    install(packages.path());
+    install(packages.path(), &PACKAGES);
     let fleet = Fleet::start(1);
     let http = fleet.instances[0].http();
     let subscriber = Subscriber::of(&fleet.redis, &["tallyhouse:notifications", "tallyhouse:alerts"]);
@@ -103,6 +118,33 @@ fn the_example_notices_repeats_and_gaps_and_the_sdk_reads_our_messages() {
     later("sixth", 6);
 
     check_by_sdk(packages.path(), &heard);
+}
+
+#[test]
+fn the_example_keeps_its_position_while_it_listens_and_starts_over_when_the_history_changes() {
+    let packages = Folder::new();
+    install(packages.path(), &PACKAGES[..1]);
+    let mut service = Service::start();
+    service.http().record(&record("kept")).expect_status(201);
+    service.stop();
+    let copy = std::fs::read(service.folder().path().join(DATABASE)).expect("the database can be read");
+    service.restart();
+    // Nothing is pushed through this Redis: all that the example sees, it sees over HTTP.
+    let redis = RedisServer::start().expect("Redis is installed");
+    let (redis_url, url) = (redis.url(), service.url());
+    let args = ["notifications", "--redis", &redis_url, "--http", &url, "--catch-up-seconds", "0.1"];
+    let example = Script::start(packages.path(), "examples/subscribe.py", &args);
+    assert_eq!(example.next(), "tallyhouse.record.processed.v1 kept 1");
+    service.http().record(&record("lost")).expect_status(201);
+    assert_eq!(example.next(), "tallyhouse.record.processed.v1 lost 2");
+    // The page that brought this message brought its position, too.
+    service.stop();
+    restore(&service, &copy);
+    service.restart();
+    service.http().record(&record("new")).expect_status(201);
+    let line = example.next_connected();
+    assert!(line.starts_with("the history has changed since 2~"), "{line}");
+    assert_eq!(example.next_connected(), "tallyhouse.record.processed.v1 new 2");
 }
 
 /// Gives messages to the SDK, and compares what it understood.

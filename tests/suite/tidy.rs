@@ -243,7 +243,10 @@ fn no_file_names_a_place_on_somebodys_machine() {
 
 #[test]
 fn every_package_obeys_the_lints_of_the_workspace() {
-    let manifests = tracked().into_iter().filter(|path| path.ends_with("Cargo.toml") && path.components().count() > 1);
+    // The client is copied out of the workspace.
+    let client = Path::new("examples/clients/rust/Cargo.toml");
+    let is_package = |path: &PathBuf| path.ends_with("Cargo.toml") && path.components().count() > 1 && path != client;
+    let manifests = tracked().into_iter().filter(is_package);
     let lax: Vec<String> = manifests
         .filter(|path| !fs::read_to_string(workspace().join(path)).expect("text").contains("[lints]\nworkspace = true"))
         .map(|path| path.display().to_string())

@@ -2,6 +2,7 @@
 
 pub(crate) mod serve;
 pub(crate) mod tls;
+pub(crate) mod pem;
 pub(crate) mod handshake;
 pub(crate) mod activity;
 pub(crate) mod malformed_request;

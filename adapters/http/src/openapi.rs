@@ -16,6 +16,7 @@ mod problems;
 mod schemas;
 mod messages;
 mod fields;
+mod asyncapi;
 
 use model::{Components, DIALECT, Document, Info, License, Ordered, SecurityScheme, Server, Tag};
 
@@ -34,6 +35,18 @@ pub fn openapi() -> String {
 #[must_use]
 pub fn message_schemas() -> [(&'static str, String); 2] {
     messages::standalone(&schemas::all())
+}
+
+/// Writes the AsyncAPI 3.0 document of the queues and messages in Redis, in JSON.
+#[must_use]
+pub fn asyncapi() -> String {
+    asyncapi::document(&schemas::all()).to_string()
+}
+
+/// Writes the same document in YAML.
+#[must_use]
+pub fn asyncapi_yaml() -> String {
+    asyncapi::yaml(&asyncapi::document(&schemas::all()))
 }
 
 fn document() -> Document {

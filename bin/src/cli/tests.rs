@@ -1,12 +1,12 @@
 //! Tests of the command line.
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::*;
 
 #[test]
 fn the_command_line_is_consistent() {
-    Cli::command().debug_assert();
+    command().debug_assert();
 }
 
 #[test]
@@ -14,6 +14,44 @@ fn flags_are_settings_before_and_after_the_command() {
     for line in [["tallyhouse", "--listen", "h:1", "serve"], ["tallyhouse", "serve", "--listen", "h:1"]] {
         let overrides = Cli::try_parse_from(line).unwrap().settings.overrides();
         assert_eq!(overrides.values, [("listen", "--listen", "h:1".to_owned())]);
+    }
+}
+
+#[test]
+fn help_lists_the_settings_that_the_command_reads() {
+    let help = |line: &str| {
+        let words = ["tallyhouse"].into_iter().chain(line.split(' ')).chain(["--help"]);
+        command().try_get_matches_from(words).unwrap_err().to_string()
+    };
+    let flags = ["--listen", "--database-url", "--redis-url", "--log-filter", "--config"];
+    let table = [
+        ("serve", [true; 5]),
+        ("import", [false, true, false, true, true]),
+        ("health", [true, false, false, true, true]),
+        ("dead-letters list", [false, true, true, true, true]),
+        ("keys new", [false; 5]),
+        ("completions", [false; 5]),
+    ];
+    for (line, expect) in table {
+        assert_eq!(flags.map(|flag| help(line).contains(&format!("{flag} <"))), expect, "{line}");
+    }
+    let known = command::SETTINGS_OF.map(|(name, _)| name);
+    let names: Vec<String> = Cli::command().get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    assert!(names.iter().all(|name| known.contains(&name.as_str())), "{names:?}");
+}
+
+#[test]
+fn a_flag_that_is_not_listed_is_taken() {
+    for line in [
+        "--redis-url r import f",
+        "import --redis-url r f",
+        "dead-letters --listen r list",
+        "keys new --listen r --name n --scope read",
+    ] {
+        let matches = command().try_get_matches_from(["tallyhouse"].into_iter().chain(line.split(' '))).unwrap();
+        let overrides = Cli::from_arg_matches(&matches).unwrap().settings.overrides();
+        assert_eq!(overrides.values.len(), 1, "{line}");
+        assert_eq!(overrides.values[0].2, "r", "{line}");
     }
 }
 

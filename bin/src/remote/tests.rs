@@ -55,6 +55,8 @@ fn authorities_that_can_t_be_read_are_named() {
     assert!(fault().contains("ca.pem can't be read: No such file"), "{}", fault());
     std::fs::write(&file, "nothing\n").unwrap();
     assert!(fault().contains("ca.pem holds no certificate"), "{}", fault());
+    std::fs::write(&file, "\u{feff}-----BEGIN CERTIFICATE-----\n").unwrap();
+    assert!(fault().contains("ca.pem") && fault().contains("byte order mark"), "{}", fault());
     std::fs::write(&file, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").unwrap();
     assert!(fault().contains("ca.pem"), "{}", fault());
     let environment = Environment::new([("TALLYHOUSE_CA_FILE".to_owned(), file.display().to_string())]).unwrap();

@@ -4,9 +4,12 @@
     python3 tallyhouse.py --url http://127.0.0.1:8080 load tests/data/flights-sample.ndjson
     python3 tallyhouse.py --url http://127.0.0.1:8080 totals IAH
 
-Or `from tallyhouse import Client`. A key is taken from TALLYHOUSE_KEY. Whatever fails for the moment is sent again: a record that
-was processed is recognised, so a repeat changes nothing. Values and sums are texts; make `decimal.Decimal` of them, never floats.
+Or `from tallyhouse import Client`. A key is taken from TALLYHOUSE_KEY. Temporary failures are retried: a record that was processed
+is recognised, so a repeat changes nothing. Values are sent as `decimal.Decimal`, `int` or `str`, never as floats. Sums are read as
+texts: make `decimal.Decimal` of them.
 """
+
+from __future__ import annotations
 
 import argparse
 import http.client
@@ -19,6 +22,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from decimal import Decimal
+from typing import TypedDict
 
 # How many records go into one request: enough that its cost is not felt, and few enough to be sent again.
 CHUNK = 1000
@@ -37,22 +42,56 @@ class Problem(Exception):
         self.status, self.document = status, document
 
 
-class Client:
-    def __init__(self, url, key=None, timeout=60):
-        self.url, self.key, self.timeout = url.rstrip("/"), key, timeout
+class Record(TypedDict):
+    """A record, as it is sent: the schema `Record`."""
 
-    def write(self, record):
+    recordId: str
+    time: str
+    sourceId: str
+    destinationId: str
+    type: str
+    value: Decimal | int | str
+    unit: str
+    reference: str
+
+
+def to_json(record: Record) -> str:
+    """Writes a record in one line, its value to the last digit. Raises TypeError for a float, which has lost digits already."""
+    if isinstance(record, dict) and isinstance(record.get("value"), float):
+        raise TypeError(f"the value of {record.get('recordId')} is a float: give a decimal.Decimal, an int or a str")
+    return json.dumps(record, default=_decimal)
+
+
+def _decimal(value):
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not a type of JSON")
+
+
+def from_json(line: str) -> Record:
+    """Reads a record, its value to the last digit."""
+    return json.loads(line, parse_float=Decimal)
+
+
+class Client:
+    def __init__(self, url: str, key: str | None = None, timeout: float = 60, tries: int = TRIES):
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url} does not begin with http:// or https://")
+        self.url, self.key, self.timeout, self.tries = url.rstrip("/"), key, timeout, tries
+
+    def write(self, record: Record):
         """Processes one record. Returns its result; a repeat is a success. Raises Problem for a conflict or a bad record."""
-        return json.loads(self._call("POST", "/v1/records", json.dumps(record), "application/json")[0])
+        return json.loads(self._call("POST", "/v1/records", to_json(record), "application/json")[0])
 
     def load(self, records):
         """Processes any number of records. Yields the refused ones with their results, and then the four counts."""
         counts = dict.fromkeys(["processed", "duplicates", "conflicts", "rejected"], 0)
         records = iter(records)
         while chunk := list(itertools.islice(records, CHUNK)):
-            body = "".join(json.dumps(record) + "\n" for record in chunk)
+            body = "".join(to_json(record) + "\n" for record in chunk)
             answer, _ = self._call("POST", "/v1/records/batch?results=failed", body, "application/x-ndjson")
-            *refused, last = map(json.loads, answer.splitlines())
+            # Lines end in "\n" alone: `splitlines` would also split at a U+2028 within a name.
+            *refused, last = (json.loads(line) for line in answer.split("\n") if line)
             yield from ((chunk[result["index"]], result) for result in refused)
             for name in counts:
                 counts[name] += last[name]
@@ -85,12 +124,12 @@ class Client:
             target = urllib.parse.urljoin(target, link[link.index("<") + 1 : link.index(">")]) if link else None
 
     def _call(self, method, target, body=None, media_type=None):
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self.tries + 1):
             try:
                 return self._once(method, target, body, media_type)
             except (Problem, OSError, http.client.HTTPException) as error:
                 repeatable = not isinstance(error, Problem) or error.status in REPEATABLE
-                if not repeatable or attempt == TRIES:
+                if not repeatable or attempt == self.tries:
                     raise
                 # A service that says when to come again knows; otherwise wait longer each time, and not all at once.
                 wait = min(WAIT_SECONDS_MAX, 0.1 * 2**attempt) * random.uniform(0.5, 1)
@@ -114,31 +153,56 @@ class Client:
             raise problem from None
 
 
+def load(client, records):
+    refused = False
+    for entry in client.load(records):
+        if isinstance(entry, dict):
+            print("  ".join(f"{name} {count}" for name, count in entry.items()))
+        else:
+            _, result = entry
+            print(result["outcome"], result["recordId"], result["error"]["detail"], file=sys.stderr)
+            refused = True
+    return 1 if refused else 0
+
+
+def write(client, records):
+    for record in records:
+        print(client.write(record)["outcome"], record["recordId"])
+    return 0
+
+
+def totals(client, destination):
+    for group in client.groups(destinationId=destination):
+        for total in group["totals"]:
+            print(group["destinationId"], total["unit"], total["count"], total["net"])
+    return 0
+
+
+def run(options):
+    client = Client(options.url, os.environ.get("TALLYHOUSE_KEY"), tries=options.tries)
+    if options.command == "totals":
+        return totals(client, options.destination)
+    # A byte order mark is passed over, and lines end in "\n" alone.
+    with open(options.file, encoding="utf-8-sig", newline="\n") as file:
+        records = (from_json(line) for line in file if line.strip())
+        return {"load": load, "write": write}[options.command](client, records)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--url", default="http://127.0.0.1:8080")
+    arguments.add_argument("--tries", type=int, default=TRIES, help="how often a call is tried (default: %(default)s)")
     commands = arguments.add_subparsers(dest="command", required=True)
     for name, help in [("load", "send a file of NDJSON in batches"), ("write", "send it record by record")]:
         commands.add_parser(name, help=help).add_argument("file")
     commands.add_parser("totals", help="show the exact totals of a destination").add_argument("destination")
     options = arguments.parse_args()
-    client = Client(options.url, os.environ.get("TALLYHOUSE_KEY"))
-    if options.command == "totals":
-        for group in client.groups(destinationId=options.destination):
-            for total in group["totals"]:
-                print(group["destinationId"], total["unit"], total["count"], total["net"])
-        return 0
-    with open(options.file, encoding="utf-8") as file:
-        records = (json.loads(line) for line in file if line.strip())
-        if options.command == "write":
-            for record in records:
-                print(client.write(record)["outcome"], record["recordId"])
-            return 0
-        *refused, counts = client.load(records)
-    for record, result in refused:
-        print(result["outcome"], record.get("recordId"), result["error"]["detail"], file=sys.stderr)
-    print("  ".join(f"{name} {count}" for name, count in counts.items()))
-    return 1 if refused else 0
+    try:
+        return run(options)
+    except urllib.error.URLError as error:
+        sys.exit(f"tallyhouse.py: {options.url} can't be reached: {error.reason}")
+    except (Problem, OSError, ValueError, TypeError, http.client.HTTPException) as error:
+        sys.exit(f"tallyhouse.py: {error}")
 
 
 if __name__ == "__main__":

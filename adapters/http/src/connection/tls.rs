@@ -11,6 +11,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{ALL_VERSIONS, Error, InconsistentKeys, ServerConfig};
 
+use super::pem::pem_fault;
 use crate::files;
 
 /// The application protocols behind TLS, the preferred first (RFC 7301, RFC 9113).
@@ -165,6 +166,7 @@ impl Pair {
 
     fn chain(&self) -> Result<Vec<CertificateDer<'static>>, String> {
         let pem = self.cert.as_ref().map_err(Clone::clone)?;
+        pem_fault(pem).map_or(Ok(()), |fault| Err(fault.to_owned()))?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         match chain {
             Ok(chain) if chain.is_empty() => Err("it holds no certificate in PEM".to_owned()),
@@ -176,6 +178,7 @@ impl Pair {
     /// The fault quotes nothing: this file holds a secret.
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, String> {
         let pem = self.key.as_ref().map_err(Clone::clone)?;
+        pem_fault(pem).map_or(Ok(()), |fault| Err(fault.to_owned()))?;
         PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
             "it holds no private key in PEM that can be read: PKCS#8, PKCS#1 or SEC1, and not encrypted".to_owned()
         })

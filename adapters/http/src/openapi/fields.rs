@@ -2,7 +2,8 @@
 
 use tallyhouse_pipeline::{DestinationId, Field, RecordId, Reference, SourceId, Summary, Unit, Value};
 
-use super::model::Schema;
+use super::model::{Ordered, Schema};
+use crate::request::page_token::PageToken;
 
 /// A flight of January 2013, as it is sent.
 pub(super) const RECORD: &str = r#"{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA"}"#;
@@ -18,8 +19,13 @@ pub(super) const DECIMAL_IN: &str = r"^(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]
 const INSTANT_OUT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z$";
 
 /// A position in a topic.
-const POSITION: &str = r"^[0-9]{1,19}(-[0-9]{1,10})?(~[0-9a-f]{16})?$";
-const LAST_POSITION: &str = r"^([0-9]{1,19}(-[0-9]{1,10})?(~[0-9a-f]{16})?)?$";
+const POSITION: &str = r"^([0-9]{1,18}|[0-8][0-9]{18})(-[0-9]{1,9})?(~[0-9a-f]{16})?$";
+const LAST_POSITION: &str = r"^(([0-9]{1,18}|[0-8][0-9]{18})(-[0-9]{1,9})?(~[0-9a-f]{16})?)?$";
+/// Most characters of one: 19 digits, a part of 9, and a fingerprint of 16.
+const POSITION_CHARS_MAX: usize = 46;
+
+/// A cursor of any kind: base64 by the alphabet for addresses.
+const CURSOR: &str = "^[A-Za-z0-9_-]+$";
 
 /// The dependencies that readiness shows.
 pub(super) fn dependencies() -> Schema {
@@ -57,12 +63,13 @@ pub(super) fn unit() -> Schema {
 }
 
 pub(super) fn record_type() -> Schema {
-    Schema::word(["positive", "negative"]).says("The sign of the value in a net total.")
+    Schema::named("RecordType")
 }
 
-/// A field of a record.
-pub(super) fn field() -> Schema {
-    Schema::word(Field::ALL.map(Field::name))
+/// The fields that have few values, and the names of fields.
+pub(super) fn words(all: &mut Ordered<Schema>) {
+    all.push("RecordType", Schema::word(["positive", "negative"]).says("The sign of the value in a net total."));
+    all.push("RecordField", Schema::word(Field::ALL.map(Field::name)).says("A field of a record."));
 }
 
 /// An instant as it may be sent.
@@ -80,12 +87,17 @@ pub(super) fn sequence() -> Schema {
 }
 
 pub(super) fn position() -> Schema {
-    Schema::text().pattern(POSITION).says("A position, as it was handed out.")
+    Schema::text_of(1..=POSITION_CHARS_MAX).pattern(POSITION).says("A position, as it was handed out.")
+}
+
+/// The cursor of a page.
+pub(super) fn cursor() -> Schema {
+    Schema::text_of(2..=PageToken::CHARS_MAX).pattern(CURSOR)
 }
 
 /// What a reader of event streams was given last; before it was given anything, some send an empty text, which is none.
 pub(super) fn last_position() -> Schema {
-    Schema::text().pattern(LAST_POSITION).says("A position, as it was handed out, or nothing.")
+    Schema::text_of(0..=POSITION_CHARS_MAX).pattern(LAST_POSITION).says("A position, as it was handed out, or nothing.")
 }
 
 /// A threshold or a value as it is written.

@@ -1,11 +1,12 @@
 //! The schemas of messages, alert rules and dead letters.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use tallyhouse_pipeline::DryRunReport;
 
 use super::fields::{
     destination_id, instant, position, record_id, record_type, reference, source_id, threshold, unit, value_out,
-    written_record,
 };
 use super::model::{DIALECT, Ordered, SCHEMAS, Schema};
 
@@ -20,29 +21,28 @@ pub(super) const RULE: &str = r#"{"threshold":"120","unit":"minute","type":"posi
 
 pub(super) fn schemas(all: &mut Ordered<Schema>) {
     rules(all);
+    all.push("NotificationData", notification_data());
     all.push("Notification", notification());
+    all.push("AlertData", alert_data());
     all.push("Alert", alert());
     for (name, message) in [("Notifications", "Notification"), ("Alerts", "Alert")] {
         let next = position().says("Where to go on: the `after` of the next call.");
         all.push(name, Schema::object().with("messages", Schema::list(Schema::named(message))).with("next", next));
     }
-    let letter = || {
-        let reason = Schema::word(["rejected", "conflict", "not-json", "too-large"]);
-        let letter = Schema::object().with("id", Schema::text());
-        (letter, reason)
-    };
-    let rest = |(letter, reason): (Schema, Schema)| {
-        letter
-            .with("reason", reason)
+    all.push("DeadLetterReason", Schema::word(["rejected", "conflict", "not-json", "too-large"]));
+    all.push("Queue", Schema::word(["list", "stream"]).says("The queue that a payload came by."));
+    let letter = |name: &str, payload: Schema| {
+        Schema::object()
+            .with("id", Schema::text())
+            .with(name, payload)
+            .with("reason", Schema::named("DeadLetterReason"))
             .with("detail", Schema::text())
-            .with("origin", Schema::word(["list", "stream"]).says("The queue that it came by."))
+            .with("origin", Schema::named("Queue"))
             .with("at", instant().says("When it was refused."))
     };
-    let (letter_of_text, reason) = letter();
-    all.push("DeadLetter", rest((letter_of_text.with("payload", Schema::text().says("As it came.")), reason)));
-    let (letter_of_bytes, reason) = letter();
+    all.push("DeadLetter", letter("payload", Schema::text().says("As it came.")));
     let bytes = Schema::text().format("byte").says("As it came, in Base64: it is not UTF-8.");
-    all.push("BinaryDeadLetter", rest((letter_of_bytes.with("payloadBase64", bytes), reason)));
+    all.push("BinaryDeadLetter", letter("payloadBase64", bytes));
     let any = Schema::one_of([Schema::named("DeadLetter"), Schema::named("BinaryDeadLetter")]);
     let letters = Schema::object()
         .with("deadLetters", Schema::list(any).says("Oldest first."))
@@ -51,23 +51,57 @@ pub(super) fn schemas(all: &mut Ordered<Schema>) {
 }
 
 fn rules(all: &mut Ordered<Schema>) {
-    let sent = with_conditions(Schema::object().maybe("name", rule_name()).with("threshold", threshold()))
-        .maybe("origin", Schema::default().says("Passed over, so that what was read can be written back."))
-        .maybe("inForce", Schema::default().says("Passed over."))
-        .maybe("changedAt", Schema::default().says("Passed over."))
-        .closed()
-        .says("A rule, with or without its name. One on totals has neither `type` nor `sourceId`.")
-        .example(RULE);
-    all.push("AlertRuleDraft", sent);
-    let rule = || with_conditions(Schema::object().with("name", rule_name()).with("threshold", value_out()));
-    all.push("AlertRule", rule().says("An alert rule as it was at the commit."));
-    let shown = rule()
-        .with("origin", Schema::word(["setting", "file", "managed"]).says("Where it comes from."))
-        .with("inForce", Schema::boolean().says("False where a managed rule of the same name hides it."))
-        .maybe("changedAt", instant().says("Of a managed rule."));
-    all.push("ShownAlertRule", shown.says("An alert rule, and where it comes from."));
+    let draft = || {
+        Schema::object()
+            .maybe("name", rule_name())
+            .with("threshold", threshold())
+            .maybe("origin", Schema::default().says("Passed over, so that what was read can be written back."))
+            .maybe("inForce", Schema::default().says("Passed over."))
+            .maybe("changedAt", Schema::default().says("Passed over."))
+            .closed()
+    };
+    let says = "A rule, with or without its name.";
+    either_rule(all, "AlertRuleDraft", ["ValueRuleDraft", "TotalRuleDraft"], draft, says);
+    let rule = || Schema::object().with("name", rule_name()).with("threshold", value_out());
+    either_rule(all, "AlertRule", ["ValueRule", "TotalRule"], rule, "An alert rule as it was at the commit.");
+    all.push("RuleOrigin", Schema::word(["setting", "file", "managed"]).says("Where a rule comes from."));
+    let shown = || {
+        rule()
+            .with("origin", Schema::named("RuleOrigin"))
+            .with("inForce", Schema::boolean().says("False where a managed rule of the same name hides it."))
+            .maybe("changedAt", instant().says("Of a managed rule."))
+    };
+    let says = "An alert rule, and where it comes from.";
+    either_rule(all, "ShownAlertRule", ["ShownValueRule", "ShownTotalRule"], shown, says);
     all.push("AlertRules", Schema::object().with("rules", Schema::list(Schema::named("ShownAlertRule"))));
     all.push("DryRun", dry_run());
+}
+
+/// Adds a rule on values, one on totals, and that which is either.
+fn either_rule(
+    all: &mut Ordered<Schema>,
+    name: &str,
+    [on_value, on_total]: [&str; 2],
+    begin: impl Fn() -> Schema,
+    says: &str,
+) {
+    let value = Schema::fixed("value").says("The value of a record is compared with the threshold: the default.");
+    let value = begin()
+        .maybe("on", value)
+        .maybe("unit", unit())
+        .maybe("type", record_type())
+        .maybe("destinationId", destination_id())
+        .maybe("sourceId", source_id())
+        .maybe("reference", reference());
+    all.push(on_value, value.says("A rule on the values of records."));
+    let total = Schema::fixed("total").says("The net total of a key is compared with the threshold.");
+    let total = begin()
+        .with("on", total)
+        .maybe("unit", unit())
+        .maybe("destinationId", destination_id())
+        .maybe("reference", reference());
+    all.push(on_total, total.says("A rule on totals, which has neither `type` nor `sourceId`."));
+    all.push(name, Schema::one_of([on_value, on_total].map(Schema::named)).says(says));
 }
 
 /// What a rule would have raised.
@@ -90,27 +124,19 @@ fn dry_run() -> Schema {
         .says("What an alert rule would have raised.")
 }
 
-fn with_conditions(rule: Schema) -> Schema {
-    rule.maybe(
-        "on",
-        Schema::word(["value", "total"]).says("What is compared with the threshold. By default the value."),
-    )
-    .maybe("unit", unit())
-    .maybe("type", record_type())
-    .maybe("destinationId", destination_id())
-    .maybe("sourceId", source_id())
-    .maybe("reference", reference())
-}
-
 pub(super) fn rule_name() -> Schema {
     Schema::text_of(1..=63).pattern(RULE_NAME)
 }
 
-fn notification() -> Schema {
-    let data = Schema::object()
-        .with("record", written_record())
+fn notification_data() -> Schema {
+    Schema::object()
+        .with("record", Schema::named("WrittenRecord"))
         .with("sequence", Schema::integer(1))
-        .with("previous", Schema::named("Summary").says("Of the records of this key with lower sequences."));
+        .with("previous", Schema::named("Summary").says("Of the records of this key with lower sequences."))
+}
+
+fn notification() -> Schema {
+    let data = Schema::named("NotificationData");
     let id = record_id().says("The record's id: with `source` it never changes, so that a repeat is recognised.");
     event("tallyhouse.record.processed.v1", "urn:tallyhouse:records", id, data)
         .says("Owed for every processed record: a CloudEvent 1.0 in JSON.")
@@ -119,11 +145,15 @@ fn notification() -> Schema {
         )
 }
 
-fn alert() -> Schema {
-    let data = Schema::object()
-        .with("record", written_record())
+fn alert_data() -> Schema {
+    Schema::object()
+        .with("record", Schema::named("WrittenRecord"))
         .with("sequence", Schema::integer(1))
-        .with("rule", Schema::named("AlertRule"));
+        .with("rule", Schema::named("AlertRule"))
+}
+
+fn alert() -> Schema {
+    let data = Schema::named("AlertData");
     let id = Schema::text().says("The record's id and the rule's name, with a slash between.");
     event("tallyhouse.record.alert.v1", "urn:tallyhouse:alerts", id, data)
         .says("Owed for every rule that a processed record met: a CloudEvent 1.0 in JSON.")
@@ -163,18 +193,28 @@ struct Standalone {
 /// Writes the schemas of both messages, each by itself: the name of its file, and its text.
 pub(super) fn standalone(all: &Ordered<Schema>) -> [(&'static str, String); 2] {
     [("notification.json", "Notification"), ("alert.json", "Alert")].map(|(file, name)| {
-        let parts = all
-            .0
-            .iter()
-            .filter(|(part, _)| [name, "Summary", "UnitTotal", "Side", "AlertRule"].contains(&part.as_str()));
-        let needed = |part: &str| part == name || (part == "AlertRule") == (name == "Alert");
+        let needed = needed(all, name);
         let standalone = Standalone {
             dialect: DIALECT,
             id: format!("urn:tallyhouse:schema:{}:v1", name.to_lowercase()),
             reference: format!("{SCHEMAS}{name}"),
-            parts: Ordered(parts.filter(|(part, _)| needed(part)).cloned().collect()),
+            parts: Ordered(all.0.iter().filter(|(part, _)| needed.contains(part)).cloned().collect()),
         };
         let text = serde_json::to_string_pretty(&standalone).expect("a schema is always JSON");
         (file, text.replace(SCHEMAS, "#/$defs/") + "\n")
     })
+}
+
+/// Returns the names of a schema and of all that it is made of.
+pub(super) fn needed(all: &Ordered<Schema>, name: &str) -> BTreeSet<String> {
+    let mut needed = BTreeSet::new();
+    let mut open = vec![name.to_owned()];
+    while let Some(name) = open.pop() {
+        let Some((_, schema)) = all.0.iter().find(|(known, _)| *known == name) else { continue };
+        if needed.insert(name) {
+            let text = serde_json::to_string(schema).expect("a schema is always JSON");
+            open.extend(text.split(SCHEMAS).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+        }
+    }
+    needed
 }

@@ -173,7 +173,7 @@ impl Schema {
     }
 
     pub(super) fn integer(minimum: u64) -> Self {
-        Self { minimum: Some(minimum), ..Self::of("integer") }
+        Self { minimum: Some(minimum), format: Some("int64"), ..Self::of("integer") }
     }
 
     pub(super) fn number(minimum: u64) -> Self {

@@ -1,10 +1,7 @@
 //! What requests are asked with: in the path, in the query, and in headers.
 
-use super::fields::{destination_id, position, record_type, reference, source_id, time, unit};
+use super::fields::{self, destination_id, position, record_type, reference, source_id, time, unit};
 use super::model::{Parameter, Schema, example};
-
-/// A cursor of any kind: base64 by the alphabet for addresses.
-const CURSOR: &str = "^[A-Za-z0-9_-]+$";
 
 pub(super) fn query(name: &'static str, schema: Schema, description: &str) -> Parameter {
     Parameter { name, place: "query", description: description.to_owned(), required: false, schema, example: None }
@@ -62,7 +59,7 @@ pub(super) fn limit() -> Parameter {
 
 /// Where a page begins.
 pub(super) fn cursor() -> Parameter {
-    query("cursor", Schema::text().pattern(CURSOR), "Where the page begins: the `next` of the page before.")
+    query("cursor", fields::cursor(), "Where the page begins: the `next` of the page before.")
 }
 
 /// Where messages are read from.

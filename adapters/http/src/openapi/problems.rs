@@ -4,9 +4,25 @@ use hyper::StatusCode;
 
 use crate::response::problem::ProblemCode;
 
-use super::fields::{breakers, dependencies, field, position, record_id};
+use super::fields::{breakers, dependencies, position, record_id};
 use super::model::{Media, Ordered, Response, Schema};
 use super::responses::{describe, limited};
+
+/// The problems without further members.
+const PLAIN: [ProblemCode; 12] = [
+    ProblemCode::NotJson,
+    ProblemCode::Unauthorized,
+    ProblemCode::Forbidden,
+    ProblemCode::NotFound,
+    ProblemCode::Timeout,
+    ProblemCode::PreconditionFailed,
+    ProblemCode::TooLarge,
+    ProblemCode::UnsupportedMediaType,
+    ProblemCode::RateLimited,
+    ProblemCode::Internal,
+    ProblemCode::Unavailable,
+    ProblemCode::Overloaded,
+];
 
 /// The media type of a problem (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
@@ -18,20 +34,25 @@ pub(super) fn schemas(all: &mut Ordered<Schema>) {
         .with("status", Schema::integer(400).at_most(599))
         .with("detail", Schema::text());
     all.push("Problem", any.says("Every error is such a document, with further members by its type (RFC 9457)."));
+    for code in PLAIN {
+        all.push(name_of(code), problem(&[code]));
+    }
+    all.push("HeadTooLargeProblem", head_too_large());
     let parameter = Schema::object().with("parameter", Schema::text()).with("detail", Schema::text());
-    let errors = Schema::list(parameter).at_least_one();
+    all.push("ParameterFault", parameter.says("A parameter, and what is wrong with it."));
+    let errors = Schema::list(Schema::named("ParameterFault")).at_least_one();
     all.push("ParameterProblem", problem(&[ProblemCode::BadParameter]).with("errors", errors));
-    let conflict = || problem(&[ProblemCode::Conflict]).with("differs", Schema::list(field()).at_least_one());
+    let differs = || Schema::list(Schema::named("RecordField")).at_least_one();
+    let conflict = || problem(&[ProblemCode::Conflict]).with("differs", differs());
     all.push("ConflictProblem", conflict().says("The fields in which it differs from what was processed."));
     let changed =
         problem(&[ProblemCode::HistoryChanged]).with("head", position().says("The position of the last message."));
     all.push("HistoryChangedProblem", changed);
-    let refused = || {
-        let at = Schema::object()
-            .with("pointer", Schema::text().says("A JSON pointer (RFC 6901); empty for the whole."))
-            .with("detail", Schema::text());
-        Schema::list(at).at_least_one()
-    };
+    let fault = Schema::object()
+        .with("pointer", Schema::text().says("A JSON pointer (RFC 6901); empty for the whole."))
+        .with("detail", Schema::text());
+    all.push("Fault", fault.says("A part of what was sent, and what is wrong with it."));
+    let refused = || Schema::list(Schema::named("Fault")).at_least_one();
     all.push("RejectedProblem", problem(&[ProblemCode::Rejected]).with("errors", refused()));
     let kinds = [ProblemCode::Rejected, ProblemCode::NotJson, ProblemCode::TooLarge];
     all.push("RefusedProblem", problem(&kinds).with("errors", refused()).says("Why a record of a batch is none."));
@@ -48,13 +69,19 @@ pub(super) fn schemas(all: &mut Ordered<Schema>) {
     all.push("UnreadyProblem", unready);
 }
 
+/// The name of the schema of a problem without further members.
+fn name_of(code: ProblemCode) -> String {
+    let words = code.name().split('-').map(|word| word[..1].to_uppercase() + &word[1..]);
+    words.collect::<String>() + "Problem"
+}
+
 /// The body is not JSON.
 pub(super) fn not_json() -> Schema {
-    problem(&[ProblemCode::NotJson])
+    Schema::named(&name_of(ProblemCode::NotJson))
 }
 
 /// The problem of one of these codes.
-pub(super) fn problem(codes: &[ProblemCode]) -> Schema {
+fn problem(codes: &[ProblemCode]) -> Schema {
     let (kind, title) = match codes {
         [code] => (Schema::fixed(urn(*code)), Schema::fixed(code.title())),
         codes => (Schema::word(codes.iter().copied().map(urn)), Schema::word(codes.iter().map(|code| code.title()))),
@@ -77,10 +104,10 @@ fn urn(code: ProblemCode) -> String {
 }
 
 /// The head of a request is too large, which has a status of its own.
-pub(super) fn head_too_large() -> Response {
+fn head_too_large() -> Schema {
     let (kind, title) = (Schema::fixed(urn(ProblemCode::TooLarge)), Schema::fixed(ProblemCode::TooLarge.title()));
     let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16();
-    answer("The head of the request is too large.", document(kind, title, Schema::fixed_number(status)))
+    document(kind, title, Schema::fixed_number(status))
 }
 
 /// The answers that many calls share.
@@ -103,7 +130,7 @@ pub(super) fn shared() -> Ordered<Response> {
         ("TooLarge", limited(plain("The body is too large. Nothing was processed.", &[ProblemCode::TooLarge]))),
         ("UnsupportedMediaType", limited(plain("The body is of another type.", &[ProblemCode::UnsupportedMediaType]))),
         ("RateLimited", later(limited(plain("The rate limit is used up.", &[ProblemCode::RateLimited])))),
-        ("HeadTooLarge", head_too_large()),
+        ("HeadTooLarge", answer("The head of the request is too large.", Schema::named("HeadTooLargeProblem"))),
         ("Internal", plain("A fault of the service.", &[ProblemCode::Internal])),
         ("Unavailable", later(limited(plain(again, &[ProblemCode::Unavailable])))),
         ("UnavailableOrFull", later(limited(plain(again, &full)))),
@@ -119,5 +146,10 @@ pub(super) fn answer(description: &str, schema: Schema) -> Response {
 
 /// The answer that is a problem of one of these codes, without further members.
 pub(super) fn plain(description: &str, codes: &[ProblemCode]) -> Response {
-    answer(description, problem(codes))
+    let mut named = codes.iter().map(|code| Schema::named(&name_of(*code)));
+    let schema = match (named.next(), codes.len()) {
+        (Some(only), 1) => only,
+        (first, _) => Schema::one_of(first.into_iter().chain(named)),
+    };
+    answer(description, schema)
 }

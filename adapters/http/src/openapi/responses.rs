@@ -30,7 +30,8 @@ pub(super) fn media(schema: Schema) -> Media {
 
 /// A body of lines, each of this schema.
 pub(super) fn lines(line: &str) -> Media {
-    let says = "Lines, each a document of its own.";
+    let says =
+        format!("Lines, each of which is a `{line}` and ends in a line feed. JSON Schema can't describe such a text.");
     Media { schema: Schema::text().says(says), line: Some(Schema::named(line)), examples: Ordered::default() }
 }
 

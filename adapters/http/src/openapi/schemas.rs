@@ -3,8 +3,8 @@
 use tallyhouse_pipeline::Value;
 
 use super::fields::{
-    DECIMAL_IN, RECORD, breakers, dependencies, destination_id, instant, net, record_id, record_type, reference,
-    sequence, source_id, sum, time, unit, written_record,
+    DECIMAL_IN, RECORD, breakers, cursor, dependencies, destination_id, instant, net, record_id, record_type,
+    reference, sequence, source_id, sum, time, unit, words, written_record,
 };
 use super::model::{Ordered, Schema};
 use super::{messages, problems};
@@ -22,7 +22,9 @@ pub(super) fn all() -> Ordered<Schema> {
 }
 
 fn records(all: &mut Ordered<Schema>) {
+    words(all);
     all.push("Record", record().example(RECORD));
+    all.push("WrittenRecord", written_record().says("A record as it is written: times in UTC, values as plain texts."));
     let event = Schema::object()
         .with("specversion", Schema::fixed("1.0"))
         .with("id", Schema::text().says("Not the record's identity."))
@@ -177,7 +179,7 @@ fn counts() -> Schema {
 
 /// The cursor of the next page.
 fn next() -> Schema {
-    Schema::text().or_null().says("The `cursor` of the next page; null at the end.")
+    cursor().or_null().says("The `cursor` of the next page; null at the end.")
 }
 
 fn answers(all: &mut Ordered<Schema>) {

@@ -151,6 +151,7 @@ fn the_files_in_docs_are_what_the_program_says() {
     let renew = "renew it by `cargo run -p tallyhouse-http --example openapi -- docs`";
     let kept = |name: &str| std::fs::read_to_string(docs.join(name)).unwrap_or_default();
     assert!(kept("openapi.json") == openapi(), "docs/openapi.json is not what the program says: {renew}");
+    assert!(kept("asyncapi.yaml") == asyncapi_yaml(), "docs/asyncapi.yaml is not what the program says: {renew}");
     for (name, text) in message_schemas() {
         assert!(kept(&format!("schemas/{name}")) == text, "docs/schemas/{name} is not what the program says: {renew}");
     }
@@ -166,4 +167,39 @@ fn the_schemas_of_messages_stand_by_themselves() {
             }
         });
     }
+}
+
+#[test]
+fn what_the_description_of_the_queues_refers_to_is_there() {
+    let document: Value = serde_json::from_str(&asyncapi()).expect("the document is JSON");
+    let mut count = 0;
+    visit(&document, &mut |value| {
+        if let Some(Value::String(to)) = value.get("$ref") {
+            assert!(document.pointer(&to[1..]).is_some(), "{to}");
+            count += 1;
+        }
+    });
+    assert!(count > 20, "{count}");
+}
+
+#[test]
+fn yaml_is_written_in_blocks() {
+    let value = serde_json::json!({"a": {"b": [1, "x: \"y\"", [], {"c": null}], "d": {}}, "e": true});
+    let text = "\"a\":\n  \"b\":\n    - 1\n    - \"x: \\\"y\\\"\"\n    - []\n    -\n      \"c\": null\n  \"d\": {}\n\"e\": true\n";
+    assert_eq!(asyncapi::yaml(&value), text);
+}
+
+#[test]
+fn every_problem_has_a_schema_of_its_own() {
+    // A generator makes a type of each inline schema; a problem that many calls share has one name.
+    let document = written();
+    let is_named = |schema: &Value| {
+        let either = schema["oneOf"].as_array().cloned().unwrap_or_default();
+        schema["$ref"].is_string() || (!either.is_empty() && either.iter().all(|part| part["$ref"].is_string()))
+    };
+    visit(&document, &mut |value| {
+        if let Some(media) = value.get("application/problem+json") {
+            assert!(is_named(&media["schema"]), "{media}");
+        }
+    });
 }

@@ -16,6 +16,10 @@ pub(crate) enum PageToken {
 }
 
 impl PageToken {
+    /// Most characters of one: in base64, a letter, the 18 characters of a time in microseconds, a dot, and an id of
+    /// characters of four bytes.
+    pub(crate) const CHARS_MAX: usize = ((20 + RecordId::CHARS_MAX * 4) * 4).div_ceil(3);
+
     pub(crate) fn write(&self) -> String {
         let plain = match self {
             Self::Record(time, id) => format!("r{}.{id}", time.as_micros()),

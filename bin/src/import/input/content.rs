@@ -6,7 +6,7 @@ use tallyhouse_pipeline::without_byte_order_mark;
 pub(super) const HEAD_BYTES: usize = 16;
 
 /// First bytes, and what they are the first bytes of.
-const KNOWN: [(&[u8], &str); 13] = [
+const KNOWN: [(&[u8], &str); 16] = [
     (b"\xfd7zXZ\0", "packed with xz: unpack it first, e.g. xz -dc FILE | tallyhouse import -"),
     (b"\x04\x22\x4d\x18", "packed with lz4: unpack it first, e.g. lz4 -dc FILE | tallyhouse import -"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it first"),
@@ -18,9 +18,14 @@ const KNOWN: [(&[u8], &str); 13] = [
     (b"PAR1", "a Parquet file: convert it to CSV or NDJSON first"),
     (b"%PDF-", "a PDF document"),
     (b"-----BEGIN ", "PEM: a certificate or a key"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document such as .xls: save it as CSV in UTF-8"),
+    (b"\xff\xfe\0\0", UTF_32),
+    (b"\0\0\xfe\xff", UTF_32),
     (b"\xff\xfe", UTF_16),
     (b"\xfe\xff", UTF_16),
 ];
+
+const UTF_32: &str = "text in UTF-32: convert it first, e.g. iconv -f UTF-32 -t UTF-8 FILE | tallyhouse import -";
 
 const UTF_16: &str = "text in UTF-16: convert it first, e.g. iconv -f UTF-16 -t UTF-8 FILE | tallyhouse import -";
 

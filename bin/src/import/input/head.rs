@@ -2,8 +2,12 @@
 
 use tallyhouse_pipeline::Field;
 
+use crate::output::printable;
+
 /// Most names of columns that an error shows.
 const SHOWN_MAX: usize = 20;
+/// Most characters of one of them.
+const SHOWN_CHARS: usize = 64;
 
 /// Delimiters that other programs write.
 const DELIMITERS: [(u8, &str); 4] = [(b',', "','"), (b';', "';'"), (b'\t', "tab"), (b'|', "'|'")];
@@ -80,17 +84,16 @@ pub(super) fn columns(names: &[&[u8]], raw: &[u8], options: &CsvOptions) -> Resu
 }
 
 fn found(names: &[&[u8]]) -> String {
-    let shown: Vec<String> = names.iter().take(SHOWN_MAX).map(|name| printable(name)).collect();
+    let shown: Vec<String> = names.iter().take(SHOWN_MAX).map(|name| shown(name)).collect();
     let more = names.len().saturating_sub(SHOWN_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", shown.join(", "))
 }
 
-/// Shows a name without what a terminal would obey.
-fn printable(name: &[u8]) -> String {
-    let name = String::from_utf8_lossy(name.trim_ascii());
-    let name: String = name.chars().take(64).collect();
-    if name.is_empty() { "(empty)".to_owned() } else { name.escape_debug().to_string() }
+/// Shows the beginning of a name.
+fn shown(name: &[u8]) -> String {
+    let name: String = String::from_utf8_lossy(name.trim_ascii()).chars().take(SHOWN_CHARS).collect();
+    if name.is_empty() { "(empty)".to_owned() } else { printable(&name).into_owned() }
 }
 
 /// Guesses at the delimiter: one that gives more of the names than the one in use.
@@ -114,7 +117,7 @@ fn other_names(names: &[&[u8]], missing: &[(Field, &str)], options: &CsvOptions)
         let distance = |name: &[u8]| strsim::damerau_levenshtein(&plain(name), &plain(wanted.as_bytes()));
         let nearest = free.iter().min_by_key(|name| distance(name))?;
         let near_enough = distance(nearest) * 4 <= wanted.len();
-        let nearest = printable(nearest);
+        let nearest = shown(nearest);
         near_enough.then(|| format!("is {nearest} the {}? give --column {}={nearest}", field.name(), field.name()))
     });
     let guesses: Vec<String> = guesses.collect();

@@ -10,8 +10,8 @@ use reqwest::header::{CONTENT_TYPE, LINK, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-/// How often a call is tried.
-const TRIES: u32 = 10;
+/// How often a call is tried by default.
+pub(crate) const TRIES: u32 = 10;
 
 /// How long is waited at most where the service does not say.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -103,6 +103,7 @@ pub(crate) struct UnitTotal {
 pub(crate) struct Client {
     url: String,
     key: Option<String>,
+    tries: u32,
     http: reqwest::blocking::Client,
 }
 
@@ -110,9 +111,11 @@ impl Client {
     /// How many records go into one request: enough that its cost is not felt, and few enough to be sent again.
     pub(crate) const CHUNK: usize = 1_000;
 
-    pub(crate) fn new(url: &str, key: Option<String>) -> Result<Self> {
+    pub(crate) fn new(url: &str, key: Option<String>, tries: u32) -> Result<Self> {
+        let is_http = url.starts_with("http://") || url.starts_with("https://");
+        anyhow::ensure!(is_http, "{url} does not begin with http:// or https://");
         let http = reqwest::blocking::Client::builder().timeout(Duration::from_secs(60)).build()?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), key, http })
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), key, tries, http })
     }
 
     /// Processes one record; a repeat is a success, a conflict or a bad record is an error.
@@ -160,17 +163,17 @@ impl Client {
             if let Some((media_type, body)) = body {
                 request = request.header(CONTENT_TYPE, media_type).body(body.to_owned());
             }
-            let wait = WAIT_MAX.min(Duration::from_millis(100) * 2_u32.pow(attempt));
+            let wait = WAIT_MAX.min(Duration::from_millis(100) * 2_u32.saturating_pow(attempt));
             let wait = match request.send() {
                 Ok(answer) if answer.status().is_success() => return Ok(answer),
-                Ok(answer) if is_repeatable(answer.status()) && attempt < TRIES => said(&answer).unwrap_or(wait),
+                Ok(answer) if is_repeatable(answer.status()) && attempt < self.tries => said(&answer).unwrap_or(wait),
                 Ok(answer) => {
                     let status = answer.status();
                     let problem = answer.text()?;
                     let detail = serde_json::from_str(&problem).map_or(problem, |problem: Problem| problem.detail);
                     anyhow::bail!("{method} {target}: {status}: {detail}");
                 }
-                Err(_) if attempt < TRIES => wait,
+                Err(_) if attempt < self.tries => wait,
                 Err(error) => return Err(error.into()),
             };
             sleep(wait);

@@ -5,7 +5,7 @@
 //! tallyhouse-client http://127.0.0.1:8080 totals IAH
 //! ```
 //!
-//! `client.rs` is what to copy. A key is taken from `TALLYHOUSE_KEY`.
+//! A number at the end says how often a call is tried. A key is taken from `TALLYHOUSE_KEY`. `client.rs` is what to copy.
 
 mod client;
 
@@ -15,16 +15,26 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use client::{Client, Counts, Record};
+use client::{Client, Counts, Record, TRIES};
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("tallyhouse-client: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let [url, command, subject] = arguments[..] else {
-        bail!("usage: tallyhouse-client URL load FILE | write FILE | totals DESTINATION");
+    let (url, command, subject, tries) = match arguments[..] {
+        [url, command, subject] => (url, command, subject, TRIES),
+        [url, command, subject, tries] => (url, command, subject, tries.parse().context("TRIES is a number")?),
+        _ => bail!("usage: tallyhouse-client URL load FILE | write FILE | totals DESTINATION [TRIES]"),
     };
-    #[expect(clippy::disallowed_methods, reason = "a program of its own has no settings but this")]
-    let client = Client::new(url, std::env::var("TALLYHOUSE_KEY").ok())?;
+    #[allow(clippy::disallowed_methods, reason = "a program of its own has no settings but this")]
+    let key = std::env::var("TALLYHOUSE_KEY").ok();
+    let client = Client::new(url, key, tries)?;
     match command {
         "load" => load(&client, subject),
         "write" => write(&client, subject),
@@ -75,5 +85,6 @@ fn totals(client: &Client, destination: &str) -> Result<ExitCode> {
 /// Reads a file of NDJSON, line by line.
 fn records(path: &str) -> Result<impl Iterator<Item = Result<Record>>> {
     let file = BufReader::new(File::open(path).with_context(|| path.to_owned())?);
-    Ok(file.lines().map(|line| Ok(serde_json::from_str(&line?)?)))
+    let is_blank = |line: &std::io::Result<String>| line.as_ref().is_ok_and(|line| line.trim().is_empty());
+    Ok(file.lines().filter(move |line| !is_blank(line)).map(|line| Ok(serde_json::from_str(&line?)?)))
 }

@@ -109,13 +109,36 @@ fn a_pair_that_can_t_be_used_is_named_with_its_fault() {
     for (text, expect) in [
         ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", "it is not PEM"),
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "its first certificate is broken"),
-        ("", "it holds no certificate"),
+        ("", "it is empty"),
+        ("nothing\n", "it holds no certificate"),
+        ("\u{feff}-----BEGIN CERTIFICATE-----\n", "byte order mark"),
     ] {
         fs::write(files.path("server.crt"), text).unwrap();
         assert!(fault().contains(expect), "{}", fault());
     }
     fs::write(files.path("server.crt"), vec![b'x'; 1024 * 1024 + 1]).unwrap();
     assert!(fault().contains("larger than"), "{}", fault());
+}
+
+#[test]
+fn a_file_in_another_form_than_pem_is_named() {
+    let files = Files::new();
+    let key = fs::read(files.path("a.key")).unwrap();
+    let wide: Vec<u8> = [0xff, 0xfe].into_iter().chain(key.iter().flat_map(|byte| [*byte, 0])).collect();
+    let forms = [
+        ([&b"\xef\xbb\xbf"[..], &key].concat(), "byte order mark"),
+        (wide, "UTF-16"),
+        (b"\x30\x82\x01\x0a\x02".to_vec(), "DER"),
+        (Vec::new(), "empty"),
+    ];
+    for (content, form) in forms {
+        for (cert, name) in [("a.crt", "server.key"), ("a.key", "server.crt")] {
+            files.put(cert, "a.key");
+            fs::write(files.path(name), &content).unwrap();
+            let fault = files.open().unwrap_err().to_string();
+            assert!(fault.contains(name) && fault.contains(form), "{fault}");
+        }
+    }
 }
 
 #[test]

@@ -37,3 +37,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_longest_has_as_many_characters_as_is_said() {
+    let id = RecordId::new(&"\u{1f600}".repeat(RecordId::CHARS_MAX)).unwrap();
+    for time in [Timestamp::MIN, Timestamp::MAX] {
+        assert_eq!(PageToken::Record(time, id.clone()).write().len(), PageToken::CHARS_MAX, "{time}");
+    }
+}

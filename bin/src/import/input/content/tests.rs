@@ -24,6 +24,9 @@ fn a_file_without_records_is_named() {
     check(b"\xfe\xff\0r\0e\0c", Some("UTF-16"));
     check(b"r\0e\0c\0o\0", Some("UTF-16"));
     check(b"\0r\0e\0c\0o", Some("UTF-16"));
+    check(b"\xff\xfe\0\0r\0\0\0", Some("UTF-32"));
+    check(b"\0\0\xfe\xff\0\0\0r", Some("UTF-32"));
+    check(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Some(".xls"));
     check(b"rec\0\0", Some("binary"));
 }
 

@@ -28,7 +28,7 @@ fn the_names_that_were_found_are_shown_with_a_guess() {
     check_fault(&HEAD.replace("destinationId", "destinatonId"), &["--column destinationId=destinatonId"]);
     check_fault(&HEAD.replace("value", "amount"), &["missing: value;", "found: "]);
     check_fault(&format!("{HEAD},time"), &["there twice: time"]);
-    check_fault("a\u{1b}[31m,b", &["found: a\\u{1b}[31m, b"]);
+    check_fault("a\u{1b}[31m,b", &["found: a\\u001b[31m, b"]);
     let fault = found_in(&HEAD.replace("value", "amount"), &CsvOptions::default()).unwrap_err();
     assert!(!fault.contains("--column"), "no guess is better than a wild one: {fault}");
 }

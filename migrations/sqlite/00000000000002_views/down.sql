@@ -1,0 +1,2 @@
+DROP VIEW tallyhouse_totals;
+DROP VIEW tallyhouse_records;
