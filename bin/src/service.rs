@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tallyhouse_http::{AlertRules, HttpApp, HttpServer, KeyRing, TlsIdentity};
+use tallyhouse_http::{AlertRules, HttpApp, HttpServer, KeyRing, RateHistory, TlsIdentity};
 use tallyhouse_pipeline::ports::{Clock, MessageEmitter, Owner, RecordRepository};
 use tallyhouse_pipeline::{Feed, Pipeline, PipelineParts, PipelineSettings, Publisher};
 use tokio::net::lookup_host;
@@ -137,7 +137,7 @@ impl Running {
                 repository: Arc::clone(&database.rules),
                 clock: Arc::clone(&clock),
             }),
-            feed: Feed::new(database.store.clone(), clock, pipeline.commits(), settings.poll_interval),
+            feed: Feed::new(database.store.clone(), Arc::clone(&clock), pipeline.commits(), settings.poll_interval),
             format: settings.messages.clone(),
             dead_letters: queues.as_ref().map(Queues::dead_letters),
             breakers: pipeline.breakers(),
@@ -145,7 +145,7 @@ impl Running {
             keys: keys.map(Arc::new),
         };
         let metrics = Metrics::new(pipeline.clone(), database, queues.as_ref().map(Queues::client), settings);
-        let server = server.with_metrics(Arc::new(metrics));
+        let server = server.with_metrics(Arc::new(metrics)).with_rates(RateHistory::new(pipeline.clone(), clock));
         let stop = CancellationToken::new();
         let server = match traces {
             Some(traces) => server.with_tracer(traces.requests()),
