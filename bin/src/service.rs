@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tallyhouse_http::{AlertRules, HttpApp, HttpServer};
+use tallyhouse_http::{AlertRules, HttpApp, HttpServer, RateHistory};
 use tallyhouse_pipeline::ports::{Clock, MessageEmitter, Owner, RecordRepository};
 use tallyhouse_pipeline::{Feed, Pipeline, PipelineParts, PipelineSettings, Publisher};
 use tokio::task::{JoinHandle, JoinSet};
@@ -129,7 +129,7 @@ impl Running {
                 repository: Arc::clone(&database.rules),
                 clock: Arc::clone(&clock),
             }),
-            feed: Feed::new(database.store.clone(), clock, pipeline.commits(), settings.poll_interval),
+            feed: Feed::new(database.store.clone(), Arc::clone(&clock), pipeline.commits(), settings.poll_interval),
             format: settings.messages.clone(),
             dead_letters: queues.as_ref().map(Queues::dead_letters),
             breakers: pipeline.breakers(),
@@ -138,7 +138,7 @@ impl Running {
         };
         let files = ReloadedFiles { keys, identity };
         let metrics = Metrics::new(pipeline.clone(), database, queues.as_ref().map(Queues::client), files, settings);
-        let server = server.with_metrics(Arc::new(metrics));
+        let server = server.with_metrics(Arc::new(metrics)).with_rates(RateHistory::new(pipeline.clone(), clock));
         let stop = CancellationToken::new();
         let server = match traces {
             Some(traces) => server.with_tracer(traces.requests()),

@@ -42,7 +42,7 @@ pub use cursor::{Cursor, CursorError, Fingerprint, Position};
 pub use message::{Message, MessageFormat, Topic};
 pub use outcome::{Outcome, OutcomeCounts, ProcessedRecord, StoredRecord};
 pub use plan::{Arrival, Known, Plan, plan};
-pub use query::{Filter, GroupQuery, RecordQuery, SummaryQuery};
+pub use query::{Alerting, Filter, GroupQuery, RecordOrder, RecordQuery, SummaryQuery};
 pub use record::draft::Draft;
 pub use record::json::{ArrayError, NESTING_MAX, json_text, records_from_json_array, without_byte_order_mark};
 pub use record::rejection::{FieldError, Rejection, RejectionCode};

@@ -1,8 +1,10 @@
 //! Queries over the stored records.
 
+use crate::outcome::StoredRecord;
 use crate::record::text::{DestinationId, RecordId, Reference, SourceId, Unit};
 use crate::record::time::Timestamp;
 use crate::record::{Record, RecordType};
+use crate::rule;
 
 /// Selects records: every condition that is set must hold.
 ///
@@ -54,11 +56,61 @@ impl Filter {
     }
 }
 
-/// A page of stored records, ordered by `time`, then `recordId`.
+/// Selects records by the alert rules that they met.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alerting {
+    /// At least one rule.
+    Any,
+    /// The rule of this name.
+    Rule(String),
+}
+
+impl Alerting {
+    /// Selects by a rule's name; `None` for a text that can't be one.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        rule::is_name(name).then(|| Self::Rule(name.to_owned()))
+    }
+
+    /// Says whether a record is selected.
+    #[must_use]
+    pub fn matches(&self, stored: &StoredRecord) -> bool {
+        match self {
+            Self::Any => !stored.alerts.is_empty(),
+            Self::Rule(name) => stored.alerts.iter().any(|rule| rule.name() == name),
+        }
+    }
+
+    /// Returns a text that [`rules_to_json`](crate::rules_to_json) writes for the selected records alone; `None` where
+    /// any rule selects. A name holds no quotes, and quotes within other members are escaped.
+    #[must_use]
+    pub fn json_part(&self) -> Option<String> {
+        match self {
+            Self::Any => None,
+            Self::Rule(name) => Some(format!("\"name\":\"{name}\"")),
+        }
+    }
+}
+
+/// The order of a page of records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RecordOrder {
+    /// By `time`, then `recordId`.
+    #[default]
+    OldestFirst,
+    /// The reverse.
+    NewestFirst,
+}
+
+/// A page of stored records, ordered by `time`, then `recordId`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordQuery {
     /// Selects the records.
     pub filter: Filter,
+    /// Only those that met a rule; `None` for all.
+    pub alerting: Option<Alerting>,
+    /// The order of the page.
+    pub order: RecordOrder,
     /// Only those after this place in the order.
     pub after: Option<(Timestamp, RecordId)>,
     /// How many at most.

@@ -243,7 +243,7 @@ impl Rule {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let letters = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     (1..=63).contains(&name.len()) && letters && !name.starts_with('-')
 }

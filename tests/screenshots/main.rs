@@ -91,7 +91,7 @@ fn dead_letters(camera: &Camera, fleet: &Fleet) -> Result<()> {
     fleet::push_payloads(&fleet.redis, REFUSED.iter().map(|payload| payload.as_bytes()));
     // It takes another commit in between to blame a record.
     traffic::until_refused(fleet, REFUSED.len())?;
-    browser.choose("nav a", "Dead letters");
+    browser.click("nav a[href*=dead-letters]");
     browser.reads("main h1", "Dead letters 3");
     camera.take("dead-letters")?;
     fleet.psql("ALTER TABLE records DROP CONSTRAINT closed");
@@ -137,7 +137,7 @@ fn away(camera: &Camera, fleet: &mut Fleet) -> Result<()> {
     fleet.redis.kill()?;
     browser.reads("#status", "Degraded");
     browser.reads(".health-card", "down");
-    browser.reads(".health-card", "open");
+    browser.reads(".health-card", "paused");
     camera.take("redis-away")
 }
 

@@ -37,7 +37,6 @@ const FIND: &str = "return [...document.querySelectorAll(arguments[0])].find((el
 pub struct Browser {
     session: Session,
     /// Dropped, it takes the browser with it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is kept for what its end does"))]
     driver: Driver,
 }
 
@@ -274,6 +273,18 @@ impl Browser {
     pub fn requests(&self) -> Vec<String> {
         let names = self.run("return performance.getEntriesByType('resource').map(({ name }) => name)", &[]);
         serde_json::from_value(names).expect("a list of addresses")
+    }
+
+    /// Waits until a file was downloaded, and returns what is in it.
+    ///
+    /// # Panics
+    /// It does not come in time.
+    #[must_use]
+    #[track_caller]
+    pub fn downloaded(&self, name: &str) -> String {
+        // Chromium gives a file its name when it is whole.
+        let file = self.driver.downloads().join(name);
+        self.keep_trying(&format!("the download {name}"), || Ok(std::fs::read_to_string(&file)?))
     }
 
     #[track_caller]

@@ -25,6 +25,7 @@ pub mod subscriber;
 pub mod fleet;
 pub mod month;
 pub mod proxy;
+pub mod packages;
 pub mod browser;
 pub mod collector;
 pub mod chaos;

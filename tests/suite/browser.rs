@@ -5,11 +5,14 @@ use tallyhouse_tests::service::Service;
 
 mod first;
 mod records;
+mod alerts;
+mod visits;
 mod strangers;
 mod dead_letters;
 mod outages;
 mod keys;
 mod looks;
+mod axe;
 mod reference;
 
 /// Starts a browser at a page of a service.

@@ -32,13 +32,19 @@ pub(crate) fn restore(service: &Service, copy: &[u8]) {
     }
 }
 
+/// Returns a copy of a service's database; the service is stopped meanwhile.
+pub(crate) fn saved(service: &mut Service) -> Vec<u8> {
+    service.stop();
+    let copy = std::fs::read(service.folder().path().join(DATABASE)).expect("the database can be read");
+    service.restart();
+    copy
+}
+
 /// A service whose database was taken back from ten records to five, and the position after the tenth.
 fn taken_back() -> (Service, String) {
     let mut service = Service::start();
     send(&service.http(), "kept", 5);
-    service.stop();
-    let copy = std::fs::read(service.folder().path().join(DATABASE)).expect("the database can be read");
-    service.restart();
+    let copy = saved(&mut service);
     send(&service.http(), "lost", 5);
     let next = service.http().get("/v1/notifications").json()["next"].as_str().expect("a text").to_owned();
     service.stop();

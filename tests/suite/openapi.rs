@@ -18,7 +18,7 @@ use crate::access::with_keys;
 use crate::description::{Description, check};
 
 /// The calls that read pages, with a target for each.
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 12] = [
     ("/v1/records", "/v1/records?limit=1"),
     ("/v1/records/{recordId}", "/v1/records/a"),
     ("/v1/records/batch", "/v1/records/batch"),
@@ -28,6 +28,7 @@ const PAGES: [(&str, &str); 11] = [
     ("/v1/notifications", "/v1/notifications?limit=1"),
     ("/v1/alerts", "/v1/alerts"),
     ("/v1/dead-letters", "/v1/dead-letters?limit=1"),
+    ("/v1/rates", "/v1/rates"),
     ("/v1/alert-rules", "/v1/alert-rules"),
     ("/v1/alert-rules/{name}", "/v1/alert-rules/default"),
 ];

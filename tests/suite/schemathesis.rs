@@ -1,12 +1,13 @@
 //! Schemathesis reads the OpenAPI document, makes calls out of it, good and bad ones, and holds each answer against it:
 //! it must find nothing. `tests/schemathesis` holds what it is told beyond the document.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
-use tallyhouse_tests::folder::{Folder, binary, workspace};
+use tallyhouse_tests::folder::{Folder, workspace};
 use tallyhouse_tests::http::{Client, send};
+use tallyhouse_tests::packages;
 use tallyhouse_tests::records::{record, record_with};
 use tallyhouse_tests::redis_server::RedisServer;
 use tallyhouse_tests::service::{Options, Service};
@@ -17,36 +18,10 @@ use crate::access::{new_key, with_keys};
 /// Of this version, so that what it finds changes only when we change something.
 const VERSION: &str = "4.32.5";
 
-/// Installs it beside the binary, unless it is there from an earlier run.
-#[track_caller]
-fn installed() -> PathBuf {
-    let target = binary().parent().expect("the binary lies in a folder").to_owned();
-    let there = target.join(format!("schemathesis-{VERSION}"));
-    if there.is_dir() {
-        return there;
-    }
-    // It gets its name when it is whole; another test may be doing the same.
-    let part = tempfile::Builder::new().prefix("schemathesis-").tempdir_in(&target).expect("a folder can be made");
-    let output = Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
-        .arg(part.path())
-        .arg(format!("schemathesis=={VERSION}"))
-        .output()
-        .expect("python3 is there");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "schemathesis could not be installed by pip, which this test needs: {said}");
-    let part = part.keep();
-    if std::fs::rename(&part, &there).is_err() {
-        assert!(there.is_dir(), "neither we nor another test put it in its place");
-        std::fs::remove_dir_all(part).expect("our own can be removed");
-    }
-    there
-}
-
 /// Runs it on a service, prints how it ended, and fails where it found anything.
 #[track_caller]
 fn finds_nothing(service: &Service, further: &[&str]) {
-    let packages = installed();
+    let packages = packages::installed("schemathesis", VERSION, true);
     let folder = Folder::new();
     for name in ["schemathesis.toml", "hooks.py"] {
         let text = std::fs::read_to_string(workspace().join("tests/schemathesis").join(name)).expect("it is there");

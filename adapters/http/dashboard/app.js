@@ -4,11 +4,13 @@ import { address, current, watchAddress } from "./base/address.js";
 import { key, quiet } from "./base/api.js";
 import { on } from "./base/bus.js";
 import { fill, h, icon, say } from "./base/dom.js";
-import { clock } from "./base/format.js";
+import { clock, grouped } from "./base/format.js";
 import { live, start, stop, watchHealth } from "./live/live.js";
 import { STATUS } from "./parts/healthcard.js";
 import { askForKey } from "./parts/keydialog.js";
-import { showRecord } from "./parts/recorddialog.js";
+import { showRecord } from "./records/recorddialog.js";
+import { searchBox } from "./records/search.js";
+import { alerts } from "./views/alerts.js";
 import { deadLetters } from "./views/deadletters.js";
 import { overview } from "./views/overview.js";
 import { records } from "./views/records.js";
@@ -17,8 +19,9 @@ import { rules } from "./views/rules.js";
 const VIEWS = {
   overview: { title: "Overview", make: overview },
   records: { title: "Records", make: records },
+  alerts: { title: "Alerts", make: alerts },
   "dead-letters": { title: "Dead letters", make: deadLetters },
-  rules: { title: "Alert rules", make: rules },
+  rules: { title: "Alert rules", tab: "Rules", make: rules },
 };
 
 /** How often those who don't see the page are told of new alerts at most, in milliseconds. */
@@ -48,13 +51,18 @@ function route(anew = false) {
   showRecord(record);
 }
 
-function drawTabs(name) {
-  const tabs = Object.entries(VIEWS).map(([other, { title }]) =>
-    h("a", { href: address({ view: other }), "aria-current": other === name ? "page" : null }, title));
+function drawTabs(name = view.name) {
+  const tabs = Object.entries(VIEWS).map(([other, { title, tab = title }]) =>
+    h("a", { href: address({ view: other }), "aria-current": other === name ? "page" : null }, tab, other === "dead-letters" && deadLetterCount()));
   const nav = document.getElementById("tabs");
   const focused = [...nav.children].indexOf(document.activeElement);
   fill(nav, tabs);
   nav.children[focused]?.focus();
+}
+
+function deadLetterCount() {
+  const { count } = live.deadLetters;
+  return count > 0 && [" ", h("span", { class: "badge" }, grouped(count))];
 }
 
 function drawTools() {
@@ -79,7 +87,7 @@ function drawTools() {
   on("health", drawStatus);
   on("key", drawKey);
   [drawTheme, drawStatus, drawKey].forEach((draw) => draw());
-  fill(document.getElementById("tools"), pill, keys, themes);
+  fill(document.getElementById("tools"), searchBox(), pill, keys, themes);
 }
 
 /** Says above everything what keeps the page from being up to date. */
@@ -87,13 +95,22 @@ function drawBanner() {
   const banner = document.getElementById("banner");
   const { status, detail, heardAt } = live.health;
   const text = status === "away"
-    ? `The service does not answer${heardAt === null ? "" : `; it was last heard of at ${clock(heardAt)}`}. What is below is from then. Trying again every few seconds.`
-    : status === "unready" ? `The service is not ready: ${detail} Trying again.`
-    : quiet() > 0 ? `The service asks for fewer calls; going on in ${Math.ceil(quiet() / 1000)} s.` : null;
+    ? `The service does not answer${heardAt === null ? "" : `; its last answer was at ${clock(heardAt)}`}. What is below is from then. Retrying every few seconds.`
+    : status === "unready" ? `The service is not ready: ${detail} Retrying.`
+    : quiet() > 0 ? `Too many requests: the service asks to wait ${Math.ceil(quiet() / 1000)} s.` : null;
   banner.hidden = text === null;
   banner.className = `banner ${status}`;
   if (banner.textContent !== (text ?? "")) banner.textContent = text ?? "";
   document.body.classList.toggle("is-away", status === "away");
+}
+
+/** The database went back to an earlier state. What was shown is read again, and this is said until somebody has read it. */
+function startOver() {
+  const note = document.getElementById("changed");
+  const close = h("button", { type: "button", class: "icon-button", "aria-label": "Close", onclick: () => { note.hidden = true; } }, icon("close"));
+  fill(note, h("span", {}, "The history has changed, as when a backup is restored. This page has started over and shows what is stored now."), close);
+  note.hidden = false;
+  view.refresh?.();
 }
 
 /** Tells of new alerts without a word for each. */
@@ -115,6 +132,8 @@ watchAddress();
 drawTools();
 on("address", () => route());
 on("health", drawBanner);
+on("history-changed", startOver);
+on("dead-letter-count", () => drawTabs());
 on("limited", ({ until }) => {
   drawBanner();
   setTimeout(drawBanner, until - Date.now() + 50);
@@ -130,5 +149,5 @@ addEventListener("pagehide", stop);
 addEventListener("pageshow", (event) => event.persisted && start());
 tellOfAlerts();
 watchHealth();
-start();
 route();
+start();

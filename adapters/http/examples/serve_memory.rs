@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tallyhouse_http::{AlertRules, HttpApp, HttpServer, HttpSettings};
+use tallyhouse_http::{AlertRules, HttpApp, HttpServer, HttpSettings, RateHistory};
 use tallyhouse_pipeline::ports::Clock;
 use tallyhouse_pipeline::{Feed, MessageFormat, Pipeline, PipelineParts, PipelineSettings, RuleSet, Timestamp};
 use tallyhouse_testing::MemoryRepository;
@@ -49,7 +49,7 @@ async fn main() -> std::io::Result<()> {
         reader: repository.clone(),
         ingress: pipeline.ingress(),
         feed: Feed::new(repository.clone(), clock.clone(), pipeline.commits(), Duration::from_millis(200)),
-        alert_rules: Some(AlertRules { own: RuleSet::default(), repository: repository.clone(), clock }),
+        alert_rules: Some(AlertRules { own: RuleSet::default(), repository: repository.clone(), clock: clock.clone() }),
         repository,
         format: MessageFormat::default(),
         dead_letters: None,
@@ -57,7 +57,9 @@ async fn main() -> std::io::Result<()> {
         probes: Vec::new(),
         keys: None,
     };
-    let server = HttpServer::bind("127.0.0.1:8080", HttpSettings::default()).await?;
+    let server = HttpServer::bind("127.0.0.1:8080", HttpSettings::default())
+        .await?
+        .with_rates(RateHistory::new(pipeline, clock));
     println!("listening on http://{}", server.local_addr());
     server.serve(app, CancellationToken::new()).await;
     Ok(())

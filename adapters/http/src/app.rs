@@ -4,3 +4,4 @@ pub(crate) mod state;
 pub(crate) mod alert_rules;
 pub(crate) mod health_probe;
 pub(crate) mod metrics_page;
+pub(crate) mod rate_history;

@@ -28,7 +28,7 @@ use crate::response::problem::Problem;
 use crate::routes::matching::{self, Match};
 use crate::routes::table::{ASSETS, Endpoint};
 use crate::service::pages::{self, Asset};
-use crate::service::{health, metrics, openapi_document};
+use crate::service::{health, metrics, openapi_document, rates};
 use crate::writing::batch::{self, Elements};
 use crate::writing::{ndjson, record};
 
@@ -102,6 +102,10 @@ struct Call {
 impl Call {
     async fn answer(&mut self, path: &str) -> Result<Response, Problem> {
         let found = find(path);
+        // The paths that exist are no secret: `/openapi.json` lists them.
+        if matches!(&found, Err(problem) if problem.is_not_found()) && pages::is_visit(&self.method, &self.headers) {
+            return Ok(pages::unknown(path));
+        }
         self.route = found.as_ref().ok().map(|found| RouteIndex(found.index));
         // A caller without a key learns nothing of the path.
         let access = found.as_ref().map_or(Access::AnyKey, |found| found.route.access(&self.method));
@@ -158,6 +162,7 @@ impl Call {
             Endpoint::Healthz => Ok(health::alive()),
             Endpoint::Readyz => Ok(health::ready(app).await),
             Endpoint::Metrics => metrics::read(app, query).await,
+            Endpoint::Rates => rates::read(app, query),
             Endpoint::OpenApi => Ok(openapi_document::read(headers)),
             Endpoint::Docs => Ok(pages::reference(headers)),
             Endpoint::Dashboard => Ok(pages::page(headers)),

@@ -49,6 +49,7 @@ pub use access::keys::{NewKey, NewKeyError, Scope};
 pub use app::alert_rules::AlertRules;
 pub use app::health_probe::{HealthProbe, ProbeState};
 pub use app::metrics_page::{MetricsPage, ServerReadings};
+pub use app::rate_history::RateHistory;
 pub use app::state::HttpApp;
 pub use connection::pem::pem_fault;
 pub use connection::tls::{TlsFilesError, TlsIdentity};

@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
 
 use crate::app::metrics_page::MetricsPage;
+use crate::app::rate_history::RateHistory;
 use crate::app::state::{App, HttpApp};
 use crate::connection::handshake;
 use crate::connection::serve::{self, Shared};
@@ -36,6 +37,7 @@ pub struct HttpServer {
     tls: Option<Arc<TlsIdentity>>,
     tracer: Option<Arc<dyn RequestTracer>>,
     metrics: Option<Arc<dyn MetricsPage>>,
+    rates: Option<Arc<RateHistory>>,
 }
 
 impl HttpServer {
@@ -46,7 +48,7 @@ impl HttpServer {
     pub async fn bind(address: impl ToSocketAddrs, settings: HttpSettings) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Self { listener, local_addr, settings, tls: None, tracer: None, metrics: None })
+        Ok(Self { listener, local_addr, settings, tls: None, tracer: None, metrics: None, rates: None })
     }
 
     /// Serves HTTPS only, and reloads the certificate when its files change.
@@ -65,6 +67,12 @@ impl HttpServer {
     #[must_use]
     pub fn with_metrics(self, page: Arc<dyn MetricsPage>) -> Self {
         Self { metrics: Some(page), ..self }
+    }
+
+    /// Samples these rates, and serves them at `/v1/rates`, which is not found without them. The dashboard charts them.
+    #[must_use]
+    pub fn with_rates(self, rates: RateHistory) -> Self {
+        Self { rates: Some(Arc::new(rates)), ..self }
     }
 
     /// Returns the address it is bound to.
@@ -87,7 +95,10 @@ impl HttpServer {
     pub async fn serve(self, app: HttpApp, stop: CancellationToken) {
         let _keys_followed = app.keys.clone().map(|keys| AbortOnDropHandle::new(tokio::spawn(keys.follow())));
         let _tls_followed = self.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
-        let app = Arc::new(App::new(app, self.settings, stop.clone()).with_metrics(self.metrics));
+        let _rates_followed =
+            self.rates.clone().map(|rates| AbortOnDropHandle::new(tokio::spawn(async move { rates.follow().await })));
+        let app = App::new(app, self.settings, stop.clone()).with_metrics(self.metrics).with_rates(self.rates);
+        let app = Arc::new(app);
         let (permits, requests) = (Arc::clone(&app.connections), Arc::clone(&app.requests));
         let connections = app.open.clone();
         let shared = Arc::new(

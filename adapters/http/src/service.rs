@@ -2,5 +2,6 @@
 
 pub(crate) mod health;
 pub(crate) mod metrics;
+pub(crate) mod rates;
 pub(crate) mod pages;
 pub(crate) mod openapi_document;

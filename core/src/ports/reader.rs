@@ -38,7 +38,7 @@ pub trait RecordReader: Send + Sync {
     /// The store can't answer now.
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError>;
 
-    /// Returns a page of records, ordered by `time`, then `recordId` (bytes).
+    /// Returns a page of records, ordered by `time`, then `recordId` (bytes), in the order that the query asks for.
     ///
     /// # Errors
     /// The store can't answer now.

@@ -67,7 +67,7 @@ fn stored(arrivals: &[Arrival], batch: usize) -> Stored {
         let batch = Batch { arrivals: part.into(), rules: Arc::clone(&rules), now, owner: None, published: Vec::new() };
         outcomes.extend(block_on(store.commit(batch)).expect("memory takes them").outcomes);
     }
-    let query = RecordQuery { filter: Filter::default(), after: None, limit: usize::MAX };
+    let query = RecordQuery { limit: usize::MAX, ..RecordQuery::default() };
     let records = block_on(store.records(query)).expect("memory answers");
     let summaries = records.iter().map(|stored| {
         let record = &stored.processed.record;

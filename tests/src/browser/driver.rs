@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -109,7 +110,13 @@ impl Driver {
             "--lang=en",
             &profile,
         ];
-        json!({"goog:chromeOptions": {"args": args}, "goog:loggingPrefs": {"browser": "ALL"}})
+        let preferences = json!({"download.default_directory": self.downloads()});
+        json!({"goog:chromeOptions": {"args": args, "prefs": preferences}, "goog:loggingPrefs": {"browser": "ALL"}})
+    }
+
+    /// Returns the folder that files are downloaded into.
+    pub(super) fn downloads(&self) -> PathBuf {
+        self.folder.path().join("downloads")
     }
 
     /// Returns the folder that the driver and Chromium keep everything in.

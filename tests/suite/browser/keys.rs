@@ -39,24 +39,24 @@ fn the_page_asks_for_a_key_says_what_it_does_not_reach_and_forgets_it_when_told(
     give(&browser, "no-such-key");
     browser.reads("dialog", "The service does not know this key.");
     give(&browser, &ingest);
-    browser.reads("#totals", "The key does not reach this far");
+    browser.reads("#totals", "This key lacks the scope");
     browser.choose("#totals button", "Use another key");
     give(&browser, &read);
     browser.reads("#totals", "1 destination, 1 record");
     browser.reads(".feed.notifications", "kept");
 
     browser.choose("nav a", "Dead letters");
-    browser.reads("main", "The key does not reach this far");
+    browser.reads("main", "This key lacks the scope");
     browser.choose("main button", "Use another key");
     give(&browser, &all);
-    browser.reads("main", "Nothing was refused.");
+    browser.reads("main", "No dead letters.");
 
     // It is in this tab alone, and nowhere where it would stay.
     let kept = "return sessionStorage.getItem('tallyhouse.key') + JSON.stringify(localStorage) + document.cookie + location.href";
     let places = browser.run(kept, &[]);
     assert_eq!(places.as_str().map(|places| places.matches(&all).count()), Some(1), "{places}");
     browser.reload();
-    browser.reads("main", "Nothing was refused.");
+    browser.reads("main", "No dead letters.");
     mark(&browser);
     browser.click("#key-button");
     browser.choose("dialog button", "Forget the key");

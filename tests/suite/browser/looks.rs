@@ -9,10 +9,11 @@ use tallyhouse_tests::service::Service;
 use super::{check_quiet, open};
 
 /// Every view, with filters and a record.
-const PLACES: [&str; 6] = [
+pub(super) const PLACES: [&str; 7] = [
     "/",
     "/?view=records&destinationId=ATL&reference=EWR",
     "/?view=records&record=large",
+    "/?view=alerts&unit=EUR",
     "/?view=dead-letters",
     "/?view=rules",
     "/docs#writeRecord",
@@ -49,7 +50,7 @@ pub(super) fn check_legible(browser: &Browser, what: &str) {
     assert_eq!(browser.run(FAINT, &[json!(CONTRAST_MIN)]), json!([]), "{what}");
 }
 
-fn busy() -> Service {
+pub(super) fn busy() -> Service {
     let service = Service::start();
     service.http().batch(&month()[..400]);
     let large = record_with("large", json!({"value": "123456.78", "unit": "EUR", "type": "negative"}));
@@ -59,7 +60,7 @@ fn busy() -> Service {
 
 /// Waits until everything that is on its way to a page is there.
 #[track_caller]
-fn settled(browser: &Browser) {
+pub(super) fn settled(browser: &Browser) {
     browser.lacks(".skeleton");
     browser.until("something to read", "return document.querySelector('main').innerText.trim()", &[]);
 }
@@ -117,6 +118,43 @@ fn on_a_phone_nothing_reaches_beyond_the_side() {
     browser.open(&service.url());
     browser.reads("#totals tbody", "ATL");
     check_quiet(&browser, &service);
+}
+
+/// The texts that are broken within a word or a number at this width, and the colours of amounts.
+const BROKEN: &str = "return [...document.querySelectorAll('td.unit, td.number')].filter((cell) => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        const tops = [...range.getClientRects()].filter(({ width }) => width > 1).map(({ top }) => Math.round(top));
+        return cell.checkVisibility() && new Set(tops).size > 1;
+    }).map((cell) => cell.innerText)";
+
+#[test]
+fn on_a_tablet_no_unit_and_no_number_is_broken() {
+    let service = busy();
+    let browser = open(&service, "/");
+    browser.resize(768, 1024);
+    for place in ["/", "/?view=records&destinationId=ATL", "/?view=records&record=large"] {
+        browser.open(&format!("{}{place}", service.url()));
+        settled(&browser);
+        browser.until("a unit", "return document.querySelector('td.unit')?.innerText", &[]);
+        assert_eq!(browser.run(BROKEN, &[]), json!([]), "{place}");
+        assert_eq!(browser.run("return document.documentElement.scrollWidth", &[]), 768, "{place}");
+    }
+}
+
+#[test]
+fn no_colour_says_that_an_amount_is_good_and_there_is_one_minus_sign() {
+    let service = busy();
+    assert_eq!(service.http().record(&record_with("late", json!({"value": "20000"}))).status, 201);
+    let browser = open(&service, "/");
+    browser.reads(".feed.alerts", "+20,000 minute");
+    browser.reads(".feed.alerts", "−123,456.78 EUR");
+    browser.reads("#totals .net", "−123,456.78");
+    let colours =
+        "return new Set([...document.querySelectorAll('.feed .figure')].map((it) => getComputedStyle(it).color)).size";
+    assert_eq!(browser.run(colours, &[]), 1);
+    let hyphens = "return document.querySelector('main').innerText.match(/(?<![\\w-])-\\d/g)";
+    assert_eq!(browser.run(hyphens, &[]), json!(null));
 }
 
 /// Presses Tab until the focus is on an element of a selector; each stop on the way must be seen.

@@ -23,10 +23,12 @@ fn a_redis_that_is_away_is_named_while_records_go_on_and_its_return_is_shown() {
     mark(&browser);
     browser.reads("#status", "Ready");
     browser.until("Redis is up", STATE, &[json!("Redis"), json!("up")]);
+    browser.until("publishing is ok", STATE, &[json!("Publishing"), json!("ok")]);
 
     redis.kill().expect("Redis can be killed");
     browser.reads("#status", "Degraded");
     browser.until("Redis is down", STATE, &[json!("Redis"), json!("down")]);
+    browser.until("publishing is paused", STATE, &[json!("Publishing"), json!("paused")]);
     browser.until("storage is up", STATE, &[json!("Storage"), json!("up")]);
     assert_eq!(service.http().record(&record_with("meanwhile", json!({"value": "20000"}))).status, 201);
     browser.reads(".feed.notifications", "meanwhile");
@@ -79,7 +81,7 @@ fn a_service_that_is_killed_and_comes_back_is_followed_again_without_a_gap() {
     browser.reads("#totals", "1 destination, 1 record");
 
     service.kill();
-    browser.reads("#banner", "The service does not answer; it was last heard of at");
+    browser.reads("#banner", "The service does not answer; its last answer was at");
     browser.reads("#status", "No answer");
     browser.reads("#totals", "1 destination, 1 record");
     check_legible(&browser, "what is not up to date");

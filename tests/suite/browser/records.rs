@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tallyhouse_tests::browser::Browser;
-use tallyhouse_tests::records::{many, record_with};
+use tallyhouse_tests::records::{many, record, record_with};
 use tallyhouse_tests::service::Service;
 
 use super::{check_quiet, open};
@@ -39,7 +39,7 @@ fn totals_are_exact_to_the_last_digit() {
             "EUR",
             "1,234,567,890,123,456,789,012,345.6780000000000000000000000001",
             "19,999,999,999,999,999,999,999,999.998",
-            "-18,765,432,109,876,543,210,987,654.3199999999999999999999999999",
+            "−18,765,432,109,876,543,210,987,654.3199999999999999999999999999",
         ]
     );
     browser.choose(".destinations a", "vault");
@@ -58,15 +58,19 @@ fn a_destination_leads_to_its_references_and_they_to_a_record() {
     browser.leads_to("/?view=records&destinationId=D3");
     // Three references, nine records, of two units each.
     browser.reads("main", "By reference 3 references");
-    browser.reads("main", "Records 9 by time");
+    browser.reads("main", "Records 9, newest first");
 
     browser.choose("main table a", "R1");
     browser.leads_to("/?view=records&destinationId=D3&reference=R1");
-    browser.reads("main", "Records 3 by time");
+    browser.reads("main", "Records 3, newest first");
+    // By their times, and above the totals.
     let ids = browser.text(".record-table .record-link");
-    let mut ids: Vec<&str> = ids.lines().collect();
-    ids.sort_unstable();
-    assert_eq!(ids, ["r-000010", "r-000031", "r-000052"]);
+    assert_eq!(ids.lines().collect::<Vec<_>>(), ["r-000052", "r-000010", "r-000031"]);
+    let headings = browser.text(".records h2");
+    assert_eq!(
+        headings.lines().take(2).collect::<Vec<_>>(),
+        ["Records 3, newest first", "Totals 1 destination, 3 records"]
+    );
 
     browser.choose(".record-table a", "r-000031");
     browser.reads("dialog .fields", "Sequence 2 of its destination and reference");
@@ -118,4 +122,48 @@ fn filters_are_in_the_address_and_survive_a_reload_and_the_way_back() {
     browser.reads("main", "7 destinations, 60 records");
     let complaints = browser.complaints();
     assert!(complaints.iter().all(|line| line.contains("400")), "only what was refused is logged: {complaints:?}");
+}
+
+#[test]
+fn a_range_of_time_is_chosen_without_typing() {
+    let service = Service::start();
+    let http = service.http();
+    let now = http.record(&record("old")).json()["processedAt"].clone();
+    assert_eq!(http.record(&record_with("recent", json!({"time": now}))).status, 201);
+    let browser = open(&service, "/?view=records&unit=minute");
+    browser.reads("main", "Records 2, newest first");
+    browser.choose(".ranges button", "Last hour");
+    browser.reads("main", "Records 1, newest first");
+    browser.reads("#active-filters", "Unit minute");
+    browser.reads(".record-table .record-link", "recent");
+    browser.choose("form a", "Clear");
+
+    // The calendar is the browser's own; a day is chosen in it as it does.
+    browser.run("HTMLInputElement.prototype.showPicker = function () { globalThis.calendar = this; }", &[]);
+    browser.click("[aria-label='Calendar: Before']");
+    browser.run("calendar.value = '2013-01-02'; calendar.dispatchEvent(new Event('change', { bubbles: true }))", &[]);
+    browser.leads_to("/?view=records&end=2013-01-02T00%3A00%3A00Z");
+    browser.reads(".record-table .record-link", "old");
+    browser.reads("main", "Records 1, newest first");
+    check_quiet(&browser, &service);
+}
+
+#[test]
+fn what_is_filtered_is_downloaded_as_csv() {
+    let service = Service::start();
+    let records = many("r", 60);
+    service.http().batch(&records);
+    let browser = open(&service, "/?view=records&destinationId=D3&unit=EUR");
+    browser.click("[aria-label='Download records as CSV']");
+    let csv = browser.downloaded("records.csv");
+    let wanted = |record: &&Value| record["destinationId"] == "D3" && record["unit"] == "EUR";
+    let ids: Vec<&str> =
+        records.iter().filter(wanted).map(|record| record["recordId"].as_str().expect("a text")).collect();
+    let rows: Vec<&str> = csv.lines().skip(1).map(|row| row.split(',').next().expect("it begins")).collect();
+    assert_eq!(rows, ids, "{csv}");
+    browser.click("[aria-label='Download totals as CSV']");
+    let totals = browser.downloaded("totals.csv");
+    assert!(totals.starts_with("destinationId,unit,count,") && totals.contains("\nD3,EUR,"), "{totals}");
+    assert_eq!(totals.lines().count(), 2);
+    check_quiet(&browser, &service);
 }

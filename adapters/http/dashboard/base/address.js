@@ -5,23 +5,31 @@ import { emit } from "./bus.js";
 /** The filters, named as in the API. */
 export const FILTERS = ["start", "end", "type", "destinationId", "sourceId", "reference", "unit"];
 
-const VIEWS = ["overview", "records", "dead-letters", "rules"];
+/** The filters of alerts: those of their records, and the rule. */
+export const ALERT_FILTERS = ["rule", ...FILTERS];
+
+const VIEWS = ["overview", "records", "alerts", "dead-letters", "rules"];
+
+/** The filters that a view knows. */
+export function filtersOf(view) {
+  return view === "alerts" ? ALERT_FILTERS : FILTERS;
+}
 
 /** Reads the address: the view, its filters, and the record whose details are open, or null. */
 export function current() {
   const parameters = new URLSearchParams(location.search);
-  const view = parameters.get("view");
+  const view = VIEWS.includes(parameters.get("view")) ? parameters.get("view") : "overview";
   const filters = {};
   // An empty reference is one that can be asked for.
-  for (const name of FILTERS) if (parameters.has(name)) filters[name] = parameters.get(name);
-  return { view: VIEWS.includes(view) ? view : "overview", filters, record: parameters.get("record") };
+  for (const name of filtersOf(view)) if (parameters.has(name)) filters[name] = parameters.get(name);
+  return { view, filters, record: parameters.get("record") };
 }
 
 /** Writes an address. */
 export function address({ view = "overview", filters = {}, record = null }) {
   const parameters = new URLSearchParams();
   if (view !== "overview") parameters.set("view", view);
-  for (const name of FILTERS) if (filters[name] !== undefined) parameters.set(name, filters[name]);
+  for (const name of ALERT_FILTERS) if (filters[name] !== undefined) parameters.set(name, filters[name]);
   if (record !== null) parameters.set("record", record);
   const query = parameters.toString();
   // Relative, so that the page works under any path of a proxy.
@@ -31,7 +39,7 @@ export function address({ view = "overview", filters = {}, record = null }) {
 /** The query of a call with these filters, and further parameters. */
 export function query(filters, more = {}) {
   const parameters = new URLSearchParams();
-  for (const name of FILTERS) if (filters[name] !== undefined) parameters.set(name, filters[name]);
+  for (const name of ALERT_FILTERS) if (filters[name] !== undefined) parameters.set(name, filters[name]);
   for (const [name, value] of Object.entries(more)) parameters.set(name, value);
   return parameters.toString();
 }

@@ -36,6 +36,9 @@ const ICONS = {
   refresh: "M20 11a8 8 0 1 0-2.3 6.3M20 4v7h-7",
   bell: "M6 9a6 6 0 1 1 12 0c0 6 2.5 7 2.5 7h-17S6 15 6 9Zm4 10.5a2 2 0 0 0 4 0",
   bolt: "M13 2 4 14h7l-1 8 9-12h-7z",
+  day: "M5 5h14v15H5zM5 10h14M9 3v4m6-4v4",
+  down: "M12 4v11m-5-5 5 5 5-5M5 20h14",
+  search: "M17 11a6 6 0 1 1-12 0 6 6 0 0 1 12 0Zm-1.8 4.2L20 20",
 };
 
 /** Makes one of the icons. They say nothing by themselves: what they stand for is always named beside them. */

@@ -12,6 +12,9 @@ const KEPT = 200;
 const PAGES = 3;
 const PAGE = 200;
 
+/** Records that are shown where there are more messages than that. */
+const NEWEST = 50;
+
 /** Messages within a second that are taken; if there are more, the feed pauses and goes on from then. Nobody reads faster. */
 const FLOOD = 400;
 const PAUSE_MS = 1_500;
@@ -23,7 +26,7 @@ const HIDDEN_MS = 3_000;
 const AGAIN_MS = 300;
 
 export class Feed {
-  /** The latest messages, newest first; `{ gap: true }` where some were left out, `{ changed: true }` where the history has changed. */
+  /** The latest messages, newest first; `{ gap: true }` where some were left out. */
   entries = [];
   /** `connecting`, `live`, `paused`, `away`, `forbidden`. */
   state = "connecting";
@@ -54,7 +57,7 @@ export class Feed {
     }, signal);
   }
 
-  /** Shows what was before, if that is little: there is no way to ask for the last messages alone. */
+  /** Shows what was before. There is no way to ask for the last messages alone: where there are many, records are shown by their times. */
   async #catchUp(signal) {
     let after = "";
     for (let page = 0; page < PAGES; page += 1) {
@@ -66,8 +69,9 @@ export class Feed {
         return;
       }
     }
-    this.entries = [];
+    this.entries = this.topic === "notifications" ? await newestRecords(signal) : [];
     this.since = Date.now();
+    emit(this.topic, {});
   }
 
   async #stream(signal) {
@@ -128,11 +132,12 @@ export class Feed {
 
   /** The database has gone back to an earlier state: what was shown before may be gone, and it is read again from the start. */
   #startOver() {
-    this.entries = [{ changed: true }];
+    this.entries = [];
     this.#last = null;
     this.since = null;
     this.#window.taken = 0;
     emit(this.topic, {});
+    emit("history-changed");
   }
 
   #become(state) {
@@ -140,6 +145,13 @@ export class Feed {
     this.state = state;
     emit(this.topic, {});
   }
+}
+
+/** The newest records by time, as messages, the last processed first. */
+async function newestRecords(signal) {
+  const { records } = await read(`/v1/records?order=newest&limit=${NEWEST}`, { signal });
+  const messages = records.map(({ sequence, processedAt, ...record }) => ({ time: processedAt, data: { record, sequence } }));
+  return messages.sort((a, b) => (a.time < b.time ? 1 : -1));
 }
 
 /** Calls back once the page has been out of sight for so long. Returns how to stop watching. */

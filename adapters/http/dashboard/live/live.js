@@ -1,11 +1,17 @@
 // All that goes on while the page is open, once for the whole page.
 
 import { emit, on } from "../base/bus.js";
+import { DeadLetterCount } from "./deadletters.js";
 import { Feed } from "./feed.js";
 import { Health } from "./health.js";
 import { Rates } from "./rates.js";
 
-export const live = { health: new Health(), rates: new Rates(), notifications: new Feed("notifications"), alerts: new Feed("alerts") };
+export const live = { health: new Health(), ...fresh() };
+
+/** All that a key is needed for. */
+function fresh() {
+  return { rates: new Rates(), notifications: new Feed("notifications"), alerts: new Feed("alerts"), deadLetters: new DeadLetterCount() };
+}
 
 let running = null;
 
@@ -19,12 +25,11 @@ export function start() {
   running?.abort();
   running = new AbortController();
   const { signal } = running;
-  Object.assign(live, { rates: new Rates(), notifications: new Feed("notifications"), alerts: new Feed("alerts") });
-  const { rates } = live;
-  on("notifications", ({ message, old }) => message && !old && rates.count(), signal);
+  Object.assign(live, fresh());
   on("unauthorized", () => running.abort(), signal);
-  for (const part of [live.rates, live.notifications, live.alerts]) part.follow(signal).catch(report);
+  for (const part of [live.rates, live.notifications, live.alerts, live.deadLetters]) part.follow(signal).catch(report);
   emit("started");
+  emit("dead-letter-count");
 }
 
 /** Ends it, for a page that is left: a browser may keep it to come back to, with connections that the next page lacks. */

@@ -6,8 +6,8 @@ import { fill, h } from "../base/dom.js";
 export function confirmed(actions, button, meaning, work) {
   const before = [...actions.children];
   const back = () => { fill(actions, before); button.focus(); };
-  const yes = h("button", { type: "button", class: "button danger", onclick: () => { back(); work(); } }, "Yes, delete it");
-  const no = h("button", { type: "button", class: "button", onclick: back }, "Keep it");
+  const yes = h("button", { type: "button", class: "button danger", onclick: () => { back(); work(); } }, "Delete");
+  const no = h("button", { type: "button", class: "button", onclick: back }, "Cancel");
   fill(actions, h("span", {}, meaning), yes, no);
   no.focus();
 }

@@ -3,7 +3,7 @@
 import { h } from "../base/dom.js";
 import { amount, counted, grouped, instant, reference } from "../base/format.js";
 import { notice } from "./notice.js";
-import { recordLink } from "./recorddialog.js";
+import { recordLink } from "../records/recorddialog.js";
 
 /** Shows a report. Returns it, and the same in a few words. */
 export function dryRun(report) {
@@ -20,8 +20,8 @@ export function dryRun(report) {
 }
 
 function partly({ backTo }) {
-  return h("div", { class: "partly" }, notice("Only the newest records were looked at",
-    h("span", {}, "The time was over, or more destinations had alerts than are counted apart. What is said holds for the records that were processed from ", instant(backTo, { whole: true }), " on.")));
+  return h("div", { class: "partly" }, notice("Only the newest records were checked",
+    h("span", {}, "The time was up, or too many destinations had alerts. The numbers are for the records that were processed from ", instant(backTo, { whole: true }), " on.")));
 }
 
 function destinationTable(destinations) {

@@ -5,7 +5,7 @@ import { fill, h, icon } from "../base/dom.js";
 import { on } from "../base/bus.js";
 import { amount, clock, grouped, instant, reference } from "../base/format.js";
 import { live } from "../live/live.js";
-import { recordLink } from "./recorddialog.js";
+import { recordLink } from "../records/recorddialog.js";
 
 /** How often it is drawn anew at most, in milliseconds. */
 const DRAWN_MS = 250;
@@ -17,7 +17,7 @@ const STATES = {
   connecting: "Connecting",
   live: "Live",
   paused: "Paused",
-  away: "Away, trying again",
+  away: "Reconnecting",
   forbidden: "Not allowed",
 };
 
@@ -26,8 +26,14 @@ const EMPTY = {
   alerts: "A record whose value is above the threshold of a rule appears here at once.",
 };
 
-/** Makes the card of a topic. It is held still while somebody says so. */
-export function feedCard(topic, title, signal) {
+/** What is shown of the time before, where there is too much of it. */
+const BEFORE = {
+  notifications: "of those before, the newest by their times",
+  alerts: "those before are among all alerts",
+};
+
+/** Makes the card of a topic, with a link to more. It rests while somebody says so. */
+export function feedCard(topic, title, signal, link = null) {
   const list = h("ol", { class: `feed ${topic}`, tabindex: "0", "aria-label": `${title}, newest first` });
   const state = h("span", { class: "feed-state" });
   const hold = h("button", { type: "button", class: "icon-button", "aria-pressed": "false" });
@@ -39,9 +45,9 @@ export function feedCard(topic, title, signal) {
   const draw = () => {
     timer = null;
     const feed = live[topic];
-    fill(state, h("span", { class: `dot ${held ? "paused" : feed.state}` }), held ? "Held" : STATES[feed.state]);
+    fill(state, h("span", { class: `dot ${held ? "paused" : feed.state}` }), held ? "Paused" : STATES[feed.state]);
     if (held) return;
-    note.textContent = feed.since === null ? "" : `Since ${clock(feed.since)}; earlier ones are in the API at /v1/${topic}.`;
+    note.textContent = feed.since === null ? "" : `All since ${clock(feed.since)}; ${BEFORE[topic]}.`;
     const entries = feed.entries.slice(0, SHOWN);
     if (entries.length === 0) {
       fill(list, h("li", { class: "quiet empty-feed" }, EMPTY[topic]));
@@ -57,17 +63,17 @@ export function feedCard(topic, title, signal) {
   const turn = () => {
     held = hold.getAttribute("aria-pressed") === "false";
     hold.setAttribute("aria-pressed", String(held));
-    fill(hold, icon(held ? "play" : "pause"), h("span", { class: "hidden" }, `Hold ${title.toLowerCase()} still`));
+    fill(hold, icon(held ? "play" : "pause"), h("span", { class: "hidden" }, `Pause ${title.toLowerCase()}`));
     draw();
   };
   hold.addEventListener("click", turn);
-  fill(hold, icon("pause"), h("span", { class: "hidden" }, `Hold ${title.toLowerCase()} still`));
+  fill(hold, icon("pause"), h("span", { class: "hidden" }, `Pause ${title.toLowerCase()}`));
   on(topic, soon, signal);
   on("started", soon, signal);
   signal.addEventListener("abort", () => clearTimeout(timer));
   draw();
   return h("section", { class: `card feed-card ${topic}` },
-    h("div", { class: "card-head" }, h("h2", {}, title), state, hold), list, note);
+    h("div", { class: "card-head" }, h("h2", {}, title), state, hold, link), list, note);
 }
 
 /** What is shown already stays the same element, so that the focus and the pointer stay where they are. */
@@ -75,7 +81,6 @@ function itemOf(entry, shown) {
   let item = shown.get(entry);
   if (item === undefined) {
     item = entry.gap ? h("li", { class: "gap" }, "Too many to show: some were left out here.")
-      : entry.changed ? h("li", { class: "gap" }, "The history has changed, as when a backup is restored. The list starts over.")
       : entry.data.rule ? alert(entry) : notification(entry);
     shown.set(entry, item);
   }

@@ -2,7 +2,7 @@
 
 import { root } from "../base/api.js";
 import { h } from "../base/dom.js";
-import { copyButton } from "./recorddialog.js";
+import { copyButton } from "../records/recorddialog.js";
 
 /** A command that can be pasted into a shell as it is. */
 export function curlLine(withKey) {

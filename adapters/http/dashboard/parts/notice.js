@@ -18,7 +18,7 @@ export function failure(error, again) {
     case 401:
       return notice("This needs a key", "The service has API keys. Give one with the scope read, and admin for dead letters and rules.", ask);
     case 403:
-      return notice("The key does not reach this far", error.message, ask);
+      return notice("This key lacks the scope", error.message, ask);
     case 429:
       return notice("Too many calls", `${error.message} It may be asked again in ${error.retryAfter} s.`, retry);
     default:

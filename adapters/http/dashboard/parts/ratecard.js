@@ -17,7 +17,7 @@ const MEANINGS = {
 export function rateCard(signal) {
   const now = h("span", { class: "rate-now" }, "–");
   const when = h("span", { class: "quiet small" });
-  const source = h("p", { class: "quiet small" });
+  const peak = h("p", { class: "rate-peak quiet small" });
   const cells = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, { rate: h("td", { class: "number" }, "–"), total: h("td", { class: "number total" }, "–") }]));
   const legend = h("table", { class: "legend" },
     h("caption", { class: "hidden" }, "Records by outcome"),
@@ -29,23 +29,23 @@ export function rateCard(signal) {
 
   let pointed = null;
   const draw = () => {
-    const { readings, totals, source: from } = live.rates;
-    const reading = pointed ?? readings.at(-1);
+    const { readings, totals } = live.rates;
+    const reading = pointed ?? readings.findLast(({ processed }) => processed !== null);
     const known = reading && reading.processed !== null;
     const sum = known ? OUTCOMES.reduce((all, outcome) => all + reading[outcome], 0) : null;
     fill(now, known ? rate(sum) : "–");
+    fill(peak, "Peak of the last 5 minutes: ", h("strong", {}, highest(readings)));
     fill(when, pointed ? `at ${clock(pointed.at)}` : "right now");
     for (const outcome of OUTCOMES) {
       fill(cells[outcome].rate, known ? `${rate(reading[outcome])}/s` : "–");
       fill(cells[outcome].total, totals ? grouped(totals[outcome]) : "–");
     }
-    fill(source, from === "feed" ? "Counted from the feed of notifications, which knows of processed records alone: the counters at /metrics can't be read." : "");
   };
   const card = h("section", { class: "card rate-card" },
     h("div", { class: "rate-head" },
-      h("div", { class: "rate-figure" }, h("h2", {}, "Records per second"), h("p", {}, now, " ", when)),
+      h("div", { class: "rate-figure" }, h("h2", {}, "Records per second"), h("p", {}, now, " ", when), peak),
       legend),
-    canvas, source);
+    canvas);
   // The chart measures itself, so that it is drawn once it is on the page.
   requestAnimationFrame(() => {
     if (signal.aborted) return;
@@ -56,4 +56,10 @@ export function rateCard(signal) {
     both();
   });
   return card;
+}
+
+/** The highest sum of all outcomes. */
+function highest(readings) {
+  const sums = readings.filter(({ processed }) => processed !== null).map((reading) => OUTCOMES.reduce((all, outcome) => all + reading[outcome], 0));
+  return sums.length === 0 ? "–" : rate(Math.max(...sums));
 }

@@ -3,8 +3,9 @@
 import { call, read } from "../base/api.js";
 import { fill, h, say } from "../base/dom.js";
 import { dryRun } from "./dryrun.js";
-import { wholeInstant } from "./filterform.js";
+import { wholeInstant } from "../records/filterform.js";
 import { failure, notice } from "./notice.js";
+import { withCalendar } from "./timerange.js";
 
 /** The fields of a rule, named as in the API. */
 const FIELDS = {
@@ -32,14 +33,14 @@ export function ruleForm({ rule, tag = null }, { signal, saved, closed }) {
   const save = h("button", { type: "submit", class: "button primary" }, "Save");
   const said = h("div", { class: "result", role: "alert" });
   const tried = h("div", { class: "tried" });
-  const title = rule === null ? "New rule" : rule.origin === "managed" ? `Change ${rule.name}` : `Put a rule in the place of ${rule.name}`;
+  const title = rule === null ? "New rule" : rule.origin === "managed" ? `Change ${rule.name}` : `Override ${rule.name}`;
   const note = rule !== null && rule.origin !== "managed" && h("p", { class: "quiet small" }, "The rule of the settings stays as it is, and is in force again once the managed one is deleted.");
   const form = h("form", { class: "card rule-form", "aria-label": title, novalidate: true },
     h("div", { class: "card-head" }, h("h2", {}, title)), note,
     h("div", { class: "rule-fields" }, Object.entries(FIELDS).map(([name, field]) => fieldOf(name, field, inputs[name],
       name === "reference" && h("label", { class: "check", for: "rule-empty" }, empty, "the empty one")))),
     h("fieldset", { class: "window" }, h("legend", {}, "Try it over the records of"),
-      Object.entries(window).map(([name, { label, input }]) => h("div", { class: "field" }, h("label", { for: `rule-${name}` }, label), input, message(name))), attempt),
+      Object.entries(window).map(([name, { label, input }]) => h("div", { class: "field" }, h("label", { for: `rule-${name}` }, label), withCalendar(input, label, () => {}), message(name))), attempt),
     said,
     h("div", { class: "actions" }, save, h("button", { type: "button", class: "button", onclick: closed }, "Cancel")),
     tried);
@@ -158,7 +159,7 @@ function explain(form, said, error, again) {
   const errors = error.problem?.errors;
   if (Array.isArray(errors) && (error.status === 422 || error.status === 400)) return refuse(form, said, errors);
   if (error.status === 412) {
-    return void fill(said, notice("Changed meanwhile", "Somebody has made, changed or deleted a managed rule of this name since. Close this form and look again."));
+    return void fill(said, notice("Changed meanwhile", "Somebody has created, changed or deleted a managed rule of this name since. Close this form and refresh."));
   }
   fill(said, failure(error, again));
 }

@@ -7,7 +7,7 @@ import { fill, h } from "../base/dom.js";
 import { clock, counted } from "../base/format.js";
 import { poll, sleep } from "../base/poll.js";
 import { live } from "../live/live.js";
-import { destinationTable, sorted } from "../parts/destinations.js";
+import { destinationTable, sorted } from "../records/destinations.js";
 import { feedCard } from "../parts/feedlist.js";
 import { healthCard } from "../parts/healthcard.js";
 import { failure, loading } from "../parts/notice.js";
@@ -38,10 +38,10 @@ export function overview(signal) {
     h("h1", { class: "hidden" }, "Overview"),
     h("div", { class: "column wide" },
       rateCard(signal),
+      feedCard("notifications", "Latest records", signal, h("a", { class: "button small", href: address({ view: "records" }) }, "All records")),
       h("section", { class: "card", id: "totals" }, h("div", { class: "card-head" }, heading, asOf,
-        h("a", { class: "button small", href: address({ view: "records" }) }, "Filter and drill down")), totals),
-      feedCard("notifications", "Latest records", signal)),
-    h("div", { class: "column" }, healthCard(signal), feedCard("alerts", "Alerts", signal)));
+        h("a", { class: "button small", href: address({ view: "records" }) }, "Filter and drill down")), totals)),
+    h("div", { class: "column" }, feedCard("alerts", "Alerts", signal, h("a", { class: "button small", href: address({ view: "alerts" }) }, "All alerts")), healthCard(signal)));
   followTotals({ totals, asOf, heading, element }, signal);
   return { element };
 }
@@ -101,6 +101,7 @@ function changes(signal) {
     processed = now;
   }, signal);
   on("back", note, signal);
+  on("history-changed", note, signal);
   return async () => {
     if (!changed) await new Promise((done) => { wake = done; });
     changed = false;

@@ -1,23 +1,22 @@
-// Filters, the totals of what they let through, and the records themselves.
+// Filters, the records that match them, newest first, and their totals.
 
 import { address, current, query } from "../base/address.js";
 import { page } from "../base/api.js";
 import { fill, h } from "../base/dom.js";
 import { counted, grouped, instant, reference } from "../base/format.js";
-import { destinationTable, sorted } from "../parts/destinations.js";
-import { filterForm } from "../parts/filterform.js";
-import { failure, loading } from "../parts/notice.js";
-import { recordTable } from "../parts/recordtable.js";
-import { UNIT_HEADS, unitCells } from "../parts/totals.js";
+import { destinationTable, sorted } from "../records/destinations.js";
+import { csvButton } from "../parts/download.js";
+import { filterForm } from "../records/filterform.js";
+import { showRecordList } from "../records/recordlist.js";
+import { entitle, load, more, section } from "../parts/section.js";
+import { UNIT_HEADS, unitCells } from "../records/totals.js";
 
-/** How many are asked for at a time, and after how many the filters must be narrower: a page with more is of no use. */
+/** How many groups are asked for at a time. */
 const GROUPS = 100;
-const RECORDS = 50;
-const KEPT = 1_000;
 
 export function records(signal) {
-  const form = filterForm();
-  const sections = { totals: section("Totals"), references: section("By reference"), records: section("Records") };
+  const form = filterForm("records");
+  const sections = { records: section("Records"), totals: section("Totals"), references: section("By reference") };
   const element = h("div", { class: "records" }, h("h1", {}, "Records"), form.element, Object.values(sections).map(({ card }) => card));
   let shown = null;
   let over = new AbortController();
@@ -31,32 +30,14 @@ export function records(signal) {
     over.abort();
     over = new AbortController();
     form.show(filters);
+    fill(sections.records.beside, csvButton("records", `/v1/export?${query(filters)}`));
+    fill(sections.totals.beside, csvButton("totals", `/v1/aggregates?${query(filters, { records: false })}`));
     showTotals(sections.totals, filters, over.signal);
     showReferences(sections.references, filters, over.signal);
-    showRecords(sections.records, filters, over.signal);
+    showRecordList(sections.records, filters, { none: "No records match these filters." }, over.signal);
   };
   show();
   return { element, show, refresh: () => show(true) };
-}
-
-function section(title) {
-  const [heading, body] = [h("h2", {}, title), h("div", {})];
-  return { title, heading, body, card: h("section", { class: "card" }, h("div", { class: "card-head" }, heading), body) };
-}
-
-/** Loads what a section shows, once and whenever it is asked to again. */
-async function load({ body }, signal, work) {
-  fill(body, loading());
-  try {
-    await work();
-  } catch (error) {
-    if (signal.aborted) return;
-    fill(body, failure(error, () => load({ body }, signal, work)));
-  }
-}
-
-function entitle({ title, heading }, text) {
-  fill(heading, title, " ", h("span", { class: "count" }, text));
 }
 
 function showTotals(section, filters, signal) {
@@ -66,7 +47,7 @@ function showTotals(section, filters, signal) {
   const draw = () => {
     const sum = groups.reduce((all, { count }) => all + count, 0);
     entitle(section, `${counted(groups.length, "destination")}, ${counted(sum, "record")}${next ? ", and more" : ""}`);
-    if (groups.length === 0) return void fill(section.body, h("p", { class: "quiet" }, "No record passes these filters."));
+    if (groups.length === 0) return void fill(section.body, h("p", { class: "quiet" }, "No records match these filters."));
     const table = destinationTable(sorted(groups, order), { order, filters, sort: (chosen) => { order = chosen; draw(); } });
     fill(section.body, table, next && more("More destinations", groups.length, step));
   };
@@ -116,41 +97,4 @@ function referenceTable(destinationId, summaries) {
     h("caption", { class: "hidden" }, `Running summaries of ${destinationId} by reference`),
     h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col", class: numbers.includes(name) ? "number" : null }, name)))),
     h("tbody", {}, summaries.map(rows))));
-}
-
-function showRecords(section, filters, signal) {
-  let found = [];
-  let next = `/v1/records?${query(filters, { limit: RECORDS })}`;
-  const draw = () => {
-    entitle(section, found.length === 0 ? "none" : `${next ? "the first " : ""}${grouped(found.length)} by time`);
-    section.card.hidden = found.length === 0;
-    const full = found.length >= KEPT;
-    fill(section.body, recordTable(found), next && (full
-      ? h("p", { class: "quiet more-link" }, "There are more: let the filters be narrower.")
-      : more("More records", found.length, step)));
-  };
-  const step = async () => {
-    const answer = await page(next, { signal });
-    found = [...found, ...answer.body.records];
-    next = answer.next;
-    draw();
-  };
-  return load(section, signal, step);
-}
-
-/** A button that loads the next page below what is there. */
-function more(label, after, step) {
-  const place = h("div", { class: "more-link" });
-  const button = h("button", { type: "button", class: "button", "data-after": after }, label);
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    try {
-      await step();
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      fill(place, failure(error, () => fill(place, button)));
-      button.disabled = false;
-    }
-  });
-  return fill(place, button);
 }

@@ -16,7 +16,7 @@ export function rules(signal) {
   const add = h("button", { type: "button", class: "button primary" }, "New rule");
   const element = h("div", { class: "rules" },
     h("div", { class: "title-row" }, h("h1", {}, "Alert rules ", heading),
-      h("div", { class: "actions" }, add, h("button", { type: "button", class: "button", onclick: () => show() }, "Look again"))),
+      h("div", { class: "actions" }, add, h("button", { type: "button", class: "button", onclick: () => show() }, "Refresh"))),
     h("p", { class: "lead" }, "A record that meets a rule raises an alert. A change here is in force on every instance at once; what was stored before keeps the alerts that it had. Try a rule before you save it: that shows what it would have raised, and changes nothing."),
     editor, body);
 
@@ -74,7 +74,7 @@ export function rules(signal) {
     if (rule.origin !== "managed") return change;
     const gone = h("button", { type: "button", class: "button small danger", "aria-label": `Delete ${rule.name}` }, "Delete");
     const row = h("div", { class: "actions" }, change, gone);
-    gone.addEventListener("click", () => confirmed(row, gone, all.some(({ name, inForce }) => name === rule.name && !inForce) ? "The one of the settings will be in force again." : "It will alert no more.", () => remove(rule, result)));
+    gone.addEventListener("click", () => confirmed(row, gone, all.some(({ name, inForce }) => name === rule.name && !inForce) ? "The one of the settings will be in force again." : "It will raise no more alerts.", () => remove(rule, result)));
     return h("div", {}, row, result);
   };
   add.addEventListener("click", () => edit(null, add));
@@ -90,7 +90,7 @@ async function kept({ name }, signal) {
 }
 
 function empty() {
-  return h("div", { class: "card" }, h("p", { class: "good-news" }, "There is no rule."), h("p", { class: "quiet" }, `No record raises an alert. Looked at ${clock(Date.now())}.`));
+  return h("div", { class: "card" }, h("p", { class: "good-news" }, "No alert rules."), h("p", { class: "quiet" }, `No record raises an alert. As of ${clock(Date.now())}.`));
 }
 
 function table(all, actions) {

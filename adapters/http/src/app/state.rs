@@ -16,6 +16,7 @@ use crate::access::rate_limit::Limits;
 use crate::app::alert_rules::AlertRules;
 use crate::app::health_probe::HealthProbe;
 use crate::app::metrics_page::MetricsPage;
+use crate::app::rate_history::RateHistory;
 use crate::observe::request_meter::RequestMeter;
 use crate::response::problem;
 use crate::response::response_cache::ResponseCache;
@@ -78,6 +79,8 @@ pub(crate) struct App {
     pub(crate) requests: Arc<RequestMeter>,
     /// The writer of the metrics page; without it there is none.
     pub(crate) metrics: Option<Arc<dyn MetricsPage>>,
+    /// The recent rates; without them their route is not found.
+    pub(crate) rates: Option<Arc<RateHistory>>,
     /// Cancelled when the service is stopping.
     pub(crate) stop: CancellationToken,
 }
@@ -107,11 +110,16 @@ impl App {
             open: TaskTracker::new(),
             requests,
             metrics,
+            rates: None,
             stop,
         }
     }
 
     pub(crate) fn with_metrics(self, metrics: Option<Arc<dyn MetricsPage>>) -> Self {
         Self { metrics, ..self }
+    }
+
+    pub(crate) fn with_rates(self, rates: Option<Arc<RateHistory>>) -> Self {
+        Self { rates, ..self }
     }
 }

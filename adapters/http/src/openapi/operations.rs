@@ -44,6 +44,7 @@ fn description_of(endpoint: Endpoint) -> Option<Description> {
         Endpoint::Healthz => service::healthz(),
         Endpoint::Readyz => service::readyz(),
         Endpoint::Metrics => service::metrics(),
+        Endpoint::Rates => service::rates(),
         Endpoint::OpenApi => service::openapi(),
         Endpoint::Docs => service::docs(),
         Endpoint::Dashboard => service::dashboard(),

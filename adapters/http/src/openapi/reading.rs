@@ -6,6 +6,7 @@ use crate::reading::aggregates::LIMIT_MAX;
 
 use super::description::{Description, call, nothing};
 use super::fields::{destination_id, last_position, position, reference};
+use super::messages::rule_name;
 use super::model::{Media, Ordered, Response, Schema};
 use super::parameters::{after, cursor, filters, header, limit, path, query};
 use super::responses::{describe, json, lines};
@@ -28,6 +29,13 @@ pub(super) fn records() -> Description {
     call("listRecords", TAG, "Records, by `time` and then `recordId`")
         .says("`Accept` chooses the form. Each page is a snapshot of its own.")
         .with_all(filters())
+        .with(query("alerting", Schema::boolean(), "`true`: only records that met an alert rule."))
+        .with(query("rule", rule_name(), "Only records that met the alert rule of this name."))
+        .with(query(
+            "order",
+            Schema::word(["oldest", "newest"]),
+            "`newest` turns the order around. A cursor belongs to the order of its page.",
+        ))
         .with(limit())
         .with(cursor())
         .answers(200, answer)

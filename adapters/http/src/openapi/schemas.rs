@@ -2,6 +2,8 @@
 
 use tallyhouse_pipeline::Value;
 
+use crate::app::rate_history::INTERVALS_MAX;
+
 use super::fields::{
     DECIMAL_IN, RECORD, breakers, cursor, dependencies, destination_id, instant, net, record_id, record_type,
     reference, sequence, source_id, sum, time, unit, words, written_record,
@@ -202,4 +204,19 @@ fn answers(all: &mut Ordered<Schema>) {
         .with("dependencies", dependencies())
         .with("breakers", breakers());
     all.push("Readiness", ready);
+    let column = || Schema::list(Schema::integer(0)).of_at_most(INTERVALS_MAX);
+    let counts = Schema::object()
+        .with("processed", column())
+        .with("duplicates", column())
+        .with("conflicts", column())
+        .with("rejected", column())
+        .says("How many records had each outcome in each interval, oldest first.");
+    let rates = Schema::object()
+        .with("version", Schema::text().says("The version of the program."))
+        .with("startedAt", instant().says("When the instance started."))
+        .with("totals", Schema::named("Counts"))
+        .with("intervalSeconds", Schema::integer(1))
+        .with("end", instant().says("When the last interval ended."))
+        .with("counts", counts);
+    all.push("Rates", rates.says("The counts of one instance: all since its start, and those of the last intervals."));
 }

@@ -9,6 +9,8 @@ const TAG: &str = "Service";
 
 const READY: &str = r#"{"status":"ready","dependencies":{"storage":"up","redis":"up"},"breakers":{"storage":"closed","publishing":"closed","queue-list":"closed","queue-stream":"closed"}}"#;
 
+const RATES: &str = r#"{"version":"0.1.0","startedAt":"2026-01-01T00:00:00.000001Z","totals":{"processed":31,"duplicates":2,"conflicts":0,"rejected":1},"intervalSeconds":2,"end":"2026-01-01T00:00:06Z","counts":{"processed":[0,12,17],"duplicates":[0,0,2],"conflicts":[0,0,0],"rejected":[0,1,0]}}"#;
+
 pub(super) fn healthz() -> Description {
     call("isAlive", TAG, "Says that the process answers")
         .answers(200, json("It does.", "Health").shows(r#"{"status":"ok"}"#))
@@ -29,6 +31,15 @@ pub(super) fn metrics() -> Description {
     call("readMetrics", TAG, "All that the service counts")
         .says("`docs/METRICS.md` lists what there is, and what to ask of it.")
         .answers(200, page.with_content("text/plain", media(Schema::text())))
+}
+
+pub(super) fn rates() -> Description {
+    call("readRates", TAG, "How many records had which outcome, by interval")
+        .says(
+            "What the instance that answers has counted in the last five minutes. Intervals begin at the multiples of their length \
+             since 1970, so that those of several instances can be added. The dashboard draws them.",
+        )
+        .answers(200, json("The counts.", "Rates").shows(RATES))
 }
 
 pub(super) fn openapi() -> Description {

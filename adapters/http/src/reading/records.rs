@@ -1,7 +1,9 @@
 //! Records: one by `GET /v1/records/{recordId}`, pages by `GET /v1/records`.
 
 use hyper::header::HeaderMap;
-use tallyhouse_pipeline::{RECORD_COLUMNS, RecordId, RecordQuery, StoredRecord, write_record_row, write_row};
+use tallyhouse_pipeline::{
+    Alerting, RECORD_COLUMNS, RecordId, RecordOrder, RecordQuery, StoredRecord, write_record_row, write_row,
+};
 use warp::reply::Response;
 
 use crate::app::state::App;
@@ -11,6 +13,9 @@ use crate::request::parameters::Parameters;
 use crate::response::conditional;
 use crate::response::format::Format;
 use crate::response::problem::{Problem, ProblemCode};
+
+/// The orders of pages.
+const ORDERS: [(&str, RecordOrder); 2] = [("oldest", RecordOrder::OldestFirst), ("newest", RecordOrder::NewestFirst)];
 
 /// `GET /v1/records/{recordId}`.
 pub(crate) async fn read_one(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
@@ -24,11 +29,13 @@ pub(crate) async fn read_one(app: &App, query: &str, headers: &HeaderMap, id: &s
 
 /// `GET /v1/records`.
 pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Result<Response, Problem> {
-    let parameters = Parameters::read_with_filter(query, &["limit", "cursor"])?;
+    let parameters = Parameters::read_with_filter(query, &["alerting", "rule", "order", "limit", "cursor"])?;
     let limit = parameters.limit()?;
     let after = parameters.parsed("cursor", PageToken::record)?;
     // One more than asked for shows whether there is a next page.
-    let query = RecordQuery { filter: parameters.filter()?, after, limit: limit + 1 };
+    let (filter, alerting) = (parameters.filter()?, alerting(&parameters)?);
+    let order = parameters.one_of("order", &ORDERS)?.unwrap_or_default();
+    let query = RecordQuery { filter, alerting, order, after, limit: limit + 1 };
     let mut records = app.http.reader.records(query).await?;
     let more = records.len() > limit;
     records.truncate(limit);
@@ -43,6 +50,13 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
         set_next(&mut response, &parameters, &cursor);
     }
     Ok(response)
+}
+
+/// Reads which records by the rules that they met.
+fn alerting(parameters: &Parameters) -> Result<Option<Alerting>, Problem> {
+    let any = parameters.one_of("alerting", &[("true", true), ("false", false)])?.unwrap_or(false);
+    let rule = parameters.parsed("rule", |name| Alerting::by_name(name).ok_or("must be the name of an alert rule"))?;
+    Ok(rule.or(any.then_some(Alerting::Any)))
 }
 
 fn write_page(format: Format, records: &[StoredRecord], next: Option<&str>) -> Vec<u8> {

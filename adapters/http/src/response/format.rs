@@ -19,16 +19,8 @@ impl Format {
     /// client names, and the first among equals. A client that names none gets `usual`.
     pub(crate) fn accepted(headers: &HeaderMap, usual: Self) -> Self {
         let mut best: Option<(f32, Self)> = None;
-        let ranges =
-            headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).flat_map(|list| list.split(','));
-        for range in ranges {
-            let mut parts = range.split(';');
-            let Some(format) = Self::named(parts.next().unwrap_or_default().trim()) else { continue };
-            let quality = parts.find_map(|parameter| {
-                let (name, value) = parameter.split_once('=')?;
-                name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
-            });
-            let quality = quality.unwrap_or(1.0_f32);
+        for (media_type, quality) in accepted_types(headers) {
+            let Some(format) = Self::named(media_type) else { continue };
             if quality > best.map_or(0.0, |(best, _)| best) {
                 best = Some((quality, format));
             }
@@ -63,6 +55,29 @@ impl Format {
         ];
         names.into_iter().find(|(name, _)| media_type.eq_ignore_ascii_case(name)).map(|(_, format)| format)
     }
+}
+
+/// Returns the media types that a client names, with their qualities.
+fn accepted_types(headers: &HeaderMap) -> impl Iterator<Item = (&str, f32)> {
+    let lists = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(|range| {
+        let mut parts = range.split(';');
+        let media_type = parts.next().unwrap_or_default().trim();
+        let quality = parts.find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
+        });
+        (media_type, quality.unwrap_or(1.0_f32))
+    })
+}
+
+/// Says whether a client wants a page for people: it names HTML, and no JSON that it likes better.
+pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
+    let best = |wanted: fn(&str) -> bool| {
+        accepted_types(headers).filter(|(name, _)| wanted(name)).map(|(_, quality)| quality).fold(0.0, f32::max)
+    };
+    let html = best(|name| name.eq_ignore_ascii_case("text/html"));
+    html > 0.0 && html >= best(|name| name.to_ascii_lowercase().ends_with("json"))
 }
 
 #[cfg(test)]

@@ -229,6 +229,10 @@ impl Problem {
         Self { status: Some(HEAD_TOO_LARGE), ..problem }
     }
 
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code == ProblemCode::NotFound
+    }
+
     fn status(&self) -> StatusCode {
         self.status.unwrap_or(self.code.status())
     }

@@ -1,15 +1,17 @@
-//! The dashboard at `/` and the reference at `/docs`: pages and their assets, compiled in from `dashboard/`.
+//! The dashboard at `/`, the reference at `/docs`, and what a browser gets at an unknown path: pages and their assets,
+//! compiled in from `dashboard/`.
 //!
 //! They are open: they hold nothing secret, and their calls need a key like all others. Their policy lets them load and
 //! run nothing from another host.
 
 use std::sync::OnceLock;
 
-use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY};
+use hyper::{Method, StatusCode};
 use warp::reply::{Reply, Response};
 
 use crate::response::conditional;
+use crate::response::format;
 
 /// What the page may do: run scripts, take styles and make calls, all of them of this host alone. No text becomes
 /// markup or code (Trusted Types): the texts of records are untrusted.
@@ -54,8 +56,16 @@ static PAGE: Asset = asset!("index.html", HTML);
 
 static REFERENCE: Asset = asset!("reference.html", HTML);
 
+static UNKNOWN: Asset = asset!("unknown.html", HTML);
+
+/// What stands in `unknown.html` for the way to the root: a page at any depth has to link to it, behind a proxy's path too.
+const ROOT: &str = "{root}";
+
+/// The deepest path that is answered with links.
+const DEPTH_MAX: usize = 32;
+
 /// All that the pages load.
-static ASSETS: [Asset; 45] = [
+static ASSETS: [Asset; 54] = [
     asset!("app.js", SCRIPT),
     asset!("icon.svg", IMAGE),
     asset!("base/address.js", SCRIPT),
@@ -65,6 +75,9 @@ static ASSETS: [Asset; 45] = [
     asset!("base/format.js", SCRIPT),
     asset!("base/poll.js", SCRIPT),
     asset!("base/theme.js", SCRIPT),
+    asset!("letters/letter.js", SCRIPT),
+    asset!("letters/letterbulk.js", SCRIPT),
+    asset!("live/deadletters.js", SCRIPT),
     asset!("live/feed.js", SCRIPT),
     asset!("live/health.js", SCRIPT),
     asset!("live/live.js", SCRIPT),
@@ -72,20 +85,25 @@ static ASSETS: [Asset; 45] = [
     asset!("live/sse.js", SCRIPT),
     asset!("parts/chart.js", SCRIPT),
     asset!("parts/confirm.js", SCRIPT),
-    asset!("parts/destinations.js", SCRIPT),
     asset!("parts/dialog.js", SCRIPT),
+    asset!("parts/download.js", SCRIPT),
     asset!("parts/dryrun.js", SCRIPT),
     asset!("parts/feedlist.js", SCRIPT),
-    asset!("parts/filterform.js", SCRIPT),
     asset!("parts/firstrecord.js", SCRIPT),
     asset!("parts/healthcard.js", SCRIPT),
     asset!("parts/keydialog.js", SCRIPT),
     asset!("parts/notice.js", SCRIPT),
     asset!("parts/ratecard.js", SCRIPT),
-    asset!("parts/recorddialog.js", SCRIPT),
-    asset!("parts/recordtable.js", SCRIPT),
     asset!("parts/ruleform.js", SCRIPT),
-    asset!("parts/totals.js", SCRIPT),
+    asset!("parts/section.js", SCRIPT),
+    asset!("parts/timerange.js", SCRIPT),
+    asset!("records/destinations.js", SCRIPT),
+    asset!("records/filterform.js", SCRIPT),
+    asset!("records/recorddialog.js", SCRIPT),
+    asset!("records/recordlist.js", SCRIPT),
+    asset!("records/recordtable.js", SCRIPT),
+    asset!("records/search.js", SCRIPT),
+    asset!("records/totals.js", SCRIPT),
     asset!("reference/operation.js", SCRIPT),
     asset!("reference/reference.js", SCRIPT),
     asset!("reference/schema.js", SCRIPT),
@@ -94,6 +112,7 @@ static ASSETS: [Asset; 45] = [
     asset!("style/parts.css", STYLE),
     asset!("style/reference.css", STYLE),
     asset!("style/views.css", STYLE),
+    asset!("views/alerts.js", SCRIPT),
     asset!("views/deadletters.js", SCRIPT),
     asset!("views/overview.js", SCRIPT),
     asset!("views/records.js", SCRIPT),
@@ -146,6 +165,26 @@ pub(crate) fn page(headers: &HeaderMap) -> Response {
 /// `GET /docs`.
 pub(crate) fn reference(headers: &HeaderMap) -> Response {
     REFERENCE.answer(headers)
+}
+
+/// Says whether a request is a visit by a browser: it reads, and wants a page.
+pub(crate) fn is_visit(method: &Method, headers: &HeaderMap) -> bool {
+    (method == Method::GET || method == Method::HEAD) && format::accepts_html(headers)
+}
+
+/// The page for an unknown path.
+pub(crate) fn unknown(path: &str) -> Response {
+    let depth = path.matches('/').count().saturating_sub(1).min(DEPTH_MAX);
+    let root = if depth == 0 { "./".to_owned() } else { "../".repeat(depth) };
+    let page = std::str::from_utf8(UNKNOWN.bytes).expect("pages are text").replace(ROOT, &root);
+    let mut response = warp::http::Response::new(page.into());
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(UNKNOWN.media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(CACHE));
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
 }
 
 #[cfg(test)]

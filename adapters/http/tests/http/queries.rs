@@ -79,6 +79,34 @@ async fn the_pages_of_records_are_all_records_in_their_order() {
 }
 
 #[tokio::test]
+async fn records_come_newest_first_and_by_the_rules_that_they_met_where_asked_to() {
+    let service = Service::start().await;
+    let mut records = various(60);
+    for large in records.iter_mut().step_by(7) {
+        large["value"] = json!("1001");
+    }
+    service.store_all(&records).await;
+    let mut expect: Vec<&Value> = records.iter().collect();
+    expect.sort_by_key(|r| std::cmp::Reverse((r["time"].as_str().unwrap(), r["recordId"].as_str().unwrap())));
+    let all: Vec<&str> = expect.iter().map(|r| r["recordId"].as_str().unwrap()).collect();
+    assert_eq!(ids(&pages(&service, "/v1/records?order=newest&limit=7", "records").await.concat()), all);
+    let is_large = |r: &&&Value| r["value"] == "1001";
+    let large: Vec<&str> = expect.iter().filter(is_large).map(|r| r["recordId"].as_str().unwrap()).collect();
+    for query in ["alerting=true", "rule=large", "alerting=true&rule=large"] {
+        let path = format!("/v1/records?order=newest&limit=2&{query}");
+        assert_eq!(ids(&pages(&service, &path, "records").await.concat()), large, "{query}");
+    }
+    let oldest: Vec<&str> = large.iter().rev().copied().collect();
+    let path = "/v1/records?alerting=true&order=oldest";
+    assert_eq!(ids(&pages(&service, path, "records").await.concat()), oldest);
+    assert_eq!(service.get("/v1/records?rule=other").await.json()["records"], json!([]));
+    assert_eq!(service.get("/v1/records?alerting=false").await.json()["records"].as_array().unwrap().len(), 60);
+    for query in ["order=descending", "order=", "alerting=yes", "rule=", "rule=a%25", "rule=A"] {
+        service.get(&format!("/v1/records?{query}")).await.is_problem(400, "bad-parameter");
+    }
+}
+
+#[tokio::test]
 async fn the_pages_of_a_filter_are_its_records_alone() {
     let service = Service::start().await;
     let records = various(200);

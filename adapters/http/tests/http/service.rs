@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
-use tallyhouse_http::{AlertRules, HealthProbe, HttpApp, HttpServer, HttpSettings, KeyRing, TlsIdentity};
+use tallyhouse_http::{AlertRules, HealthProbe, HttpApp, HttpServer, HttpSettings, KeyRing, RateHistory, TlsIdentity};
 use tallyhouse_pipeline::ports::{Clock, DeadLetters};
 use tallyhouse_pipeline::{
     Feed, MessageFormat, Pipeline, PipelineParts, PipelineSettings, RetryPolicy, Rule, RuleDraft, RuleSet,
@@ -72,12 +72,13 @@ impl Plan {
             feed,
             format: MessageFormat::default(),
             dead_letters: self.dead_letters,
-            alert_rules: Some(AlertRules { own, repository: store.clone(), clock }),
+            alert_rules: Some(AlertRules { own, repository: store.clone(), clock: Arc::clone(&clock) }),
             breakers: pipeline.breakers(),
             probes: self.probes,
             keys: self.keys,
         };
         let server = HttpServer::bind("127.0.0.1:0", self.http).await.unwrap();
+        let server = server.with_rates(RateHistory::new(pipeline.clone(), clock));
         let server = match self.tls {
             Some(identity) => server.with_tls(identity),
             None => server,

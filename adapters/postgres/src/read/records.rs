@@ -7,7 +7,7 @@ use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use tallyhouse_core::ports::HistoryQuery;
-use tallyhouse_core::{RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
+use tallyhouse_core::{RecordId, RecordOrder, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
 use crate::sql::error::Fault;
 use crate::sql::row::{
@@ -25,16 +25,28 @@ pub(crate) fn find(connection: &mut PgConnection, id: &RecordId) -> Result<Optio
 /// Returns a page of records by time and id. The comparison of rows is an index condition, so that a page among many
 /// records of one instant is found at once.
 pub(crate) fn records(connection: &mut PgConnection, query: &RecordQuery) -> Result<Vec<StoredRecord>, Fault> {
+    let (follows, order) = match query.order {
+        RecordOrder::OldestFirst => (" AND (r.time, r.record_id) > (", " ORDER BY r.time, r.record_id LIMIT "),
+        RecordOrder::NewestFirst => {
+            (" AND (r.time, r.record_id) < (", " ORDER BY r.time DESC, r.record_id DESC LIMIT ")
+        }
+    };
     let mut statement = stored_records().sql(" FROM records r").filtered(&query.filter);
+    if let Some(alerting) = &query.alerting {
+        statement = statement.sql(" AND r.alerts IS NOT NULL");
+        if let Some(part) = alerting.json_part() {
+            statement = statement.sql(" AND strpos(r.alerts, ").bind::<Text, _>(part).sql(") > 0");
+        }
+    }
     if let Some((time, id)) = &query.after {
         statement = statement
-            .sql(" AND (r.time, r.record_id) > (")
+            .sql(follows)
             .bind::<Timestamptz, _>(pg_timestamp(*time))
             .sql(", ")
             .bind::<Text, _>(id.as_str())
             .sql(")");
     }
-    let statement = statement.sql(" ORDER BY r.time, r.record_id LIMIT ").bind::<BigInt, _>(limit(query.limit));
+    let statement = statement.sql(order).bind::<BigInt, _>(limit(query.limit));
     statement.load::<StoredRow>(connection)?.into_iter().map(StoredRow::decode).collect()
 }
 

@@ -55,7 +55,7 @@ async fn a_server_that_is_away_makes_every_call_unavailable_and_none_remembers_i
     let quick = Duration::from_millis(300);
     let repository = PostgresRepository::new(PostgresSettings { acquire_timeout: quick, ..settings(&url) });
     let (id, owner) = (RecordId::new("r").unwrap(), Owner::new("o"));
-    let page = RecordQuery { filter: Filter::default(), after: None, limit: 1 };
+    let page = RecordQuery { limit: 1, ..RecordQuery::default() };
     let history = HistoryQuery { after: 0, alerting_only: false, limit: 1 };
     let errors = [
         repository.commit(batch([record("r", "d", "")])).await.map(drop),

@@ -70,7 +70,12 @@ async fn short_reads(repository: &PostgresRepository, after: u64) {
     assert!(repository.head().await.unwrap() >= after + 50);
     let destination = |id: &DestinationId| Filter { destination_id: Some(id.clone()), ..Filter::default() };
     for filter in [Filter::default(), destination(&record.destination_id)] {
-        let query = RecordQuery { filter, after: Some((Timestamp::MIN, record.record_id.clone())), limit: 50 };
+        let query = RecordQuery {
+            filter,
+            after: Some((Timestamp::MIN, record.record_id.clone())),
+            limit: 50,
+            ..RecordQuery::default()
+        };
         assert!(!repository.records(query).await.unwrap().is_empty());
     }
     let query = SummaryQuery { destination_id: record.destination_id.clone(), reference: None, after: None, limit: 50 };

@@ -84,7 +84,7 @@ async fn every_time_is_kept_to_the_microsecond() {
     ];
     let records = times.iter().enumerate().map(|(n, time)| draft(&format!("t-{n}"), time, "1"));
     commit(&repository, records).await;
-    let all = RecordQuery { filter: Filter::default(), after: None, limit: 100 };
+    let all = RecordQuery { limit: 100, ..RecordQuery::default() };
     let found = repository.records(all.clone()).await.unwrap();
     let found: Vec<String> = found.iter().map(|stored| stored.processed.record.time.to_string()).collect();
     assert_eq!(found, times);

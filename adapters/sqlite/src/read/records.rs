@@ -6,10 +6,12 @@ use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 use tallyhouse_core::ports::HistoryQuery;
-use tallyhouse_core::{Filter, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
+use tallyhouse_core::{
+    Alerting, Filter, RecordId, RecordOrder, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery,
+};
 
 use crate::sql::error::{Failure, Unreadable};
-use crate::sql::filter::{After, Filtered, TimeBy, filtered};
+use crate::sql::filter::{After, Filtered, TimeBy, filtered, instr};
 use crate::sql::rows::{StoredRow, limit, read_key, read_summary};
 use crate::sql::schema::{records, summaries};
 
@@ -35,17 +37,41 @@ pub(crate) fn records(db: &mut SqliteConnection, query: &RecordQuery) -> Result<
 pub(crate) fn records_query<'a>(query: &RecordQuery) -> Filtered<'a> {
     let mut filter = query.filter.clone();
     let mut after = query.after.as_ref();
-    // With two lower bounds SQLite may seek the lower one and scan from there. The higher one is enough.
-    if let (Some(start), Some((time, _))) = (filter.start, after) {
-        if *time < start {
+    // With two bounds on one side SQLite may seek the wider one and scan from there. The narrower one is enough.
+    let bound = match query.order {
+        RecordOrder::OldestFirst => &mut filter.start,
+        RecordOrder::NewestFirst => &mut filter.end,
+    };
+    if let (Some(at), Some((time, _))) = (*bound, after) {
+        let is_narrower = match query.order {
+            RecordOrder::OldestFirst => *time < at,
+            RecordOrder::NewestFirst => *time >= at,
+        };
+        if is_narrower {
             after = None;
         } else {
-            filter.start = None;
+            *bound = None;
         }
     }
-    let page = filtered(&filter, TimeBy::Index).order((records::time, records::record_id)).limit(limit(query.limit));
+    let page = filtered(&filter, TimeBy::Index).limit(limit(query.limit));
+    let page = match query.order {
+        RecordOrder::OldestFirst => page.order((records::time, records::record_id)),
+        RecordOrder::NewestFirst => page.order((records::time.desc(), records::record_id.desc())),
+    };
+    let page = match &query.alerting {
+        Some(alerting) => alerting_only(page, alerting),
+        None => page,
+    };
     match after {
-        Some((time, id)) => page.filter(After::new(*time, id)),
+        Some((time, id)) => page.filter(After::new(*time, id, query.order)),
+        None => page,
+    }
+}
+
+fn alerting_only<'a>(page: Filtered<'a>, alerting: &Alerting) -> Filtered<'a> {
+    let page = page.filter(records::alerts.is_not_null());
+    match alerting.json_part() {
+        Some(part) => page.filter(instr(records::alerts, part).gt(0)),
         None => page,
     }
 }

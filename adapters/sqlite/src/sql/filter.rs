@@ -3,9 +3,9 @@
 use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel::sqlite::Sqlite;
-use tallyhouse_core::{Filter, RecordId, Timestamp};
+use tallyhouse_core::{Filter, RecordId, RecordOrder, Timestamp};
 
 use crate::sql::schema::records;
 
@@ -55,7 +55,12 @@ pub(crate) fn filtered<'a>(filter: &Filter, time_by: TimeBy) -> Filtered<'a> {
     found
 }
 
-/// The condition that a record comes after a place in the order of `time` and `recordId`.
+diesel::define_sql_function! {
+    /// Returns where a text holds another one, or 0.
+    fn instr(text: Nullable<Text>, part: Text) -> Nullable<Integer>;
+}
+
+/// The condition that a record comes after a place in the order of `time` and `recordId`, or in the reverse.
 ///
 /// The query builder has no row values, and SQLite seeks a place in an index only for these. With AND and OR, each page
 /// would scan all records of its first microsecond.
@@ -63,11 +68,12 @@ pub(crate) fn filtered<'a>(filter: &Filter, time_by: TimeBy) -> Filtered<'a> {
 pub(crate) struct After {
     time: i64,
     record_id: String,
+    order: RecordOrder,
 }
 
 impl After {
-    pub(crate) fn new(time: Timestamp, record_id: &RecordId) -> Self {
-        Self { time: time.as_micros(), record_id: record_id.as_str().to_owned() }
+    pub(crate) fn new(time: Timestamp, record_id: &RecordId, order: RecordOrder) -> Self {
+        Self { time: time.as_micros(), record_id: record_id.as_str().to_owned(), order }
     }
 }
 
@@ -83,13 +89,17 @@ impl<GroupBy> ValidGrouping<GroupBy> for After {
 }
 
 impl QueryId for After {
-    type QueryId = Self;
-    const HAS_STATIC_QUERY_ID: bool = true;
+    // The SQL depends on the order.
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
 }
 
 impl QueryFragment<Sqlite> for After {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql("(records.time, records.record_id) > (");
+        out.push_sql(match self.order {
+            RecordOrder::OldestFirst => "(records.time, records.record_id) > (",
+            RecordOrder::NewestFirst => "(records.time, records.record_id) < (",
+        });
         out.push_bind_param::<BigInt, _>(&self.time)?;
         out.push_sql(", ");
         out.push_bind_param::<Text, _>(&self.record_id)?;

@@ -117,6 +117,7 @@ macro_rules! repository_conformance {
             pages::records_page_by_time_then_id;
             pages::every_filter_finds_what_a_full_scan_finds;
             pages::filters_compare_texts_by_bytes;
+            pages::records_are_selected_by_the_rules_that_they_met;
             pages::start_is_inclusive_and_end_is_exclusive;
             pages::summaries_page_by_reference;
             pages::history_pages_by_position;

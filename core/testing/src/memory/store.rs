@@ -13,8 +13,8 @@ use tallyhouse_core::ports::{
     PartStream,
 };
 use tallyhouse_core::{
-    DestinationId, Filter, GroupQuery, Key, Known, ManagedRule, ManagedRules, Plan, RecordId, RecordQuery, Reference,
-    RuleEdit, RuleEditOutcome, StoredRecord, Summary, SummaryQuery, Timestamp, amend, plan,
+    DestinationId, Filter, GroupQuery, Key, Known, ManagedRule, ManagedRules, Plan, RecordId, RecordOrder, RecordQuery,
+    Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary, SummaryQuery, Timestamp, amend, plan,
 };
 
 /// Records in one part of a streamed answer: enough to make the cost of a part small, few enough to take little memory.
@@ -153,10 +153,20 @@ impl Store {
     }
 
     pub(super) fn records(&self, query: &RecordQuery) -> Vec<StoredRecord> {
-        self.matching(&query.filter, query.after.as_ref().map(|(time, _)| *time))
+        let mut found: Vec<&Arc<StoredRecord>> = self.matching(&query.filter, None).collect();
+        let follows: fn(&(Timestamp, &RecordId), &(Timestamp, &RecordId)) -> bool = match query.order {
+            RecordOrder::OldestFirst => |place, after| place > after,
+            RecordOrder::NewestFirst => {
+                found.reverse();
+                |place, after| place < after
+            }
+        };
+        let after = query.after.as_ref().map(|(time, id)| (*time, id));
+        (found.into_iter())
+            .filter(|stored| query.alerting.as_ref().is_none_or(|alerting| alerting.matches(stored)))
             .filter(|stored| {
                 let record = &stored.processed.record;
-                query.after.as_ref().is_none_or(|(time, id)| (record.time, &record.record_id) > (*time, id))
+                after.as_ref().is_none_or(|after| follows(&(record.time, &record.record_id), after))
             })
             .take(query.limit)
             .map(|stored| (**stored).clone())

@@ -26,7 +26,7 @@ fn names_below(folder: &Path, prefix: &str) -> BTreeSet<String> {
 }
 
 fn compiled_in() -> BTreeSet<String> {
-    [&PAGE, &REFERENCE].into_iter().chain(&ASSETS).map(|asset| asset.name.to_owned()).collect()
+    [&PAGE, &REFERENCE, &UNKNOWN].into_iter().chain(&ASSETS).map(|asset| asset.name.to_owned()).collect()
 }
 
 #[test]
@@ -41,6 +41,7 @@ fn loaded_by(asset: &Asset) -> Vec<String> {
         text.split(after).skip(1).map(|rest| rest.split('"').next().expect("it begins").to_owned()).collect()
     };
     let (absolute, relative): (Vec<String>, Vec<String>) = (quoted("\"assets/"), quoted("} from \""));
+    let absolute = absolute.into_iter().chain(quoted("\"{root}assets/"));
     let folder = asset.name.rsplit_once('/').map_or("", |(folder, _)| folder);
     // No folder is deeper than one.
     let beside = |name: String| match (name.strip_prefix("./"), folder) {
@@ -48,13 +49,13 @@ fn loaded_by(asset: &Asset) -> Vec<String> {
         (Some(name), folder) => format!("{folder}/{name}"),
         (None, _) => name.trim_start_matches("../").to_owned(),
     };
-    absolute.into_iter().chain(relative.into_iter().map(beside)).collect()
+    absolute.chain(relative.into_iter().map(beside)).collect()
 }
 
 /// A proxy may serve the pages under any path.
 #[test]
 fn no_page_loads_or_links_by_an_absolute_path() {
-    for page in [&PAGE, &REFERENCE] {
+    for page in [&PAGE, &REFERENCE, &UNKNOWN] {
         let text = std::str::from_utf8(page.bytes).expect("pages are text");
         assert!(!text.contains("=\"/"), "{}", page.name);
     }
@@ -62,15 +63,16 @@ fn no_page_loads_or_links_by_an_absolute_path() {
 
 #[test]
 fn every_file_that_a_page_loads_is_compiled_in_and_all_are_loaded() {
-    let own = || [&PAGE, &REFERENCE].into_iter().chain(&ASSETS).filter(|asset| !asset.name.starts_with("vendor/"));
+    let own =
+        || [&PAGE, &REFERENCE, &UNKNOWN].into_iter().chain(&ASSETS).filter(|asset| !asset.name.starts_with("vendor/"));
     let loaded: BTreeSet<String> = own().flat_map(loaded_by).collect();
-    let unloaded = ["index.html".to_owned(), "reference.html".to_owned(), "vendor/uplot.LICENSE".to_owned()];
+    let unloaded = ["index.html", "reference.html", "unknown.html", "vendor/uplot.LICENSE"].map(str::to_owned);
     assert_eq!(&loaded | &BTreeSet::from(unloaded), compiled_in());
 }
 
 #[test]
 fn no_text_becomes_markup() {
-    for asset in [&PAGE, &REFERENCE].into_iter().chain(&ASSETS) {
+    for asset in [&PAGE, &REFERENCE, &UNKNOWN].into_iter().chain(&ASSETS) {
         let text = std::str::from_utf8(asset.bytes).expect("all of them are text");
         for sink in ["style=\"", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
             assert!(!text.contains(sink), "its policy forbids {sink}: {}", asset.name);
@@ -102,4 +104,45 @@ fn an_asset_is_found_by_its_whole_name_alone() {
     for name in ["", "vendor", "uplot.js", "vendor%2Fuplot.js", "../index.html", "app.js/", "/app.js"] {
         assert!(Asset::find(name).is_none(), "{name:?}");
     }
+}
+
+#[test]
+fn the_page_for_an_unknown_path_leads_to_the_root_from_any_depth() {
+    assert!(std::str::from_utf8(UNKNOWN.bytes).unwrap().matches(ROOT).count() > 5);
+    for (path, root) in [("/", "./"), ("/x", "./"), ("/x/", "../"), ("/x/y", "../"), ("/a/b/c/d", "../../../")] {
+        let page = unknown(path);
+        assert_eq!(
+            (page.status(), &page.headers()[CONTENT_TYPE]),
+            (StatusCode::NOT_FOUND, &HeaderValue::from_static(HTML))
+        );
+        let body = futures::executor::block_on(http_body_util::BodyExt::collect(page.into_body())).unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(text.contains(&format!("href=\"{root}\"")) && !text.contains(ROOT), "{path}: {text}");
+    }
+    // A request of slashes alone gets no answer that is many times as large.
+    let deep = unknown(&"/".repeat(60_000));
+    assert!(hyper::body::Body::size_hint(deep.body()).exact().is_some_and(|bytes| bytes < 4_096));
+}
+
+#[test]
+fn a_visit_reads_and_names_html() {
+    let table = [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", true),
+        ("TEXT/HTML;q=0.1", true),
+        ("text/html, application/json;q=0.9", true),
+        ("text/html;q=0.5, application/json", false),
+        ("text/html;q=0", false),
+        ("text/html;q=0.5, application/problem+json", false),
+        ("*/*", false),
+        ("text/*", false),
+        ("application/json", false),
+        ("", false),
+    ];
+    for (accept, is_page) in table {
+        let headers = HeaderMap::from_iter([(hyper::header::ACCEPT, HeaderValue::from_static(accept))]);
+        assert_eq!(is_visit(&Method::GET, &headers), is_page, "{accept}");
+        assert_eq!(is_visit(&Method::HEAD, &headers), is_page, "{accept}");
+        assert!(!is_visit(&Method::POST, &headers), "{accept}");
+    }
+    assert!(!is_visit(&Method::GET, &HeaderMap::new()));
 }

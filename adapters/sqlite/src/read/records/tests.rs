@@ -20,7 +20,7 @@ fn in_time() -> Filter {
 
 fn page(filter: Filter, after: bool) -> RecordQuery {
     let after = after.then(|| (Timestamp::parse("2026-03-01T12:00:00Z").unwrap(), RecordId::new("r-5").unwrap()));
-    RecordQuery { filter, after, limit: 100 }
+    RecordQuery { filter, after, limit: 100, ..RecordQuery::default() }
 }
 
 /// Every query goes straight to its rows by an index, and in the order in which they are wanted.
@@ -49,6 +49,10 @@ async fn every_query_uses_an_index_on_a_filled_table() {
             (
                 plan(db, &records_query(&page(of_one.clone(), true))),
                 "INDEX records_by_destination (destination_id=? AND (time,record_id)>(?,?) AND time<?)",
+            ),
+            (
+                plan(db, &records_query(&RecordQuery { order: RecordOrder::NewestFirst, ..page(in_time(), true) })),
+                "INDEX records_by_time (time>? AND (time,record_id)<(?,?))",
             ),
             (plan(db, &by_destination(&in_time(), None)), "SCAN records USING INDEX records_by_destination"),
             (

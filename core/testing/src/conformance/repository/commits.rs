@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use tallyhouse_core::ports::{Backlog, Batch, HistoryQuery, Store};
 use tallyhouse_core::{
-    Arrival, DestinationId, Draft, Field, Filter, GroupQuery, Outcome, Record, RecordQuery, RuleDraft, Summary,
-    SummaryQuery,
+    Arrival, DestinationId, Draft, Field, GroupQuery, Outcome, Record, RecordQuery, RuleDraft, Summary, SummaryQuery,
 };
 
 use super::consistency::assert_consistent;
@@ -20,7 +19,7 @@ pub async fn an_empty_store_has_empty_answers<F: RepositoryFixture>() {
     repository.ping().await.expect("the store answers");
     assert_eq!(repository.head().await.expect("the head is read"), 0);
     assert_eq!(repository.find(&id("nobody")).await.expect("a record is looked up"), None);
-    let query = RecordQuery { filter: Filter::default(), after: None, limit: 10 };
+    let query = RecordQuery { limit: 10, ..RecordQuery::default() };
     assert_eq!(repository.records(query).await.expect("records are read"), []);
     let query = HistoryQuery { after: 0, alerting_only: true, limit: 10 };
     assert_eq!(repository.history(query).await.expect("the history is read"), []);

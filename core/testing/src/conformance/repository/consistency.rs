@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tallyhouse_core::ports::{AuditPart, HistoryQuery, Store};
-use tallyhouse_core::{Filter, Key, RecordId, RecordQuery, StoredRecord, Summary, SummaryQuery, Timestamp};
+use tallyhouse_core::{Key, RecordId, RecordQuery, StoredRecord, Summary, SummaryQuery, Timestamp};
 
 use futures::TryStreamExt;
 
@@ -68,7 +68,7 @@ async fn assert_pages_agree(repository: &dyn Store, records: &[Arc<StoredRecord>
     expected.sort();
     let mut found = Vec::new();
     loop {
-        let query = RecordQuery { filter: Filter::default(), after: found.last().cloned(), limit: PAGE };
+        let query = RecordQuery { after: found.last().cloned(), limit: PAGE, ..RecordQuery::default() };
         let page = repository.records(query).await.expect("records are read");
         if page.is_empty() {
             break;

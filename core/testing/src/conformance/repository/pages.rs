@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tallyhouse_core::ports::{Batch, HistoryQuery, Store};
 use tallyhouse_core::{
-    DestinationId, Draft, Filter, Record, RecordId, RecordQuery, RecordType, Reference, SourceId, StoredRecord,
-    SummaryQuery, Timestamp, Unit,
+    Alerting, DestinationId, Draft, Filter, Record, RecordId, RecordOrder, RecordQuery, RecordType, Reference,
+    SourceId, StoredRecord, SummaryQuery, Timestamp, Unit,
 };
 
 use super::{RepositoryFixture, batch, commit, commit_records, exact, id, rule, rules};
 use crate::doubles::generate::{AWKWARD_TEXTS, Generator, draft, record};
 
-/// Records come by time, then by the bytes of their ids; every page continues exactly where the last one ended.
+/// Records come by time, then by the bytes of their ids, or in the reverse; every page continues exactly where the last
+/// one ended.
 pub async fn records_page_by_time_then_id<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -27,10 +28,12 @@ pub async fn records_page_by_time_then_id<F: RepositoryFixture>() {
     for limit in [1, 5, 47, 48, 100] {
         let found = all_pages(&*repository, &Filter::default(), limit).await;
         assert_listed(&found, &records.iter().collect::<Vec<_>>(), &format!("in pages of {limit}"));
+        let found = all_pages_of(&*repository, newest_first(Filter::default(), limit)).await;
+        assert_listed(&found, &records.iter().rev().collect::<Vec<_>>(), &format!("in pages of {limit}, reversed"));
     }
     // A cursor need not be the place of a record.
     let between = Timestamp::parse("2025-01-01T00:00:00Z").expect("this is RFC 3339");
-    let query = RecordQuery { filter: Filter::default(), after: Some((between, id("a"))), limit: 1 };
+    let query = RecordQuery { after: Some((between, id("a"))), limit: 1, ..RecordQuery::default() };
     let page = repository.records(query).await.expect("records are read");
     assert_eq!(page[0].processed.record, records[24]);
 }
@@ -49,6 +52,9 @@ pub async fn every_filter_finds_what_a_full_scan_finds<F: RepositoryFixture>() {
         let expected: Vec<&Record> = records.iter().filter(|record| matches(&filter, record)).collect();
         let found = all_pages(&*repository, &filter, 37).await;
         assert_listed(&found, &expected, &format!("{filter:?}"));
+        let expected: Vec<&Record> = expected.into_iter().rev().collect();
+        let found = all_pages_of(&*repository, newest_first(filter.clone(), 37)).await;
+        assert_listed(&found, &expected, &format!("{filter:?}, reversed"));
         found_some += usize::from(!expected.is_empty());
     }
     assert!(found_some > 60, "the filters are not all empty: {found_some}");
@@ -178,6 +184,41 @@ pub async fn history_pages_by_position<F: RepositoryFixture>() {
     }
 }
 
+/// Records are selected by the rules that they met, beside the other conditions.
+pub async fn records_are_selected_by_the_rules_that_they_met<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let rules = rules([rule("high", "50"), rule("higher", "70"), rule("high-est", "90")]);
+    let records: Vec<Record> =
+        (0..100).map(|i| record(&format!("r-{i:02}"), &format!("D{}", i % 3), "", &i.to_string(), "EUR")).collect();
+    commit(&*repository, Batch { rules, ..batch(records.clone()) }).await;
+    let named = |name: &str| Alerting::Rule(name.to_owned());
+    let table = [
+        (Alerting::Any, 51),
+        (named("high"), 51),
+        (named("higher"), 71),
+        (named("high-est"), 91),
+        (named("hig"), 100),
+        (named("high%"), 100),
+        (named("default"), 100),
+    ];
+    for (alerting, from) in table {
+        for destination in [None, Some("D1")] {
+            let filter = Filter {
+                destination_id: destination.map(|id| DestinationId::new(id).expect("a valid destination")),
+                ..Filter::default()
+            };
+            let expected: Vec<&Record> = records[from..].iter().filter(|record| filter.matches(record)).collect();
+            let query = RecordQuery { filter, alerting: Some(alerting.clone()), limit: 7, ..RecordQuery::default() };
+            assert_listed(&all_pages_of(&*repository, query).await, &expected, &format!("{alerting:?}"));
+        }
+    }
+}
+
+fn newest_first(filter: Filter, limit: usize) -> RecordQuery {
+    RecordQuery { filter, order: RecordOrder::NewestFirst, limit, ..RecordQuery::default() }
+}
+
 const PLAIN: Draft<'static> = Draft {
     record_id: "plain",
     time: "2026-01-01T00:00:00Z",
@@ -214,15 +255,24 @@ async fn summaries(
 
 /// Reads all that match in pages.
 async fn all_pages(repository: &dyn Store, filter: &Filter, limit: usize) -> Vec<StoredRecord> {
+    all_pages_of(repository, RecordQuery { filter: filter.clone(), limit, ..RecordQuery::default() }).await
+}
+
+/// Reads all that a query selects, in pages of its limit.
+async fn all_pages_of(repository: &dyn Store, query: RecordQuery) -> Vec<StoredRecord> {
     let mut found = Vec::<StoredRecord>::new();
+    let follows = |a: &(Timestamp, RecordId), b: &(Timestamp, RecordId)| match query.order {
+        RecordOrder::OldestFirst => a < b,
+        RecordOrder::NewestFirst => a > b,
+    };
     loop {
         let place = |stored: &StoredRecord| (stored.processed.record.time, stored.processed.record.record_id.clone());
         let after: Option<(Timestamp, RecordId)> = found.last().map(place);
-        let query = RecordQuery { filter: filter.clone(), after: after.clone(), limit };
-        let page = repository.records(query).await.expect("records are read");
-        let goes_on = page.iter().map(place).is_sorted_by(|a, b| a < b) && page.first().map(place) > after;
-        assert!(page.is_empty() || goes_on, "a page goes on where the one before ended");
-        assert!(page.len() <= limit, "no more than asked for");
+        let query = RecordQuery { after: after.clone(), ..query.clone() };
+        let page = repository.records(query.clone()).await.expect("records are read");
+        let places: Vec<(Timestamp, RecordId)> = after.into_iter().chain(page.iter().map(place)).collect();
+        assert!(places.is_sorted_by(follows), "a page goes on where the one before ended");
+        assert!(page.len() <= query.limit, "no more than asked for");
         if page.is_empty() {
             return found;
         }

@@ -1,16 +1,18 @@
 // The filters, exactly those of the API. They are in the address; this form writes it.
 
-import { FILTERS, address, go } from "../base/address.js";
+import { address, filtersOf, go } from "../base/address.js";
 import { fill, h, icon } from "../base/dom.js";
+import { quickRanges, withCalendar } from "../parts/timerange.js";
 
 const LABELS = {
-  start: "From", end: "Before", type: "Type", destinationId: "Destination", sourceId: "Source", reference: "Reference", unit: "Unit",
+  start: "From", end: "Before", type: "Type", destinationId: "Destination", sourceId: "Source", reference: "Reference", unit: "Unit", rule: "Rule",
 };
 
-/** Makes the form. `show(filters)` puts an address's filters into it. */
-export function filterForm() {
+/** Makes the form of a view. `show(filters)` puts an address's filters into it. */
+export function filterForm(view) {
+  const names = filtersOf(view);
   const input = (name, attributes = {}) => h("input", { id: `filter-${name}`, name, autocomplete: "off", spellcheck: "false", ...attributes });
-  const instant = { placeholder: "2013-01-31T00:00:00Z" };
+  const instant = { placeholder: "2013-01-31" };
   const inputs = {
     start: input("start", instant),
     end: input("end", instant),
@@ -19,25 +21,27 @@ export function filterForm() {
     sourceId: input("sourceId"),
     reference: input("reference"),
     unit: input("unit"),
+    rule: input("rule"),
   };
   const empty = h("input", { type: "checkbox", id: "filter-empty" });
   const chips = h("p", { class: "chips", id: "active-filters" });
-  const fields = FILTERS.map((name) => h("div", { class: `field of-${name}` },
-    h("label", { for: `filter-${name}` }, LABELS[name]), inputs[name],
+  const fields = names.map((name) => h("div", { class: `field of-${name}` },
+    h("label", { for: `filter-${name}` }, LABELS[name]),
+    ["start", "end"].includes(name) ? withCalendar(inputs[name], LABELS[name], () => apply()) : inputs[name],
     name === "reference" && h("label", { class: "check", for: "filter-empty" }, empty, "the empty one")));
-  const form = h("form", { class: "filters", "aria-label": "Filters" }, fields,
+  const form = h("form", { class: `filters of-${view}`, "aria-label": "Filters" }, fields,
     h("div", { class: "actions" },
       h("button", { type: "submit", class: "button primary" }, "Apply"),
-      h("a", { class: "button", href: address({ view: "records" }) }, "Clear")));
+      h("a", { class: "button", href: address({ view }) }, "Clear")));
 
   const taken = () => {
     const filters = {};
-    for (const name of FILTERS) if (inputs[name].value !== "") filters[name] = inputs[name].value;
+    for (const name of names) if (inputs[name].value !== "") filters[name] = inputs[name].value;
     for (const name of ["start", "end"]) if (filters[name] !== undefined) filters[name] = wholeInstant(filters[name]);
     if (empty.checked) filters.reference = "";
     return filters;
   };
-  const apply = () => go(address({ view: "records", filters: taken() }));
+  const apply = () => go(address({ view, filters: taken() }));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     apply();
@@ -49,18 +53,23 @@ export function filterForm() {
   });
 
   const show = (filters) => {
-    for (const name of FILTERS) inputs[name].value = filters[name] ?? "";
+    for (const name of names) inputs[name].value = filters[name] ?? "";
     empty.checked = filters.reference === "";
     inputs.reference.disabled = empty.checked;
-    fill(chips, FILTERS.filter((name) => filters[name] !== undefined).map((name) => chip(name, filters)));
+    fill(chips, names.filter((name) => filters[name] !== undefined).map((name) => chip(view, name, filters)));
     chips.hidden = Object.keys(filters).length === 0;
   };
-  return { element: h("section", { class: "card filter-card" }, form, chips), show };
+  const ranges = quickRanges((start) => {
+    inputs.start.value = start;
+    inputs.end.value = "";
+    apply();
+  });
+  return { element: h("section", { class: "card filter-card" }, form, ranges, chips), show };
 }
 
-function chip(name, filters) {
+function chip(view, name, filters) {
   const { [name]: value, ...others } = filters;
-  return h("a", { class: "chip", href: address({ view: "records", filters: others }), "aria-label": `Remove the filter ${LABELS[name]}: ${value}` },
+  return h("a", { class: "chip", href: address({ view, filters: others }), "aria-label": `Remove the filter ${LABELS[name]}: ${value}` },
     h("span", { class: "quiet" }, LABELS[name]), " ", value === "" ? "(empty)" : value, icon("close"));
 }
 

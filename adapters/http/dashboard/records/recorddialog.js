@@ -4,8 +4,8 @@ import { address, current, go } from "../base/address.js";
 import { read } from "../base/api.js";
 import { fill, h, icon, say } from "../base/dom.js";
 import { amount, counted, grouped, instant, reference } from "../base/format.js";
-import { openDialog } from "./dialog.js";
-import { failure, loading } from "./notice.js";
+import { openDialog } from "../parts/dialog.js";
+import { failure, loading, notice } from "../parts/notice.js";
 import { totalsTable } from "./totals.js";
 
 let open = null;
@@ -42,6 +42,7 @@ async function load(id, body, signal) {
     fill(body, details(record));
   } catch (error) {
     if (signal.aborted) return;
+    if (error.status === 404) return void fill(body, notice("Not found", h("span", {}, error.message, " ", h("code", {}, id))));
     fill(body, failure(error, () => {
       fill(body, loading(8));
       load(id, body, signal);

@@ -1,0 +1,131 @@
+//! The recent rates: how many records had which outcome in each interval. The dashboard's chart begins with them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tallyhouse_pipeline::ports::Clock;
+use tallyhouse_pipeline::{OutcomeCounts, Pipeline, Timestamp};
+
+/// The length of an interval. Intervals begin at the multiples of it since 1970, so that those of several instances can
+/// be added.
+pub(crate) const INTERVAL_SECONDS: i64 = 2;
+
+/// How many intervals are kept: five minutes of them.
+pub(crate) const INTERVALS_MAX: usize = 150;
+
+const INTERVAL_MICROS: i64 = INTERVAL_SECONDS * 1_000_000;
+
+/// Counts a pipeline's records by interval and keeps the last five minutes, for `GET /v1/rates`.
+pub struct RateHistory {
+    pipeline: Pipeline,
+    clock: Arc<dyn Clock>,
+    started_at: Timestamp,
+    kept: Mutex<Kept>,
+}
+
+/// The counts of the last intervals.
+#[derive(Debug, Clone)]
+struct Kept {
+    /// The number of the interval that is under way, counted from 1970.
+    current: i64,
+    /// The totals when it began.
+    totals: OutcomeCounts,
+    /// Oldest first.
+    counts: VecDeque<OutcomeCounts>,
+}
+
+/// What the history says at a moment.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RateReading {
+    pub(crate) started_at: Timestamp,
+    /// The end of the last interval.
+    pub(crate) end: Timestamp,
+    /// All records since the start.
+    pub(crate) totals: OutcomeCounts,
+    /// Oldest first.
+    pub(crate) counts: Vec<OutcomeCounts>,
+}
+
+impl RateHistory {
+    /// Begins the history of a pipeline. The server samples it while it serves.
+    #[must_use]
+    pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>) -> Self {
+        let (started_at, totals) = (clock.now(), totals(&pipeline));
+        let kept = Kept { current: interval_of(started_at), totals, counts: VecDeque::new() };
+        Self { pipeline, clock, started_at, kept: Mutex::new(kept) }
+    }
+
+    /// Samples at the end of each interval, for ever.
+    pub(crate) async fn follow(&self) {
+        loop {
+            let left = INTERVAL_MICROS - self.clock.now().as_micros().rem_euclid(INTERVAL_MICROS);
+            self.clock.sleep(Duration::from_micros(left.unsigned_abs())).await;
+            self.kept().advance(interval_of(self.clock.now()), totals(&self.pipeline));
+        }
+    }
+
+    pub(crate) fn read(&self) -> RateReading {
+        let kept = self.kept().clone();
+        let end = Timestamp::from_micros(kept.current.saturating_mul(INTERVAL_MICROS));
+        RateReading {
+            started_at: self.started_at,
+            end: end.unwrap_or(Timestamp::MAX),
+            totals: totals(&self.pipeline),
+            counts: kept.counts.into(),
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for RateHistory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateHistory").field("started_at", &self.started_at).finish_non_exhaustive()
+    }
+}
+
+impl Kept {
+    /// Ends the intervals before `current`. Several end at once where the process was suspended; the records since the
+    /// last sample are then spread over them.
+    fn advance(&mut self, current: i64, totals: OutcomeCounts) {
+        let ended = current.abs_diff(self.current);
+        if current < self.current || ended > INTERVALS_MAX as u64 {
+            // The clock was set, or nothing of what is kept is recent.
+            *self = Self { current, totals, counts: VecDeque::new() };
+            return;
+        }
+        for left in (1..=ended).rev() {
+            let share = each(&totals, &self.totals, |now, before| now.saturating_sub(before) / left);
+            self.totals = each(&self.totals, &share, u64::saturating_add);
+            self.counts.push_back(share);
+        }
+        self.counts.drain(..self.counts.len().saturating_sub(INTERVALS_MAX));
+        self.current = current;
+    }
+}
+
+fn interval_of(time: Timestamp) -> i64 {
+    time.as_micros().div_euclid(INTERVAL_MICROS)
+}
+
+/// Adds up the counts of all ingresses.
+fn totals(pipeline: &Pipeline) -> OutcomeCounts {
+    let none = OutcomeCounts::default();
+    pipeline.readings().ingresses.iter().fold(none, |sum, ingress| each(&sum, &ingress.outcomes, u64::saturating_add))
+}
+
+fn each(a: &OutcomeCounts, b: &OutcomeCounts, combine: impl Fn(u64, u64) -> u64) -> OutcomeCounts {
+    OutcomeCounts {
+        processed: combine(a.processed, b.processed),
+        duplicates: combine(a.duplicates, b.duplicates),
+        conflicts: combine(a.conflicts, b.conflicts),
+        rejected: combine(a.rejected, b.rejected),
+    }
+}
+
+#[cfg(test)]
+mod tests;
