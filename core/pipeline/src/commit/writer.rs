@@ -118,7 +118,7 @@ impl Writer {
         arrivals: &Arc<[Arrival]>,
         order: &BatchOrder,
     ) -> Result<Option<Committed>, CommitFailure> {
-        let batch = Batch {
+        let mut batch = Batch {
             arrivals: Arc::clone(arrivals),
             rules: Arc::clone(&self.rules),
             now: self.clock.now(),
@@ -129,6 +129,9 @@ impl Writer {
         let deadline = began + retry_timeout(self.breaker.state(), self.settings.commit_retry_timeout);
         let mut waits = self.settings.retry.waits(&*self.clock);
         loop {
+            // A store that went back after an attempt may give its position again: the time tells the two records apart
+            // (see `Fingerprint`).
+            batch.now = self.clock.now();
             let attempt = self.poison.begin();
             let error = match self.attempt(&batch, order).await {
                 Ok(Some(committed)) => {
