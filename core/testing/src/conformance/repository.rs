@@ -25,6 +25,7 @@ pub mod durability;
 pub mod pages;
 pub mod groups;
 pub mod outbox;
+pub mod ownership;
 pub mod rules;
 pub mod audit;
 mod consistency;
@@ -97,6 +98,9 @@ macro_rules! repository_conformance {
             commits::rules_and_traces_are_stored_as_they_were;
             commits::ten_thousand_records_are_one_commit;
             commits::an_empty_batch_stores_nothing;
+            commits::a_batch_over_thousands_of_known_keys_continues_each;
+            commits::ids_are_compared_by_bytes_with_stored_ones;
+            commits::the_time_of_processing_is_kept_to_the_microsecond;
             sums::sums_stay_exact_far_beyond_one_value;
             sums::a_sum_keeps_the_largest_scale;
             sums::the_unit_beyond_the_limit_is_rejected;
@@ -112,6 +116,7 @@ macro_rules! repository_conformance {
             commit_order::a_successor_of_a_cancelled_commit_is_not_committed_without_it;
             durability::records_and_summaries_are_durable;
             durability::outbox_entries_are_durable;
+            durability::claims_are_durable;
             durability::managed_rules_are_durable;
             durability::positions_and_sequences_continue_after_a_reopen;
             pages::records_page_by_time_then_id;
@@ -139,6 +144,11 @@ macro_rules! repository_conformance {
             outbox::a_commit_removes_the_published_entries_of_its_owner;
             outbox::a_lease_of_zero_ends_the_lease;
             outbox::the_backlog_counts_entries_and_records;
+            ownership::an_id_with_another_nonce_marks_nothing;
+            ownership::a_mark_leaves_earlier_entries;
+            ownership::an_owner_without_a_lease_has_no_abandoned_entries;
+            ownership::a_shorter_renewal_shortens_the_lease;
+            ownership::the_end_of_a_lease_leaves_entries_to_their_owner;
             rules::a_new_store_has_no_managed_rules;
             rules::a_managed_rule_is_stored_as_it_was_given;
             rules::a_change_is_in_force_for_every_commit_after_it;

@@ -300,3 +300,37 @@ async fn state(repository: &dyn Store) -> Vec<String> {
     let summary: Summary = records.iter().map(|stored| &stored.processed.record).collect();
     records.iter().map(|stored| exact(stored)).chain([summary.to_compact()]).collect()
 }
+
+/// A batch of records of thousands of known keys continues each of them.
+pub async fn a_batch_over_thousands_of_known_keys_continues_each<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    for round in 1..=2_u64 {
+        let records = (0..2_000).map(|n| record(&format!("{round}-{n}"), &format!("d-{n}"), "", "1", "EUR"));
+        for outcome in commit_records(&*repository, records).await {
+            assert_eq!(processed(&outcome).processed.sequence, round);
+        }
+    }
+    assert_consistent(&*repository).await;
+}
+
+/// Ids are compared byte by byte with those that are stored: neither case, blanks nor composition make two alike.
+pub async fn ids_are_compared_by_bytes_with_stored_ones<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    for id in ["a", "A", "a ", " a", "\u{e9}", "e\u{301}"] {
+        let outcomes = commit_records(&*repository, [record(id, "D", "", "1", "EUR")]).await;
+        assert_eq!(outcomes[0].name(), "processed", "{id:?}");
+    }
+    assert_consistent(&*repository).await;
+}
+
+/// The time of processing is kept to the microsecond.
+pub async fn the_time_of_processing_is_kept_to_the_microsecond<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let now = moment(123_456);
+    commit(&*repository, Batch { now, ..batch([record("r", "D", "", "1", "EUR")]) }).await;
+    let found = repository.find(&id("r")).await.expect("a record is looked up").expect("the record is there");
+    assert_eq!(found.processed.processed_at, now);
+}

@@ -64,17 +64,19 @@ fn sum_up(records: &[Arc<StoredRecord>]) -> BTreeMap<Key, Summary> {
 
 async fn assert_pages_agree(repository: &dyn Store, records: &[Arc<StoredRecord>]) {
     let place = |stored: &StoredRecord| (stored.processed.record.time, stored.processed.record.record_id.clone());
-    let mut expected: Vec<(Timestamp, RecordId)> = records.iter().map(|stored| place(stored)).collect();
+    let mut expected: Vec<((Timestamp, RecordId), String)> =
+        records.iter().map(|stored| (place(stored), exact(stored))).collect();
     expected.sort();
-    let mut found = Vec::new();
+    let mut found: Vec<((Timestamp, RecordId), String)> = Vec::new();
     loop {
-        let query = RecordQuery { after: found.last().cloned(), limit: PAGE, ..RecordQuery::default() };
+        let after = found.last().map(|(place, _)| place.clone());
+        let query = RecordQuery { after: after.clone(), limit: PAGE, ..RecordQuery::default() };
         let page = repository.records(query).await.expect("records are read");
         if page.is_empty() {
             break;
         }
-        assert!(page.first().map(place) > found.last().cloned(), "a page goes on where the one before ended");
-        found.extend(page.iter().map(place));
+        assert!(page.first().map(place) > after, "a page goes on where the one before ended");
+        found.extend(page.iter().map(|stored| (place(stored), exact(stored))));
     }
     assert_eq!(found, expected, "the records by time and id");
 

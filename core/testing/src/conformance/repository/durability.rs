@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tallyhouse_core::ports::{Batch, ClaimScope, HistoryQuery, Owner, Store};
-use tallyhouse_core::{Arrival, ManagedRules, Outcome, Precondition, Rule, RuleEdit, StoredRecord};
+use tallyhouse_core::ports::{Batch, ClaimScope, HistoryQuery, Owner};
+use tallyhouse_core::{Arrival, ManagedRules, Outcome, Precondition, Rule, RuleDraft, RuleEdit, StoredRecord};
 
 use super::consistency::assert_consistent;
+use super::outbox::{claim, store};
 use super::{
     RepositoryFixture, SHORT_LEASE, batch, batch_of, commit, commit_records, exact, id, moment, processed, rule, rules,
 };
@@ -73,14 +74,31 @@ pub async fn outbox_entries_are_durable<F: RepositoryFixture>() {
     assert_consistent(&*repository).await;
 }
 
-/// The managed rules have the same version, and the next commit meets them.
+/// An entry that was claimed still belongs to its new owner.
+pub async fn claims_are_durable<F: RepositoryFixture>() {
+    let mut fixture = F::fresh().await;
+    let me = Owner::new("me");
+    let entry = {
+        let repository = fixture.handle().await;
+        let entry = store(&*repository, None, "a", 1).await;
+        assert_eq!(claim(&*repository, &me, ClaimScope::Abandoned).await, [entry]);
+        entry
+    };
+    if reopen(&mut fixture).await {
+        assert_eq!(claim(&*fixture.handle().await, &me, ClaimScope::Own).await, [entry]);
+    }
+}
+
+/// The managed rules are the same, with their conditions and version, also after a deletion, and the next commit meets them.
 pub async fn managed_rules_are_durable<F: RepositoryFixture>() {
     let mut fixture = F::fresh().await;
     let before = {
         let rules = fixture.rules().await;
-        for (name, threshold) in [("a", "5"), ("b", "10.50"), ("a", "7")] {
+        for (name, threshold) in [("a", "5"), ("b", "10.50"), ("c", "1"), ("a", "7")] {
             rules.amend_rules(put(name, threshold)).await.expect("a change is made");
         }
+        // The last change, so that no version of another rule is as high as that of the rules.
+        rules.amend_rules(RuleEdit { rule: None, ..put("c", "1") }).await.expect("a rule is deleted");
         rules.managed_rules().await.expect("the rules are read")
     };
     if !reopen(&mut fixture).await {
@@ -134,11 +152,9 @@ async fn reopen<F: RepositoryFixture>(fixture: &mut F) -> bool {
     reopened
 }
 
-async fn claim(repository: &dyn Store, owner: &Owner, scope: ClaimScope) -> Vec<tallyhouse_core::ports::OutboxEntry> {
-    repository.claim(owner, scope, 100).await.expect("a claim is answered")
-}
-
+/// An edit that puts a rule with a condition.
 fn put(name: &str, threshold: &str) -> RuleEdit {
-    let rule = Rule::new(rule(name, threshold)).expect("the case gives a valid rule");
+    let draft = RuleDraft { unit: Some("EUR".to_owned()), ..rule(name, threshold) };
+    let rule = Rule::new(draft).expect("the case gives a valid rule");
     RuleEdit { name: name.to_owned(), rule: Some(Arc::new(rule)), precondition: Precondition::Any, now: moment(7) }
 }

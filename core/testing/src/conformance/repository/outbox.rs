@@ -288,17 +288,17 @@ pub async fn the_backlog_counts_entries_and_records<F: RepositoryFixture>() {
 }
 
 /// Commits `n` new records, and returns their entry.
-async fn store(repository: &dyn Store, owner: Option<&Owner>, prefix: &str, n: usize) -> OutboxEntry {
+pub(super) async fn store(repository: &dyn Store, owner: Option<&Owner>, prefix: &str, n: usize) -> OutboxEntry {
     let records = (0..n).map(|i| record(&format!("{prefix}-{i}"), "D", "", "1", "EUR"));
     let batch = Batch { owner: owner.cloned(), ..batch(records) };
     commit(repository, batch).await.entry.expect("records are stored")
 }
 
-async fn claim(repository: &dyn Store, owner: &Owner, scope: ClaimScope) -> Vec<OutboxEntry> {
+pub(super) async fn claim(repository: &dyn Store, owner: &Owner, scope: ClaimScope) -> Vec<OutboxEntry> {
     repository.claim(owner, scope, 100).await.expect("a claim is answered")
 }
 
-async fn mark_published(repository: &dyn Store, owner: &Owner, published: &[OutboxId]) {
+pub(super) async fn mark_published(repository: &dyn Store, owner: &Owner, published: &[OutboxId]) {
     repository.mark_published(owner, published).await.expect("entries are marked");
 }
 

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tallyhouse_core::ports::{Batch, HistoryQuery, Store};
+use tallyhouse_core::ports::{Batch, ClaimScope, HistoryQuery, Owner, Store};
 use tallyhouse_core::{Arrival, Field, Outcome, Record, RecordId, StoredRecord};
 
 use futures::future::{join, join_all, select};
 
 use super::consistency::assert_consistent;
+use super::outbox::claim;
 use super::{RepositoryFixture, batch, commit, commit_records, exact, id, processed};
 use crate::conformance::yield_now;
 use crate::doubles::generate::{Generator, record};
@@ -165,6 +166,9 @@ pub async fn a_cancelled_commit_is_whole_or_nothing<F: RepositoryFixture>() {
         assert!(outcomes.iter().all(|outcome| outcome.name() == first), "one batch has one result");
     }
     assert_eq!(assert_consistent(&*repository).await.len(), 600);
+    let entries = claim(&*repository, &Owner::new("heir"), ClaimScope::Abandoned).await;
+    let in_outbox: Vec<u64> = entries.iter().flat_map(|entry| entry.first..=entry.last).collect();
+    assert!(in_outbox.into_iter().eq(1..=600), "every record has its messages in the outbox");
 }
 
 /// Several writers commit the same batch at the same moment, as callers do after a time-out.
