@@ -8,7 +8,7 @@
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
 
 use crate::connection::pool::writer_setup;
 use crate::connection::settings::PostgresSettings;
@@ -56,7 +56,7 @@ fn fault(error: DieselError) -> Fault {
     const POOLED: &str = "it is reached through a pooler that hands out sessions per transaction or statement \
          (PgBouncer: pool_mode = transaction, statement), which is not supported: use pool_mode = session, or the \
          address of the database itself";
-    let DieselError::DatabaseError(DatabaseErrorKind::Unknown, details) = &error else { return error.into() };
+    let DieselError::DatabaseError(_, details) = &error else { return error.into() };
     match details.message() {
         // PgBouncer's own error, for BEGIN in statement mode.
         message if message == SHARED || message.contains("statement pooling mode") => Fault::Misuse(POOLED.to_owned()),
