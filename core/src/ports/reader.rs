@@ -127,7 +127,7 @@ pub enum AuditPart {
     Record(u64, Box<StoredRecord>),
     /// A row that can't be read: where it is, and why.
     Unreadable(String),
-    /// An outbox entry: its first and last position.
+    /// An outbox entry: its first and last position. In the order of first positions.
     Outbox(u64, u64),
     /// The position up to which records are rolled up. Before all other parts; absent if nothing is rolled up.
     RolledUpTo(u64),

@@ -124,7 +124,7 @@ pub(super) fn stream(topic: Topic) -> Description {
         Topic::Alerts => ("followAlerts", "Follows the alerts"),
     };
     let says = "Each event is an `id:`, the position, and `data:`, the message in one line. Comments keep the connection alive. A stream from now on begins with an `id:` alone.";
-    let event = Schema::object().with("id", position()).with("data", Schema::text().says("The message, as JSON."));
+    let event = Schema::object().with("id", position()).maybe("data", Schema::text().says("The message, as JSON."));
     let events = Media { schema: Schema::default().says(says), line: Some(event), examples: Ordered::default() };
     call(id, MESSAGES, summary)
         .says("Server-sent events from now on. Resumed by `Last-Event-ID` (or `after`), nothing is missed.")

@@ -8,7 +8,7 @@
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
 
 use crate::connection::pool::writer_setup;
 use crate::connection::settings::PostgresSettings;
@@ -39,6 +39,8 @@ const IS_UNSAFE: &str = "current_setting('synchronous_commit') <> 'on' \
 fn check_apart(connection: &mut PgConnection, other: &mut PgConnection, mark: u64) -> Result<(), DieselError> {
     let has_mark = format!("coalesce(current_setting('tallyhouse.session', true), '') = '{mark}'");
     connection.batch_execute(&format!("SET tallyhouse.session = '{mark}'"))?;
+    // In statement mode, BEGIN would end the connection without a word.
+    other.batch_execute(&raise_if(&has_mark, SHARED))?;
     for _ in 0..ROUNDS {
         // The open transaction keeps its server connection, so that the next query gets another one.
         other.batch_execute(&format!("BEGIN; {}", raise_if(&has_mark, SHARED)))?;
@@ -56,10 +58,9 @@ fn fault(error: DieselError) -> Fault {
     const POOLED: &str = "it is reached through a pooler that hands out sessions per transaction or statement \
          (PgBouncer: pool_mode = transaction, statement), which is not supported: use pool_mode = session, or the \
          address of the database itself";
-    let DieselError::DatabaseError(DatabaseErrorKind::Unknown, details) = &error else { return error.into() };
+    let DieselError::DatabaseError(_, details) = &error else { return error.into() };
     match details.message() {
-        // PgBouncer's own error, for BEGIN in statement mode.
-        message if message == SHARED || message.contains("statement pooling mode") => Fault::Misuse(POOLED.to_owned()),
+        SHARED => Fault::Misuse(POOLED.to_owned()),
         UNSET => {
             let unset = "its sessions keep neither synchronous_commit = on nor the isolation read committed: look for a \
                  pooler or proxy that changes SET";

@@ -20,6 +20,7 @@ use crate::sql::statement::Statement;
 type AuditOutput = Output<(), AuditPart>;
 type Summaries = Cursor<(Text, Text, Nullable<Text>), SummaryRow>;
 type RollUps = Cursor<RollUpSql, RollUpRow>;
+type Entries = Cursor<(BigInt, BigInt, Bool), (i64, i64, bool)>;
 type RollUpSql = (Text, SmallInt, BigInt, Text, Bool, BigInt, Text, Timestamptz, Timestamptz);
 type Records = Cursor<(StoredSql, Nullable<BigInt>), (StoredRow, Option<i64>)>;
 
@@ -191,12 +192,19 @@ fn record_part(row: StoredRow, position: Option<i64>) -> AuditPart {
 }
 
 fn send_outbox(connection: &mut PgConnection, output: &AuditOutput) -> Result<(), Fault> {
-    let declaration =
-        Statement::new("DECLARE outbox_cursor NO SCROLL CURSOR FOR SELECT first, last FROM outbox ORDER BY first");
-    let mut entries: Cursor<(BigInt, BigInt), (i64, i64)> = Cursor::open(connection, "outbox_cursor", declaration)?;
+    let declaration = Statement::new(
+        "DECLARE outbox_cursor NO SCROLL CURSOR FOR SELECT o.first, o.last, \
+         EXISTS (SELECT 1 FROM batches b WHERE b.last = o.last AND b.first = o.first) FROM outbox o ORDER BY o.first",
+    );
+    let mut entries: Entries = Cursor::open(connection, "outbox_cursor", declaration)?;
     while entries.peek(connection)?.is_some() {
-        if let Some((first, last)) = entries.take() {
+        if let Some((first, last, is_batch)) = entries.take() {
             output.send(AuditPart::Outbox(count(first)?, count(last)?))?;
+            if !is_batch {
+                // Of the batch that it was made for, a part is neither published nor in the outbox.
+                let what = format!("the outbox entry of the positions {first} to {last} is that of no batch");
+                output.send(AuditPart::Unreadable(what))?;
+            }
         }
     }
     Ok(())

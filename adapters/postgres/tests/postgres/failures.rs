@@ -379,6 +379,7 @@ async fn an_audit_names_what_can_not_be_read_and_goes_on() {
         "4 d",
         "outbox 1-1",
         "outbox 2-2",
+        "the outbox entry of the positions 2 to 2 is that of no batch",
         "outbox 3-3",
         "outbox 4-4",
     ];

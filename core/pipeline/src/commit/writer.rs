@@ -81,11 +81,21 @@ impl Writer {
                 PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
                     let results = bisect(self, arrivals).await;
                     if results.iter().all(Result::is_err) {
-                        self.breaker.refused("storage refuses every record", &error);
+                        self.note_refused().await;
                     }
                     Some(results)
                 }
             },
+        }
+    }
+
+    /// Notes that storage has refused a whole group. A store that refuses everything is as good as unavailable; one bad
+    /// record that comes again and again is not the store's fault, and must stop nothing.
+    async fn note_refused(&self) {
+        if self.breaker.refused()
+            && let Err(error) = self.breaker.ping(self.repository.ping_write()).await
+        {
+            self.breaker.gave_up("storage takes no records", &error);
         }
     }
 

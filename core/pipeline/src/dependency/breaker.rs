@@ -25,8 +25,7 @@ use crate::dependency::retry::RetryPolicy;
 const WARN_EVERY: Duration = Duration::from_secs(10);
 /// The time between two log lines about a breaker that stays open.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
-/// The number of refusals without a success from which a breaker may open: one sender that repeats a bad record once or
-/// twice must not look like a dependency that takes nothing.
+/// The number of refusals without a success from which a dependency may take nothing at all.
 const REFUSALS_MIN: u32 = 3;
 
 /// The state of a circuit breaker.
@@ -170,18 +169,16 @@ impl Breaker {
         self.note(message, error, true);
     }
 
-    /// Notes that the dependency answers, but has refused everything in a call. If it has refused everything for long
-    /// enough, the breaker opens.
-    pub(crate) fn refused(&self, message: &'static str, error: &PortError) {
+    /// Notes that the dependency answers, but has refused everything in a call. Returns whether it has refused everything
+    /// for so long that it may take nothing at all: then the caller finds out whether it does.
+    pub(crate) fn refused(&self) -> bool {
         let now = self.now();
         let mut outage = self.outage();
-        let (since, count) = outage.refusals.get_or_insert((now, 0));
-        *count = count.saturating_add(1);
-        let lasts = *count >= REFUSALS_MIN && now.saturating_sub(*since) >= self.0.settings.open_after;
-        drop(outage);
-        if lasts || self.state() == BreakerState::HalfOpen {
-            self.gave_up(message, error);
-        }
+        let (since, count) = outage.refusals.map_or((now, 1), |(since, count)| (since, count.saturating_add(1)));
+        let lasts = count >= REFUSALS_MIN && now.saturating_sub(since) >= self.0.settings.open_after;
+        // After this it is asked again only if the refusals last as long again.
+        outage.refusals = (!lasts).then_some((since, count));
+        lasts || self.state() == BreakerState::HalfOpen
     }
 
     /// Pings the dependency. No answer within the ping timeout is a failure.

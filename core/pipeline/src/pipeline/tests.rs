@@ -179,6 +179,20 @@ async fn a_store_that_refuses_every_record_opens_the_breaker_until_it_takes_reco
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bad_record_that_comes_again_and_again_opens_no_breaker() {
+    let instance = Instance::start(PipelineSettings::default());
+    let is_bad = |batch: &Batch| batch.arrivals.iter().any(|arrival| arrival.record.record_id.as_str() == "bad-0");
+    instance.repository.fail_commits(move |batch| is_bad(batch).then_some(PortErrorKind::Refused));
+    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
+    for _ in 0..100 {
+        assert_eq!(ingress.submit(arrivals("bad", 1)).await, Err(SubmitError::Unavailable(None)));
+        assert_eq!(*breaker.borrow(), BreakerState::Closed);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(ingress.submit(arrivals("good", 1)).await.unwrap()[0].name(), "processed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_store_is_noticed_long_before_a_commit_fails_and_a_slow_one_is_awaited() {
     let instance = Instance::start(PipelineSettings::default());
     let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());

@@ -197,12 +197,15 @@ impl Audit {
     }
 
     fn outbox(&mut self, first: u64, last: u64) {
-        self.outbox_last = self.outbox_last.max(last);
         if first == 0 || last < first {
             self.find(format!("the outbox has the positions {first} to {last}, which is no range"));
         } else {
             self.report.owed_records += last - first + 1;
+            if first <= self.outbox_last {
+                self.find(format!("two entries of the outbox have the position {first}"));
+            }
         }
+        self.outbox_last = self.outbox_last.max(last);
     }
 
     fn finish(mut self) -> AuditReport {

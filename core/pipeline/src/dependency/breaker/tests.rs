@@ -42,27 +42,26 @@ async fn a_breaker_opens_after_failures_for_a_while_without_a_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_breaker_opens_after_refusals_for_a_while_whatever_is_answered_meanwhile() {
+async fn refusals_count_once_they_have_lasted_for_a_while_whatever_is_answered_meanwhile() {
     let breaker = breaker();
-    let refusal = || PortError::new(PortErrorKind::Refused, "a test", "scripted").with_reason(Some("it refuses"));
-    for _ in 0..100 {
-        breaker.refused("a test", &refusal());
-    }
+    assert!((0..100).all(|_| !breaker.refused()), "all at once");
     pass(5).await;
     breaker.succeeded();
-    breaker.refused("a test", &refusal());
+    assert!(!breaker.refused());
     pass(10).await;
-    breaker.refused("a test", &refusal());
-    assert_eq!(breaker.state(), BreakerState::Closed, "two refusals may be one bad record");
+    assert!(!breaker.refused(), "two refusals are few");
     breaker.answered();
-    breaker.refused("a test", &refusal());
-    assert_eq!((breaker.state(), breaker.reason()), (BreakerState::Open, Some("it refuses")));
+    assert!(breaker.refused());
+    assert!(!breaker.refused(), "the caller has found out");
+    assert_eq!(breaker.state(), BreakerState::Closed);
+
+    let error = unavailable().with_reason(Some("the disk is full"));
+    breaker.gave_up("a test", &error);
+    assert_eq!((breaker.state(), breaker.reason()), (BreakerState::Open, Some("the disk is full")));
     breaker.probe(|| async { Ok(()) }).await;
-    breaker.refused("a test", &refusal());
-    assert_eq!(breaker.state(), BreakerState::Open, "one call decides a half-open breaker");
-    breaker.probe(|| async { Ok(()) }).await;
+    assert!(breaker.refused(), "one call decides a half-open breaker");
     breaker.succeeded();
-    assert_eq!((breaker.state(), breaker.reason()), (BreakerState::Closed, None));
+    assert_eq!(breaker.reason(), None);
 }
 
 #[tokio::test(start_paused = true)]

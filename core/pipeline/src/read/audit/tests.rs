@@ -76,6 +76,7 @@ fn each_kind_of_damage_is_named() {
         &["destination \"b\", reference \"\" has a running summary and no record", "the outbox reaches position 4"],
     );
     check(|parts| parts[6] = AuditPart::Outbox(5, 4), &["the outbox has the positions 5 to 4"]);
+    check(|parts| parts.push(AuditPart::Outbox(4, 4)), &["two entries of the outbox have the position 4"]);
     check(|parts| parts.push(AuditPart::Unreadable("row 17: bad value".to_owned())), &["row 17: bad value"]);
     check(
         |parts| {
