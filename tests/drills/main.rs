@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tallyhouse_tests::drills::{
-    Intruders, LogLost, Scarce, Standby, failover, intruders, lease_ahead, log_lost, redis_away, restored, scarce,
+    Intruders, LogLost, Standby, failover, few_handles, intruders, lease_ahead, log_lost, redis_away, restored,
     storage_away,
 };
 use tallyhouse_tests::service::Service;
@@ -21,7 +21,7 @@ use tallyhouse_tests::service::Service;
 const SETTLED: Duration = Duration::from_secs(15);
 
 /// The names of all drills.
-const DRILLS: [&str; 11] = [
+const DRILLS: [&str; 10] = [
     "postgres",
     "redis",
     "intruders",
@@ -31,7 +31,6 @@ const DRILLS: [&str; 11] = [
     "lease-ahead",
     "full-log",
     "stalled-log",
-    "little-memory",
     "few-handles",
 ];
 
@@ -75,8 +74,7 @@ fn run(name: &str, lasts: Duration) -> String {
         "lease-ahead" => lease_ahead(RECORDS, lasts),
         "full-log" => log_lost(LogLost::Full, lasts),
         "stalled-log" => log_lost(LogLost::Stalled, lasts),
-        "little-memory" => scarce(Scarce::Memory, SETTLED, lasts),
-        "few-handles" => scarce(Scarce::Handles, SETTLED, lasts),
+        "few-handles" => few_handles(SETTLED, lasts),
         _ => {
             let attack = Intruders { slow: 500, body_bytes: BODY_BYTES, measured: lasts };
             intruders(&Service::start(), attack, GROWTH_MIB_MAX)

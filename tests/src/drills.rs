@@ -12,15 +12,15 @@ mod failover;
 mod restored;
 mod lease_ahead;
 mod log_lost;
-mod scarce;
+mod few_handles;
 
 pub use failover::{Standby, failover};
+pub use few_handles::few_handles;
 pub use intruders::{Intruders, intruders};
 pub use lease_ahead::lease_ahead;
 pub use load::{Load, Tally};
 pub use log_lost::{LogLost, log_lost};
 pub use redis_away::redis_away;
 pub use restored::restored;
-pub use scarce::{Scarce, scarce};
 pub use storage_away::storage_away;
 pub use watch::Memory;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tallyhouse_tests::drills::{
-    Intruders, LogLost, Scarce, Standby, failover, intruders, lease_ahead, log_lost, redis_away, restored, scarce,
+    Intruders, LogLost, Standby, failover, few_handles, intruders, lease_ahead, log_lost, redis_away, restored,
     storage_away,
 };
 use tallyhouse_tests::fleet::Fleet;
@@ -69,12 +69,12 @@ fn a_stalled_log_delays_nothing_while_redis_is_restarted() {
 
 #[test]
 fn with_64_mib_of_memory_uploads_and_queries_are_served() {
-    println!("{}", scarce(Scarce::Memory, SETTLED, Duration::from_secs(2)));
+    println!("{}"(Scarce::Memory, SETTLED, Duration::from_secs(2)));
 }
 
 #[test]
 fn with_64_file_handles_idle_connections_lose_nothing() {
-    println!("{}", scarce(Scarce::Handles, SETTLED, Duration::from_secs(2)));
+    println!("{}"(Scarce::Handles, SETTLED, Duration::from_secs(2)));
 }
 
 #[test]
