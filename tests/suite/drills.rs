@@ -68,13 +68,8 @@ fn a_stalled_log_delays_nothing_while_redis_is_restarted() {
 }
 
 #[test]
-fn with_64_mib_of_memory_uploads_and_queries_are_served() {
-    println!("{}"(Scarce::Memory, SETTLED, Duration::from_secs(2)));
-}
-
-#[test]
 fn with_64_file_handles_idle_connections_lose_nothing() {
-    println!("{}"(Scarce::Handles, SETTLED, Duration::from_secs(2)));
+    println!("{}", few_handles(SETTLED, Duration::from_secs(2)));
 }
 
 #[test]
