@@ -5,17 +5,37 @@
 //! cargo run --release -p tallyhouse-tests --bin drills -- postgres 60
 //! ```
 //!
-//! The drills are `postgres`, `redis` and `intruders`; without a name, all of them, one after the other. The number is
-//! how many seconds it lasts, 60 where none is given. A promise that is not kept ends the program with an error.
+//! The drills are those of [`DRILLS`]; without a name, all of them, one after the other. The number is how many seconds
+//! it lasts, 60 where none is given. A promise that is not kept ends the program with an error.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use tallyhouse_tests::drills::{Intruders, intruders, redis_away, storage_away};
+use tallyhouse_tests::drills::{
+    Intruders, LogLost, Standby, failover, few_handles, intruders, lease_ahead, log_lost, redis_away, restored,
+    storage_away,
+};
 use tallyhouse_tests::service::Service;
 
 /// How long the load runs before and after.
 const SETTLED: Duration = Duration::from_secs(15);
+
+/// The names of all drills.
+const DRILLS: [&str; 10] = [
+    "postgres",
+    "redis",
+    "intruders",
+    "synchronous-standby",
+    "asynchronous-standby",
+    "restore",
+    "lease-ahead",
+    "full-log",
+    "stalled-log",
+    "few-handles",
+];
+
+/// Records of the drills that last for a number of records.
+const RECORDS: usize = 1_000;
 
 /// How soon after the return of storage the whole load is to be taken again.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
@@ -32,7 +52,7 @@ fn main() -> Result<()> {
     let seconds = arguments.next().map_or(Ok(60), |text| text.parse()).context("the second argument is in seconds")?;
     let lasts = Duration::from_secs(seconds);
     let mut known = false;
-    for name in ["postgres", "redis", "intruders"] {
+    for name in DRILLS {
         if drill.as_ref().is_some_and(|drill| drill != name) {
             continue;
         }
@@ -40,7 +60,7 @@ fn main() -> Result<()> {
         println!("{name}");
         println!("{}", run(name, lasts));
     }
-    ensure!(known, "there is no drill {drill:?}: choose postgres, redis or intruders");
+    ensure!(known, "there is no drill {drill:?}: choose one of {DRILLS:?}");
     Ok(())
 }
 
@@ -48,6 +68,13 @@ fn run(name: &str, lasts: Duration) -> String {
     match name {
         "postgres" => storage_away(SETTLED, lasts, BACK_WITHIN),
         "redis" => redis_away(SETTLED, lasts),
+        "synchronous-standby" => failover(Standby::Synchronous, SETTLED, lasts, BACK_WITHIN),
+        "asynchronous-standby" => failover(Standby::Asynchronous, SETTLED, lasts, BACK_WITHIN),
+        "restore" => restored(RECORDS),
+        "lease-ahead" => lease_ahead(RECORDS, lasts),
+        "full-log" => log_lost(LogLost::Full, lasts),
+        "stalled-log" => log_lost(LogLost::Stalled, lasts),
+        "few-handles" => few_handles(SETTLED, lasts),
         _ => {
             let attack = Intruders { slow: 500, body_bytes: BODY_BYTES, measured: lasts };
             intruders(&Service::start(), attack, GROWTH_MIB_MAX)

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+mod standby;
+
 /// The superuser of the test servers; there is no password.
 pub const USER: &str = "postgres";
 
@@ -80,6 +82,16 @@ impl PostgresServer {
     /// # Errors
     /// There is no Postgres on this machine, or it does not start; says what its log says.
     pub fn start_with(options: PostgresOptions) -> Result<Self> {
+        let mut server = Self::prepare(options)?;
+        let mut initdb = server.command("initdb")?;
+        initdb.args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username", USER, "--pgdata"]);
+        finish(initdb.arg(server.data()), "initdb")?;
+        server.start_on_free_port()?;
+        Ok(server)
+    }
+
+    /// Makes the folder of a server that has no data yet.
+    fn prepare(options: PostgresOptions) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("tallyhouse-postgres-").tempdir()?;
         let account = Account::find()?;
         account.own(dir.path())?;
@@ -91,16 +103,16 @@ impl PostgresServer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut server = Self { dir, port: 0, options, postmaster: None, undertaker };
-        let mut initdb = server.command("initdb")?;
-        initdb.args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username", USER, "--pgdata"]);
-        finish(initdb.arg(server.data()), "initdb")?;
+        Ok(Self { dir, port: 0, options, postmaster: None, undertaker })
+    }
+
+    fn start_on_free_port(&mut self) -> Result<()> {
         let mut attempt = 1;
         loop {
-            server.port = free_port()?;
-            match server.resume() {
-                Err(_) if attempt < PORT_ATTEMPTS && server.log().contains("could not bind") => attempt += 1,
-                started => return started.map(|()| server),
+            self.port = free_port()?;
+            match self.resume() {
+                Err(_) if attempt < PORT_ATTEMPTS && self.log().contains("could not bind") => attempt += 1,
+                started => return started,
             }
         }
     }

@@ -1,15 +1,17 @@
 //! The real service: `tallyhouse serve` in a temporary folder, on a free port, killed and restarted at will.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::folder::{Folder, Ran};
-use crate::http::Client;
+use crate::folder::{Folder, Ran, binary};
+use crate::http::{Client, try_send};
 use crate::wait;
 
 /// How long a start may take.
@@ -35,6 +37,8 @@ pub struct Options {
     file: Option<String>,
     args: Vec<String>,
     program: Option<PathBuf>,
+    limits: Vec<String>,
+    log_is_full: bool,
 }
 
 impl Options {
@@ -71,6 +75,20 @@ impl Options {
         self.args.push(arg.to_owned());
         self
     }
+
+    /// Sets a limit of the process, in the words of the shell's `ulimit`, e.g. `-n 64`.
+    #[must_use]
+    pub fn limit(mut self, limit: &str) -> Self {
+        self.limits.push(format!("ulimit {limit} && "));
+        self
+    }
+
+    /// Lets the log go to a disk that is full.
+    #[must_use]
+    pub fn log_is_full(mut self) -> Self {
+        self.log_is_full = true;
+        self
+    }
 }
 
 /// A service, running or stopped. Dropped, it is killed and its folder removed.
@@ -91,6 +109,7 @@ pub struct Service {
 struct Log {
     lines: Mutex<Vec<String>>,
     grown: Condvar,
+    is_stalled: AtomicBool,
 }
 
 impl Service {
@@ -164,13 +183,11 @@ impl Service {
     }
 
     fn try_start(&mut self) -> Result<(), String> {
-        let mut command: Command = match &self.options.program {
-            Some(program) => self.folder.command_of(program),
-            None => self.folder.command(),
-        };
-        command.env("TALLYHOUSE_LISTEN", format!("127.0.0.1:{}", self.port));
+        if self.options.log_is_full {
+            return self.try_start_without_log();
+        }
+        let mut command = self.command();
         command.arg("serve").args(&self.options.args);
-        command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -200,6 +217,51 @@ impl Service {
             }
             self.log.wait_for_more();
         }
+    }
+
+    /// Prepares the binary with the limits, environment and port of the service.
+    fn command(&self) -> Command {
+        let program = self.options.program.clone().unwrap_or_else(binary);
+        let mut command = if self.options.limits.is_empty() {
+            self.folder.command_of(program)
+        } else {
+            let limits = self.options.limits.concat();
+            let mut limited = self.folder.command_of("sh");
+            limited.args(["-c", &format!("{limits}exec \"$0\" \"$@\"")]).arg(program);
+            limited
+        };
+        command.env("TALLYHOUSE_LISTEN", format!("127.0.0.1:{}", self.port));
+        command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Tries once to start the service with a log that nobody can read: it is asked over HTTP whether it listens.
+    fn try_start_without_log(&mut self) -> Result<(), String> {
+        if self.port == 0 {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+            self.port = listener.local_addr().expect("a listener has an address").port();
+        }
+        let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+        let mut command = self.command();
+        command.arg("serve").args(&self.options.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(full);
+        let mut child = command.spawn().expect("the binary can be started");
+        let client = self.http();
+        let listens = || try_send(client.request("GET", "/healthz")).ok().map(drop);
+        let mut ended = || child.try_wait().expect("a child can be waited for").map(|status| status.to_string());
+        match wait::within(START_PATIENCE, || ended().map(Err).or_else(|| listens().map(Ok))) {
+            Some(Ok(())) => {}
+            Some(Err(status)) => return Err(format!("it has ended with {status}, and its log can't be written")),
+            None => return Err("it does not listen, and its log can't be written".to_owned()),
+        }
+        let undertaken = self.undertaken.as_mut().expect("it is open as long as the service lives");
+        writeln!(undertaken, "{}", child.id()).expect("the undertaker reads as long as the service lives");
+        self.process = Some(child);
+        Ok(())
+    }
+
+    /// Reads the log no longer, or reads it again.
+    pub fn stall_log(&self, is_stalled: bool) {
+        self.log.is_stalled.store(is_stalled, Ordering::Relaxed);
     }
 
     /// Returns the port.
@@ -345,6 +407,9 @@ impl Log {
     fn keep(&self, reader: impl BufRead) {
         for line in reader.split(b'\n').map_while(Result::ok) {
             self.lines().push(String::from_utf8_lossy(&line).into_owned());
+            while self.is_stalled.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
             self.grown.notify_all();
         }
     }

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tallyhouse_tests::drills::{Intruders, intruders, redis_away, storage_away};
+use tallyhouse_tests::drills::{
+    Intruders, LogLost, Standby, failover, few_handles, intruders, lease_ahead, log_lost, redis_away, restored,
+    storage_away,
+};
 use tallyhouse_tests::fleet::Fleet;
 use tallyhouse_tests::records::{many, record_with};
 use tallyhouse_tests::service::Service;
@@ -32,6 +35,41 @@ fn redis_away_under_load_leaves_http_alone_and_every_message_goes_out_afterwards
 fn intruders_neither_stop_good_clients_nor_fill_the_memory() {
     let attack = Intruders { slow: 500, body_bytes: 300_000_000, measured: Duration::from_secs(5) };
     println!("{}", intruders(&Service::start(), attack, 64));
+}
+
+#[test]
+fn a_synchronous_standby_takes_over_under_load_and_nothing_acknowledged_is_lost() {
+    println!("{}", failover(Standby::Synchronous, SETTLED, Duration::from_secs(2), BACK_WITHIN));
+}
+
+#[test]
+fn an_asynchronous_standby_takes_over_under_load_and_only_its_lag_is_lost() {
+    println!("{}", failover(Standby::Asynchronous, SETTLED, Duration::from_secs(2), BACK_WITHIN));
+}
+
+#[test]
+fn a_database_restored_under_the_service_has_every_message_published() {
+    println!("{}", restored(150));
+}
+
+#[test]
+fn a_lease_hours_ahead_delays_no_message_of_a_dead_instance() {
+    println!("{}", lease_ahead(500, Duration::from_secs(60)));
+}
+
+#[test]
+fn a_full_log_delays_nothing_while_redis_is_restarted() {
+    println!("{}", log_lost(LogLost::Full, Duration::from_secs(4)));
+}
+
+#[test]
+fn a_stalled_log_delays_nothing_while_redis_is_restarted() {
+    println!("{}", log_lost(LogLost::Stalled, Duration::from_secs(4)));
+}
+
+#[test]
+fn with_64_file_handles_idle_connections_lose_nothing() {
+    println!("{}", few_handles(SETTLED, Duration::from_secs(2)));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::chaos::ledger::lock;
 use crate::chaos::world::World;
 use crate::fleet::STREAM;
 use crate::proxy::{Flow, Proxy, Side};
@@ -28,6 +29,8 @@ pub enum Kind {
     FullRedis,
     DestroyGroup,
     FlushScripts,
+    PromoteStandby,
+    LeaseAhead,
     CutLine,
     RefuseLine,
     DelayLine,
@@ -38,7 +41,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::KillInstance,
         Self::StopInstance,
         Self::RollingRestart,
@@ -54,6 +57,8 @@ impl Kind {
         Self::FullRedis,
         Self::DestroyGroup,
         Self::FlushScripts,
+        Self::PromoteStandby,
+        Self::LeaseAhead,
         Self::CutLine,
         Self::RefuseLine,
         Self::DelayLine,
@@ -81,6 +86,8 @@ impl Kind {
             Self::FullRedis => "Redis at its maxmemory",
             Self::DestroyGroup => "consumer group destroyed",
             Self::FlushScripts => "scripts flushed",
+            Self::PromoteStandby => "synchronous standby promoted",
+            Self::LeaseAhead => "kill -9 with a lease hours ahead",
             Self::CutLine => "lines cut",
             Self::RefuseLine => "connections refused",
             Self::DelayLine => "lines slow",
@@ -96,7 +103,7 @@ impl Kind {
         match self {
             Self::FreezeInstance => (500, 20_000),
             Self::BlackHoleLine => (500, 12_000),
-            Self::KillInstance | Self::FreezePostgres | Self::FreezeRedis => (300, 8_000),
+            Self::KillInstance | Self::LeaseAhead | Self::FreezePostgres | Self::FreezeRedis => (300, 8_000),
             Self::CrashPostgres
             | Self::KillPostgres
             | Self::KillRedis
@@ -107,7 +114,7 @@ impl Kind {
             | Self::DelayLine
             | Self::NarrowLine => (300, 6_000),
             Self::TerminateBackends | Self::DestroyGroup | Self::CutLine | Self::HalfCloseLine => (300, 2_000),
-            Self::StopInstance | Self::RollingRestart | Self::FlushScripts => (100, 200),
+            Self::StopInstance | Self::RollingRestart | Self::FlushScripts | Self::PromoteStandby => (100, 200),
         }
     }
 
@@ -147,6 +154,7 @@ impl Fault {
         let lines = |of: fn(usize) -> Thing| if all { (0..instances).map(of).collect() } else { vec![of(one)] };
         let things = match kind {
             Kind::KillInstance | Kind::StopInstance => vec![Thing::Instance(mortal)],
+            Kind::LeaseAhead => vec![Thing::Instance(mortal), Thing::Postgres],
             Kind::RollingRestart => (0..instances - 1).map(Thing::Instance).collect(),
             Kind::FreezeInstance => vec![Thing::Instance(one)],
             Kind::CrashPostgres
@@ -154,7 +162,8 @@ impl Fault {
             | Kind::FreezePostgres
             | Kind::ReadOnlyPostgres
             | Kind::TerminateBackends
-            | Kind::LockTables => vec![Thing::Postgres],
+            | Kind::LockTables
+            | Kind::PromoteStandby => vec![Thing::Postgres],
             Kind::KillRedis | Kind::FreezeRedis | Kind::FullRedis | Kind::DestroyGroup | Kind::FlushScripts => {
                 vec![Thing::Redis]
             }
@@ -192,6 +201,11 @@ impl Fault {
             Kind::FullRedis => world.redis.cli(&["CONFIG", "SET", "maxmemory", "1mb"]).map(drop)?,
             Kind::DestroyGroup => self.again(world)?,
             Kind::FlushScripts => world.redis.cli(&["SCRIPT", "FLUSH"]).map(drop)?,
+            Kind::PromoteStandby => world.promote_standby()?,
+            Kind::LeaseAhead => {
+                self.instances().for_each(|instance| world.kill(instance));
+                world.psql("UPDATE leases SET until = until + interval '5 hours'").map(drop)?;
+            }
             Kind::CutLine => self.lines(world).for_each(Proxy::cut),
             Kind::RefuseLine => self.lines(world).for_each(|line| {
                 line.set(Flow::Refused);
@@ -237,7 +251,7 @@ impl Fault {
     /// It can't be done: the world is not as it should be.
     pub(crate) fn heal(&self, world: &mut World) -> anyhow::Result<()> {
         match self.kind {
-            Kind::KillInstance => self.instances().for_each(|instance| world.supervise(instance)),
+            Kind::KillInstance | Kind::LeaseAhead => self.instances().for_each(|instance| world.supervise(instance)),
             Kind::FreezeInstance => self.signal(world, "CONT"),
             Kind::CrashPostgres | Kind::KillPostgres => world.postgres.resume()?,
             Kind::FreezePostgres => world.postgres.thaw(),
@@ -261,6 +275,7 @@ impl Fault {
             | Kind::LockTables
             | Kind::DestroyGroup
             | Kind::FlushScripts
+            | Kind::PromoteStandby
             | Kind::CutLine
             | Kind::HalfCloseLine => {}
         }
@@ -284,7 +299,7 @@ impl Fault {
 
     fn signal(&self, world: &World, name: &str) {
         self.instances().for_each(|instance| {
-            let service = crate::chaos::ledger::lock(&world.instances[instance].service);
+            let service = lock(&world.instances[instance].service);
             signal(name, service.pid());
         });
     }

@@ -123,6 +123,16 @@ impl World {
         }));
     }
 
+    /// Makes a synchronous standby of Postgres, ends the primary as in a crash, and lets the standby take its place.
+    ///
+    /// # Errors
+    /// The standby can't be made or promoted.
+    pub(crate) fn promote_standby(&mut self) -> anyhow::Result<()> {
+        let standby = self.postgres.standby()?;
+        self.postgres.wait_for_standby()?;
+        self.postgres.fail_over(standby)
+    }
+
     /// Waits until every instance runs again.
     ///
     /// # Panics

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::http::{Client, try_send};
-use crate::records::nth;
+use crate::records::{many, nth};
 use crate::wait;
 
 /// How many senders share a load. Enough that one that waits for an answer leaves the rate to the others.
@@ -31,7 +31,7 @@ pub struct Load {
 pub struct Tally {
     /// The records that were taken.
     pub records: Vec<Value>,
-    /// When each was answered with `201` or `200`, and how long after the time at which it was due.
+    /// For each of the records, when it was answered with `201` or `200`, and how long after the time at which it was due.
     pub taken: Vec<(Instant, Duration)>,
     /// How often `503` with `Retry-After` was answered.
     pub unavailable: usize,
@@ -93,9 +93,24 @@ impl Load {
                 *all.others.entry(answer).or_default() += times;
             }
         }
-        all.taken.sort_unstable();
         all
     }
+}
+
+/// Sends a record to each client until it is taken, and returns how long after `since` all were, with the records.
+///
+/// # Panics
+/// One is not taken within this time.
+#[track_caller]
+pub(super) fn recovery(clients: &[Client], since: Instant, within: Duration) -> (Duration, Vec<Value>) {
+    let records = many("probe", clients.len());
+    for (client, record) in clients.iter().zip(&records) {
+        let request = || client.request("POST", "/v1/records").timeout(Duration::from_secs(2));
+        let send = || try_send(request().header("content-type", "application/json").body(record.to_string())).ok();
+        let taken = || send().filter(|answer| [200, 201].contains(&answer.status));
+        wait::within(within, taken).unwrap_or_else(|| panic!("no record is taken within {within:?}"));
+    }
+    (since.elapsed(), records)
 }
 
 impl Tally {

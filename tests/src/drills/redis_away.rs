@@ -12,6 +12,7 @@ use super::load::{Load, Tally};
 use super::watch::Memory;
 use crate::fleet::{self, Fleet, PATIENCE};
 use crate::records::many;
+use crate::redis_server::RedisServer;
 use crate::service::{Options, Service};
 use crate::wait;
 
@@ -69,7 +70,7 @@ pub fn redis_away(settled: Duration, away: Duration) -> String {
     assert_eq!(fleet.dead_letters(), 0);
     assert!(tally.others.is_empty() && tally.unavailable == 0, "{} {:?}", tally.unavailable, tally.others);
     let expected: BTreeSet<&str> = records.iter().map(|record| record["recordId"].as_str().expect("an id")).collect();
-    let (published, repeats) = published(&fleet);
+    let (published, repeats) = published(&fleet.redis);
     assert_eq!(published.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected, "every owed message went out");
     assert!(ready.contains("degraded"), "{ready}");
     let (before, during) = (memory.most_mib(began, stopped), memory.most_mib(stopped, ended));
@@ -99,8 +100,8 @@ fn while_away(tally: &Tally, began: Instant, stopped: Instant, back: Instant) ->
 }
 
 /// Returns the ids of the notifications in the durable stream, and how many came more than once.
-fn published(fleet: &Fleet) -> (BTreeSet<String>, usize) {
-    let mut connection = fleet.redis.connection().expect("Redis answers");
+pub(super) fn published(redis: &RedisServer) -> (BTreeSet<String>, usize) {
+    let mut connection = redis.connection().expect("Redis answers");
     let entries: Vec<(String, Vec<(String, String)>)> =
         connection.xrange_all("tallyhouse:notifications:stream").expect("Redis answers");
     let id = |message: &str| {

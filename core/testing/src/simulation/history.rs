@@ -130,7 +130,12 @@ impl World {
                 _ if state.is_settled => None,
                 GoesBack::Never => None,
                 GoesBack::ToCopy if state.copies.is_empty() => None,
-                GoesBack::ToCopy => Some(self.draw(|rng| rng.pick(&state.copies).clone())),
+                GoesBack::ToCopy => {
+                    let place = self.draw(|rng| rng.below(state.copies.len() as u64));
+                    // Nobody goes on with a history that was left.
+                    state.copies.truncate(1 + usize::try_from(place).unwrap());
+                    state.copies.last().cloned()
+                }
                 GoesBack::ToSynchronousStandby => state.standby.clone(),
             };
             state.times_back += u64::from(earlier.is_some());
