@@ -127,8 +127,9 @@ impl MetricsPage for Metrics {
         }
         families::server(&mut page, &server);
         families::log(&mut page, logging::lost_lines());
-        let keys = self.files.keys.as_ref().map(|keys| keys.reload_fails());
-        families::reloads(&mut page, keys, self.files.identity.as_ref().map(|identity| identity.reload_fails()));
+        let keys = self.files.keys.as_ref().is_some_and(|keys| keys.reload_fails());
+        let tls = self.files.identity.as_ref().is_some_and(|identity| identity.reload_fails());
+        families::reloads(&mut page, keys, tls);
         if let Some(process) = process::read() {
             families::process(&mut page, &process);
         }

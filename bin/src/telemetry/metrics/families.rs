@@ -29,15 +29,12 @@ pub(super) fn log(page: &mut Page, lost_lines: u64) {
 }
 
 /// The files that are read again as they change: the keys, and the certificate with its key.
-pub(super) fn reloads(page: &mut Page, keys: Option<bool>, tls: Option<bool>) {
+pub(super) fn reloads(page: &mut Page, keys: bool, tls: bool) {
     let help = "Whether a changed file can't be used, so that its content before stays in force: 1, else 0.";
-    let mut fails = page.gauge("tallyhouse_reload_failing", help);
-    for (file, failing) in [("keys", keys), ("tls", tls)] {
-        if let Some(failing) = failing {
-            fails = fails.count(&[("file", file)], u64::from(failing));
-        }
-    }
-    fails.end();
+    page.gauge("tallyhouse_reload_failing", help)
+        .count(&[("file", "keys")], u64::from(keys))
+        .count(&[("file", "tls")], u64::from(tls))
+        .end();
 }
 
 /// The counters of the pipeline.
