@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 use tallyhouse_pipeline::ports::{Batch, RecordReader as _, RecordRepository as _};
-use tallyhouse_pipeline::{
-    Arrival, Draft, Filter, Outcome, RecordQuery, RuleBook, StoredRecord, SummaryQuery, Timestamp,
-};
+use tallyhouse_pipeline::{Arrival, Draft, Outcome, RecordQuery, RuleBook, StoredRecord, SummaryQuery, Timestamp};
 use tallyhouse_testing::MemoryRepository;
 
 use futures::executor::block_on;
