@@ -6,7 +6,7 @@ use tallyhouse_core::ports::{
     AuditPart, ClaimScope, HistoryQuery, Outbox as _, Owner, PortError, PortErrorKind, RecordReader as _,
     RecordRepository,
 };
-use tallyhouse_core::{Filter, GroupQuery, Outcome, RecordId, RecordQuery};
+use tallyhouse_core::{GroupQuery, Outcome, RecordId, RecordQuery};
 use tallyhouse_testing::generate;
 
 use diesel::connection::SimpleConnection;
