@@ -109,7 +109,7 @@ fn dead_letters(camera: &Camera, fleet: &Fleet) -> Result<()> {
 fn busy(camera: &Camera, watched: Duration) -> Result<()> {
     let browser = &camera.browser;
     browser.choose("nav a", "Overview");
-    // What the chart shows is what has happened while the page was open.
+    // What the chart shows is what has happened meanwhile.
     sleep(watched);
     browser.reads(".feed.alerts", "by very-late");
     browser.reads("#totals", "All");
@@ -124,6 +124,9 @@ fn busy(camera: &Camera, watched: Duration) -> Result<()> {
     browser.reads("main", "By reference 3 references");
     browser.lacks(".skeleton");
     camera.take("records")?;
+    browser.choose("nav a", "Alerts");
+    browser.reads(".record-table", "very-late");
+    camera.take("alerts")?;
     browser.choose("nav a", "Overview");
     browser.click(".feed.alerts li:first-child .record-link");
     browser.reads("dialog", "very-late");

@@ -18,7 +18,7 @@ use crate::access::with_keys;
 use crate::description::{Description, check};
 
 /// The calls that read pages, with a target for each.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 11] = [
     ("/v1/records", "/v1/records?limit=1"),
     ("/v1/records/{recordId}", "/v1/records/a"),
     ("/v1/records/batch", "/v1/records/batch"),
@@ -28,7 +28,6 @@ const PAGES: [(&str, &str); 12] = [
     ("/v1/notifications", "/v1/notifications?limit=1"),
     ("/v1/alerts", "/v1/alerts"),
     ("/v1/dead-letters", "/v1/dead-letters?limit=1"),
-    ("/v1/rates", "/v1/rates"),
     ("/v1/alert-rules", "/v1/alert-rules"),
     ("/v1/alert-rules/{name}", "/v1/alert-rules/default"),
 ];
@@ -55,7 +54,8 @@ const STREAMS: [&str; 2] = ["/v1/notifications/stream", "/v1/alerts/stream"];
 
 /// The pages, and what the service counts, which needs no storage.
 fn pages(all: &Description) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
-    PAGES.into_iter().chain(all.describes("/metrics").then_some(("/metrics", "/metrics")))
+    let counts = ["/metrics", "/v1/rates"].into_iter().filter(|path| all.describes(path));
+    PAGES.into_iter().chain(counts.map(|path| (path, path)).collect::<Vec<_>>())
 }
 
 fn with(http: &Client, method: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {

@@ -188,11 +188,12 @@ const PAGE: u64 = 101;
 
 /// The calls that read; the most records, roll-ups and summaries that Postgres may look at for each; an index that it
 /// uses.
-const READS: [(&str, u64, u64, u64, &str); 21] = [
+const READS: [(&str, u64, u64, u64, &str); 22] = [
     ("/v1/records/r-000777", 1, 0, 0, "records_pkey"),
     ("/v1/records", PAGE, 0, 0, "records_by_time"),
     ("/v1/records?destinationId=D07", PAGE, 0, 0, "records_by_destination"),
     ("/v1/records?start=2013-06-01T00:00:00Z&end=2013-07-01T00:00:00Z", PAGE, 0, 0, "records_by_time"),
+    ("/v1/records?order=newest", PAGE, 0, 0, "records_by_time"),
     // What no index knows is looked for in the order of the answer: one of ten matches, one of sixteen. Twice as many,
     // as they don't come in turns.
     ("/v1/records?reference=R3", 2 * 10 * PAGE, 0, 0, "records_by_time"),

@@ -30,6 +30,7 @@ CREATE INDEX records_by_time ON records (time, record_id);
 CREATE INDEX records_by_destination ON records (destination_id, time, record_id);
 CREATE INDEX records_by_slot ON records (slot);
 CREATE INDEX records_alerting ON records (slot) WHERE alerts IS NOT NULL;
+CREATE INDEX records_alerting_by_time ON records (time, record_id) WHERE alerts IS NOT NULL;
 
 -- The running summary of each key, in compact form. NULL only within a transaction that creates the row to lock the key.
 -- Every batch updates the rows of its keys. Free space in each page keeps the new versions on the same page, so that the

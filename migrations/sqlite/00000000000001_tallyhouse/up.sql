@@ -28,6 +28,7 @@ CREATE TABLE records (
 CREATE INDEX records_by_time ON records (time, record_id);
 CREATE INDEX records_by_destination ON records (destination_id, time, record_id);
 CREATE INDEX records_alerting ON records (position) WHERE alerts IS NOT NULL;
+CREATE INDEX records_alerting_by_time ON records (time, record_id) WHERE alerts IS NOT NULL;
 
 -- The running summary of each key in compact form: [count, first µs, last µs, [[unit, positive count, positive sum,
 -- negative count, negative sum], …]].

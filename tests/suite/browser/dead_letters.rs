@@ -107,7 +107,7 @@ fn dead_letters_are_worked_off_by_reason_and_one_that_was_forged_hides_no_other(
     browser.reads(".letter-list", "yesterday");
     browser.reads(".reasons", "All 7 <b> 1 not-json 3 rejected 3");
 
-    browser.choose(".reasons button", "not-json 3");
+    browser.click("[data-reason=not-json]");
     browser.until("three letters", SHOWN, &[json!(3)]);
     browser.choose(".letter-bar button", "Delete 3 letters");
     browser.reads(".letter-bar", "This can't be undone.");
@@ -117,7 +117,7 @@ fn dead_letters_are_worked_off_by_reason_and_one_that_was_forged_hides_no_other(
     assert_eq!(http.get("/v1/dead-letters").json()["deadLetters"].as_array().map(Vec::len), Some(4));
 
     // Of the three, the one that breaks a rule is left alone.
-    browser.choose(".reasons button", "rejected 3");
+    browser.click("[data-reason=rejected]");
     browser.choose(".letter-bar button", "Replay 2 letters");
     browser.reads(".letter-bar .result", "Replayed 2 letters.");
     browser.reads("nav .badge", "2");

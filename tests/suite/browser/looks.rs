@@ -120,13 +120,18 @@ fn on_a_phone_nothing_reaches_beyond_the_side() {
     check_quiet(&browser, &service);
 }
 
-/// The texts that are broken within a word or a number at this width, and the colours of amounts.
-const BROKEN: &str = "return [...document.querySelectorAll('td.unit, td.number')].filter((cell) => {
+/// The texts of cells that stand on more than one line.
+const BROKEN: &str = "const lines = (text) => {
         const range = document.createRange();
-        range.selectNodeContents(cell);
-        const tops = [...range.getClientRects()].filter(({ width }) => width > 1).map(({ top }) => Math.round(top));
-        return cell.checkVisibility() && new Set(tops).size > 1;
-    }).map((cell) => cell.innerText)";
+        range.selectNodeContents(text);
+        return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size;
+    };
+    const broken = [];
+    for (const cell of document.querySelectorAll('td.unit, td.number')) {
+        const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) if (lines(texts.currentNode) > 1) broken.push(texts.currentNode.data);
+    }
+    return broken";
 
 #[test]
 fn on_a_tablet_no_unit_and_no_number_is_broken() {

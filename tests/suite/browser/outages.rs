@@ -28,11 +28,11 @@ fn a_redis_that_is_away_is_named_while_records_go_on_and_its_return_is_shown() {
     redis.kill().expect("Redis can be killed");
     browser.reads("#status", "Degraded");
     browser.until("Redis is down", STATE, &[json!("Redis"), json!("down")]);
-    browser.until("publishing is paused", STATE, &[json!("Publishing"), json!("paused")]);
     browser.until("storage is up", STATE, &[json!("Storage"), json!("up")]);
     assert_eq!(service.http().record(&record_with("meanwhile", json!({"value": "20000"}))).status, 201);
     browser.reads(".feed.notifications", "meanwhile");
     browser.reads(".feed.alerts", "meanwhile");
+    browser.until("publishing is paused", STATE, &[json!("Publishing"), json!("paused")]);
     browser.lacks("#banner");
 
     redis.restart().expect("Redis starts again");

@@ -33,7 +33,7 @@ export function letterBar(items) {
     const names = [...new Set(all.map(({ letter }) => letter.reason))].sort();
     if (!names.includes(chosen)) chosen = null;
     for (const { letter, element: card } of items()) card.hidden = chosen !== null && letter.reason !== chosen;
-    const button = (reason, name, count) => h("button", { type: "button", class: "button small", "aria-pressed": String(reason === chosen), onclick: () => { chosen = reason; draw(); } },
+    const button = (reason, name, count) => h("button", { type: "button", class: "button small", "aria-pressed": String(reason === chosen), "data-reason": reason ?? "", onclick: () => { chosen = reason; draw(); } },
       name, " ", h("span", { class: "badge" }, grouped(count)));
     const focused = [...reasons.children].indexOf(document.activeElement);
     fill(reasons, button(null, "All", all.length), names.map((name) => button(name, name, all.filter(({ letter }) => letter.reason === name).length)));

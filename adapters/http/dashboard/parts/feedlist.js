@@ -10,8 +10,8 @@ import { recordLink } from "../records/recorddialog.js";
 /** How often it is drawn anew at most, in milliseconds. */
 const DRAWN_MS = 250;
 
-/** Most messages that are shown. */
-const SHOWN = 60;
+/** Most messages that are shown. Of records few, since whoever uses the keyboard goes through their links on the way to the totals. */
+const SHOWN = { notifications: 15, alerts: 60 };
 
 const STATES = {
   connecting: "Connecting",
@@ -48,7 +48,7 @@ export function feedCard(topic, title, signal, link = null) {
     fill(state, h("span", { class: `dot ${held ? "paused" : feed.state}` }), held ? "Paused" : STATES[feed.state]);
     if (held) return;
     note.textContent = feed.since === null ? "" : `All since ${clock(feed.since)}; ${BEFORE[topic]}.`;
-    const entries = feed.entries.slice(0, SHOWN);
+    const entries = feed.entries.slice(0, SHOWN[topic]);
     if (entries.length === 0) {
       fill(list, h("li", { class: "quiet empty-feed" }, EMPTY[topic]));
       shown.clear();

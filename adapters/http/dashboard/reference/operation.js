@@ -35,7 +35,7 @@ function parameters(all) {
     h("td", { class: "short", "data-label": "in" }, parameter.in),
     h("td", { class: "short", "data-label": "is" }, h("span", {}, typeOf(parameter.schema), " ", h("span", { class: "quiet small" }, limitsOf(parameter.schema)))),
     h("td", { "data-label": "" }, h("span", {}, prose(parameter.description)))));
-  const heads = ["parameter", "in", "is", ""].map((head) => h("th", { scope: "col" }, head));
+  const heads = ["parameter", "in", "is", "means"].map((head) => h("th", { scope: "col" }, head));
   return h("section", {}, h("h3", {}, "Parameters"), h("div", { class: "scroll" },
     h("table", { class: "stacks" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows))));
 }

@@ -54,6 +54,17 @@ async fn every_query_uses_an_index_on_a_filled_table() {
                 plan(db, &records_query(&RecordQuery { order: RecordOrder::NewestFirst, ..page(in_time(), true) })),
                 "INDEX records_by_time (time>? AND (time,record_id)<(?,?))",
             ),
+            (
+                plan(
+                    db,
+                    &records_query(&RecordQuery {
+                        alerting: Some(Alerting::Rule("large".to_owned())),
+                        order: RecordOrder::NewestFirst,
+                        ..page(Filter::default(), false)
+                    }),
+                ),
+                "SCAN records USING INDEX records_alerting_by_time",
+            ),
             (plan(db, &by_destination(&in_time(), None)), "SCAN records USING INDEX records_by_destination"),
             (
                 plan(db, &by_destination(&in_time(), Some("destination-3"))),
