@@ -51,8 +51,7 @@ fn entries(fleet: &Fleet, stream: &str) -> Vec<Value> {
 #[test]
 fn the_queues_and_messages_are_as_they_are_described() {
     let described = Described::new();
-    let options =
-        Options::new().env("TALLYHOUSE_REDIS__DURABLE", "true").env("TALLYHOUSE_ALERTS__THRESHOLD", "100");
+    let options = Options::new().env("TALLYHOUSE_REDIS__DURABLE", "true").env("TALLYHOUSE_ALERTS__THRESHOLD", "100");
     let fleet = Fleet::start_with(1, &options);
     let [notifications, alerts] = ["notifications", "alerts"].map(|channel| described.address(channel));
     let subscriber = Subscriber::of(&fleet.redis, &[notifications, alerts]);
