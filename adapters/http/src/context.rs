@@ -6,6 +6,8 @@ use std::sync::Arc;
 use hyper::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::key_ring::Grant;
+
 /// The context of one request. The middleware makes it, and endpoints read it.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
@@ -13,6 +15,8 @@ pub(crate) struct RequestContext {
     /// The id of the request's trace, for the log.
     pub(crate) trace_id: Option<Arc<str>>,
     pub(crate) connection: Arc<ConnectionContext>,
+    /// The grant of the caller's key; none before the caller is admitted, and where the call needs no key.
+    pub(crate) grant: Option<Grant>,
     /// Set where a browser sends the request for a page of another host.
     pub(crate) cross_site: Option<CrossSite>,
 }

@@ -14,7 +14,7 @@ use warp::Filter;
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
-use crate::access::admission::{self, Access};
+use crate::access::admission::{self, Access, Admitted};
 use crate::access::keys::Holder;
 use crate::access::rate_limit::{Caller, Meter};
 use crate::app::state::App;
@@ -106,7 +106,9 @@ impl Call {
         // A caller without a key learns nothing of the path.
         let access = found.as_ref().map_or(Access::AnyKey, |found| found.route.access(&self.method));
         let keys = self.app.http.keys.as_deref();
-        let holder = admission::admit(keys, access, &self.method, &self.headers, &self.context)?;
+        let admitted = admission::admit(keys, access, &self.method, &self.headers, &self.context)?;
+        let (holder, grant) = admitted.map(|Admitted { holder, grant }| (holder, grant)).unzip();
+        self.context.grant = grant;
         let endpoint = found.as_ref().ok().and_then(|found| found.route.call(&self.method)).map(|call| call.endpoint);
         if access != Access::Open {
             self.try_acquire(holder, endpoint)?;
@@ -114,7 +116,7 @@ impl Call {
         let Match { route, variable, .. } = found?;
         match route.call(&self.method) {
             Some(call) => {
-                self.body.limit(call.body.limits(&self.app.settings));
+                self.body.limit(call.body.limits(&self.app.settings), self.context.grant.clone());
                 self.run(call.endpoint, &variable).await
             }
             None if self.method == Method::OPTIONS => Ok(options(route.allow())),

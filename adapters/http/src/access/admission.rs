@@ -3,8 +3,8 @@
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use hyper::{Method, Request};
 
-use crate::access::key_ring::KeyRing;
-use crate::access::keys::{Holder, Keys, Scope};
+use crate::access::key_ring::{Grant, KeyRing};
+use crate::access::keys::{self, Hash, Holder, Keys, Scope};
 use crate::context::{CrossSite, RequestContext};
 use crate::response::problem::{Problem, ProblemCode};
 
@@ -22,14 +22,21 @@ pub(crate) enum Access {
     Needs(Scope),
 }
 
-/// Admits a call, or refuses it. Returns the caller's key where keys are on and the call requires one.
+/// A caller with a key: its holder, and the grant that lasts as long as the key.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) holder: Holder,
+    pub(crate) grant: Grant,
+}
+
+/// Admits a call, or refuses it. Returns the caller where keys are on and the call requires one.
 pub(crate) fn admit(
     keys: Option<&KeyRing>,
     access: Access,
     method: &Method,
     headers: &HeaderMap,
     context: &RequestContext,
-) -> Result<Option<Holder>, Problem> {
+) -> Result<Option<Admitted>, Problem> {
     let Some(ring) = keys else { return admit_without_keys(method, context) };
     let scope = match access {
         Access::Open => return Ok(None),
@@ -38,25 +45,27 @@ pub(crate) fn admit(
     };
     let keys = ring.keys();
     // A missing and an unknown key get the same answer, which tells nothing about how near a guess was.
-    let holder = holder(&keys, headers).ok_or_else(unauthorized)?;
+    let (hash, holder) = holder(&keys, headers).ok_or_else(unauthorized)?;
     match scope {
         Some(scope) if !holder.may(scope) => {
             Err(Problem::new(ProblemCode::Forbidden, format!("This call needs a key with the scope {scope}.")))
         }
-        Some(_) | None => Ok(Some(holder.clone())),
+        Some(_) | None => Ok(Some(Admitted { holder: holder.clone(), grant: ring.grant(hash, scope) })),
     }
 }
 
-/// Recognises a caller. A missing key is compared like a wrong one, so that both refusals take the same time.
-fn holder<'k>(keys: &'k Keys, headers: &HeaderMap) -> Option<&'k Holder> {
+/// Recognises a caller by the hash of its key. A missing key is compared like a wrong one, so that both refusals take the
+/// same time.
+fn holder<'k>(keys: &'k Keys, headers: &HeaderMap) -> Option<(Hash, &'k Holder)> {
     let key = bearer(headers);
-    keys.holder(key.unwrap_or_default()).filter(|_| key.is_some())
+    let hash = keys::hash(key.unwrap_or_default());
+    keys.of_hash(&hash).filter(|_| key.is_some()).map(|holder| (hash, holder))
 }
 
 /// Refuses writes of foreign pages. Without keys a browser is all that such a page needs to write to a service on the
 /// browser's machine: it may send some requests anywhere, and names its origin in `Origin` (Fetch Standard, section
 /// 3.2).
-fn admit_without_keys(method: &Method, context: &RequestContext) -> Result<Option<Holder>, Problem> {
+fn admit_without_keys(method: &Method, context: &RequestContext) -> Result<Option<Admitted>, Problem> {
     let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     match &context.cross_site {
         Some(CrossSite { origin, host }) if !is_safe => Err(Problem::new(
@@ -87,7 +96,8 @@ pub(crate) fn cross_site<B>(request: &Request<B>) -> Option<CrossSite> {
     Some(CrossSite { origin: shown(foreign.as_bytes()), host: shown(host.unwrap_or_default()) })
 }
 
-fn unauthorized() -> Problem {
+/// Refuses a call without a key that is known.
+pub(crate) fn unauthorized() -> Problem {
     Problem::new(ProblemCode::Unauthorized, "This call needs a key: Authorization: Bearer, and the key.")
 }
 

@@ -64,6 +64,7 @@ impl<R> Middleware<R> {
             request_id: request_id.clone(),
             trace_id,
             connection: Arc::clone(&self.connection),
+            grant: None,
             cross_site: admission::cross_site(&request),
         };
         request.extensions_mut().insert(context.clone());

@@ -15,6 +15,8 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use tallyhouse_pipeline::without_byte_order_mark;
 
+use crate::access::admission::unauthorized;
+use crate::access::key_ring::{Grant, revoked};
 use crate::request::encoding::{self, Encoding};
 use crate::response::problem::{Problem, ProblemCode};
 
@@ -70,6 +72,8 @@ pub(crate) struct RequestBody {
     length: Option<usize>,
     expects_invitation: bool,
     limits: BodyLimits,
+    /// A body that is read as a whole is refused once this is revoked.
+    grant: Option<Grant>,
 }
 
 impl RequestBody {
@@ -92,12 +96,15 @@ impl RequestBody {
             length: length.filter(|_| !is_packed),
             expects_invitation,
             limits: BodyLimits::NONE,
+            grant: None,
         }
     }
 
-    /// Sets the limits of a body that is read as a whole. Without them it must be empty.
-    pub(crate) fn limit(&mut self, limits: BodyLimits) {
+    /// Sets the limits of a body that is read as a whole, and the grant that must last so long. Without limits it must be
+    /// empty.
+    pub(crate) fn limit(&mut self, limits: BodyLimits, grant: Option<Grant>) {
         self.limits = limits;
+        self.grant = grant;
     }
 
     /// Takes the body out, and leaves one that has ended.
@@ -110,6 +117,7 @@ impl RequestBody {
             length: Some(0),
             expects_invitation: false,
             limits: self.limits,
+            grant: None,
         };
         std::mem::replace(self, rest)
     }
@@ -140,7 +148,12 @@ impl RequestBody {
 
     /// Reads the body as a whole, without a byte order mark at its beginning.
     pub(crate) async fn read_whole(&mut self) -> Result<Bytes, Problem> {
-        let whole = self.read_all().await?;
+        let mut grant = self.grant.take();
+        let whole = tokio::select! {
+            biased;
+            () = revoked(grant.as_mut()) => return Err(unauthorized()),
+            whole = self.read_all() => whole?,
+        };
         let text = without_byte_order_mark(&whole);
         Ok(whole.slice_ref(text))
     }

@@ -17,7 +17,8 @@ async fn whole(body: Incoming) -> Result<Bytes, hyper::Error> {
     Ok(collected.to_bytes())
 }
 
-async fn connect(service: &Service) -> SendRequest<Full<Bytes>> {
+/// Connects by HTTP/2, with prior knowledge.
+pub(crate) async fn connect(service: &Service) -> SendRequest<Full<Bytes>> {
     let socket = tokio::net::TcpStream::connect(service.addr).await.unwrap();
     let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
     tokio::spawn(connection);

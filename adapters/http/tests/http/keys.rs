@@ -4,6 +4,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Incoming;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use tallyhouse_http::{KeyRing, NewKey, Scope};
@@ -202,6 +205,84 @@ async fn keys_come_and_go_while_the_service_runs() {
     fs::write(&path, new.entry()).unwrap();
     becomes(&guarded.read, 401).await;
     assert_eq!(status(&new).await, 200);
+}
+
+/// Sends the head of a request.
+async fn begin(guarded: &Guarded, call: &str, key: &NewKey, more: &str) -> Raw {
+    let mut raw = Raw::connect(guarded.service.addr).await;
+    raw.send(format!("{call} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n{more}\r\n", key.text())).await;
+    raw
+}
+
+/// Begins an upload in lines, and waits until its first line is processed.
+async fn upload(guarded: &Guarded, key: &NewKey, id: &str) -> Raw {
+    const LINES: &str = "content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n";
+    let mut raw = begin(guarded, "POST /v1/records/batch", key, LINES).await;
+    raw.send(line(id)).await;
+    raw.until("\"outcome\":\"processed\"").await;
+    raw
+}
+
+fn line(id: &str) -> String {
+    let line = format!("{}\n", record(id));
+    format!("{:x}\r\n{line}\r\n", line.len())
+}
+
+#[tokio::test]
+async fn a_removed_key_ends_what_it_opened() {
+    let guarded = Guarded::start().await;
+    let other = NewKey::make("other", &[Scope::Ingest]).unwrap();
+    let path = guarded.folder.path().join("keys.toml");
+    fs::write(&path, format!("{}{}{}", guarded.ingest.entry(), guarded.read.entry(), other.entry())).unwrap();
+    let is_known = async || {
+        let authorization = format!("Bearer {}", other.text());
+        guarded.call("POST", "/v1/records", Some(&authorization)).await.status != 401
+    };
+    while !is_known().await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    let mut lines = upload(&guarded, &guarded.ingest, "l1").await;
+    let mut stays = upload(&guarded, &other, "s1").await;
+    let mut body = begin(&guarded, "POST /v1/records", &guarded.ingest, "content-length: 600\r\n").await;
+    body.send(record("b").to_string()).await;
+    let mut events = begin(&guarded, "GET /v1/notifications/stream", &guarded.read, "").await;
+    events.until(": following").await;
+    let mut events_http2 = http2_stream(&guarded).await;
+    guarded.service.store.let_through(0);
+    let mut export = begin(&guarded, "GET /v1/export", &guarded.read, "").await;
+    export.until("\r\n\r\n").await;
+
+    // The scope is all that the reader loses.
+    let narrowed = guarded.read.entry().replace("\"read\"", "\"admin\"");
+    fs::write(&path, format!("{narrowed}{}", other.entry())).unwrap();
+    let refused = body.rest().await;
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+    for (what, raw) in [("upload", &mut lines), ("events", &mut events), ("export", &mut export)] {
+        let rest = raw.rest().await;
+        assert!(!rest.ends_with("0\r\n\r\n"), "the {what} breaks off: {rest:?}");
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(20), async {
+        while let Some(frame) = events_http2.frame().await {
+            frame?;
+        }
+        Ok::<(), hyper::Error>(())
+    });
+    assert!(ended.await.unwrap().is_err(), "the stream by HTTP/2 breaks off");
+
+    stays.send(line("s2")).await;
+    stays.until("\"recordId\":\"s2\"").await;
+    guarded.service.store.pages.add_permits(1);
+}
+
+/// Follows the notifications by HTTP/2, with the key for reads.
+async fn http2_stream(guarded: &Guarded) -> Incoming {
+    let mut sender = crate::http2::connect(&guarded.service).await;
+    let request = Request::get(guarded.service.url("/v1/notifications/stream"))
+        .header(AUTHORIZATION, format!("Bearer {}", guarded.read.text()));
+    let response = sender.send_request(request.body(Full::default()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.into_body()
 }
 
 #[tokio::test]
