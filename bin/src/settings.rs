@@ -216,6 +216,7 @@ fn pipeline(resolved: &Resolved) -> PipelineSettings {
         lease: resolved.millis("pipeline.lease_ms"),
         mark_published_delay: resolved.millis("pipeline.mark_published_delay_ms"),
         relay_batches_max: resolved.count("pipeline.relay_batches_max"),
+        relay_bytes_max: resolved.count("pipeline.relay_bytes_max"),
     }
 }
 

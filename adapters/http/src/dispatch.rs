@@ -171,9 +171,11 @@ impl Call {
         let Self { app, context, query, headers, body, meter, .. } = self;
         let failed_only = batch::failed_only(query)?;
         match media::of_body(headers)? {
-            Some(Media::Json) => batch::write(app, Elements::Records, failed_only, headers, body, meter.as_ref()).await,
+            Some(Media::Json) => {
+                batch::write(app, Elements::Records, failed_only, headers, body, context, meter.as_ref()).await
+            }
             Some(Media::CloudEvents) => {
-                batch::write(app, Elements::Events, failed_only, headers, body, meter.as_ref()).await
+                batch::write(app, Elements::Events, failed_only, headers, body, context, meter.as_ref()).await
             }
             Some(Media::Ndjson) => {
                 Ok(ndjson::write(app, failed_only, headers, body.take(), context, meter.clone()).await)

@@ -208,6 +208,12 @@ pub(crate) const CATALOGUE: &[Setting] = &[
     setting("http.batch_bytes_max", Kind::Number(1_024, MANY), "16777216", "Largest body of a JSON batch, in bytes."),
     setting("http.batch_records_max", Kind::Number(1, 10_000_000), "10000", "Most records in a JSON batch."),
     setting(
+        "http.result_buffer_bytes_max",
+        Kind::Number(65_536, 4_294_967_295),
+        "67108864",
+        "Bytes of results of batches that wait to be sent, over all connections; beyond, results are read from the database again.",
+    ),
+    setting(
         "http.batch_buffer_bytes_max",
         Kind::Number(1_024, MANY),
         "134217728",
@@ -349,6 +355,12 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         Kind::Number(1, 100_000),
         "64",
         "Committed batches that wait in memory for publication; further ones are read from the database.",
+    ),
+    setting(
+        "pipeline.relay_bytes_max",
+        Kind::Number(65_536, 4_294_967_295),
+        "33554432",
+        "Bytes of records and summaries in these batches; from there on, too, they are read from the database.",
     ),
 ];
 

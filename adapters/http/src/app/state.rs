@@ -21,6 +21,7 @@ use crate::response::problem;
 use crate::response::response_cache::ResponseCache;
 use crate::routes::table::ROUTES;
 use crate::settings::HttpSettings;
+use crate::writing::results::ResultRoom;
 
 /// The longest wait of an aggregate for a permit; most finish sooner.
 const AGGREGATE_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -62,6 +63,8 @@ pub(crate) struct App {
     pub(crate) settings: HttpSettings,
     /// Room for the bodies of JSON batches, in KiB.
     pub(crate) batch_room: Arc<Semaphore>,
+    /// Room for results of batches that wait to be sent.
+    pub(crate) result_room: ResultRoom,
     /// Room for aggregates, each of which holds a snapshot of the database, and for exports and dry runs.
     pub(crate) aggregates: ConcurrencyLimit,
     /// Responses with totals, for reuse.
@@ -99,6 +102,7 @@ impl App {
             http,
             settings,
             batch_room,
+            result_room: ResultRoom::new(settings.result_buffer_bytes_max),
             aggregates,
             response_cache,
             event_streams,

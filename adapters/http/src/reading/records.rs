@@ -5,7 +5,7 @@ use tallyhouse_pipeline::{RECORD_COLUMNS, RecordId, RecordQuery, StoredRecord, w
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::reading::page::set_next;
+use crate::reading::page::{self, set_next};
 use crate::request::page_token::PageToken;
 use crate::request::parameters::Parameters;
 use crate::response::conditional;
@@ -29,9 +29,14 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
     let after = parameters.parsed("cursor", PageToken::record)?;
     // One more than asked for shows whether there is a next page.
     let query = RecordQuery { filter: parameters.filter()?, after, limit: limit + 1 };
-    let mut records = app.http.reader.records(query).await?;
-    let more = records.len() > limit;
-    records.truncate(limit);
+    let reader = &app.http.reader;
+    let mut records = reader.records(query.clone()).await?;
+    let more = page::cut(&mut records, limit, StoredRecord::weight, async |last| {
+        let record = &last.processed.record;
+        let after = Some((record.time, record.record_id.clone()));
+        Ok(!reader.records(RecordQuery { after, limit: 1, ..query }).await?.is_empty())
+    });
+    let more = more.await?;
 
     let format = Format::accepted(headers, Format::Json);
     let next = records.last().filter(|_| more).map(|last| {

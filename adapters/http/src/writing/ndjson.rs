@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use hyper::header::HeaderMap;
 use serde::Serialize;
-use tallyhouse_pipeline::{Ingress, OrderedChunks, Outcome, OutcomeCounts, Record, Rejection, SubmitError};
+use tallyhouse_pipeline::ports::RecordReader;
+use tallyhouse_pipeline::{Ingress, OrderedChunks, OutcomeCounts, Record, Rejection, SubmitError};
 use tokio::time::timeout;
 use warp::reply::Response;
 
@@ -21,9 +22,9 @@ use crate::request::body::RequestBody;
 use crate::request::lines::{Line, Lines};
 use crate::request::traceparent;
 use crate::response::stream::{self, BodyWriter, Broken};
-use crate::writing::batch::is_failed;
 use crate::writing::chunk::Chunk;
 use crate::writing::result::WriteResult;
+use crate::writing::results::WaitingResults;
 
 /// How many bytes of lines a chunk is made of at most; what is kept of them is less.
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
@@ -57,7 +58,7 @@ pub(crate) async fn write(
 }
 
 /// The chunks on their way through the pipeline.
-type Committing = OrderedChunks<Result<Vec<Outcome>, SubmitError>>;
+type Committing = OrderedChunks<Result<WaitingResults, SubmitError>>;
 
 async fn converse(
     app: &App,
@@ -65,7 +66,7 @@ async fn converse(
     mut input: Input,
     mut output: Output,
 ) -> Result<BodyWriter, Broken> {
-    let ingress = &app.http.ingress;
+    let (ingress, failed_only) = (&app.http.ingress, output.failed_only);
     let mut gathered = Gathered::new(ingress, meter);
     let mut committing = OrderedChunks::new(ingress);
     loop {
@@ -75,7 +76,7 @@ async fn converse(
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
                 continue;
             }
-            submit(ingress, &mut committing, meter, gathered.take());
+            submit(app, &mut committing, meter, gathered.take(), failed_only);
             // There may be more in what was read.
             continue;
         }
@@ -86,13 +87,13 @@ async fn converse(
         }
         tokio::select! {
             biased;
-            Some(outcomes) = committing.next() => {
-                let outcomes = outcomes?;
+            Some(results) = committing.next() => {
+                let results = results?;
                 // The next chunk is on its way before the results of this one are written.
                 if has_room(&committing, &gathered) && !gathered.is_empty() {
-                    submit(ingress, &mut committing, meter, gathered.take());
+                    submit(app, &mut committing, meter, gathered.take(), failed_only);
                 }
-                output.write(&outcomes).await?;
+                output.write(results, &*app.http.reader).await?;
             }
             more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
                 Ok(more) => more?,
@@ -112,8 +113,9 @@ fn has_room(committing: &Committing, gathered: &Gathered) -> bool {
 
 /// Sends a chunk on its way. It has entered the intake, or waits there for room, or for its turn by the rate limit or
 /// behind the chunk before, when this returns.
-fn submit(ingress: &Ingress, committing: &mut Committing, meter: Option<&Meter>, chunk: Chunk) {
-    let (ingress, meter, records) = (ingress.clone(), meter.cloned(), chunk.len());
+fn submit(app: &App, committing: &mut Committing, meter: Option<&Meter>, chunk: Chunk, failed_only: bool) {
+    let (ingress, room) = (app.http.ingress.clone(), app.result_room.clone());
+    let (meter, records) = (meter.cloned(), chunk.len());
     let refused = chunk.refused;
     committing.push(chunk.arrivals, |submission| async move {
         if let Some(meter) = meter {
@@ -121,7 +123,9 @@ fn submit(ingress: &Ingress, committing: &mut Committing, meter: Option<&Meter>,
         }
         let outcomes = submission.await?;
         ingress.count_refused(refused.count());
-        Ok(refused.rejoin(outcomes))
+        let mut results = WaitingResults::default();
+        results.add(refused.rejoin(outcomes), &room, !failed_only);
+        Ok(results)
     });
 }
 
@@ -223,11 +227,13 @@ struct Output {
 }
 
 impl Output {
-    async fn write(&mut self, outcomes: &[Outcome]) -> Result<(), Broken> {
-        for outcome in outcomes {
-            self.counts.count(outcome);
-            if !self.failed_only || is_failed(outcome) {
-                self.line(&WriteResult { index: Some(self.index), outcome });
+    async fn write(&mut self, results: WaitingResults, reader: &dyn RecordReader) -> Result<(), Broken> {
+        let (results, _room) = results.take();
+        for result in results {
+            result.count(&mut self.counts);
+            if !self.failed_only || result.is_failed() {
+                let outcome = result.outcome(reader).await?;
+                self.line(&WriteResult { index: Some(self.index), outcome: &outcome });
                 self.body_writer.send_if_large(&mut self.gathered).await?;
             }
             self.index += 1;
