@@ -85,6 +85,8 @@ pub(crate) struct Settings {
     pub(crate) messages: MessageFormat,
     /// The file of the API keys; `None` without keys.
     pub(crate) keys_file: Option<PathBuf>,
+    /// The hosts that callers without keys may name, beside `localhost` and addresses.
+    pub(crate) hosts: Vec<String>,
     /// Whether to listen beyond loopback without keys.
     pub(crate) anonymous: bool,
     /// The settings of the log.
@@ -156,6 +158,7 @@ impl Settings {
             rules: alerts::rules(&resolved)?,
             messages: messages(&resolved)?,
             keys_file: resolved.optional("auth.keys_file").map(PathBuf::from),
+            hosts: hosts(&resolved),
             anonymous: resolved.flag("auth.anonymous"),
             log: log(&resolved),
             otlp: otlp::otlp(&resolved)?,
@@ -187,6 +190,12 @@ fn messages(resolved: &Resolved) -> Result<MessageFormat, SettingsError> {
         records_source: source("messages.records_source")?,
         alerts_source: source("messages.alerts_source")?,
     })
+}
+
+/// Returns the host names of a list.
+fn hosts(resolved: &Resolved) -> Vec<String> {
+    let list = resolved.optional("auth.hosts").unwrap_or_default();
+    list.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect()
 }
 
 fn log(resolved: &Resolved) -> LogSettings {

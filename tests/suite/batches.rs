@@ -180,7 +180,9 @@ fn a_batch_with_large_results_and_pages_of_them_fit_into_512_mib() {
     let answer = http.post(PATH, Value::from(batch).to_string()).expect_status(200);
     let text = answer.text();
     assert!(
-        text.starts_with("{\"processed\":10000,\"duplicates\":0,\"conflicts\":0,\"rejected\":0,\"results\":[{\"index\":0")
+        text.starts_with(
+            "{\"processed\":10000,\"duplicates\":0,\"conflicts\":0,\"rejected\":0,\"results\":[{\"index\":0"
+        )
     );
     assert!(text.ends_with("]}"), "it is whole");
     assert_eq!(text.matches("\"outcome\":\"processed\",\"sequence\":").count(), 10_000);

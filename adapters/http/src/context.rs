@@ -17,6 +17,8 @@ pub(crate) struct RequestContext {
     pub(crate) connection: Arc<ConnectionContext>,
     /// The grant of the caller's key; none before the caller is admitted, and where the call needs no key.
     pub(crate) grant: Option<Grant>,
+    /// The name of the host that the request is sent to, where somebody else may resolve it.
+    pub(crate) foreign_host: Option<String>,
     /// Set where a browser sends the request for a page of another host.
     pub(crate) cross_site: Option<CrossSite>,
 }

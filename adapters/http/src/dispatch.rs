@@ -106,7 +106,8 @@ impl Call {
         // A caller without a key learns nothing of the path.
         let access = found.as_ref().map_or(Access::AnyKey, |found| found.route.access(&self.method));
         let keys = self.app.http.keys.as_deref();
-        let admitted = admission::admit(keys, access, &self.method, &self.headers, &self.context)?;
+        let admitted =
+            admission::admit(keys, self.app.hosts.as_deref(), access, &self.method, &self.headers, &self.context)?;
         let (holder, grant) = admitted.map(|Admitted { holder, grant }| (holder, grant)).unzip();
         self.context.grant = grant;
         let endpoint = found.as_ref().ok().and_then(|found| found.route.call(&self.method)).map(|call| call.endpoint);
@@ -124,7 +125,7 @@ impl Call {
         }
     }
 
-    /// Draws the unit of the call from its caller's rate limit. Lines of NDJSON are drawn as they come.
+    /// Draws the unit of the call from its caller's rate limit. A call with NDJSON draws, and waits, as its lines come.
     fn try_acquire(&mut self, holder: Option<Holder>, endpoint: Option<Endpoint>) -> Result<(), Problem> {
         let Some(limits) = &self.app.limits else { return Ok(()) };
         let by_address = || Caller::at(self.context.connection.peer.ip());

@@ -239,6 +239,11 @@ pub(crate) const CATALOGUE: &[Setting] = &[
     ),
     setting("http.event_streams_max", Kind::Number(1, 1_000_000), "256", "Event streams that are open at once."),
     optional("auth.keys_file", Kind::Text, "File with the API keys; none: every caller may do everything."),
+    optional(
+        "auth.hosts",
+        Kind::Text,
+        "Host names, separated by commas, by which callers without keys may call a service on loopback, beside localhost; *: any.",
+    ),
     setting("auth.anonymous", Kind::Flag, "false", "Whether to listen beyond loopback without keys."),
     optional(
         "rate_limit.per_second",

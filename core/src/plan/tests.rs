@@ -218,7 +218,10 @@ fn units_that_are_too_large_together_are_rejected() {
         rejection.detail(),
         "/unit would bring the units of this destination and reference to more than 8192 bytes together"
     );
-    assert_eq!(names(&store.commit(&[large(0).into(), record("small", "D", "", "1", "EUR").into()])), ["duplicate", "processed"]);
+    assert_eq!(
+        names(&store.commit(&[large(0).into(), record("small", "D", "", "1", "EUR").into()])),
+        ["duplicate", "processed"]
+    );
 }
 
 #[test]

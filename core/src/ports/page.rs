@@ -9,10 +9,7 @@ pub const PAGE_WEIGHT_MAX: usize = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// The first error among the rows that it takes.
-pub fn page<T, E>(
-    rows: impl IntoIterator<Item = Result<T, E>>,
-    weight: impl Fn(&T) -> usize,
-) -> Result<Vec<T>, E> {
+pub fn page<T, E>(rows: impl IntoIterator<Item = Result<T, E>>, weight: impl Fn(&T) -> usize) -> Result<Vec<T>, E> {
     let (mut page, mut total) = (Vec::new(), 0);
     for row in rows {
         let row = row?;

@@ -35,6 +35,8 @@ export function rate(perSecond) {
 /** Shows an instant of the service in UTC, with the local time as its title. `short` leaves out the day and the fraction, `whole` the fraction. */
 export function instant(text, { short = false, whole = false } = {}) {
   if (!text) return h("span", { class: "quiet" }, "–");
+  // What no service wrote is shown as it is: one text must not hide the rest of a page.
+  if (Number.isNaN(Date.parse(text)) || !text.includes("T")) return h("span", { class: "quiet" }, text);
   const [day, time] = text.replace("Z", "").split("T");
   const second = time.split(".")[0];
   const shown = short ? `${second}Z` : `${day} ${whole ? second : time}Z`;

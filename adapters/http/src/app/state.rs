@@ -81,6 +81,8 @@ pub(crate) struct App {
     pub(crate) requests: Arc<RequestMeter>,
     /// The writer of the metrics page; without it there is none.
     pub(crate) metrics: Option<Arc<dyn MetricsPage>>,
+    /// The hosts that callers without keys may name, beside `localhost` and addresses; without it any.
+    pub(crate) hosts: Option<Vec<String>>,
     /// Cancelled when the service is stopping.
     pub(crate) stop: CancellationToken,
 }
@@ -111,8 +113,13 @@ impl App {
             open: TaskTracker::new(),
             requests,
             metrics,
+            hosts: None,
             stop,
         }
+    }
+
+    pub(crate) fn with_hosts(self, hosts: Option<Vec<String>>) -> Self {
+        Self { hosts, ..self }
     }
 
     pub(crate) fn with_metrics(self, metrics: Option<Arc<dyn MetricsPage>>) -> Self {

@@ -39,6 +39,9 @@ impl BodyLimits {
     const NONE: Self = Self { bytes_max: 0, pause_timeout: Duration::ZERO, timeout: Duration::ZERO };
 }
 
+/// The length of a byte order mark in UTF-8.
+pub(crate) const BYTE_ORDER_MARK_BYTES: usize = '\u{feff}'.len_utf8();
+
 /// How much is unpacked at once.
 const UNPACKED_PIECE_BYTES: usize = 32 * 1024;
 
@@ -155,19 +158,25 @@ impl RequestBody {
             whole = self.read_all() => whole?,
         };
         let text = without_byte_order_mark(&whole);
+        if text.len() > self.limits.bytes_max {
+            return Err(Problem::too_large(self.limits.bytes_max));
+        }
         Ok(whole.slice_ref(text))
     }
 
     async fn read_all(&mut self) -> Result<Bytes, Problem> {
-        let BodyLimits { bytes_max, timeout, .. } = self.limits;
+        let BodyLimits { timeout, .. } = self.limits;
+        // A byte order mark does not count, and whether there is one shows when the body is here.
+        let bytes_max = self.limits.bytes_max.saturating_add(BYTE_ORDER_MARK_BYTES);
+        let too_large = Problem::too_large(self.limits.bytes_max);
         if self.length.is_some_and(|length| length > bytes_max) {
-            return Err(Problem::too_large(bytes_max));
+            return Err(too_large);
         }
         let deadline = Instant::now() + timeout;
         let Some(first) = self.next_before(deadline).await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next_before(deadline).await? else {
             // Most bodies come in one piece, which needs no copy.
-            return if first.len() > bytes_max { Err(Problem::too_large(bytes_max)) } else { Ok(first) };
+            return if first.len() > bytes_max { Err(too_large) } else { Ok(first) };
         };
         let mut whole = BytesMut::with_capacity((first.len() + second.len()) * 2);
         whole.extend_from_slice(&first);
@@ -175,7 +184,7 @@ impl RequestBody {
         while let Some(piece) = next {
             whole.extend_from_slice(&piece);
             if whole.len() > bytes_max {
-                return Err(Problem::too_large(bytes_max));
+                return Err(too_large);
             }
             next = self.next_before(deadline).await?;
         }

@@ -1,8 +1,11 @@
-//! Cuts a stream of bytes into lines, and buffers at most one line of valid length.
+//! Cuts a stream of bytes into lines, and buffers at most one line of valid length. A byte order mark at the beginning of
+//! the stream is passed over.
 
 use bytes::{Buf, Bytes};
 
 use tallyhouse_pipeline::without_byte_order_mark;
+
+use crate::request::body::BYTE_ORDER_MARK_BYTES;
 
 /// A line without its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,16 +13,6 @@ pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
     /// Longer than allowed; its content is discarded.
     TooLong,
-}
-
-impl Line<'_> {
-    /// Passes over a byte order mark at the beginning of the line.
-    pub(crate) fn without_byte_order_mark(self) -> Self {
-        match self {
-            Self::Whole(line) => Self::Whole(without_byte_order_mark(line)),
-            Self::TooLong => Self::TooLong,
-        }
-    }
 }
 
 /// The cutter. Lines end with LF or CR LF; the last one may lack its end.
@@ -32,11 +25,13 @@ pub(crate) struct Lines {
     handed_out: bool,
     /// Whether the partial line is too long already.
     overlong: bool,
+    /// Whether this is the first line.
+    is_first: bool,
 }
 
 impl Lines {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, kept: Vec::new(), handed_out: false, overlong: false }
+        Self { bytes_max, kept: Vec::new(), handed_out: false, overlong: false, is_first: true }
     }
 
     /// Takes the next line out of `piece`; `None` when `piece` is used up and the line goes on.
@@ -66,7 +61,8 @@ impl Lines {
 
     fn keep(&mut self, bytes: &[u8]) {
         // One more than allowed, for a CR that belongs to the end of the line.
-        if self.overlong || self.kept.len() + bytes.len() > self.bytes_max + 1 {
+        let mark = if self.is_first { BYTE_ORDER_MARK_BYTES } else { 0 };
+        if self.overlong || self.kept.len() + bytes.len() > self.bytes_max + mark + 1 {
             self.overlong = true;
             self.kept.clear();
         } else {
@@ -77,6 +73,7 @@ impl Lines {
     fn hand_out(&mut self) -> Line<'_> {
         self.handed_out = true;
         let line = self.kept.strip_suffix(b"\r").unwrap_or(&self.kept);
+        let line = if std::mem::take(&mut self.is_first) { without_byte_order_mark(line) } else { line };
         if std::mem::take(&mut self.overlong) || line.len() > self.bytes_max {
             Line::TooLong
         } else {

@@ -29,6 +29,9 @@ use crate::writing::results::WaitingResults;
 /// How many bytes of lines a chunk is made of at most; what is kept of them is less.
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 
+/// How many bytes of blank lines draw a unit from the rate limit: they are read, and have no result.
+const BLANK_BYTES_PER_UNIT: usize = 64 * 1024;
+
 /// Answers a batch in NDJSON. The head of the response is sent before the body has arrived.
 pub(crate) async fn write(
     app: &Arc<App>,
@@ -48,7 +51,6 @@ pub(crate) async fn write(
             lines: Lines::new(app.settings.record_bytes_max),
             line_bytes_max: app.settings.record_bytes_max,
             traceparent,
-            at_start: true,
             ended: false,
         };
         let output =
@@ -68,9 +70,23 @@ async fn converse(
 ) -> Result<BodyWriter, Broken> {
     let (ingress, failed_only) = (&app.http.ingress, output.failed_only);
     let mut gathered = Gathered::new(ingress, meter);
+    if let Some(meter) = meter {
+        // The call itself draws one unit, which its first line need not draw again.
+        tokio::select! {
+            () = meter.acquire_when_available(1) => {}
+            () = output.body_writer.gone() => return Err(Broken::Gone),
+        }
+    }
     let mut committing = OrderedChunks::new(ingress);
     loop {
         input.gather(&mut gathered);
+        if let Some(meter) = meter.filter(|_| gathered.blank_bytes >= BLANK_BYTES_PER_UNIT) {
+            gathered.blank_bytes = 0;
+            tokio::select! {
+                () = meter.acquire_when_available(1) => {}
+                () = output.body_writer.gone() => return Err(Broken::Gone),
+            }
+        }
         if has_room(&committing, &gathered) && !gathered.is_empty() {
             // A client that has more to send right now fills the chunk first.
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
@@ -113,13 +129,19 @@ fn has_room(committing: &Committing, gathered: &Gathered) -> bool {
 
 /// Sends a chunk on its way. It has entered the intake, or waits there for room, or for its turn by the rate limit or
 /// behind the chunk before, when this returns.
-fn submit(app: &App, committing: &mut Committing, meter: Option<&Meter>, chunk: Chunk, failed_only: bool) {
+fn submit(
+    app: &App,
+    committing: &mut Committing,
+    meter: Option<&Meter>,
+    (chunk, units): (Chunk, usize),
+    failed_only: bool,
+) {
     let (ingress, room) = (app.http.ingress.clone(), app.result_room.clone());
-    let (meter, records) = (meter.cloned(), chunk.len());
+    let meter = meter.cloned();
     let refused = chunk.refused;
     committing.push(chunk.arrivals, |submission| async move {
-        if let Some(meter) = meter {
-            meter.acquire_when_available(records).await;
+        if let Some(meter) = meter.filter(|_| units > 0) {
+            meter.acquire_when_available(units).await;
         }
         let outcomes = submission.await?;
         ingress.count_refused(refused.count());
@@ -134,12 +156,17 @@ struct Gathered {
     chunk: Chunk,
     bytes: usize,
     records_max: usize,
+    /// Bytes of blank lines that have drawn nothing yet, with their ends.
+    blank_bytes: usize,
+    /// Units that were drawn beforehand.
+    drawn: usize,
 }
 
 impl Gathered {
     fn new(ingress: &Ingress, meter: Option<&Meter>) -> Self {
         let at_once = meter.map_or(usize::MAX, Meter::records_at_once);
-        Self { chunk: Chunk::default(), bytes: 0, records_max: ingress.chunk_records_max().min(at_once).max(1) }
+        let records_max = ingress.chunk_records_max().min(at_once).max(1);
+        Self { chunk: Chunk::default(), bytes: 0, records_max, blank_bytes: 0, drawn: 1 }
     }
 
     fn is_empty(&self) -> bool {
@@ -150,14 +177,20 @@ impl Gathered {
         self.chunk.len() >= self.records_max || self.bytes >= CHUNK_BYTES_MAX
     }
 
-    fn take(&mut self) -> Chunk {
+    /// Takes the chunk, and the units that it has to draw.
+    fn take(&mut self) -> (Chunk, usize) {
         self.bytes = 0;
-        std::mem::take(&mut self.chunk)
+        let chunk = std::mem::take(&mut self.chunk);
+        let units = chunk.len() - std::mem::take(&mut self.drawn);
+        (chunk, units)
     }
 
     fn push(&mut self, line: &Line<'_>, line_bytes_max: usize, traceparent: Option<&String>) {
         let record = match line {
-            Line::Whole(line) if is_blank(line) => return,
+            Line::Whole(line) if is_blank(line) => {
+                self.blank_bytes += line.len() + 1;
+                return;
+            }
             Line::Whole(line) => {
                 self.bytes += line.len();
                 Record::from_json(line)
@@ -179,8 +212,6 @@ struct Input {
     lines: Lines,
     line_bytes_max: usize,
     traceparent: Option<String>,
-    /// Whether the first line is still to come.
-    at_start: bool,
     ended: bool,
 }
 
@@ -190,14 +221,12 @@ impl Input {
         let traceparent = self.traceparent.as_ref();
         while !gathered.is_full() {
             let Some(line) = self.lines.next(&mut self.piece) else { break };
-            let line = if std::mem::take(&mut self.at_start) { line.without_byte_order_mark() } else { line };
             gathered.push(&line, self.line_bytes_max, traceparent);
         }
         if self.ended
             && !gathered.is_full()
             && let Some(line) = self.lines.last()
         {
-            let line = if std::mem::take(&mut self.at_start) { line.without_byte_order_mark() } else { line };
             gathered.push(&line, self.line_bytes_max, traceparent);
         }
     }

@@ -50,9 +50,7 @@ impl WaitingResults {
         self.weight += if is_kept { weight } else { 0 };
         self.room.extend(taken);
         self.results.extend(outcomes.into_iter().map(|outcome| match outcome {
-            Outcome::Processed(stored) if !is_kept => {
-                WaitingResult::Stored(stored.processed.record.record_id.clone())
-            }
+            Outcome::Processed(stored) if !is_kept => WaitingResult::Stored(stored.processed.record.record_id.clone()),
             outcome => WaitingResult::Whole(outcome),
         }));
     }

@@ -203,7 +203,9 @@ async fn large_results_are_streamed_and_a_client_that_reads_slowly_holds_bounded
     let records: Vec<Value> = (0..1_000).map(heavy).collect();
     let answer = post(&service, "", json!(records).to_string()).await;
     assert_eq!((answer.status, answer.header("content-length")), (200, ""));
-    assert!(answer.body.starts_with("{\"processed\":1000,\"duplicates\":0,\"conflicts\":0,\"rejected\":0,\"results\":["));
+    assert!(
+        answer.body.starts_with("{\"processed\":1000,\"duplicates\":0,\"conflicts\":0,\"rejected\":0,\"results\":[")
+    );
     assert_eq!(answer.json()["results"].as_array().map(Vec::len), Some(1_000));
     // A store that fails as results are read again breaks the answer off.
     service.store.finds_left.store(3, Ordering::SeqCst);

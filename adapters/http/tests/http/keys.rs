@@ -173,7 +173,7 @@ async fn a_call_is_refused_before_its_body_is_asked_for() {
     let guarded = Guarded::start().await;
     let mut raw = Raw::connect(guarded.service.addr).await;
     raw.send(
-        "POST /v1/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\
+        "POST /v1/records HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\
          expect: 100-continue\r\n\r\n",
     )
     .await;
@@ -210,7 +210,7 @@ async fn keys_come_and_go_while_the_service_runs() {
 /// Sends the head of a request.
 async fn begin(guarded: &Guarded, call: &str, key: &NewKey, more: &str) -> Raw {
     let mut raw = Raw::connect(guarded.service.addr).await;
-    raw.send(format!("{call} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n{more}\r\n", key.text())).await;
+    raw.send(format!("{call} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n{more}\r\n", key.text())).await;
     raw
 }
 
@@ -312,4 +312,47 @@ async fn without_keys_a_page_of_another_host_may_not_write() {
         assert_ne!(send(Method::POST, "/v1/records", origin).await.status, 403, "{origin:?}");
     }
     assert_eq!(send(Method::GET, "/v1/records", Some("http://evil.example")).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_keys_a_name_that_others_resolve_is_no_name_of_the_service() {
+    let status = async |service: &Service, path: &str, host: &str| {
+        let answer = service.client.get(service.url(path)).header(HOST, host).send().await.unwrap();
+        let answer = Response::of(answer).await;
+        if answer.status == 403 {
+            answer.is_problem(403, "forbidden");
+            assert!(answer.body.contains("auth.hosts"), "{answer:?}");
+        }
+        answer.status
+    };
+    let service = Service::start().await;
+    for host in ["localhost", "localhost:1234", "LOCALHOST", "127.0.0.1", "[::1]:80", "10.1.2.3"] {
+        assert_eq!(status(&service, "/v1/records", host).await, 200, "{host}");
+    }
+    for host in ["evil.example", "evil.example:8080", "localhost.evil.example", "tally.example"] {
+        for path in ["/v1/records", "/v1/aggregates", "/v1/notifications/stream", "/nothing"] {
+            assert_eq!(status(&service, path, host).await, 403, "{host} {path}");
+        }
+        assert_eq!(status(&service, "/healthz", host).await, 200, "{host}");
+    }
+    let named = Plan { hosts: &["Tally.example"], ..Plan::default() }.start().await;
+    assert_eq!(status(&named, "/v1/records", "tally.example:8080").await, 200);
+    assert_eq!(status(&named, "/v1/records", "evil.example").await, 403);
+    let any = Plan { hosts: &["*"], ..Plan::default() }.start().await;
+    assert_eq!(status(&any, "/v1/records", "evil.example").await, 200);
+    // With keys a foreign page has none.
+    let guarded = Guarded::start().await;
+    assert_eq!(status(&guarded.service, "/v1/records", "evil.example").await, 401);
+}
+
+#[tokio::test]
+async fn without_keys_a_browser_that_tells_of_another_site_may_not_write() {
+    let service = Service::start().await;
+    for (site, expect) in [("cross-site", 403), ("same-site", 403), ("same-origin", 415), ("none", 415)] {
+        let request = service.client.post(service.url("/v1/records")).header("sec-fetch-site", site);
+        let request = request.header(CONTENT_TYPE, "text/plain").body(record("a").to_string());
+        assert_eq!(request.send().await.unwrap().status(), expect, "{site}");
+        let read = service.client.get(service.url("/v1/records")).header("sec-fetch-site", site);
+        assert_eq!(read.send().await.unwrap().status(), 200, "{site}");
+    }
 }

@@ -60,10 +60,7 @@ pub(crate) fn summaries(
     })
 }
 
-fn summaries_chunk(
-    connection: &mut PgConnection,
-    query: &SummaryQuery,
-) -> Result<Vec<(Reference, Summary)>, Fault> {
+fn summaries_chunk(connection: &mut PgConnection, query: &SummaryQuery) -> Result<Vec<(Reference, Summary)>, Fault> {
     let destination = query.destination_id.as_str();
     let mut statement =
         Statement::<(Text, Nullable<Text>)>::new("SELECT reference, summary FROM summaries WHERE destination_id = ")
@@ -97,10 +94,7 @@ pub(crate) fn history(
 
 /// Reads batches by the index of their positions, their records by the index of their
 /// slots, and no more of either than the limit.
-fn history_chunk(
-    connection: &mut PgConnection,
-    query: HistoryQuery,
-) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
+fn history_chunk(connection: &mut PgConnection, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
     let (batches, records) =
         if query.alerting_only { (" AND b.alerting", " AND r.alerts IS NOT NULL") } else { ("", "") };
     let (after, limit) = (bigint(query.after), limit(query.limit));

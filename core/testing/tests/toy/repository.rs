@@ -13,7 +13,8 @@ use futures::stream;
 use serde_json::{Value, json};
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Clock, Committed, GroupPart, Groups, HistoryQuery, Outbox, OutboxEntry,
-    OutboxId, Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository, page};
+    OutboxId, Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository, page,
+};
 use tallyhouse_core::{
     GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
     SummaryQuery, amend, plan,

@@ -18,7 +18,7 @@ fn cut(text: &[u8], piece_bytes: usize, bytes_max: usize) -> Vec<Option<String>>
         while let Some(line) = lines.next(&mut piece) {
             found.push(own(line));
         }
-        assert!(lines.kept.len() <= bytes_max + 1);
+        assert!(lines.kept.len() <= bytes_max + 1 + BYTE_ORDER_MARK_BYTES);
     }
     found.extend(lines.last().map(own));
     assert_eq!(lines.last(), None);
@@ -46,6 +46,11 @@ fn lines_are_cut_wherever_the_pieces_begin_and_end() {
     check("abcdefgh", &[None]);
     check("abcdefgh\nijk", &[None, Some("ijk")]);
     check("a\rb\n", &[Some("a\rb")]);
+    check("\u{feff}abc\r\nabc\n", &[Some("abc"), Some("abc")]);
+    check("\u{feff}abcd\nabc", &[None, Some("abc")]);
+    check("\u{feff}", &[Some("")]);
+    check("abcdef\nabcd\n", &[None, None]);
+    check("a\n\u{feff}\n", &[Some("a"), Some("\u{feff}")]);
 }
 
 proptest! {

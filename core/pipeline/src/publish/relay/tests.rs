@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tallyhouse_core::{Arrival, Known, RuleSet, StoredRecord, Timestamp, plan};
 use tallyhouse_core::ports::{Batch, Outbox as _, Owner, RecordRepository as _};
+use tallyhouse_core::{Arrival, Known, RuleSet, StoredRecord, Timestamp, plan};
 use tallyhouse_testing::generate;
 
 use super::{EMIT_WEIGHT_MAX, parts};
