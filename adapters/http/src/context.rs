@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::header::HeaderValue;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::key_ring::Grant;
@@ -42,12 +43,17 @@ pub(crate) struct CrossSite {
     pub(crate) host: String,
 }
 
+/// Long partial lines that one connection keeps at once, each of up to 64 KiB.
+pub(crate) const LONG_LINES_MAX: usize = 16;
+
 /// The context that all requests of one connection share.
 #[derive(Debug)]
 pub(crate) struct ConnectionContext {
     pub(crate) peer: SocketAddr,
     /// Whether the connection is behind TLS.
     pub(crate) secure: bool,
+    /// Permits to keep a long partial line of NDJSON: one connection carries many uploads by HTTP/2.
+    pub(crate) long_lines: Arc<Semaphore>,
     /// Cancelled when the server begins to stop.
     pub(crate) stopping: CancellationToken,
     /// Cancelled when the connection must close. Endless answers end then.

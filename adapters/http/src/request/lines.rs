@@ -7,6 +7,9 @@ use tallyhouse_pipeline::without_byte_order_mark;
 
 use crate::request::body::BYTE_ORDER_MARK_BYTES;
 
+/// From which length on a partial line is long: few connections may keep many of them.
+const LONG_BYTES: usize = 8 * 1024;
+
 /// A line without its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
@@ -53,10 +56,20 @@ impl Lines {
         (self.overlong || !self.kept.is_empty()).then(|| self.hand_out())
     }
 
+    /// Says whether a partial line is kept that is long already.
+    pub(crate) fn is_long(&self) -> bool {
+        !self.handed_out && self.kept.len() > LONG_BYTES
+    }
+
     fn forget(&mut self) {
         if std::mem::take(&mut self.handed_out) {
-            self.kept.clear();
+            self.clear();
         }
+    }
+
+    fn clear(&mut self) {
+        self.kept.clear();
+        self.kept.shrink_to(LONG_BYTES);
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -64,7 +77,7 @@ impl Lines {
         let mark = if self.is_first { BYTE_ORDER_MARK_BYTES } else { 0 };
         if self.overlong || self.kept.len() + bytes.len() > self.bytes_max + mark + 1 {
             self.overlong = true;
-            self.kept.clear();
+            self.clear();
         } else {
             self.kept.extend_from_slice(bytes);
         }

@@ -12,6 +12,7 @@ use hyper::header::HeaderMap;
 use serde::Serialize;
 use tallyhouse_pipeline::ports::RecordReader;
 use tallyhouse_pipeline::{Ingress, OrderedChunks, OutcomeCounts, Record, Rejection, SubmitError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use warp::reply::Response;
 
@@ -42,6 +43,7 @@ pub(crate) async fn write(
     meter: Option<Meter>,
 ) -> Response {
     let stall_timeout = app.settings.stall_timeout;
+    let long_lines = Arc::clone(&context.connection.long_lines);
     let (app, traceparent) = (Arc::clone(app), traceparent::of(headers));
     body.invite().await;
     stream::answer("application/x-ndjson", stall_timeout, context, move |body_writer| async move {
@@ -51,6 +53,8 @@ pub(crate) async fn write(
             lines: Lines::new(app.settings.record_bytes_max),
             line_bytes_max: app.settings.record_bytes_max,
             traceparent,
+            long_lines,
+            long_line: None,
             ended: false,
         };
         let output =
@@ -212,6 +216,9 @@ struct Input {
     lines: Lines,
     line_bytes_max: usize,
     traceparent: Option<String>,
+    long_lines: Arc<Semaphore>,
+    /// The permit to keep a long partial line.
+    long_line: Option<OwnedSemaphorePermit>,
     ended: bool,
 }
 
@@ -222,6 +229,9 @@ impl Input {
         while !gathered.is_full() {
             let Some(line) = self.lines.next(&mut self.piece) else { break };
             gathered.push(&line, self.line_bytes_max, traceparent);
+        }
+        if !self.lines.is_long() {
+            self.long_line = None;
         }
         if self.ended
             && !gathered.is_full()
@@ -236,6 +246,10 @@ impl Input {
         // What was read before is gathered first.
         if !self.piece.is_empty() {
             return Ok(());
+        }
+        if self.lines.is_long() && self.long_line.is_none() {
+            // The semaphore is never closed.
+            self.long_line = Arc::clone(&self.long_lines).acquire_owned().await.ok();
         }
         match self.body.next().await {
             Some(piece) => self.piece = piece?,
@@ -288,3 +302,6 @@ impl Output {
         if self.gathered.is_empty() { Ok(()) } else { self.body_writer.send(std::mem::take(&mut self.gathered)).await }
     }
 }
+
+#[cfg(test)]
+mod tests;
