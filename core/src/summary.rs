@@ -91,7 +91,7 @@ impl Summary {
     #[must_use]
     pub fn has_no_room_for(&self, unit: &Unit) -> bool {
         // Fewer units than this always fit, however large each is.
-        let is_small = self.totals.len() < Self::UNIT_BYTES_MAX / (Unit::CHARS_MAX * char::MAX_LEN_UTF8);
+        let is_small = self.totals.len() < Self::UNIT_BYTES_MAX / (Unit::CHARS_MAX * char::MAX.len_utf8());
         if is_small || self.place_of(unit).is_ok() {
             return false;
         }

@@ -57,14 +57,16 @@ fn lines_are_cut_wherever_the_pieces_begin_and_end() {
 fn a_long_line_keeps_no_memory_behind_it() {
     let mut lines = Lines::new(64 * 1024);
     let mut piece = Bytes::from(vec![b'a'; 60_000]);
-    assert_eq!((lines.next(&mut piece), lines.is_long()), (None, true));
+    assert_eq!(lines.next(&mut piece), None);
+    assert!(lines.is_long());
     let mut end = Bytes::from_static(b"\n\nb");
     assert_eq!(lines.next(&mut end), Some(Line::Whole(&[b'a'; 60_000])));
     assert!(!lines.is_long());
     assert_eq!(lines.next(&mut end), Some(Line::Whole(b"")));
     assert!(lines.kept.capacity() <= LONG_BYTES, "{}", lines.kept.capacity());
     let mut overlong = Bytes::from(vec![b'a'; 70_000]);
-    assert_eq!((lines.next(&mut overlong), lines.is_long()), (None, false));
+    assert_eq!(lines.next(&mut overlong), None);
+    assert!(!lines.is_long());
     assert!(lines.kept.capacity() <= LONG_BYTES, "{}", lines.kept.capacity());
 }
 
