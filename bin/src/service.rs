@@ -43,7 +43,8 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     // Everything that can be wrong with the settings is checked before the database is opened: a failed start must not
     // migrate it. The address comes first, because another instance that listens there may own the database.
     let preflight = Preflight::of(&settings).await?;
-    let server = bind(&settings, &preflight).await?;
+    let hosts: Vec<&str> = settings.hosts.iter().map(String::as_str).collect();
+    let server = bind(&settings, &preflight).await?.with_hosts(&hosts);
     let (addr, url) = (server.local_addr(), server.url());
     let database = Database::open(&settings, Schema::Migrate).await?;
     if !database.migrated().is_empty() {

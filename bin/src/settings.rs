@@ -86,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) messages: MessageFormat,
     /// The file of the API keys; `None` without keys.
     pub(crate) keys_file: Option<PathBuf>,
+    /// The hosts that callers without keys may name, beside `localhost` and addresses.
+    pub(crate) hosts: Vec<String>,
     /// Whether to listen beyond loopback without keys.
     pub(crate) anonymous: bool,
     /// The settings of the log.
@@ -157,6 +159,7 @@ impl Settings {
             rules: alerts::rules(&resolved)?,
             messages: messages(&resolved)?,
             keys_file: resolved.optional("auth.keys_file").map(PathBuf::from),
+            hosts: hosts(&resolved),
             anonymous: resolved.flag("auth.anonymous"),
             log: log(&resolved),
             otlp: otlp::otlp(&resolved)?,
@@ -190,6 +193,12 @@ fn messages(resolved: &Resolved) -> Result<MessageFormat, SettingsError> {
     })
 }
 
+/// Returns the host names of a list.
+fn hosts(resolved: &Resolved) -> Vec<String> {
+    let list = resolved.optional("auth.hosts").unwrap_or_default();
+    list.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect()
+}
+
 fn log(resolved: &Resolved) -> LogSettings {
     let json = match resolved.optional("log.format").as_deref() {
         Some("json") => Some(true),
@@ -217,6 +226,7 @@ fn pipeline(resolved: &Resolved) -> PipelineSettings {
         lease: resolved.millis("pipeline.lease_ms"),
         mark_published_delay: resolved.millis("pipeline.mark_published_delay_ms"),
         relay_batches_max: resolved.count("pipeline.relay_batches_max"),
+        relay_bytes_max: resolved.count("pipeline.relay_bytes_max"),
     }
 }
 

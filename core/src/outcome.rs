@@ -119,6 +119,13 @@ impl OutcomeCounts {
 }
 
 impl StoredRecord {
+    /// Returns about how many bytes the record takes in memory, and about as many in JSON, for bounds on queues and pages:
+    /// most of them are those of the summary before it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.processed.record.weight() + self.previous.weight()
+    }
+
     /// Returns the id of the trace that it belongs to, for a log.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {

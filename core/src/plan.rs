@@ -109,13 +109,13 @@ impl State {
                 let before = self.known.summaries.get(entry.key()).cloned().unwrap_or_default();
                 // A key of rejected records only stays unchanged.
                 if before.has_no_room_for(&record.unit) {
-                    return one_unit_too_many(record);
+                    return one_unit_too_many(record, &before);
                 }
                 entry.insert(before)
             }
         };
         if summary.has_no_room_for(&record.unit) {
-            return one_unit_too_many(record);
+            return one_unit_too_many(record, summary);
         }
         let previous = summary.clone();
         let alerts = rules.met_by(record, &previous);
@@ -146,12 +146,19 @@ fn compare(first: &ProcessedRecord, again: &Record) -> Outcome {
     }
 }
 
-fn one_unit_too_many(record: &Record) -> Outcome {
-    let detail = format!(
-        "would be the unit number {} of this destination and reference; {} are allowed",
-        Summary::UNITS_MAX + 1,
-        Summary::UNITS_MAX
-    );
+fn one_unit_too_many(record: &Record, summary: &Summary) -> Outcome {
+    let detail = if summary.totals().len() >= Summary::UNITS_MAX {
+        format!(
+            "would be the unit number {} of this destination and reference; {} are allowed",
+            Summary::UNITS_MAX + 1,
+            Summary::UNITS_MAX
+        )
+    } else {
+        format!(
+            "would bring the units of this destination and reference to more than {} bytes together",
+            Summary::UNIT_BYTES_MAX
+        )
+    };
     Outcome::Rejected(Rejection::at(Some(record.record_id.clone()), Field::Unit.pointer(), detail))
 }
 

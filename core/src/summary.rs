@@ -65,6 +65,10 @@ impl Summary {
     /// of the key has it as `previous`.
     pub const UNITS_MAX: usize = 100;
 
+    /// Most bytes that the units of one key have together, in UTF-8: room for 100 units of 80 bytes. Every record stores the
+    /// summary before it, and is answered and announced with it, so that a few large units would multiply whatever is sent.
+    pub const UNIT_BYTES_MAX: usize = 8 * 1024;
+
     /// Returns how many records are summed up.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -86,7 +90,20 @@ impl Summary {
     /// Says whether a record of this unit would be one unit too many for one key.
     #[must_use]
     pub fn has_no_room_for(&self, unit: &Unit) -> bool {
-        self.totals.len() >= Self::UNITS_MAX && self.place_of(unit).is_err()
+        // Fewer units than this always fit, however large each is.
+        let is_small = self.totals.len() < Self::UNIT_BYTES_MAX / (Unit::CHARS_MAX * char::MAX.len_utf8());
+        if is_small || self.place_of(unit).is_ok() {
+            return false;
+        }
+        let bytes: usize = self.totals.iter().map(|total| total.unit.as_str().len()).sum();
+        self.totals.len() >= Self::UNITS_MAX || bytes + unit.as_str().len() > Self::UNIT_BYTES_MAX
+    }
+
+    /// Returns about how many bytes the summary takes in memory, and about as many in JSON, for bounds on queues and pages.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let unit = |total: &UnitTotal| size_of::<UnitTotal>() + 2 * size_of::<usize>() + total.unit.as_str().len();
+        size_of::<Self>() + self.totals.iter().map(unit).sum::<usize>()
     }
 
     /// Adds one record, exactly.

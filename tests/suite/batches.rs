@@ -1,5 +1,7 @@
 //! Many records by `POST /v1/records/batch`, as a JSON array.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use tallyhouse_tests::http::check_problem;
 use tallyhouse_tests::records::{many, nth, record, record_with};
@@ -158,4 +160,40 @@ fn results_of_a_batch_bear_no_null_members() {
     assert!(
         answer.text().starts_with("{\"processed\":1,\"duplicates\":1,\"conflicts\":0,\"rejected\":0,\"results\":[{")
     );
+}
+
+/// Has the kernel refuse a service more than so many MiB of data, as in a small container.
+fn confine(service: &Service, mib: u64) {
+    let limit = format!("--data={}", mib << 20);
+    let status = Command::new("prlimit").args(["--pid", &service.pid().to_string(), &limit]).status();
+    assert!(status.expect("prlimit is there").success());
+}
+
+/// The largest results that there can be: a batch of 4 MB whose results are forty times as large.
+#[test]
+fn a_batch_with_large_results_and_pages_of_them_fit_into_512_mib() {
+    let service = Service::start();
+    confine(&service, 512);
+    let http = service.http();
+    let large = |n: usize| record_with(&format!("r{n}"), json!({"unit": format!("{:𝄞>20}", n % 100)}));
+    let batch: Vec<Value> = (0..10_000).map(large).collect();
+    let answer = http.post(PATH, Value::from(batch).to_string()).expect_status(200);
+    let text = answer.text();
+    assert!(
+        text.starts_with(
+            "{\"processed\":10000,\"duplicates\":0,\"conflicts\":0,\"rejected\":0,\"results\":[{\"index\":0"
+        )
+    );
+    assert!(text.ends_with("]}"), "it is whole");
+    assert_eq!(text.matches("\"outcome\":\"processed\",\"sequence\":").count(), 10_000);
+    assert!(text.len() > 150_000_000, "the results are large: {}", text.len());
+    drop(answer);
+
+    std::thread::scope(|scope| {
+        for path in ["/v1/records?limit=1000", "/v1/notifications?limit=1000"].into_iter().cycle().take(6) {
+            let http = service.http();
+            scope.spawn(move || assert!(http.get(path).expect_status(200).text().len() < 8_000_000, "{path}"));
+        }
+    });
+    assert_eq!(http.get("/v1/records/r9999").expect_status(200).json()["sequence"], 10_000);
 }

@@ -1,6 +1,7 @@
 //! A log that is full, closed or not read delays and ends nothing, and every command ends cleanly without its outputs.
 
 use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tallyhouse_tests::folder::{Folder, binary};
 use tallyhouse_tests::http::Client;
 use tallyhouse_tests::records::record;
-use tallyhouse_tests::service::signal;
+use tallyhouse_tests::service::{Service, signal};
 use tallyhouse_tests::wait;
 
 /// Requests whose lines fill a pipe many times over.
@@ -111,7 +112,7 @@ fn a_second_signal_ends_a_service_whose_log_is_stalled() {
     (0..REQUESTS).for_each(|_| drop(service.client.get("/healthz")));
     // An upload without end keeps the first stop busy.
     let mut upload = std::net::TcpStream::connect(&service.address).expect("it listens");
-    let head = "POST /v1/records/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n\
+    let head = "POST /v1/records/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
                 transfer-encoding: chunked\r\n\r\n1\r\n\n\r\n";
     std::io::Write::write_all(&mut upload, head.as_bytes()).expect("it reads");
     signal("TERM", service.child.id());
@@ -181,4 +182,29 @@ fn an_error_without_a_place_to_be_written_keeps_its_exit_code() {
             assert_eq!(status.and_then(|status| status.code()), Some(code), "{args:?}");
         }
     }
+}
+
+/// What a client may send again and again, and what libraries would warn of each time.
+#[test]
+fn clients_do_not_fill_the_log_by_what_libraries_warn_of() {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // The acknowledgement of a ping that was never sent.
+    const PING_ACK: &[u8] = &[0, 0, 8, 6, 1, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    let service = Service::start();
+    let mut http2 = std::net::TcpStream::connect(service.address()).expect("it listens");
+    let frames = [PREFACE, SETTINGS].into_iter().chain(std::iter::repeat_n(PING_ACK, 100)).flatten().copied();
+    http2.write_all(&frames.collect::<Vec<u8>>()).expect("it reads");
+    let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0], &b"answered"[..]].concat();
+    http2.write_all(&ping).expect("it reads");
+    let mut answered = Vec::new();
+    while !answered.windows(8).any(|window| window == b"answered") {
+        let mut buf = [0; 1024];
+        let n = http2.read(&mut buf).expect("the service answers the ping behind all others");
+        assert!(n > 0, "the connection ends after {answered:?}");
+        answered.extend_from_slice(&buf[..n]);
+    }
+    service.http().get("/healthz").expect_status(200);
+    let log = service.log();
+    assert!(!log.contains("WARN") && !log.contains("PING"), "{log}");
 }

@@ -168,7 +168,7 @@ fn what_is_not_http_harms_nobody() {
 fn two_requests_on_one_connection_are_two_answers() {
     let service = Service::start();
     let mut wire = Wire::connect(service.address());
-    wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    wire.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .expect("sent");
     let both = String::from_utf8(wire.answer().expect("an answer").rest().expect("read")).expect("text");
     assert_eq!(both.matches("HTTP/1.1 200").count(), 1, "the first was read, the second follows: {both}");

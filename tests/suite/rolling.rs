@@ -57,7 +57,7 @@ impl Kept {
     /// Posts a body; returns the status, and whether the other side says that it will close the connection.
     fn post(&mut self, path: &str, body: &str) -> io::Result<(u16, bool)> {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         self.0.get_mut().write_all([head.as_bytes(), body.as_bytes()].concat().as_slice())?;

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::header::HeaderValue;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+use crate::access::key_ring::Grant;
 
 /// The context of one request. The middleware makes it, and endpoints read it.
 #[derive(Debug, Clone)]
@@ -13,6 +16,10 @@ pub(crate) struct RequestContext {
     /// The id of the request's trace, for the log.
     pub(crate) trace_id: Option<Arc<str>>,
     pub(crate) connection: Arc<ConnectionContext>,
+    /// The grant of the caller's key; none before the caller is admitted, and where the call needs no key.
+    pub(crate) grant: Option<Grant>,
+    /// The name of the host that the request is sent to, where somebody else may resolve it.
+    pub(crate) foreign_host: Option<String>,
     /// Set where a browser sends the request for a page of another host.
     pub(crate) cross_site: Option<CrossSite>,
 }
@@ -36,12 +43,17 @@ pub(crate) struct CrossSite {
     pub(crate) host: String,
 }
 
+/// Long partial lines that one connection keeps at once, each of up to 64 KiB.
+pub(crate) const LONG_LINES_MAX: usize = 16;
+
 /// The context that all requests of one connection share.
 #[derive(Debug)]
 pub(crate) struct ConnectionContext {
     pub(crate) peer: SocketAddr,
     /// Whether the connection is behind TLS.
     pub(crate) secure: bool,
+    /// Permits to keep a long partial line of NDJSON: one connection carries many uploads by HTTP/2.
+    pub(crate) long_lines: Arc<Semaphore>,
     /// Cancelled when the server begins to stop.
     pub(crate) stopping: CancellationToken,
     /// Cancelled when the connection must close. Endless answers end then.

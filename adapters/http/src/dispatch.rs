@@ -14,7 +14,7 @@ use warp::Filter;
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
-use crate::access::admission::{self, Access};
+use crate::access::admission::{self, Access, Admitted};
 use crate::access::keys::Holder;
 use crate::access::rate_limit::{Caller, Meter};
 use crate::app::state::App;
@@ -110,7 +110,10 @@ impl Call {
         // A caller without a key learns nothing of the path.
         let access = found.as_ref().map_or(Access::AnyKey, |found| found.route.access(&self.method));
         let keys = self.app.http.keys.as_deref();
-        let holder = admission::admit(keys, access, &self.method, &self.headers, &self.context)?;
+        let admitted =
+            admission::admit(keys, self.app.hosts.as_deref(), access, &self.method, &self.headers, &self.context)?;
+        let (holder, grant) = admitted.map(|Admitted { holder, grant }| (holder, grant)).unzip();
+        self.context.grant = grant;
         let endpoint = found.as_ref().ok().and_then(|found| found.route.call(&self.method)).map(|call| call.endpoint);
         if access != Access::Open {
             self.try_acquire(holder, endpoint)?;
@@ -118,7 +121,7 @@ impl Call {
         let Match { route, variable, .. } = found?;
         match route.call(&self.method) {
             Some(call) => {
-                self.body.limit(call.body.limits(&self.app.settings));
+                self.body.limit(call.body.limits(&self.app.settings), self.context.grant.clone());
                 self.run(call.endpoint, &variable).await
             }
             None if self.method == Method::OPTIONS => Ok(options(route.allow())),
@@ -126,7 +129,7 @@ impl Call {
         }
     }
 
-    /// Draws the unit of the call from its caller's rate limit. Lines of NDJSON are drawn as they come.
+    /// Draws the unit of the call from its caller's rate limit. A call with NDJSON draws, and waits, as its lines come.
     fn try_acquire(&mut self, holder: Option<Holder>, endpoint: Option<Endpoint>) -> Result<(), Problem> {
         let Some(limits) = &self.app.limits else { return Ok(()) };
         let by_address = || Caller::at(self.context.connection.peer.ip());
@@ -174,9 +177,11 @@ impl Call {
         let Self { app, context, query, headers, body, meter, .. } = self;
         let failed_only = batch::failed_only(query)?;
         match media::of_body(headers)? {
-            Some(Media::Json) => batch::write(app, Elements::Records, failed_only, headers, body, meter.as_ref()).await,
+            Some(Media::Json) => {
+                batch::write(app, Elements::Records, failed_only, headers, body, context, meter.as_ref()).await
+            }
             Some(Media::CloudEvents) => {
-                batch::write(app, Elements::Events, failed_only, headers, body, meter.as_ref()).await
+                batch::write(app, Elements::Events, failed_only, headers, body, context, meter.as_ref()).await
             }
             Some(Media::Ndjson) => {
                 Ok(ndjson::write(app, failed_only, headers, body.take(), context, meter.clone()).await)

@@ -5,5 +5,6 @@ pub(crate) mod page_token;
 pub(crate) mod media;
 pub(crate) mod traceparent;
 pub(crate) mod encoding;
+pub(crate) mod host;
 pub(crate) mod body;
 pub(crate) mod lines;

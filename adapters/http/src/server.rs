@@ -38,6 +38,8 @@ pub struct HttpServer {
     tracer: Option<Arc<dyn RequestTracer>>,
     metrics: Option<Arc<dyn MetricsPage>>,
     rates: Option<Arc<RateHistory>>,
+    /// The hosts that callers without keys may name, beside `localhost` and addresses; `None` for any.
+    hosts: Option<Vec<String>>,
 }
 
 impl HttpServer {
@@ -48,13 +50,23 @@ impl HttpServer {
     pub async fn bind(address: impl ToSocketAddrs, settings: HttpSettings) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Self { listener, local_addr, settings, tls: None, tracer: None, metrics: None, rates: None })
+        let (tls, tracer, metrics, rates, hosts) = (None, None, None, None, Some(Vec::new()));
+        Ok(Self { listener, local_addr, settings, tls, tracer, metrics, rates, hosts })
     }
 
     /// Serves HTTPS only, and reloads the certificate when its files change.
     #[must_use]
     pub fn with_tls(self, identity: impl Into<Arc<TlsIdentity>>) -> Self {
         Self { tls: Some(identity.into()), ..self }
+    }
+
+    /// Lets callers without keys name these hosts, too, in any case; `*` stands for any. Where the server is bound to loopback
+    /// without TLS, it refuses all others but `localhost` and addresses: a foreign page may have its own name resolved to it.
+    #[must_use]
+    pub fn with_hosts(self, hosts: &[&str]) -> Self {
+        let any = hosts.contains(&"*");
+        let hosts = hosts.iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect();
+        Self { hosts: (!any).then_some(hosts), ..self }
     }
 
     /// Has a span made of each request.
@@ -97,8 +109,10 @@ impl HttpServer {
         let _tls_followed = self.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
         let _rates_followed =
             self.rates.clone().map(|rates| AbortOnDropHandle::new(tokio::spawn(async move { rates.follow().await })));
+        // Beyond loopback a page need not trick a browser to reach the service; and TLS tells a browser whom it reaches.
+        let hosts = self.hosts.filter(|_| self.local_addr.ip().is_loopback() && self.tls.is_none());
         let app = App::new(app, self.settings, stop.clone()).with_metrics(self.metrics).with_rates(self.rates);
-        let app = Arc::new(app);
+        let app = Arc::new(app.with_hosts(hosts));
         let (permits, requests) = (Arc::clone(&app.connections), Arc::clone(&app.requests));
         let connections = app.open.clone();
         let shared = Arc::new(

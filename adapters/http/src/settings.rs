@@ -39,6 +39,9 @@ pub struct HttpSettings {
     pub batch_bytes_max: usize,
     /// Most records in a JSON batch. Default 10,000.
     pub batch_records_max: usize,
+    /// How many bytes of results of batches wait to be sent, over all connections; results beyond are read from the store
+    /// again as they are sent. Default 64 MiB.
+    pub result_buffer_bytes_max: usize,
     /// How many bytes of JSON batches are held at once, over all connections; further batches wait. Default 128 MiB,
     /// and never below `batch_bytes_max`.
     pub batch_buffer_bytes_max: usize,
@@ -83,6 +86,7 @@ impl Default for HttpSettings {
             record_bytes_max: 64 * 1024,
             batch_bytes_max: 16 * 1024 * 1024,
             batch_records_max: 10_000,
+            result_buffer_bytes_max: 64 * 1024 * 1024,
             batch_buffer_bytes_max: 128 * 1024 * 1024,
             dry_run_timeout: Duration::from_secs(10),
             aggregates_max: 4,

@@ -13,6 +13,7 @@ use hyper::body::Frame;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Request, StatusCode};
 use tallyhouse_pipeline::{DestinationId, RecordId, Reference, Timestamp};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::keys::Keys;
@@ -20,7 +21,7 @@ use crate::app::state::{App, HttpApp};
 use crate::connection::activity::Activity;
 use crate::connection::middleware::Middleware;
 use crate::connection::request_ids::RequestIds;
-use crate::context::ConnectionContext;
+use crate::context::{ConnectionContext, LONG_LINES_MAX};
 use crate::dispatch;
 use crate::request::lines::{Line, Lines};
 use crate::request::page_token::PageToken;
@@ -63,6 +64,7 @@ impl Api {
         let connection = Arc::new(ConnectionContext {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
             secure: false,
+            long_lines: Arc::new(Semaphore::new(LONG_LINES_MAX)),
             stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
         });

@@ -29,11 +29,22 @@ impl DeadLetterDraft {
     }
 }
 
-/// Reads an entry. A missing field, in an entry of another program, is empty.
+/// Reads an entry. A missing field, in an entry of another program, is empty; a time that is none gives way to that of the
+/// entry's id.
 pub(crate) fn dead_letter(mut entry: Entry) -> DeadLetter {
     let mut text =
         |name| entry.take(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let (reason, detail, origin, at) = (text("reason"), text("detail"), text("origin"), text("at"));
+    let at = Timestamp::parse(&at).unwrap_or_else(|_| time_of(&entry.id)).to_string();
     let payload = entry.take("payload").unwrap_or_default();
     DeadLetter { id: entry.id, payload, reason, detail, origin, at }
 }
+
+/// Returns the time in the id of an entry: milliseconds since 1970 before the hyphen, which a program may choose, too.
+fn time_of(id: &str) -> Timestamp {
+    let millis = id.split('-').next().and_then(|millis| millis.parse::<i64>().ok());
+    millis.and_then(|millis| Timestamp::from_micros(millis.checked_mul(1_000)?)).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests;

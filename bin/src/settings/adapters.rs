@@ -94,6 +94,7 @@ pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
         record_bytes_max: resolved.count("http.record_bytes_max"),
         batch_bytes_max: resolved.count("http.batch_bytes_max"),
         batch_records_max: resolved.count("http.batch_records_max"),
+        result_buffer_bytes_max: resolved.count("http.result_buffer_bytes_max"),
         batch_buffer_bytes_max: resolved.count("http.batch_buffer_bytes_max"),
         dry_run_timeout: resolved.millis("http.dry_run_timeout_ms"),
         aggregates_max: resolved.count("http.aggregates_max"),

@@ -208,6 +208,12 @@ pub(crate) const CATALOGUE: &[Setting] = &[
     setting("http.batch_bytes_max", Kind::Number(1_024, MANY), "16777216", "Largest body of a JSON batch, in bytes."),
     setting("http.batch_records_max", Kind::Number(1, 10_000_000), "10000", "Most records in a JSON batch."),
     setting(
+        "http.result_buffer_bytes_max",
+        Kind::Number(65_536, 4_294_967_295),
+        "67108864",
+        "Bytes of results of batches that wait to be sent, over all connections; beyond, results are read from the database again.",
+    ),
+    setting(
         "http.batch_buffer_bytes_max",
         Kind::Number(1_024, MANY),
         "134217728",
@@ -233,6 +239,11 @@ pub(crate) const CATALOGUE: &[Setting] = &[
     ),
     setting("http.event_streams_max", Kind::Number(1, 1_000_000), "256", "Event streams that are open at once."),
     optional("auth.keys_file", Kind::Text, "File with the API keys; none: every caller may do everything."),
+    optional(
+        "auth.hosts",
+        Kind::Text,
+        "Host names, separated by commas, by which callers without keys may call a service on loopback, beside localhost; *: any.",
+    ),
     setting("auth.anonymous", Kind::Flag, "false", "Whether to listen beyond loopback without keys."),
     optional(
         "rate_limit.per_second",
@@ -349,6 +360,12 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         Kind::Number(1, 100_000),
         "64",
         "Committed batches that wait in memory for publication; further ones are read from the database.",
+    ),
+    setting(
+        "pipeline.relay_bytes_max",
+        Kind::Number(65_536, 4_294_967_295),
+        "33554432",
+        "Bytes of records and summaries in these batches; from there on, too, they are read from the database.",
     ),
 ];
 

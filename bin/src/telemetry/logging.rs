@@ -14,6 +14,10 @@ use queue::{FLUSH_TIMEOUT, LogQueue};
 /// The filter directive that shows a line for each request.
 const REQUESTS: &str = "tallyhouse_http::requests=debug";
 
+/// The libraries that speak with clients, and warn of what these send: anyone who can connect could fill the log. Their
+/// errors are logged, and what comes of them is logged by the service itself.
+const LIBRARIES: [&str; 5] = ["h2", "hyper", "hyper_util", "rustls", "tokio_rustls"];
+
 /// The queue of this process. The subscriber is global, too.
 static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
@@ -54,11 +58,17 @@ pub(crate) fn finish(error: Option<String>) {
     }
 }
 
-/// Builds the filter: `log.filter`, and a line for each request where `log.requests` is set.
+/// Builds the filter: `log.filter`, only errors of the libraries that it does not name, and a line for each request where `log.requests` is set.
 fn filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
     let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
         SettingsError(format!("the setting log.filter = {:?} is not a filter: {error}", settings.filter))
     })?;
+    let named = |library: &&str| settings.filter.split(',').any(|directive| directive.trim().starts_with(*library));
+    let quiet = LIBRARIES
+        .iter()
+        .filter(|library| !named(library))
+        .try_fold(filter, |filter, library| Ok(filter.add_directive(format!("{library}=error").parse()?)));
+    let filter = quiet.map_err(|error: ParseError| SettingsError(format!("the log can't be filtered: {error}")))?;
     if !settings.requests {
         return Ok(filter);
     }

@@ -115,7 +115,8 @@ impl Pipeline {
         let meter = Arc::new(Meter::new());
         let (committed, commits) = watch::channel(0);
         let (fresh_tx, fresh_rx) = mpsc::channel(settings.relay_batches_max.max(1));
-        let handoff = publisher.as_ref().map(|publisher| Handoff::new(publisher, &meter, fresh_tx));
+        let handoff =
+            publisher.as_ref().map(|publisher| Handoff::new(publisher, &meter, fresh_tx, settings.relay_bytes_max));
 
         let poison = Arc::new(PoisonTracker::default());
         let PipelineSettings { open_after, ping_timeout, retry, commit_retry_timeout, .. } = settings;

@@ -38,6 +38,8 @@ pub struct PipelineSettings {
     /// The most committed batches that wait in memory to be published; further ones are read again from the store. Default
     /// 64.
     pub relay_batches_max: usize,
+    /// The most bytes of records and summaries in them; one batch may be larger. Default 32 MiB.
+    pub relay_bytes_max: usize,
 }
 
 impl Default for PipelineSettings {
@@ -56,6 +58,7 @@ impl Default for PipelineSettings {
             lease: Duration::from_secs(10),
             mark_published_delay: Duration::from_millis(200),
             relay_batches_max: 64,
+            relay_bytes_max: 32 * 1024 * 1024,
         }
     }
 }

@@ -206,6 +206,25 @@ fn a_duplicate_is_told_when_it_was_processed_first() {
 }
 
 #[test]
+fn units_that_are_too_large_together_are_rejected() {
+    let mut store = Store::default();
+    let large = |n: usize| record(&format!("{n}"), "D", "", "1", &format!("{n:𝄞>64}"));
+    let batch: Vec<Arrival> = (0..40).map(|n| large(n).into()).collect();
+    let outcomes = store.commit(&batch);
+    let taken = outcomes.iter().take_while(|outcome| outcome.name() == "processed").count();
+    assert_eq!(taken, Summary::UNIT_BYTES_MAX / 254, "units of some 250 bytes");
+    let Outcome::Rejected(rejection) = &outcomes[taken] else { panic!("{outcomes:?}") };
+    assert_eq!(
+        rejection.detail(),
+        "/unit would bring the units of this destination and reference to more than 8192 bytes together"
+    );
+    assert_eq!(
+        names(&store.commit(&[large(0).into(), record("small", "D", "", "1", "EUR").into()])),
+        ["duplicate", "processed"]
+    );
+}
+
+#[test]
 fn the_unit_beyond_the_limit_is_rejected_and_names_the_field() {
     let mut store = nearly_full();
     let with_unit = |id: &str, unit: &str| record(id, "destination-0", "", "1", unit);

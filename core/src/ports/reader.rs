@@ -16,6 +16,11 @@ use crate::summary::Summary;
 
 /// Answers queries over the stored records.
 ///
+/// A page of `records`, `summaries` or `history` SHOULD end early once it weighs
+/// [`PAGE_WEIGHT_MAX`](crate::ports::PAGE_WEIGHT_MAX), or soon after: an adapter MUST NOT load the rest of a page that is much
+/// larger. A page with fewer rows than asked for is therefore not the last one; only an empty one is. Each page MUST be of
+/// one snapshot.
+///
 /// ```
 /// use tallyhouse_core::ports::{HistoryQuery, PortError, RecordReader};
 ///

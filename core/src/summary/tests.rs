@@ -86,6 +86,23 @@ fn a_key_has_room_for_100_units() {
 }
 
 #[test]
+fn the_units_of_a_key_have_8_kib_together() {
+    // Units of so many such characters behind a number of three digits, and how many of them have room.
+    for (character, count, expect) in [("x", 61, 100), ("𝄞", 19, 100), ("é", 61, 65), ("𝄞", 61, 33)] {
+        let unit = |n: usize| Unit::new(&format!("{n:03}{}", character.repeat(count))).unwrap();
+        let mut summary = Summary::default();
+        for unit in (0..200).map(unit) {
+            if !summary.has_no_room_for(&unit) {
+                summary.add_value(Timestamp::MIN, RecordType::Positive, Value::parse("1").unwrap(), &unit);
+            }
+        }
+        assert_eq!(summary.totals().len(), expect, "{character} {count}");
+        assert!(!summary.has_no_room_for(&unit(0)), "a unit that is there already");
+        assert!(summary.weight() > summary.totals().iter().map(|total| total.unit.as_str().len()).sum());
+    }
+}
+
+#[test]
 fn the_compact_form_is_fixed_because_stores_keep_it() {
     let compact = r#"[3,1357034400000000,1357117200000000,[["minute",2,"31",1,"4"]]]"#;
     assert_eq!(example().to_compact(), compact);

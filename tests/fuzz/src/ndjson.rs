@@ -31,14 +31,18 @@ fn cut(whole: &[u8], places: &[usize]) -> Vec<Bytes> {
     places.windows(2).map(|ends| Bytes::copy_from_slice(&whole[ends[0]..ends[1]])).collect()
 }
 
-/// Splits a whole into lines that end with LF or CR LF; `None` for one that is too long.
+/// Splits a whole into lines that end with LF or CR LF; `None` for one that is too long. A byte order mark where the whole
+/// begins is passed over.
 fn split(whole: &[u8], bytes_max: usize) -> Vec<Option<Vec<u8>>> {
     let mut lines: Vec<&[u8]> = whole.split(|b| *b == b'\n').collect();
     // Behind the last end there is no line.
     if lines.last().is_some_and(|last| last.is_empty()) {
         lines.pop();
     }
-    let ended = lines.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let ended = lines.iter().enumerate().map(|(place, line)| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.strip_prefix(b"\xEF\xBB\xBF").filter(|_| place == 0).unwrap_or(line)
+    });
     ended.map(|line| (line.len() <= bytes_max).then(|| line.to_vec())).collect()
 }
 
@@ -46,12 +50,7 @@ async fn converse(whole: &[u8], pieces: Vec<Bytes>, bytes_max: usize) {
     let in_pieces = results(pieces, bytes_max).await;
     assert_eq!(in_pieces, results(vec![Bytes::copy_from_slice(whole)], bytes_max).await);
 
-    let mut lines = split(whole, bytes_max);
-    // A byte order mark where the body begins is passed over.
-    if let Some(Some(first)) = lines.first_mut() {
-        let marked = first.starts_with(b"\xEF\xBB\xBF");
-        first.drain(..if marked { 3 } else { 0 });
-    }
+    let lines = split(whole, bytes_max);
     let blank = |line: &Option<Vec<u8>>| {
         line.as_ref().is_some_and(|line| line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r')))
     };

@@ -1,12 +1,16 @@
 //! Admission: whether a caller may make a call. The head of the request decides, before any of its body is read.
 
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Request};
 
-use crate::access::key_ring::KeyRing;
-use crate::access::keys::{Holder, Keys, Scope};
+use crate::access::key_ring::{Grant, KeyRing};
+use crate::access::keys::{self, Hash, Holder, Keys, Scope};
 use crate::context::{CrossSite, RequestContext};
+use crate::request::host;
 use crate::response::problem::{Problem, ProblemCode};
+
+/// The header that tells which site a browser's request comes from.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// How much of a foreign origin a refusal shows, in bytes: as long as a host name may be.
 const SHOWN_BYTES_MAX: usize = 255;
@@ -22,15 +26,29 @@ pub(crate) enum Access {
     Needs(Scope),
 }
 
-/// Admits a call, or refuses it. Returns the caller's key where keys are on and the call requires one.
+/// A caller with a key: its holder, and the grant that lasts as long as the key.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) holder: Holder,
+    pub(crate) grant: Grant,
+}
+
+/// Admits a call, or refuses it. Without keys it must name one of these `hosts`, if any are given, `localhost` or an
+/// address. Returns the caller where keys are on and the call requires one.
 pub(crate) fn admit(
     keys: Option<&KeyRing>,
+    hosts: Option<&[String]>,
     access: Access,
     method: &Method,
     headers: &HeaderMap,
     context: &RequestContext,
-) -> Result<Option<Holder>, Problem> {
-    let Some(ring) = keys else { return admit_without_keys(method, context) };
+) -> Result<Option<Admitted>, Problem> {
+    let Some(ring) = keys else {
+        if access != Access::Open {
+            admit_host(hosts, context)?;
+        }
+        return admit_without_keys(method, context);
+    };
     let scope = match access {
         Access::Open => return Ok(None),
         Access::AnyKey => None,
@@ -38,25 +56,43 @@ pub(crate) fn admit(
     };
     let keys = ring.keys();
     // A missing and an unknown key get the same answer, which tells nothing about how near a guess was.
-    let holder = holder(&keys, headers).ok_or_else(unauthorized)?;
+    let (hash, holder) = holder(&keys, headers).ok_or_else(unauthorized)?;
     match scope {
         Some(scope) if !holder.may(scope) => {
             Err(Problem::new(ProblemCode::Forbidden, format!("This call needs a key with the scope {scope}.")))
         }
-        Some(_) | None => Ok(Some(holder.clone())),
+        Some(_) | None => Ok(Some(Admitted { holder: holder.clone(), grant: ring.grant(hash, scope) })),
     }
 }
 
-/// Recognises a caller. A missing key is compared like a wrong one, so that both refusals take the same time.
-fn holder<'k>(keys: &'k Keys, headers: &HeaderMap) -> Option<&'k Holder> {
+/// Recognises a caller by the hash of its key. A missing key is compared like a wrong one, so that both refusals take the
+/// same time.
+fn holder<'k>(keys: &'k Keys, headers: &HeaderMap) -> Option<(Hash, &'k Holder)> {
     let key = bearer(headers);
-    keys.holder(key.unwrap_or_default()).filter(|_| key.is_some())
+    let hash = keys::hash(key.unwrap_or_default());
+    keys.of_hash(&hash).filter(|_| key.is_some()).map(|holder| (hash, holder))
+}
+
+/// Refuses calls of foreign pages whose names a browser has resolved to this machine.
+fn admit_host(hosts: Option<&[String]>, context: &RequestContext) -> Result<(), Problem> {
+    let (Some(hosts), Some(name)) = (hosts, &context.foreign_host) else { return Ok(()) };
+    if hosts.contains(name) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(SHOWN_BYTES_MAX).collect();
+    Err(Problem::new(
+        ProblemCode::Forbidden,
+        format!(
+            "A service without API keys is not called as {shown:?}: a foreign page might stand behind that name. Call it by \
+             localhost or its address; name the host in the setting auth.hosts; or turn on API keys."
+        ),
+    ))
 }
 
 /// Refuses writes of foreign pages. Without keys a browser is all that such a page needs to write to a service on the
 /// browser's machine: it may send some requests anywhere, and names its origin in `Origin` (Fetch Standard, section
 /// 3.2).
-fn admit_without_keys(method: &Method, context: &RequestContext) -> Result<Option<Holder>, Problem> {
+fn admit_without_keys(method: &Method, context: &RequestContext) -> Result<Option<Admitted>, Problem> {
     let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     match &context.cross_site {
         Some(CrossSite { origin, host }) if !is_safe => Err(Problem::new(
@@ -72,9 +108,7 @@ fn admit_without_keys(method: &Method, context: &RequestContext) -> Result<Optio
 
 /// Returns the page's origin and the request's host where a browser sends the request for a page of another host.
 pub(crate) fn cross_site<B>(request: &Request<B>) -> Option<CrossSite> {
-    // HTTP/2 names the host in the address of the request.
-    let by_address = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-    let host = by_address.or_else(|| request.headers().get(HOST).map(|host| host.as_bytes()));
+    let host = host::of(request);
     let foreign = request.headers().get_all(ORIGIN).iter().find(|origin| {
         let site = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, site)| site.as_bytes());
         match (site, host) {
@@ -82,12 +116,17 @@ pub(crate) fn cross_site<B>(request: &Request<B>) -> Option<CrossSite> {
             // `null` is the origin of pages that have none, a sandboxed frame for example.
             (None, _) | (_, None) => true,
         }
-    })?;
+    });
+    // A browser says so, too, where it keeps the origin to itself (Fetch Metadata, section 2.3).
+    let fetched =
+        request.headers().get(SEC_FETCH_SITE).filter(|site| matches!(site.as_bytes(), b"cross-site" | b"same-site"));
+    let foreign = foreign.or(fetched)?;
     let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)]).into_owned();
     Some(CrossSite { origin: shown(foreign.as_bytes()), host: shown(host.unwrap_or_default()) })
 }
 
-fn unauthorized() -> Problem {
+/// Refuses a call without a key that is known.
+pub(crate) fn unauthorized() -> Problem {
     Problem::new(ProblemCode::Unauthorized, "This call needs a key: Authorization: Bearer, and the key.")
 }
 

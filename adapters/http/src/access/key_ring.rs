@@ -1,10 +1,13 @@
-//! The keys file, read again whenever it changes.
+//! The keys file, read again whenever it changes, and the grants that its keys give.
 
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::access::keys::Keys;
+use tokio::sync::watch;
+
+use crate::access::keys::{Hash, Keys, Scope};
 use crate::files;
 
 /// A keys file can't be used.
@@ -19,7 +22,7 @@ pub struct KeysFileError {
 #[derive(Debug)]
 pub struct KeyRing {
     path: PathBuf,
-    keys: RwLock<Arc<Keys>>,
+    keys: watch::Sender<Arc<Keys>>,
     /// The file's content at the last poll, so that each change is judged and logged once.
     seen: Mutex<Result<String, String>>,
     /// Whether the file, as it was at the last poll, can't be used.
@@ -39,7 +42,7 @@ impl KeyRing {
         files::warn_of_readers(&path, "keys file");
         Ok(Self {
             path,
-            keys: RwLock::new(Arc::new(keys)),
+            keys: watch::Sender::new(Arc::new(keys)),
             seen: Mutex::new(Ok(text)),
             reload_fails: AtomicBool::new(false),
         })
@@ -53,7 +56,12 @@ impl KeyRing {
 
     /// Returns the keys in force.
     pub(crate) fn keys(&self) -> Arc<Keys> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.keys.borrow())
+    }
+
+    /// Returns the grant of a key for a call that needs this scope, or any.
+    pub(crate) fn grant(&self, key: Hash, scope: Option<Scope>) -> Grant {
+        Grant { keys: self.keys.subscribe(), key, scope }
     }
 
     /// Polls the file, and loads it if it has changed and is valid. A broken file leaves the keys as they are: a typing
@@ -72,7 +80,7 @@ impl KeyRing {
             Ok(keys) => {
                 files::warn_of_readers(&self.path, "keys file");
                 tracing::info!(%path, keys = keys.len(), "the API keys were read again");
-                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+                self.keys.send_replace(Arc::new(keys));
             }
             Err(fault) => tracing::error!(%path, fault, "the keys file can't be used; the keys stay as they were"),
         }
@@ -81,6 +89,34 @@ impl KeyRing {
     /// Follows the changes of the file, for ever.
     pub(crate) async fn follow(self: Arc<Self>) {
         files::follow("keys file", move || self.refresh()).await;
+    }
+}
+
+/// The right to a call that is under way, as long as its key and the scope stand in the keys file.
+#[derive(Debug, Clone)]
+pub(crate) struct Grant {
+    keys: watch::Receiver<Arc<Keys>>,
+    key: Hash,
+    scope: Option<Scope>,
+}
+
+impl Grant {
+    /// Waits until the key is removed, or loses the scope. Cancelling the call loses nothing.
+    pub(crate) async fn revoked(&mut self) {
+        let Self { keys, key, scope } = self;
+        let is_lost = |keys: &Arc<Keys>| keys.of_hash(key).is_none_or(|holder| scope.is_some_and(|s| !holder.may(s)));
+        if keys.wait_for(is_lost).await.is_err() {
+            // Without a ring the keys change no more.
+            pending().await
+        }
+    }
+}
+
+/// Waits until a grant is revoked: for ever where a call needs none.
+pub(crate) async fn revoked(grant: Option<&mut Grant>) {
+    match grant {
+        Some(grant) => grant.revoked().await,
+        None => pending().await,
     }
 }
 

@@ -23,7 +23,8 @@ const SECRET_BYTES: usize = 32;
 /// Longest name of a key, in bytes.
 const NAME_LEN_MAX: usize = 64;
 
-type Hash = [u8; blake3::OUT_LEN];
+/// The hash of a key, by which it is known.
+pub(crate) type Hash = [u8; blake3::OUT_LEN];
 
 /// A permission of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -177,18 +178,22 @@ impl Keys {
         self.0.len()
     }
 
-    /// Returns whose key this is. The time that it takes depends on the number of keys alone, not on how much of one
+    /// Returns whose key has this hash. The time that it takes depends on the number of keys alone, not on how much of one
     /// was guessed.
-    pub(crate) fn holder(&self, key: &[u8]) -> Option<&Holder> {
-        let hash: Hash = blake3::hash(key).into();
+    pub(crate) fn of_hash(&self, hash: &Hash) -> Option<&Holder> {
         let mut found = None;
         for (known, holder) in &self.0 {
-            if bool::from(known.ct_eq(&hash)) {
+            if bool::from(known.ct_eq(hash)) {
                 found = Some(holder);
             }
         }
         found
     }
+}
+
+/// Returns the hash of a key.
+pub(crate) fn hash(key: &[u8]) -> Hash {
+    blake3::hash(key).into()
 }
 
 /// Keeps the kind of a fault and the expected form, and never a value.

@@ -22,6 +22,7 @@ use crate::response::problem;
 use crate::response::response_cache::ResponseCache;
 use crate::routes::table::ROUTES;
 use crate::settings::HttpSettings;
+use crate::writing::results::ResultRoom;
 
 /// The longest wait of an aggregate for a permit; most finish sooner.
 const AGGREGATE_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -63,6 +64,8 @@ pub(crate) struct App {
     pub(crate) settings: HttpSettings,
     /// Room for the bodies of JSON batches, in KiB.
     pub(crate) batch_room: Arc<Semaphore>,
+    /// Room for results of batches that wait to be sent.
+    pub(crate) result_room: ResultRoom,
     /// Room for aggregates, each of which holds a snapshot of the database, and for exports and dry runs.
     pub(crate) aggregates: ConcurrencyLimit,
     /// Responses with totals, for reuse.
@@ -81,6 +84,8 @@ pub(crate) struct App {
     pub(crate) metrics: Option<Arc<dyn MetricsPage>>,
     /// The recent rates; without them their route is not found.
     pub(crate) rates: Option<Arc<RateHistory>>,
+    /// The hosts that callers without keys may name, beside `localhost` and addresses; without it any.
+    pub(crate) hosts: Option<Vec<String>>,
     /// Cancelled when the service is stopping.
     pub(crate) stop: CancellationToken,
 }
@@ -102,6 +107,7 @@ impl App {
             http,
             settings,
             batch_room,
+            result_room: ResultRoom::new(settings.result_buffer_bytes_max),
             aggregates,
             response_cache,
             event_streams,
@@ -111,8 +117,13 @@ impl App {
             requests,
             metrics,
             rates: None,
+            hosts: None,
             stop,
         }
+    }
+
+    pub(crate) fn with_hosts(self, hosts: Option<Vec<String>>) -> Self {
+        Self { hosts, ..self }
     }
 
     pub(crate) fn with_metrics(self, metrics: Option<Arc<dyn MetricsPage>>) -> Self {

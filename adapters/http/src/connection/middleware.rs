@@ -21,7 +21,7 @@ use crate::context::{ConnectionContext, RequestContext};
 use crate::observe::access_log::Line;
 use crate::observe::request_meter::{self, RequestMeter, RouteIndex};
 use crate::observe::tracer::{RequestHead, RequestSpan, RequestTracer};
-use crate::request::traceparent;
+use crate::request::{host, traceparent};
 use crate::response::headers;
 use crate::response::problem::Problem;
 
@@ -64,6 +64,8 @@ impl<R> Middleware<R> {
             request_id: request_id.clone(),
             trace_id,
             connection: Arc::clone(&self.connection),
+            grant: None,
+            foreign_host: host::of(&request).and_then(host::foreign_name),
             cross_site: admission::cross_site(&request),
         };
         request.extensions_mut().insert(context.clone());
@@ -74,6 +76,8 @@ impl<R> Middleware<R> {
 
         let mut response = if is_head_too_large(&request) {
             Problem::head_too_large().into_response()
+        } else if host::is_unclear(&request) {
+            Problem::parameter("Host", "must be given once").into_response()
         } else {
             match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
                 Ok(Ok(response)) => response,

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -20,7 +21,7 @@ use crate::connection::activity::{Activity, Watched};
 use crate::connection::malformed_request::MalformedRequests;
 use crate::connection::middleware::{HEAD_BYTES_MAX, Middleware};
 use crate::connection::request_ids::RequestIds;
-use crate::context::ConnectionContext;
+use crate::context::{ConnectionContext, LONG_LINES_MAX};
 use crate::observe::request_meter::RequestMeter;
 use crate::observe::tracer::RequestTracer;
 use crate::settings::HttpSettings;
@@ -107,7 +108,8 @@ where
 {
     let activity = Arc::new(Activity::new());
     let draining = shared.drain.child_token();
-    let connection = ConnectionContext { peer, secure, stopping: shared.stop.clone(), draining: draining.clone() };
+    let (stopping, long_lines) = (shared.stop.clone(), Arc::new(Semaphore::new(LONG_LINES_MAX)));
+    let connection = ConnectionContext { peer, secure, long_lines, stopping, draining: draining.clone() };
     let connection = Arc::new(connection);
     let (routes, ids, tracer) = (shared.routes.clone(), Arc::clone(&shared.ids), shared.tracer.clone());
     let requests = Arc::clone(&shared.requests);

@@ -7,7 +7,7 @@ use tallyhouse_pipeline::{
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::reading::page::set_next;
+use crate::reading::page::{self, set_next};
 use crate::request::page_token::PageToken;
 use crate::request::parameters::Parameters;
 use crate::response::conditional;
@@ -36,9 +36,14 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
     let (filter, alerting) = (parameters.filter()?, alerting(&parameters)?);
     let order = parameters.one_of("order", &ORDERS)?.unwrap_or_default();
     let query = RecordQuery { filter, alerting, order, after, limit: limit + 1 };
-    let mut records = app.http.reader.records(query).await?;
-    let more = records.len() > limit;
-    records.truncate(limit);
+    let reader = &app.http.reader;
+    let mut records = reader.records(query.clone()).await?;
+    let more = page::cut(&mut records, limit, StoredRecord::weight, async |last| {
+        let record = &last.processed.record;
+        let after = Some((record.time, record.record_id.clone()));
+        Ok(!reader.records(RecordQuery { after, limit: 1, ..query }).await?.is_empty())
+    });
+    let more = more.await?;
 
     let format = Format::accepted(headers, Format::Json);
     let next = records.last().filter(|_| more).map(|last| {

@@ -6,7 +6,7 @@ use tallyhouse_pipeline::{DestinationId, Reference, Summary, SummaryQuery};
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::reading::page::set_next;
+use crate::reading::page::{self, set_next};
 use crate::request::page_token::PageToken;
 use crate::request::parameters::Parameters;
 use crate::response::conditional;
@@ -43,9 +43,13 @@ pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destinatio
         // One more than asked for shows whether there is a next page.
         limit: limit + 1,
     };
-    let mut found = app.http.reader.summaries(query).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
+    let reader = &app.http.reader;
+    let mut found = reader.summaries(query.clone()).await?;
+    let weight = |(_, summary): &(Reference, Summary)| summary.weight();
+    let more = page::cut(&mut found, limit, weight, async |(last, _)| {
+        Ok(!reader.summaries(SummaryQuery { after: Some(last.clone()), limit: 1, ..query }).await?.is_empty())
+    });
+    let more = more.await?;
 
     let summaries =
         found.iter().map(|(reference, summary)| Entry { reference, sequence: summary.count(), summary }).collect();

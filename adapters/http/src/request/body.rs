@@ -15,6 +15,8 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use tallyhouse_pipeline::without_byte_order_mark;
 
+use crate::access::admission::unauthorized;
+use crate::access::key_ring::{Grant, revoked};
 use crate::request::encoding::{self, Encoding};
 use crate::response::problem::{Problem, ProblemCode};
 
@@ -36,6 +38,9 @@ pub(crate) struct BodyLimits {
 impl BodyLimits {
     const NONE: Self = Self { bytes_max: 0, pause_timeout: Duration::ZERO, timeout: Duration::ZERO };
 }
+
+/// The length of a byte order mark in UTF-8.
+pub(crate) const BYTE_ORDER_MARK_BYTES: usize = '\u{feff}'.len_utf8();
 
 /// How much is unpacked at once.
 const UNPACKED_PIECE_BYTES: usize = 32 * 1024;
@@ -70,6 +75,8 @@ pub(crate) struct RequestBody {
     length: Option<usize>,
     expects_invitation: bool,
     limits: BodyLimits,
+    /// A body that is read as a whole is refused once this is revoked.
+    grant: Option<Grant>,
 }
 
 impl RequestBody {
@@ -92,12 +99,15 @@ impl RequestBody {
             length: length.filter(|_| !is_packed),
             expects_invitation,
             limits: BodyLimits::NONE,
+            grant: None,
         }
     }
 
-    /// Sets the limits of a body that is read as a whole. Without them it must be empty.
-    pub(crate) fn limit(&mut self, limits: BodyLimits) {
+    /// Sets the limits of a body that is read as a whole, and the grant that must last so long. Without limits it must be
+    /// empty.
+    pub(crate) fn limit(&mut self, limits: BodyLimits, grant: Option<Grant>) {
         self.limits = limits;
+        self.grant = grant;
     }
 
     /// Takes the body out, and leaves one that has ended.
@@ -110,6 +120,7 @@ impl RequestBody {
             length: Some(0),
             expects_invitation: false,
             limits: self.limits,
+            grant: None,
         };
         std::mem::replace(self, rest)
     }
@@ -140,21 +151,32 @@ impl RequestBody {
 
     /// Reads the body as a whole, without a byte order mark at its beginning.
     pub(crate) async fn read_whole(&mut self) -> Result<Bytes, Problem> {
-        let whole = self.read_all().await?;
+        let mut grant = self.grant.take();
+        let whole = tokio::select! {
+            biased;
+            () = revoked(grant.as_mut()) => return Err(unauthorized()),
+            whole = self.read_all() => whole?,
+        };
         let text = without_byte_order_mark(&whole);
+        if text.len() > self.limits.bytes_max {
+            return Err(Problem::too_large(self.limits.bytes_max));
+        }
         Ok(whole.slice_ref(text))
     }
 
     async fn read_all(&mut self) -> Result<Bytes, Problem> {
-        let BodyLimits { bytes_max, timeout, .. } = self.limits;
+        let BodyLimits { timeout, .. } = self.limits;
+        // A byte order mark does not count, and whether there is one shows when the body is here.
+        let bytes_max = self.limits.bytes_max.saturating_add(BYTE_ORDER_MARK_BYTES);
+        let too_large = Problem::too_large(self.limits.bytes_max);
         if self.length.is_some_and(|length| length > bytes_max) {
-            return Err(Problem::too_large(bytes_max));
+            return Err(too_large);
         }
         let deadline = Instant::now() + timeout;
         let Some(first) = self.next_before(deadline).await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next_before(deadline).await? else {
             // Most bodies come in one piece, which needs no copy.
-            return if first.len() > bytes_max { Err(Problem::too_large(bytes_max)) } else { Ok(first) };
+            return if first.len() > bytes_max { Err(too_large) } else { Ok(first) };
         };
         let mut whole = BytesMut::with_capacity((first.len() + second.len()) * 2);
         whole.extend_from_slice(&first);
@@ -162,7 +184,7 @@ impl RequestBody {
         while let Some(piece) = next {
             whole.extend_from_slice(&piece);
             if whole.len() > bytes_max {
-                return Err(Problem::too_large(bytes_max));
+                return Err(too_large);
             }
             next = self.next_before(deadline).await?;
         }

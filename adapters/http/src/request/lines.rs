@@ -1,8 +1,14 @@
-//! Cuts a stream of bytes into lines, and buffers at most one line of valid length.
+//! Cuts a stream of bytes into lines, and buffers at most one line of valid length. A byte order mark at the beginning of
+//! the stream is passed over.
 
 use bytes::{Buf, Bytes};
 
 use tallyhouse_pipeline::without_byte_order_mark;
+
+use crate::request::body::BYTE_ORDER_MARK_BYTES;
+
+/// From which length on a partial line is long: few connections may keep many of them.
+const LONG_BYTES: usize = 8 * 1024;
 
 /// A line without its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,16 +16,6 @@ pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
     /// Longer than allowed; its content is discarded.
     TooLong,
-}
-
-impl Line<'_> {
-    /// Passes over a byte order mark at the beginning of the line.
-    pub(crate) fn without_byte_order_mark(self) -> Self {
-        match self {
-            Self::Whole(line) => Self::Whole(without_byte_order_mark(line)),
-            Self::TooLong => Self::TooLong,
-        }
-    }
 }
 
 /// The cutter. Lines end with LF or CR LF; the last one may lack its end.
@@ -32,11 +28,13 @@ pub(crate) struct Lines {
     handed_out: bool,
     /// Whether the partial line is too long already.
     overlong: bool,
+    /// Whether this is the first line.
+    is_first: bool,
 }
 
 impl Lines {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, kept: Vec::new(), handed_out: false, overlong: false }
+        Self { bytes_max, kept: Vec::new(), handed_out: false, overlong: false, is_first: true }
     }
 
     /// Takes the next line out of `piece`; `None` when `piece` is used up and the line goes on.
@@ -58,17 +56,28 @@ impl Lines {
         (self.overlong || !self.kept.is_empty()).then(|| self.hand_out())
     }
 
+    /// Says whether a partial line is kept that is long already.
+    pub(crate) fn is_long(&self) -> bool {
+        !self.handed_out && self.kept.len() > LONG_BYTES
+    }
+
     fn forget(&mut self) {
         if std::mem::take(&mut self.handed_out) {
-            self.kept.clear();
+            self.clear();
         }
+    }
+
+    fn clear(&mut self) {
+        self.kept.clear();
+        self.kept.shrink_to(LONG_BYTES);
     }
 
     fn keep(&mut self, bytes: &[u8]) {
         // One more than allowed, for a CR that belongs to the end of the line.
-        if self.overlong || self.kept.len() + bytes.len() > self.bytes_max + 1 {
+        let mark = if self.is_first { BYTE_ORDER_MARK_BYTES } else { 0 };
+        if self.overlong || self.kept.len() + bytes.len() > self.bytes_max + mark + 1 {
             self.overlong = true;
-            self.kept.clear();
+            self.clear();
         } else {
             self.kept.extend_from_slice(bytes);
         }
@@ -77,6 +86,7 @@ impl Lines {
     fn hand_out(&mut self) -> Line<'_> {
         self.handed_out = true;
         let line = self.kept.strip_suffix(b"\r").unwrap_or(&self.kept);
+        let line = if std::mem::take(&mut self.is_first) { without_byte_order_mark(line) } else { line };
         if std::mem::take(&mut self.overlong) || line.len() > self.bytes_max {
             Line::TooLong
         } else {

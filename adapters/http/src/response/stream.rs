@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
+use crate::access::key_ring::revoked;
 use crate::context::RequestContext;
 use crate::observe::log_throttle::LogThrottle;
 use crate::response::problem::chain;
@@ -55,6 +56,8 @@ pub(crate) enum Broken {
     HistoryChanged,
     #[error("records have no outcome")]
     Submit(#[from] SubmitError),
+    #[error("the caller's key was removed")]
+    Revoked,
     #[error("a group's records are not those of its totals")]
     Inexact,
 }
@@ -74,6 +77,7 @@ impl Broken {
         match self {
             Self::Inexact => tracing::error!(request_id, trace_id, error, "an answer broke off"),
             Self::HistoryChanged => tracing::warn!(request_id, trace_id, error, "an answer broke off"),
+            Self::Revoked => tracing::info!(request_id, trace_id, error, "an answer broke off"),
             Self::Port(port) => match port.kind() {
                 PortErrorKind::Unavailable => match BROKEN.passes() {
                     Some(others) => tracing::warn!(request_id, trace_id, others, error, "an answer broke off"),
@@ -159,7 +163,8 @@ impl BodyWriter {
     }
 }
 
-/// Answers `200` with the body that `make` writes. If it fails, or panics, the connection breaks.
+/// Answers `200` with the body that `make` writes. If it fails, or panics, the connection breaks; also if the caller's key
+/// is removed meanwhile, which drops the work.
 pub(crate) fn answer<M, F>(
     content_type: &'static str,
     stall_timeout: Duration,
@@ -172,9 +177,14 @@ where
 {
     let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
     let making = make(BodyWriter { pieces, stall_timeout, copy: None });
-    let context = context.clone();
+    let mut context = context.clone();
     tokio::spawn(async move {
-        let ended = match making.await {
+        let made = tokio::select! {
+            biased;
+            () = revoked(context.grant.as_mut()) => Err(Broken::Revoked),
+            made = making => made,
+        };
+        let ended = match made {
             Ok(body_writer) => body_writer.put(Piece::End).await,
             Err(broken) => Err(broken),
         };

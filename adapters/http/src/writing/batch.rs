@@ -1,30 +1,40 @@
-//! `POST /v1/records/batch` with a JSON array: all results at once. After a failure the client repeats the batch safely.
+//! `POST /v1/records/batch` with a JSON array: every record is committed, or fails with the batch, before the answer begins.
+//! After a failure the client repeats the batch safely. The results are streamed where they are large.
 
+use std::iter::Enumerate;
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde_json::json;
-use tallyhouse_pipeline::{ArrayError, OrderedChunks, Outcome, OutcomeCounts, records_from_json_array};
+use tallyhouse_pipeline::ports::{PortError, RecordReader};
+use tallyhouse_pipeline::{ArrayError, OrderedChunks, records_from_json_array};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use warp::reply::Response;
 
 use crate::access::rate_limit::Meter;
 use crate::app::state::App;
+use crate::context::RequestContext;
 use crate::request::body::RequestBody;
 use crate::request::parameters::Parameters;
 use crate::request::traceparent;
 use crate::response::json::json_response;
 use crate::response::problem::{Problem, ProblemCode};
+use crate::response::stream::{self, PIECE_BYTES};
 use crate::writing::chunk::Chunk;
 use crate::writing::cloud_event::{self, EventRecord};
 use crate::writing::result::WriteResult;
+use crate::writing::results::{WaitingResult, WaitingResults};
 
 /// Bodies from this size on are parsed beside the threads that serve connections: it takes a millisecond or more.
 const PARSE_BESIDE_BYTES: usize = 256 * 1024;
+
+/// Results of up to this weight are sent at once, with their length.
+const UNSTREAMED_BYTES_MAX: usize = 256 * 1024;
 
 /// How long a batch waits for room for its body.
 const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -52,17 +62,44 @@ pub(crate) async fn write(
     failed_only: bool,
     headers: &HeaderMap,
     body: &mut RequestBody,
+    context: &RequestContext,
     meter: Option<&Meter>,
 ) -> Result<Response, Problem> {
+    let results = process(app, elements, failed_only, headers, body, meter).await?;
+    let is_small = results.are_small(UNSTREAMED_BYTES_MAX);
+    let mut body = Body::new(results, failed_only, &app.http.reader);
+    if is_small {
+        let mut json = Vec::new();
+        while let Some(mut piece) = body.next().await? {
+            json.append(&mut piece);
+        }
+        return Ok(json_response(StatusCode::OK, json));
+    }
+    let stall_timeout = app.settings.stall_timeout;
+    Ok(stream::answer("application/json", stall_timeout, context, move |mut body_writer| async move {
+        while let Some(piece) = body.next().await? {
+            body_writer.send(piece).await?;
+        }
+        Ok(body_writer)
+    }))
+}
+
+/// Processes a batch: all of its records have outcomes then.
+async fn process(
+    app: &App,
+    elements: Elements,
+    failed_only: bool,
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+    meter: Option<&Meter>,
+) -> Result<WaitingResults, Problem> {
     let _room = room(app, body).await?;
     let json = body.read_whole().await?;
     let records = parse(json, elements, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
     meter.map_or(Ok(()), |meter| meter.acquire_rest(records.len()))?;
 
     let traceparent = traceparent::of(headers);
-    let mut counts = OutcomeCounts::default();
-    let mut results = Vec::new();
-    let mut index = 0;
+    let mut results = WaitingResults::default();
     let chunk_records_max = app.http.ingress.chunk_records_max().max(1);
     let mut records = records.into_iter().peekable();
     let mut committing = OrderedChunks::new(&app.http.ingress);
@@ -78,9 +115,9 @@ pub(crate) async fn write(
         let Some((outcomes, refused)) = committing.next().await else { break };
         let outcomes = outcomes?;
         app.http.ingress.count_refused(refused.count());
-        write_results(&refused.rejoin(outcomes), &mut index, failed_only, &mut counts, &mut results);
+        results.add(refused.rejoin(outcomes), &app.result_room, !failed_only);
     }
-    Ok(json_response(StatusCode::OK, whole(&counts, &results)))
+    Ok(results)
 }
 
 /// Waits for room for the whole body.
@@ -122,38 +159,48 @@ fn refuse(app: &App, error: ArrayError) -> Problem {
     }
 }
 
-fn whole(counts: &OutcomeCounts, results: &[u8]) -> Vec<u8> {
-    let mut json = serde_json::to_vec(counts).expect("counts are always JSON");
-    // The closing brace gives way to one more member.
-    json.pop();
-    json.extend_from_slice(b",\"results\":[");
-    json.extend_from_slice(results.strip_suffix(b",").unwrap_or(results));
-    json.extend_from_slice(b"]}");
-    json
-}
-
-fn write_results(
-    outcomes: &[Outcome],
-    index: &mut u64,
+/// The body of an answer, made piece by piece: the counts, then the results.
+struct Body {
+    results: Enumerate<IntoIter<WaitingResult>>,
     failed_only: bool,
-    counts: &mut OutcomeCounts,
-    results: &mut Vec<u8>,
-) {
-    for outcome in outcomes {
-        counts.count(outcome);
-        if !failed_only || is_failed(outcome) {
-            let result = WriteResult { index: Some(*index), outcome };
-            serde_json::to_writer(&mut *results, &result).expect("a result is always JSON");
-            results.push(b',');
-        }
-        *index += 1;
-    }
+    reader: Arc<dyn RecordReader>,
+    piece: Vec<u8>,
+    ended: bool,
+    /// Given back when the last result is sent.
+    _room: Vec<OwnedSemaphorePermit>,
 }
 
-/// Says whether a record was refused.
-pub(crate) fn is_failed(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Processed(_) | Outcome::Duplicate { .. } => false,
-        Outcome::Conflict { .. } | Outcome::Rejected(_) => true,
+impl Body {
+    fn new(results: WaitingResults, failed_only: bool, reader: &Arc<dyn RecordReader>) -> Self {
+        let mut piece = serde_json::to_vec(&results.counts()).expect("counts are always JSON");
+        // The closing brace gives way to one more member.
+        piece.pop();
+        piece.extend_from_slice(b",\"results\":[");
+        let (results, room) = results.take();
+        let results = results.into_iter().enumerate();
+        Self { results, failed_only, reader: Arc::clone(reader), piece, ended: false, _room: room }
+    }
+
+    /// Returns the next piece; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, PortError> {
+        while self.piece.len() < PIECE_BYTES
+            && let Some((index, result)) = self.results.next()
+        {
+            if self.failed_only && !result.is_failed() {
+                continue;
+            }
+            let outcome = result.outcome(&*self.reader).await?;
+            // Only the head of the answer ends so: a result ends with a brace.
+            if !self.piece.ends_with(b"[") {
+                self.piece.push(b',');
+            }
+            let result = WriteResult { index: Some(index as u64), outcome: &outcome };
+            serde_json::to_writer(&mut self.piece, &result).expect("a result is always JSON");
+        }
+        if self.results.len() == 0 && !std::mem::replace(&mut self.ended, true) {
+            self.piece.extend_from_slice(b"]}");
+        }
+        let piece = std::mem::take(&mut self.piece);
+        Ok((!piece.is_empty()).then_some(piece))
     }
 }

@@ -2,26 +2,30 @@
 //! identity. An event may be the body (structured mode), one of an array (batched mode), or headers beside the record
 //! (binary mode).
 
+use std::collections::HashMap;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderMap;
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use tallyhouse_pipeline::{ArrayError, FieldError, Record, Rejection, RejectionCode, is_traceparent, json_text};
 
 /// The version of CloudEvents that is read.
 const VERSION: &str = "1.0";
 
-/// The attributes that every event has, as members of JSON, with the headers of binary mode (CloudEvents 1.0, HTTP
-/// protocol binding, section 3.1.3).
-const REQUIRED: [(&str, &str); 4] =
-    [("specversion", "ce-specversion"), ("id", "ce-id"), ("source", "ce-source"), ("type", "ce-type")];
+/// The attributes that every event has.
+const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
+
+/// The prefix of attributes that are headers, in binary mode (CloudEvents 1.0, HTTP protocol binding, section 3.1.3).
+const HEADER_PREFIX: &str = "ce-";
 
 /// The extension attribute of distributed tracing, in binary mode.
 const TRACEPARENT: &str = "ce-traceparent";
+
+const REPEATED: &str = "must not be given more than once";
 
 /// A record with the trace context of its event.
 pub(crate) struct EventRecord {
@@ -29,36 +33,28 @@ pub(crate) struct EventRecord {
     pub(crate) traceparent: Option<String>,
 }
 
-/// The members of an event in JSON that have a meaning here. Attributes of a wrong type count as missing.
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, default)]
-    specversion: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    source: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "type")]
-    event_type: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    data_base64: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    traceparent: Option<&'a RawValue>,
+/// The members of an event in JSON, each given once.
+struct Event<'a>(HashMap<String, &'a RawValue>);
+
+/// An attribute as it was given.
+enum Attribute {
+    Missing,
+    /// Given more than once.
+    Repeated,
+    /// Of another type than a string.
+    NotText,
+    Text(String),
 }
 
 /// Reads an event in structured mode.
 pub(crate) fn read(json: &[u8]) -> EventRecord {
     let not_an_event = || Rejection::at(None, "", "must be a CloudEvent: an object, with no member given twice");
-    let event = json_text(json).and_then(|text| {
-        // serde takes an array for a struct, too.
-        let is_object = text.trim_start().starts_with('{');
-        let event = serde_json::from_str::<Event<'_>>(text).ok().filter(|_| is_object);
-        event.ok_or_else(not_an_event)
-    });
+    let event = json_text(json).and_then(|text| serde_json::from_str::<Event<'_>>(text).map_err(|_| not_an_event()));
     match event {
-        Ok(event) => EventRecord { record: record_of(&event), traceparent: event.traceparent.and_then(trace_of) },
+        Ok(event) => {
+            let traceparent = event.0.get("traceparent").and_then(|json| trace_of(json));
+            EventRecord { record: record_of(&event), traceparent }
+        }
         Err(rejection) => EventRecord { record: Err(rejection), traceparent: None },
     }
 }
@@ -74,32 +70,49 @@ pub(crate) fn read_array(json: &[u8], events_max: usize) -> Result<Vec<EventReco
 
 /// Reads a record in binary mode.
 pub(crate) fn read_binary(headers: &HeaderMap, json: &[u8]) -> EventRecord {
-    let value = |header: &str| headers.get(header).and_then(|value| value.to_str().ok());
-    let faults =
-        faults(|member| REQUIRED.iter().find(|(name, _)| *name == member).and_then(|(_, header)| value(header)));
-    let record = if faults.is_empty() { Record::from_json(json) } else { Err(rejected(faults)) };
-    let traceparent = value(TRACEPARENT).filter(|value| is_traceparent(value)).map(str::to_owned);
-    EventRecord { record, traceparent }
+    let mut faults = faults(|member| of_headers(headers, &format!("{HEADER_PREFIX}{member}")));
+    let others = attributes(headers).filter(|name| !REQUIRED.contains(name));
+    let mut repeated: Vec<&str> =
+        others.filter(|name| headers.get_all(format!("{HEADER_PREFIX}{name}")).iter().count() > 1).collect();
+    repeated.sort_unstable();
+    faults.extend(repeated.into_iter().map(|name| fault(name, REPEATED)));
+    let traceparent = match of_headers(headers, TRACEPARENT) {
+        Attribute::Text(value) => Some(value).filter(|value| is_traceparent(value)),
+        Attribute::Missing | Attribute::Repeated | Attribute::NotText => None,
+    };
+    EventRecord { record: joined(faults, Record::from_json(json)), traceparent }
 }
 
-/// Says whether a request is an event in binary mode.
+/// Says whether a request is an event in binary mode: it has an attribute, of which others may be missing.
 pub(crate) fn is_binary(headers: &HeaderMap) -> bool {
-    headers.contains_key("ce-specversion")
+    attributes(headers).next().is_some()
+}
+
+/// Returns the names of the attributes in headers.
+fn attributes(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers.keys().filter_map(|name| name.as_str().strip_prefix(HEADER_PREFIX))
+}
+
+fn of_headers(headers: &HeaderMap, header: &str) -> Attribute {
+    let mut values = headers.get_all(header).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Attribute::Missing,
+        (Some(_), Some(_)) => Attribute::Repeated,
+        (Some(value), None) => value.to_str().map_or(Attribute::NotText, |text| Attribute::Text(text.to_owned())),
+    }
 }
 
 fn record_of(event: &Event<'_>) -> Result<Record, Rejection> {
-    let member = |name: &str| match name {
-        "specversion" => event.specversion,
-        "id" => event.id,
-        "source" => event.source,
-        _ => event.event_type,
-    };
-    let texts = REQUIRED.map(|(name, _)| (name, member(name).and_then(text_of)));
-    let faults = faults(|name| texts.iter().find(|(known, _)| *known == name).and_then(|(_, text)| text.as_deref()));
-    if !faults.is_empty() {
-        return Err(rejected(faults));
-    }
-    match (event.data, event.data_base64) {
+    let member = |name: &str| event.0.get(name).copied().filter(|json| json.get() != "null");
+    let faults = faults(|name| match member(name) {
+        None => Attribute::Missing,
+        Some(json) => text_of(json).map_or(Attribute::NotText, Attribute::Text),
+    });
+    joined(faults, data_of(event.0.get("data").copied(), member("data_base64")))
+}
+
+fn data_of(data: Option<&RawValue>, data_base64: Option<&RawValue>) -> Result<Record, Rejection> {
+    match (data, data_base64) {
         (Some(data), None) => Record::from_json(data.get().as_bytes()).map_err(in_data),
         (None, Some(packed)) => {
             let bytes = text_of(packed).and_then(|text| STANDARD.decode(text).ok());
@@ -108,6 +121,22 @@ fn record_of(event: &Event<'_>) -> Result<Record, Rejection> {
         }
         (None, None) => Err(Rejection::at(None, "/data", "is missing: the record of the CloudEvent")),
         (Some(_), Some(_)) => Err(Rejection::at(None, "/data_base64", "must not be there beside data")),
+    }
+}
+
+/// Joins the faults of the event's attributes with those of its record. A record that is no JSON is refused for that.
+fn joined(faults: Vec<FieldError>, record: Result<Record, Rejection>) -> Result<Record, Rejection> {
+    match record {
+        Ok(record) if faults.is_empty() => Ok(record),
+        Ok(record) => {
+            Err(Rejection { record_id: Some(record.record_id), code: RejectionCode::Rejected, errors: faults })
+        }
+        Err(mut rejection) => {
+            if rejection.code == RejectionCode::Rejected {
+                rejection.errors.splice(0..0, faults);
+            }
+            Err(rejection)
+        }
     }
 }
 
@@ -120,20 +149,23 @@ fn in_data(mut rejection: Rejection) -> Rejection {
 }
 
 /// Names every required attribute that is missing or wrong.
-fn faults<'a>(attribute: impl Fn(&str) -> Option<&'a str>) -> Vec<FieldError> {
-    let fault = |(name, _): (&str, &str)| {
+fn faults(attribute: impl Fn(&str) -> Attribute) -> Vec<FieldError> {
+    let one = |name: &str| {
         let detail = match attribute(name) {
-            None | Some("") => "is missing from the CloudEvent",
-            Some(version) if name == "specversion" && version != VERSION => "must be \"1.0\"",
-            Some(_) => return None,
+            Attribute::Missing => "is missing from the CloudEvent",
+            Attribute::Repeated => REPEATED,
+            Attribute::NotText => "must be a string",
+            Attribute::Text(text) if text.is_empty() => "must not be empty",
+            Attribute::Text(text) if name == "specversion" && text != VERSION => "must be \"1.0\"",
+            Attribute::Text(_) => return None,
         };
-        Some(FieldError { pointer: format!("/{name}"), detail: detail.to_owned() })
+        Some(fault(name, detail))
     };
-    REQUIRED.into_iter().filter_map(fault).collect()
+    REQUIRED.into_iter().filter_map(one).collect()
 }
 
-fn rejected(errors: Vec<FieldError>) -> Rejection {
-    Rejection { record_id: None, code: RejectionCode::Rejected, errors }
+fn fault(name: &str, detail: &str) -> FieldError {
+    FieldError { pointer: format!("/{name}"), detail: detail.to_owned() }
 }
 
 fn text_of(json: &RawValue) -> Option<String> {
@@ -143,6 +175,33 @@ fn text_of(json: &RawValue) -> Option<String> {
 /// A trace context that is not valid is as if there were none.
 fn trace_of(json: &RawValue) -> Option<String> {
     text_of(json).filter(|value| is_traceparent(value))
+}
+
+impl<'de> Deserialize<'de> for Event<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Reads an object, and refuses a member that is given twice.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Event<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = HashMap::new();
+        while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+            if members.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member is given twice"));
+            }
+        }
+        Ok(Event(members))
+    }
 }
 
 /// Reads an array, and stops at the first element beyond `max`: `None` then.

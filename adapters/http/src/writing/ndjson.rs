@@ -10,7 +10,9 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use hyper::header::HeaderMap;
 use serde::Serialize;
-use tallyhouse_pipeline::{Ingress, OrderedChunks, Outcome, OutcomeCounts, Record, Rejection, SubmitError};
+use tallyhouse_pipeline::ports::RecordReader;
+use tallyhouse_pipeline::{Ingress, OrderedChunks, OutcomeCounts, Record, Rejection, SubmitError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use warp::reply::Response;
 
@@ -21,12 +23,15 @@ use crate::request::body::RequestBody;
 use crate::request::lines::{Line, Lines};
 use crate::request::traceparent;
 use crate::response::stream::{self, BodyWriter, Broken};
-use crate::writing::batch::is_failed;
 use crate::writing::chunk::Chunk;
 use crate::writing::result::WriteResult;
+use crate::writing::results::WaitingResults;
 
 /// How many bytes of lines a chunk is made of at most; what is kept of them is less.
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
+/// How many bytes of blank lines draw a unit from the rate limit: they are read, and have no result.
+const BLANK_BYTES_PER_UNIT: usize = 64 * 1024;
 
 /// Answers a batch in NDJSON. The head of the response is sent before the body has arrived.
 pub(crate) async fn write(
@@ -38,6 +43,7 @@ pub(crate) async fn write(
     meter: Option<Meter>,
 ) -> Response {
     let stall_timeout = app.settings.stall_timeout;
+    let long_lines = Arc::clone(&context.connection.long_lines);
     let (app, traceparent) = (Arc::clone(app), traceparent::of(headers));
     body.invite().await;
     stream::answer("application/x-ndjson", stall_timeout, context, move |body_writer| async move {
@@ -47,7 +53,8 @@ pub(crate) async fn write(
             lines: Lines::new(app.settings.record_bytes_max),
             line_bytes_max: app.settings.record_bytes_max,
             traceparent,
-            at_start: true,
+            long_lines,
+            long_line: None,
             ended: false,
         };
         let output =
@@ -57,7 +64,7 @@ pub(crate) async fn write(
 }
 
 /// The chunks on their way through the pipeline.
-type Committing = OrderedChunks<Result<Vec<Outcome>, SubmitError>>;
+type Committing = OrderedChunks<Result<WaitingResults, SubmitError>>;
 
 async fn converse(
     app: &App,
@@ -65,17 +72,31 @@ async fn converse(
     mut input: Input,
     mut output: Output,
 ) -> Result<BodyWriter, Broken> {
-    let ingress = &app.http.ingress;
+    let (ingress, failed_only) = (&app.http.ingress, output.failed_only);
     let mut gathered = Gathered::new(ingress, meter);
+    if let Some(meter) = meter {
+        // The call itself draws one unit, which its first line need not draw again.
+        tokio::select! {
+            () = meter.acquire_when_available(1) => {}
+            () = output.body_writer.gone() => return Err(Broken::Gone),
+        }
+    }
     let mut committing = OrderedChunks::new(ingress);
     loop {
         input.gather(&mut gathered);
+        if let Some(meter) = meter.filter(|_| gathered.blank_bytes >= BLANK_BYTES_PER_UNIT) {
+            gathered.blank_bytes = 0;
+            tokio::select! {
+                () = meter.acquire_when_available(1) => {}
+                () = output.body_writer.gone() => return Err(Broken::Gone),
+            }
+        }
         if has_room(&committing, &gathered) && !gathered.is_empty() {
             // A client that has more to send right now fills the chunk first.
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
                 continue;
             }
-            submit(ingress, &mut committing, meter, gathered.take());
+            submit(app, &mut committing, meter, gathered.take(), failed_only);
             // There may be more in what was read.
             continue;
         }
@@ -86,13 +107,13 @@ async fn converse(
         }
         tokio::select! {
             biased;
-            Some(outcomes) = committing.next() => {
-                let outcomes = outcomes?;
+            Some(results) = committing.next() => {
+                let results = results?;
                 // The next chunk is on its way before the results of this one are written.
                 if has_room(&committing, &gathered) && !gathered.is_empty() {
-                    submit(ingress, &mut committing, meter, gathered.take());
+                    submit(app, &mut committing, meter, gathered.take(), failed_only);
                 }
-                output.write(&outcomes).await?;
+                output.write(results, &*app.http.reader).await?;
             }
             more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
                 Ok(more) => more?,
@@ -112,16 +133,25 @@ fn has_room(committing: &Committing, gathered: &Gathered) -> bool {
 
 /// Sends a chunk on its way. It has entered the intake, or waits there for room, or for its turn by the rate limit or
 /// behind the chunk before, when this returns.
-fn submit(ingress: &Ingress, committing: &mut Committing, meter: Option<&Meter>, chunk: Chunk) {
-    let (ingress, meter, records) = (ingress.clone(), meter.cloned(), chunk.len());
+fn submit(
+    app: &App,
+    committing: &mut Committing,
+    meter: Option<&Meter>,
+    (chunk, units): (Chunk, usize),
+    failed_only: bool,
+) {
+    let (ingress, room) = (app.http.ingress.clone(), app.result_room.clone());
+    let meter = meter.cloned();
     let refused = chunk.refused;
     committing.push(chunk.arrivals, |submission| async move {
-        if let Some(meter) = meter {
-            meter.acquire_when_available(records).await;
+        if let Some(meter) = meter.filter(|_| units > 0) {
+            meter.acquire_when_available(units).await;
         }
         let outcomes = submission.await?;
         ingress.count_refused(refused.count());
-        Ok(refused.rejoin(outcomes))
+        let mut results = WaitingResults::default();
+        results.add(refused.rejoin(outcomes), &room, !failed_only);
+        Ok(results)
     });
 }
 
@@ -130,12 +160,17 @@ struct Gathered {
     chunk: Chunk,
     bytes: usize,
     records_max: usize,
+    /// Bytes of blank lines that have drawn nothing yet, with their ends.
+    blank_bytes: usize,
+    /// Units that were drawn beforehand.
+    drawn: usize,
 }
 
 impl Gathered {
     fn new(ingress: &Ingress, meter: Option<&Meter>) -> Self {
         let at_once = meter.map_or(usize::MAX, Meter::records_at_once);
-        Self { chunk: Chunk::default(), bytes: 0, records_max: ingress.chunk_records_max().min(at_once).max(1) }
+        let records_max = ingress.chunk_records_max().min(at_once).max(1);
+        Self { chunk: Chunk::default(), bytes: 0, records_max, blank_bytes: 0, drawn: 1 }
     }
 
     fn is_empty(&self) -> bool {
@@ -146,14 +181,20 @@ impl Gathered {
         self.chunk.len() >= self.records_max || self.bytes >= CHUNK_BYTES_MAX
     }
 
-    fn take(&mut self) -> Chunk {
+    /// Takes the chunk, and the units that it has to draw.
+    fn take(&mut self) -> (Chunk, usize) {
         self.bytes = 0;
-        std::mem::take(&mut self.chunk)
+        let chunk = std::mem::take(&mut self.chunk);
+        let units = chunk.len() - std::mem::take(&mut self.drawn);
+        (chunk, units)
     }
 
     fn push(&mut self, line: &Line<'_>, line_bytes_max: usize, traceparent: Option<&String>) {
         let record = match line {
-            Line::Whole(line) if is_blank(line) => return,
+            Line::Whole(line) if is_blank(line) => {
+                self.blank_bytes += line.len() + 1;
+                return;
+            }
             Line::Whole(line) => {
                 self.bytes += line.len();
                 Record::from_json(line)
@@ -175,8 +216,9 @@ struct Input {
     lines: Lines,
     line_bytes_max: usize,
     traceparent: Option<String>,
-    /// Whether the first line is still to come.
-    at_start: bool,
+    long_lines: Arc<Semaphore>,
+    /// The permit to keep a long partial line.
+    long_line: Option<OwnedSemaphorePermit>,
     ended: bool,
 }
 
@@ -186,14 +228,15 @@ impl Input {
         let traceparent = self.traceparent.as_ref();
         while !gathered.is_full() {
             let Some(line) = self.lines.next(&mut self.piece) else { break };
-            let line = if std::mem::take(&mut self.at_start) { line.without_byte_order_mark() } else { line };
             gathered.push(&line, self.line_bytes_max, traceparent);
+        }
+        if !self.lines.is_long() {
+            self.long_line = None;
         }
         if self.ended
             && !gathered.is_full()
             && let Some(line) = self.lines.last()
         {
-            let line = if std::mem::take(&mut self.at_start) { line.without_byte_order_mark() } else { line };
             gathered.push(&line, self.line_bytes_max, traceparent);
         }
     }
@@ -203,6 +246,10 @@ impl Input {
         // What was read before is gathered first.
         if !self.piece.is_empty() {
             return Ok(());
+        }
+        if self.lines.is_long() && self.long_line.is_none() {
+            // The semaphore is never closed.
+            self.long_line = Arc::clone(&self.long_lines).acquire_owned().await.ok();
         }
         match self.body.next().await {
             Some(piece) => self.piece = piece?,
@@ -223,11 +270,13 @@ struct Output {
 }
 
 impl Output {
-    async fn write(&mut self, outcomes: &[Outcome]) -> Result<(), Broken> {
-        for outcome in outcomes {
-            self.counts.count(outcome);
-            if !self.failed_only || is_failed(outcome) {
-                self.line(&WriteResult { index: Some(self.index), outcome });
+    async fn write(&mut self, results: WaitingResults, reader: &dyn RecordReader) -> Result<(), Broken> {
+        let (results, _room) = results.take();
+        for result in results {
+            result.count(&mut self.counts);
+            if !self.failed_only || result.is_failed() {
+                let outcome = result.outcome(reader).await?;
+                self.line(&WriteResult { index: Some(self.index), outcome: &outcome });
                 self.body_writer.send_if_large(&mut self.gathered).await?;
             }
             self.index += 1;
@@ -253,3 +302,6 @@ impl Output {
         if self.gathered.is_empty() { Ok(()) } else { self.body_writer.send(std::mem::take(&mut self.gathered)).await }
     }
 }
+
+#[cfg(test)]
+mod tests;

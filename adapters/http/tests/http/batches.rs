@@ -153,3 +153,67 @@ async fn batches_beyond_the_room_for_their_bodies_wait_their_turn() {
         assert_eq!(Response::of(sent.await.unwrap().unwrap()).await.json()["processed"], 1);
     }
 }
+
+/// A record of a key with a hundred long units, by number.
+pub(crate) fn heavy(n: usize) -> Value {
+    let mut heavy = record(&format!("r{n:05}"));
+    heavy["unit"] = json!(format!("{:x>64}", n % 100));
+    heavy
+}
+
+#[tokio::test]
+async fn results_beyond_their_room_are_read_again_and_are_the_same() {
+    let (whole, again) = (Service::start().await, Plan::default());
+    let mut again = again;
+    again.http.result_buffer_bytes_max = 1;
+    let again = again.start().await;
+    let mut records: Vec<Value> = (0..2_500).map(heavy).collect();
+    records.extend([json!(17), heavy(7)]);
+    let array = json!(records).to_string();
+    let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
+    for query in ["", "?results=failed"] {
+        let mut answers = Vec::new();
+        for service in [&whole, &again] {
+            let mut answer = post(service, query, array.clone()).await.json();
+            let results = answer["results"].as_array_mut().unwrap();
+            results.iter_mut().for_each(|result| drop(result["processedAt"].take()));
+            answers.push(answer);
+        }
+        assert_eq!(answers[0], answers[1]);
+    }
+    let (first, second) = (Service::start().await, again);
+    let mut answers = Vec::new();
+    for service in [&first, &second] {
+        let new = lines.replace("\"r0", "\"new-0").replace("\"IAH\"", "\"D\"");
+        let answer = service.post("/v1/records/batch", "application/x-ndjson", new).await;
+        let mut results: Vec<Value> = answer.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        results.iter_mut().for_each(|result| drop(result["processedAt"].take()));
+        assert_eq!(results.len(), records.len());
+        assert_eq!(results[2_499]["previous"]["totals"].as_array().map(Vec::len), Some(100));
+        answers.push(results);
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[tokio::test]
+async fn large_results_are_streamed_and_a_client_that_reads_slowly_holds_bounded_memory() {
+    let mut plan = Plan::default();
+    plan.http.result_buffer_bytes_max = 100 * 1024;
+    let service = plan.start().await;
+    let records: Vec<Value> = (0..1_000).map(heavy).collect();
+    let answer = post(&service, "", json!(records).to_string()).await;
+    assert_eq!((answer.status, answer.header("content-length")), (200, ""));
+    assert!(
+        answer.body.starts_with("{\"processed\":1000,\"duplicates\":0,\"conflicts\":0,\"rejected\":0,\"results\":[")
+    );
+    assert_eq!(answer.json()["results"].as_array().map(Vec::len), Some(1_000));
+    // A store that fails as results are read again breaks the answer off.
+    service.store.finds_left.store(3, Ordering::SeqCst);
+    let records: Vec<Value> = (1_000..2_000).map(heavy).collect();
+    let request = service.client.post(service.url("/v1/records/batch")).header("content-type", "application/json");
+    let broken = match request.body(json!(records).to_string()).send().await {
+        Ok(response) => response.bytes().await.is_err(),
+        Err(_) => true,
+    };
+    assert!(broken, "never a well-formed short answer");
+}

@@ -13,7 +13,7 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*
 async fn the_dashboard_is_open_and_brings_its_own_policy() {
     let service = Service::start().await;
     let ask = |path: &str, header: &str| {
-        exchange(service.addr, format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n"))
+        exchange(service.addr, format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\n"))
     };
     let table = [
         ("/", "text/html; charset=utf-8"),

@@ -9,14 +9,14 @@ use crate::service::{Plan, Service, eventually, record};
 
 fn post(id: &str) -> String {
     let json = record(id).to_string();
-    format!("POST /v1/records HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{json}", json.len())
+    format!("POST /v1/records HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{json}", json.len())
 }
 
 #[tokio::test]
 async fn requests_under_way_are_finished_and_idle_connections_closed() {
     let service = Service::start().await;
     let mut idle = Raw::connect(service.addr).await;
-    idle.send("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    idle.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     idle.answer().await;
     service.store.shut_gate();
     let mut busy = Raw::connect(service.addr).await;
@@ -56,12 +56,12 @@ async fn connections_beyond_the_limit_wait_for_one_to_close() {
     let mut open = Vec::new();
     for _ in 0..2 {
         let mut raw = Raw::connect(service.addr).await;
-        raw.send("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        raw.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
         raw.answer().await;
         open.push(raw);
     }
     let mut waiting = Raw::connect(service.addr).await;
-    waiting.send("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    waiting.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     let mut answer = tokio::spawn(async move { waiting.rest().await });
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut answer).await.is_err());
     open.pop();
@@ -85,7 +85,7 @@ async fn an_old_connection_is_closed_after_its_request() {
 async fn dropping_the_server_cuts_its_connections() {
     let service = Service::start().await;
     let mut raw = Raw::connect(service.addr).await;
-    raw.send("GET /v1/notifications/stream HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    raw.send("GET /v1/notifications/stream HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     raw.until(": following\n\n").await;
     service.served.abort();
     eventually("the server is gone", || service.served.is_finished()).await;

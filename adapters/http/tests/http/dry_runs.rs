@@ -141,8 +141,9 @@ async fn a_dry_run_takes_the_place_of_an_aggregate_until_its_caller_is_gone() {
     service.store_all(&various(10)).await;
     service.store.let_through(0);
     let mut caller = TcpStream::connect(service.addr).await.unwrap();
-    let head =
-        format!("POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n");
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n"
+    );
     caller.write_all(format!("{head}{{\"threshold\":0}}").as_bytes()).await.unwrap();
     let began = Instant::now();
     let taken = async || {

@@ -205,3 +205,40 @@ async fn a_cloud_event_may_be_headers_beside_its_record() {
     headers[1].1 = "0.3";
     send(&service, "/v1/records", &headers, record("b").to_string()).await.is_problem(422, "rejected");
 }
+
+#[tokio::test]
+async fn a_byte_order_mark_counts_towards_no_limit() {
+    let service = Service::start().await;
+    let padded = |id: &str, len: usize| {
+        let json = record(id).to_string();
+        format!("\u{feff}{json}{}", " ".repeat(len - json.len()))
+    };
+    let json = [("content-type", "application/json")];
+    assert_eq!(send(&service, "/v1/records", &json, padded("a", 65_536)).await.status, 201);
+    send(&service, "/v1/records", &json, padded("b", 65_537)).await.is_problem(413, "too-large");
+    send(&service, "/v1/records", &json, padded("b", 65_540)).await.is_problem(413, "too-large");
+    let unmarked = padded("b", 65_537).replace('\u{feff}', "");
+    send(&service, "/v1/records", &json, unmarked).await.is_problem(413, "too-large");
+    let lines = [("content-type", "application/x-ndjson")];
+    let outcome = async |body: String| {
+        let answer = send(&service, "/v1/records/batch", &lines, body).await;
+        serde_json::from_str::<Value>(&answer.body).unwrap()["outcome"].clone()
+    };
+    assert_eq!(outcome(padded("c", 65_536)).await, "processed");
+    assert_eq!(outcome(format!("{}\r\n", padded("d", 65_536))).await, "processed");
+    assert_eq!(outcome(padded("e", 65_537)).await, "rejected");
+}
+
+#[tokio::test]
+async fn an_event_in_headers_without_its_version_is_refused_and_keeps_nothing_back() {
+    let service = Service::start().await;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let headers = [("content-type", "application/json"), ("ce-traceparent", trace), ("ce-id", "1")];
+    let answer = send(&service, "/v1/records", &headers, record("a").to_string()).await;
+    answer.is_problem(422, "rejected");
+    let errors = answer.json()["errors"].clone();
+    let pointers: Vec<&str> =
+        errors.as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+    assert_eq!(pointers, ["/specversion", "/source", "/type"]);
+    assert_eq!(service.get("/v1/records/a").await.status, 404);
+}

@@ -47,16 +47,37 @@ async fn every_answer_bears_the_headers_that_bind_browsers() {
         ("GET /healthz HTTP/1.1", "", 200),
     ];
     for (head, body, status) in table {
-        let request = format!("{head}\r\nhost: x\r\nconnection: close\r\n\r\n{body}");
+        let request = format!("{head}\r\nhost: localhost\r\nconnection: close\r\n\r\n{body}");
         check(&exchange(service.addr, request).await, status);
     }
     check(&exchange(service.addr, "nonsense\r\n\r\n").await, 400);
     check(&exchange(service.addr, format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(200))).await, 431);
 
     let mut stream = Raw::connect(service.addr).await;
-    stream.send("GET /v1/alerts/stream HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    stream.send("GET /v1/alerts/stream HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     check(&stream.until("\r\n\r\n").await, 200);
 
     service.store.panics.store(true, Ordering::SeqCst);
-    check(&exchange(service.addr, "GET /v1/records/a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await, 500);
+    check(
+        &exchange(service.addr, "GET /v1/records/a HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await,
+        500,
+    );
+}
+
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let service = Service::start().await;
+    for (version, hosts, status) in [
+        ("1.1", "", 400),
+        ("1.1", "host: localhost\r\n", 200),
+        ("1.1", "host: localhost\r\nHost: localhost\r\n", 400),
+        ("1.1", "host: localhost\r\nhost: evil.example\r\n", 400),
+        ("1.0", "", 200),
+        ("1.0", "host: localhost\r\nhost: localhost\r\n", 400),
+    ] {
+        let request = format!("GET /v1/records HTTP/{version}\r\n{hosts}connection: close\r\n\r\n");
+        let answer = exchange(service.addr, request).await;
+        assert!(answer.starts_with(&format!("HTTP/{version} {status} ")), "{version} {hosts:?}: {answer}");
+        assert!(status == 200 || answer.contains("urn:tallyhouse:problem:bad-parameter"), "{answer}");
+    }
 }

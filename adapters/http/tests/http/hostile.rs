@@ -20,7 +20,7 @@ fn quick() -> HttpSettings {
     }
 }
 
-const POST: &str = "POST /v1/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+const POST: &str = "POST /v1/records HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
 
 #[tokio::test]
 async fn a_connection_that_sends_nothing_is_closed() {
@@ -31,7 +31,8 @@ async fn a_connection_that_sends_nothing_is_closed() {
 #[tokio::test]
 async fn half_a_head_is_not_waited_for() {
     let service = Plan::http(quick()).start().await;
-    for start in ["G", "GET /healthz HTTP/1.1\r\nhost: x\r\n", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    for start in
+        ["G", "GET /healthz HTTP/1.1\r\nhost: localhost\r\n", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
         let answer = exchange(service.addr, start).await;
         assert!(!answer.starts_with("HTTP/1.1 2"), "{answer:?}");
@@ -58,7 +59,7 @@ async fn a_connection_may_rest_between_requests_but_not_for_ever() {
     let service = Plan::http(quick()).start().await;
     let mut raw = Raw::connect(service.addr).await;
     for _ in 0..2 {
-        raw.send("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        raw.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
         assert!(raw.answer().await.0.starts_with("HTTP/1.1 200"));
         // Longer than a head may take, shorter than a rest.
         tokio::time::sleep(Duration::from_millis(350)).await;
@@ -128,21 +129,23 @@ async fn a_client_that_waits_to_be_invited_is_refused_without_an_invitation() {
 #[tokio::test]
 async fn bytes_that_are_not_text_break_nothing() {
     let service = Plan::http(quick()).start().await;
-    let mut path = b"GET /v1/records/a\xff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec();
+    let mut path = b"GET /v1/records/a\xff HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".to_vec();
     let answer = exchange(service.addr, &path).await;
     assert!(answer.starts_with("HTTP/1.1 4") && answer.contains("x-request-id: "), "{answer}");
-    path = b"GET /v1/records?unit=\xff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec();
+    path = b"GET /v1/records?unit=\xff HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".to_vec();
     assert!(exchange(service.addr, &path).await.starts_with("HTTP/1.1 400 "));
     for header in [&b"x-request-id"[..], b"last-event-id", b"content-type", b"accept", b"traceparent"] {
         let request =
-            [b"POST /v1/alerts/stream HTTP/1.1\r\nhost: x\r\nconnection: close\r\n", header, b": \xff\r\n\r\n"]
+            [b"POST /v1/alerts/stream HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n", header, b": \xff\r\n\r\n"]
                 .concat();
         let answer = exchange(service.addr, request).await;
         assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
     }
     let json = record("a").to_string();
-    let odd =
-        format!("POST /v1/records HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n", json.len());
+    let odd = format!(
+        "POST /v1/records HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n",
+        json.len()
+    );
     let request = [odd.as_bytes(), b"content-type: \xff\r\n\r\n", json.as_bytes()].concat();
     assert!(exchange(service.addr, request).await.starts_with("HTTP/1.1 415 "));
 }
@@ -185,8 +188,10 @@ async fn pipelined_requests_are_answered_in_order() {
     let json = record("a").to_string();
     let one = format!("{POST}content-length: {}\r\n\r\n{json}", json.len());
     let mut raw = Raw::connect(service.addr).await;
-    raw.send(format!("{one}{one}GET /nothing HTTP/1.1\r\nhost: x\r\n\r\nGET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"))
-        .await;
+    raw.send(format!(
+        "{one}{one}GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    ))
+    .await;
     for status in ["201", "200", "404", "200"] {
         let (head, _) = raw.answer().await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
@@ -209,7 +214,7 @@ async fn a_client_that_reads_nothing_is_cut() {
     let service = Plan::http(quick()).start().await;
     service.store_all(&crate::service::various(5_000)).await;
     let mut raw = Raw::connect(service.addr).await;
-    let request = "GET /v1/aggregates HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50);
+    let request = "GET /v1/aggregates HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(50);
     raw.send(request).await;
     // Long enough for every time-out, so that only what lies in the system's buffers is left.
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -223,11 +228,11 @@ async fn requests_of_old_and_odd_forms_are_understood() {
     let service = Service::start().await;
     let old = exchange(service.addr, "GET /healthz HTTP/1.0\r\n\r\n").await;
     assert!(old.starts_with("HTTP/1.0 200 ") || old.starts_with("HTTP/1.1 200 "), "{old}");
-    let absolute = "GET http://elsewhere/v1/records/%2e%2e HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let absolute = "GET http://elsewhere/v1/records/%2e%2e HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let absolute = exchange(service.addr, absolute).await;
     assert!(absolute.starts_with("HTTP/1.1 404 "), "{absolute}");
-    let star = exchange(service.addr, "OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let star = exchange(service.addr, "OPTIONS * HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(star.starts_with("HTTP/1.1 404 "), "{star}");
-    let connect = exchange(service.addr, "CONNECT x:1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let connect = exchange(service.addr, "CONNECT x:1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(connect.starts_with("HTTP/1.1 404 ") || connect.starts_with("HTTP/1.1 405 "), "{connect}");
 }

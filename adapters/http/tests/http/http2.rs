@@ -1,9 +1,11 @@
 //! HTTP/2 in clear text, with prior knowledge.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
@@ -17,7 +19,8 @@ async fn whole(body: Incoming) -> Result<Bytes, hyper::Error> {
     Ok(collected.to_bytes())
 }
 
-async fn connect(service: &Service) -> SendRequest<Full<Bytes>> {
+/// Connects by HTTP/2, with prior knowledge.
+pub(crate) async fn connect(service: &Service) -> SendRequest<Full<Bytes>> {
     let socket = tokio::net::TcpStream::connect(service.addr).await.unwrap();
     let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
     tokio::spawn(connection);
@@ -102,4 +105,51 @@ async fn a_head_that_is_too_large_or_has_too_many_headers_is_refused_and_the_con
         assert_eq!(problem["status"], 431);
     }
     assert_eq!(call(&mut sender, "GET", service.url("/healthz"), String::new()).await.0, 200);
+}
+
+/// An upload in lines by HTTP/2, whose body is sent as the test goes on.
+struct Upload {
+    body: tokio::sync::mpsc::Sender<Bytes>,
+    answer: Incoming,
+}
+
+/// Begins uploads on one connection.
+async fn uploads<const N: usize>(service: &Service) -> [Upload; N] {
+    let socket = tokio::net::TcpStream::connect(service.addr).await.unwrap();
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
+    tokio::spawn(connection);
+    let begin = |_| {
+        let (mut sender, url) = (sender.clone(), service.url("/v1/records/batch"));
+        async move {
+            let (body, pieces) = tokio::sync::mpsc::channel(1);
+            let pieces = futures::stream::unfold(pieces, |mut pieces| async move {
+                let piece = pieces.recv().await?;
+                Some((Ok::<_, std::io::Error>(Frame::data(piece)), pieces))
+            });
+            let request = Request::post(url).header("content-type", "application/x-ndjson");
+            let request = request.body(StreamBody::new(Box::pin(pieces))).unwrap();
+            Upload { body, answer: sender.send_request(request).await.unwrap().into_body() }
+        }
+    };
+    let begun = futures::future::join_all((0..N).map(begin)).await;
+    begun.try_into().unwrap_or_else(|_| unreachable!("there are as many as were begun"))
+}
+
+#[tokio::test]
+async fn long_lines_on_one_connection_wait_for_each_other_and_none_is_lost() {
+    let service = Service::start().await;
+    // More than one connection keeps at once.
+    let mut uploads: [Upload; 24] = uploads(&service).await;
+    for (n, upload) in uploads.iter().enumerate() {
+        let line = record(&format!("r{n}")).to_string();
+        upload.body.send(Bytes::from(format!("{line}{}", " ".repeat(40_000 - line.len())))).await.unwrap();
+    }
+    for upload in &uploads {
+        upload.body.send(Bytes::from_static(b"\n")).await.unwrap();
+    }
+    for (n, upload) in uploads.iter_mut().enumerate() {
+        let frame = tokio::time::timeout(Duration::from_secs(10), upload.answer.frame()).await.unwrap();
+        let result: Value = serde_json::from_slice(&frame.unwrap().unwrap().into_data().unwrap()).unwrap();
+        assert_eq!((&result["recordId"], &result["outcome"]), (&json!(format!("r{n}")), &json!("processed")));
+    }
 }

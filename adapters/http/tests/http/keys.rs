@@ -4,6 +4,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Incoming;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use tallyhouse_http::{KeyRing, NewKey, Scope};
@@ -170,7 +173,7 @@ async fn a_call_is_refused_before_its_body_is_asked_for() {
     let guarded = Guarded::start().await;
     let mut raw = Raw::connect(guarded.service.addr).await;
     raw.send(
-        "POST /v1/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\
+        "POST /v1/records HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\
          expect: 100-continue\r\n\r\n",
     )
     .await;
@@ -204,6 +207,84 @@ async fn keys_come_and_go_while_the_service_runs() {
     assert_eq!(status(&new).await, 200);
 }
 
+/// Sends the head of a request.
+async fn begin(guarded: &Guarded, call: &str, key: &NewKey, more: &str) -> Raw {
+    let mut raw = Raw::connect(guarded.service.addr).await;
+    raw.send(format!("{call} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n{more}\r\n", key.text())).await;
+    raw
+}
+
+/// Begins an upload in lines, and waits until its first line is processed.
+async fn upload(guarded: &Guarded, key: &NewKey, id: &str) -> Raw {
+    const LINES: &str = "content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n";
+    let mut raw = begin(guarded, "POST /v1/records/batch", key, LINES).await;
+    raw.send(line(id)).await;
+    raw.until("\"outcome\":\"processed\"").await;
+    raw
+}
+
+fn line(id: &str) -> String {
+    let line = format!("{}\n", record(id));
+    format!("{:x}\r\n{line}\r\n", line.len())
+}
+
+#[tokio::test]
+async fn a_removed_key_ends_what_it_opened() {
+    let guarded = Guarded::start().await;
+    let other = NewKey::make("other", &[Scope::Ingest]).unwrap();
+    let path = guarded.folder.path().join("keys.toml");
+    fs::write(&path, format!("{}{}{}", guarded.ingest.entry(), guarded.read.entry(), other.entry())).unwrap();
+    let is_known = async || {
+        let authorization = format!("Bearer {}", other.text());
+        guarded.call("POST", "/v1/records", Some(&authorization)).await.status != 401
+    };
+    while !is_known().await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    let mut lines = upload(&guarded, &guarded.ingest, "l1").await;
+    let mut stays = upload(&guarded, &other, "s1").await;
+    let mut body = begin(&guarded, "POST /v1/records", &guarded.ingest, "content-length: 600\r\n").await;
+    body.send(record("b").to_string()).await;
+    let mut events = begin(&guarded, "GET /v1/notifications/stream", &guarded.read, "").await;
+    events.until(": following").await;
+    let mut events_http2 = http2_stream(&guarded).await;
+    guarded.service.store.let_through(0);
+    let mut export = begin(&guarded, "GET /v1/export", &guarded.read, "").await;
+    export.until("\r\n\r\n").await;
+
+    // The scope is all that the reader loses.
+    let narrowed = guarded.read.entry().replace("\"read\"", "\"admin\"");
+    fs::write(&path, format!("{narrowed}{}", other.entry())).unwrap();
+    let refused = body.rest().await;
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+    for (what, raw) in [("upload", &mut lines), ("events", &mut events), ("export", &mut export)] {
+        let rest = raw.rest().await;
+        assert!(!rest.ends_with("0\r\n\r\n"), "the {what} breaks off: {rest:?}");
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(20), async {
+        while let Some(frame) = events_http2.frame().await {
+            frame?;
+        }
+        Ok::<(), hyper::Error>(())
+    });
+    assert!(ended.await.unwrap().is_err(), "the stream by HTTP/2 breaks off");
+
+    stays.send(line("s2")).await;
+    stays.until("\"recordId\":\"s2\"").await;
+    guarded.service.store.pages.add_permits(1);
+}
+
+/// Follows the notifications by HTTP/2, with the key for reads.
+async fn http2_stream(guarded: &Guarded) -> Incoming {
+    let mut sender = crate::http2::connect(&guarded.service).await;
+    let request = Request::get(guarded.service.url("/v1/notifications/stream"))
+        .header(AUTHORIZATION, format!("Bearer {}", guarded.read.text()));
+    let response = sender.send_request(request.body(Full::default()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.into_body()
+}
+
 #[tokio::test]
 async fn without_keys_a_page_of_another_host_may_not_write() {
     let service = Service::start().await;
@@ -231,4 +312,47 @@ async fn without_keys_a_page_of_another_host_may_not_write() {
         assert_ne!(send(Method::POST, "/v1/records", origin).await.status, 403, "{origin:?}");
     }
     assert_eq!(send(Method::GET, "/v1/records", Some("http://evil.example")).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_keys_a_name_that_others_resolve_is_no_name_of_the_service() {
+    let status = async |service: &Service, path: &str, host: &str| {
+        let answer = service.client.get(service.url(path)).header(HOST, host).send().await.unwrap();
+        let answer = Response::of(answer).await;
+        if answer.status == 403 {
+            answer.is_problem(403, "forbidden");
+            assert!(answer.body.contains("auth.hosts"), "{answer:?}");
+        }
+        answer.status
+    };
+    let service = Service::start().await;
+    for host in ["localhost", "localhost:1234", "LOCALHOST", "127.0.0.1", "[::1]:80", "10.1.2.3"] {
+        assert_eq!(status(&service, "/v1/records", host).await, 200, "{host}");
+    }
+    for host in ["evil.example", "evil.example:8080", "localhost.evil.example", "tally.example"] {
+        for path in ["/v1/records", "/v1/aggregates", "/v1/notifications/stream", "/nothing"] {
+            assert_eq!(status(&service, path, host).await, 403, "{host} {path}");
+        }
+        assert_eq!(status(&service, "/healthz", host).await, 200, "{host}");
+    }
+    let named = Plan { hosts: &["Tally.example"], ..Plan::default() }.start().await;
+    assert_eq!(status(&named, "/v1/records", "tally.example:8080").await, 200);
+    assert_eq!(status(&named, "/v1/records", "evil.example").await, 403);
+    let any = Plan { hosts: &["*"], ..Plan::default() }.start().await;
+    assert_eq!(status(&any, "/v1/records", "evil.example").await, 200);
+    // With keys a foreign page has none.
+    let guarded = Guarded::start().await;
+    assert_eq!(status(&guarded.service, "/v1/records", "evil.example").await, 401);
+}
+
+#[tokio::test]
+async fn without_keys_a_browser_that_tells_of_another_site_may_not_write() {
+    let service = Service::start().await;
+    for (site, expect) in [("cross-site", 403), ("same-site", 403), ("same-origin", 415), ("none", 415)] {
+        let request = service.client.post(service.url("/v1/records")).header("sec-fetch-site", site);
+        let request = request.header(CONTENT_TYPE, "text/plain").body(record("a").to_string());
+        assert_eq!(request.send().await.unwrap().status(), expect, "{site}");
+        let read = service.client.get(service.url("/v1/records")).header("sec-fetch-site", site);
+        assert_eq!(read.send().await.unwrap().status(), 200, "{site}");
+    }
 }

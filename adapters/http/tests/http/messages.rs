@@ -22,7 +22,7 @@ fn subjects(page: &Value) -> Vec<&str> {
 /// Follows a topic from now on, or as `more` headers and `query` say.
 async fn follow(service: &Service, path: &str, more: &str) -> Raw {
     let mut raw = Raw::connect(service.addr).await;
-    raw.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n{more}\r\n")).await;
+    raw.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n{more}\r\n")).await;
     let head = raw.until("\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("content-type: text/event-stream\r\n"), "{head}");
     assert!(head.contains("cache-control: no-store\r\n") && head.contains("x-request-id: "), "{head}");

@@ -10,7 +10,7 @@ use tallyhouse_http::HttpSettings;
 use crate::raw::Raw;
 use crate::service::{Plan, Service, record};
 
-const HEAD: &str = "POST /v1/records/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n\
+const HEAD: &str = "POST /v1/records/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
                     transfer-encoding: chunked\r\n";
 
 async fn post(service: &Service, query: &str, body: impl Into<reqwest::Body>) -> Vec<Value> {
@@ -93,7 +93,7 @@ async fn each_line_is_answered_before_the_next_is_sent() {
     raw.send("0\r\n\r\n").await;
     raw.until("0\r\n\r\n").await;
     // The connection is as good as new.
-    raw.send("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    raw.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(raw.answer().await.0.starts_with("HTTP/1.1 200 OK"));
 }
 

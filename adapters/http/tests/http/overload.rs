@@ -11,7 +11,7 @@ use crate::service::{Plan, Service, record, various};
 /// Begins a request and reads nothing of the answer.
 async fn ask_and_never_read(service: &Service, path: &str) -> TcpStream {
     let mut socket = TcpStream::connect(service.addr).await.unwrap();
-    socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     // The first byte says that the answer has begun.
     let mut first = [0];
     socket.read_exact(&mut first).await.unwrap();

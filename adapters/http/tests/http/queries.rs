@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
+use crate::batches::heavy;
 use crate::raw::exchange;
 use crate::service::{Service, record, various};
 
@@ -242,9 +243,68 @@ async fn aggregates_that_fail_on_the_way_break_the_connection() {
             };
             assert!(broken, "{when}: {accept}");
         }
-        let raw = exchange(service.addr, "GET /v1/aggregates HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let raw = exchange(service.addr, "GET /v1/aggregates HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
         assert!(!raw.ends_with("0\r\n\r\n"), "{when}: {raw:?}");
     }
     service.store.parts_left.store(1 << 20, Ordering::SeqCst);
     assert_eq!(service.get("/v1/aggregates").await.json()["recordCount"], 2_000);
+}
+
+/// Reads pages of a thousand to the end: their bodies.
+async fn bounded_pages(service: &Service, path: &str) -> Vec<Value> {
+    let mut address = format!("{path}?limit=1000");
+    let mut pages = Vec::new();
+    loop {
+        let page = service.get(&address).await;
+        assert_eq!(page.status, 200);
+        assert!(page.body.len() < 6 * 1024 * 1024, "{path}: {}", page.body.len());
+        pages.push(page.json());
+        let Some(next) = page.next() else { return pages };
+        assert!(page.json()["next"].is_string());
+        address = next;
+    }
+}
+
+#[tokio::test]
+async fn pages_of_large_records_end_early_and_say_where_to_go_on() {
+    let service = Service::start().await;
+    let records: Vec<Value> = (0..800).map(heavy).collect();
+    service.store_all(&records).await;
+    let read = bounded_pages(&service, "/v1/records").await;
+    let ids: Vec<&Value> =
+        read.iter().flat_map(|page| page["records"].as_array().unwrap()).map(|r| &r["recordId"]).collect();
+    assert!(
+        read.len() > 2 && ids.iter().copied().eq(records.iter().map(|record| &record["recordId"])),
+        "{}",
+        read.len()
+    );
+
+    let (mut after, mut found, mut read) = ("0".to_owned(), Vec::new(), 0);
+    loop {
+        let page = service.get(&format!("/v1/notifications?limit=1000&after={after}")).await;
+        assert!(page.body.len() < 6 * 1024 * 1024, "{}", page.body.len());
+        let page = page.json();
+        let messages = page["messages"].as_array().unwrap();
+        if messages.is_empty() {
+            break;
+        }
+        found.extend(messages.iter().map(|message| message["id"].clone()));
+        (after, read) = (page["next"].as_str().unwrap().to_owned(), read + 1);
+    }
+    assert!(read > 2 && found.iter().eq(records.iter().map(|record| &record["recordId"])), "{read}");
+}
+
+#[tokio::test]
+async fn pages_of_large_summaries_end_early_and_say_where_to_go_on() {
+    let service = Service::start().await;
+    let of = |n: usize| {
+        let mut record = heavy(n);
+        record["reference"] = json!(format!("{:03}", n / 100));
+        record
+    };
+    let records: Vec<Value> = (0..40_000).map(of).collect();
+    service.store_all(&records).await;
+    let read = bounded_pages(&service, "/v1/summaries/IAH").await;
+    let references = read.iter().flat_map(|page| page["summaries"].as_array().unwrap()).map(|s| s["reference"].clone());
+    assert!(read.len() > 1 && references.eq((0..400).map(|n| json!(format!("{n:03}")))), "{}", read.len());
 }

@@ -146,3 +146,30 @@ async fn the_keys_of_one_name_have_one_limit_and_others_their_own() {
     stranger.is_problem(401, "unauthorized");
     assert_eq!(stranger.header("ratelimit"), "");
 }
+
+#[tokio::test]
+async fn bodies_without_lines_draw_units_too() {
+    let service = hardly_gaining(100).await;
+    let post = async |body: String| {
+        let answer = service.post("/v1/records/batch", "application/x-ndjson", body).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    };
+    for _ in 0..40 {
+        post(String::new()).await;
+        post("\n \n\r\n".to_owned()).await;
+    }
+    // Far less than eighty units are gained meanwhile.
+    assert!(left(&service.get("/v1/records").await) < 60);
+    let service = hardly_gaining(100).await;
+    let blank = service.post("/v1/records/batch", "application/x-ndjson", " \n".repeat(40 * 64 * 1024)).await;
+    assert_eq!(blank.body, "");
+    assert!(left(&service.get("/v1/records").await) < 60, "a unit for each 64 KiB");
+}
+
+#[tokio::test]
+async fn a_line_draws_one_unit_and_no_more() {
+    let service = limited(RateLimit { per_second: 1, burst: 1_000 }).await;
+    service.post("/v1/records/batch", "application/x-ndjson", lines(200)).await;
+    let left = left(&service.get("/v1/records").await);
+    assert!((799..=850).contains(&left), "{left}");
+}

@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) probes: Vec<Arc<dyn HealthProbe>>,
     pub(crate) keys: Option<Arc<KeyRing>>,
     pub(crate) tls: Option<TlsIdentity>,
+    /// Hosts that callers without keys may name.
+    pub(crate) hosts: &'static [&'static str],
 }
 
 impl Default for Plan {
@@ -42,7 +44,15 @@ impl Default for Plan {
         let retry = RetryPolicy { wait_min: Duration::from_millis(5), wait_max: Duration::from_millis(20) };
         let pipeline =
             PipelineSettings { commit_retry_timeout: Duration::from_millis(100), retry, ..PipelineSettings::default() };
-        Self { http: HttpSettings::default(), pipeline, dead_letters: None, probes: Vec::new(), keys: None, tls: None }
+        Self {
+            http: HttpSettings::default(),
+            pipeline,
+            dead_letters: None,
+            probes: Vec::new(),
+            keys: None,
+            tls: None,
+            hosts: &[],
+        }
     }
 }
 
@@ -78,7 +88,7 @@ impl Plan {
             keys: self.keys,
         };
         let server = HttpServer::bind("127.0.0.1:0", self.http).await.unwrap();
-        let server = server.with_rates(RateHistory::new(pipeline.clone(), clock));
+        let server = server.with_hosts(self.hosts).with_rates(RateHistory::new(pipeline.clone(), clock));
         let server = match self.tls {
             Some(identity) => server.with_tls(identity),
             None => server,

@@ -49,6 +49,8 @@ pub(crate) struct FaultyStore {
     pub(crate) away: AtomicBool,
     /// So many more commits succeed.
     pub(crate) commits_left: AtomicUsize,
+    /// So many more look-ups by id succeed.
+    pub(crate) finds_left: AtomicUsize,
     /// Parts of a stream of groups, before it fails.
     pub(crate) parts_left: AtomicUsize,
     /// So many more pages of the history, before it fails.
@@ -70,6 +72,7 @@ impl FaultyStore {
             memory: MemoryRepository::new(clock),
             away: AtomicBool::new(false),
             commits_left: AtomicUsize::new(MANY),
+            finds_left: AtomicUsize::new(MANY),
             parts_left: AtomicUsize::new(MANY),
             pages_left: AtomicUsize::new(MANY),
             pages: Semaphore::new(MANY),
@@ -117,6 +120,10 @@ impl RecordRepository for FaultyStore {
 impl RecordReader for FaultyStore {
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
         assert!(!self.panics.load(Ordering::SeqCst), "this look-up panics");
+        let left = self.finds_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_err() {
+            return Err(away("finding"));
+        }
         self.answers("finding")?.find(id).await
     }
 

@@ -31,7 +31,7 @@ use crate::service::{Plan, Service, various};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a client asks on a connection that is to go on.
-const HEALTHZ: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+const HEALTHZ: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// What a client speaks behind TLS, as it names it in the handshake.
 type Protocols = &'static [&'static [u8]];
@@ -201,7 +201,7 @@ async fn a_client_that_is_silent_after_the_handshake_or_reads_nothing_is_cut() {
 
     secured.service.store_all(&various(5_000)).await;
     let mut stream = secured.connected().await;
-    stream.write_all("GET /v1/aggregates HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50).as_bytes()).await.unwrap();
+    stream.write_all("GET /v1/aggregates HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(50).as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut read = Vec::new();
     // The end comes without a goodbye, which rustls reports as an error.

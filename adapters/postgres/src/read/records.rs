@@ -1,4 +1,4 @@
-//! Short reads: each is one statement and therefore one snapshot.
+//! Short reads: each is one snapshot, and nearly each one statement.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
-use tallyhouse_core::ports::HistoryQuery;
+use tallyhouse_core::ports::{HistoryQuery, PAGE_WEIGHT_MAX};
 use tallyhouse_core::{RecordId, RecordOrder, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
 use crate::sql::error::Fault;
@@ -15,6 +15,9 @@ use crate::sql::row::{
 };
 use crate::sql::statement::Statement;
 
+/// Rows of a page that are read by one statement. The default page of the API is one.
+const CHUNK_ROWS: usize = 250;
+
 /// Returns the stored record with this id.
 pub(crate) fn find(connection: &mut PgConnection, id: &RecordId) -> Result<Option<StoredRecord>, Fault> {
     let rows: Vec<StoredRow> =
@@ -22,9 +25,16 @@ pub(crate) fn find(connection: &mut PgConnection, id: &RecordId) -> Result<Optio
     rows.into_iter().next().map(StoredRow::decode).transpose()
 }
 
-/// Returns a page of records by time and id. The comparison of rows is an index condition, so that a page among many
-/// records of one instant is found at once.
+/// Returns a page of records by time and id.
 pub(crate) fn records(connection: &mut PgConnection, query: &RecordQuery) -> Result<Vec<StoredRecord>, Fault> {
+    in_chunks(connection, query.limit, StoredRecord::weight, |connection, last, limit| {
+        let after = last.map(|last| (last.processed.record.time, last.processed.record.record_id.clone()));
+        records_chunk(connection, &RecordQuery { after: after.or_else(|| query.after.clone()), limit, ..query.clone() })
+    })
+}
+
+/// The comparison of rows is an index condition, so that a page among many records of one instant is found at once.
+fn records_chunk(connection: &mut PgConnection, query: &RecordQuery) -> Result<Vec<StoredRecord>, Fault> {
     let (follows, order) = match query.order {
         RecordOrder::OldestFirst => (" AND (r.time, r.record_id) > (", " ORDER BY r.time, r.record_id LIMIT "),
         RecordOrder::NewestFirst => {
@@ -55,6 +65,14 @@ pub(crate) fn summaries(
     connection: &mut PgConnection,
     query: &SummaryQuery,
 ) -> Result<Vec<(Reference, Summary)>, Fault> {
+    let weight = |(_, summary): &(Reference, Summary)| summary.weight();
+    in_chunks(connection, query.limit, weight, |connection, last, limit| {
+        let after = last.map(|(reference, _)| reference.clone()).or_else(|| query.after.clone());
+        summaries_chunk(connection, &SummaryQuery { after, limit, ..query.clone() })
+    })
+}
+
+fn summaries_chunk(connection: &mut PgConnection, query: &SummaryQuery) -> Result<Vec<(Reference, Summary)>, Fault> {
     let destination = query.destination_id.as_str();
     let mut statement =
         Statement::<(Text, Nullable<Text>)>::new("SELECT reference, summary FROM summaries WHERE destination_id = ")
@@ -74,12 +92,21 @@ pub(crate) fn summaries(
     rows.into_iter().map(decode).collect()
 }
 
-/// Returns stored records by position: batches by the index of their positions, their records by the index of their
-/// slots, and no more of either than the limit.
+/// Returns stored records by position.
 pub(crate) fn history(
     connection: &mut PgConnection,
     query: HistoryQuery,
 ) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
+    let weight = |(_, stored): &(u64, Arc<StoredRecord>)| stored.weight();
+    in_chunks(connection, query.limit, weight, |connection, last, limit| {
+        let after = last.map_or(query.after, |(position, _)| *position);
+        history_chunk(connection, HistoryQuery { after, limit, ..query })
+    })
+}
+
+/// Reads batches by the index of their positions, their records by the index of their
+/// slots, and no more of either than the limit.
+fn history_chunk(connection: &mut PgConnection, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
     let (batches, records) =
         if query.alerting_only { (" AND b.alerting", " AND r.alerts IS NOT NULL") } else { ("", "") };
     let (after, limit) = (bigint(query.after), limit(query.limit));
@@ -99,6 +126,34 @@ pub(crate) fn history(
         .bind::<BigInt, _>(limit)
         .load(connection)?;
     rows.into_iter().map(|(position, row)| Ok((count(position)?, Arc::new(row.decode()?)))).collect()
+}
+
+/// Reads a page in chunks, until it has `limit` rows, is heavy, or there are no more: the client library keeps all rows of
+/// a statement in memory, and a row may be a hundred times as large as usual. Most pages are one chunk, which is a snapshot
+/// of its own; several share one.
+fn in_chunks<T>(
+    connection: &mut PgConnection,
+    limit: usize,
+    weight: impl Fn(&T) -> usize,
+    read: impl Fn(&mut PgConnection, Option<&T>, usize) -> Result<Vec<T>, Fault>,
+) -> Result<Vec<T>, Fault> {
+    if limit <= CHUNK_ROWS {
+        return read(connection, None, limit);
+    }
+    connection.build_transaction().repeatable_read().read_only().run(|connection| {
+        let (mut page, mut total) = (Vec::new(), 0);
+        while page.len() < limit && total < PAGE_WEIGHT_MAX {
+            let rows = CHUNK_ROWS.min(limit - page.len());
+            let chunk = read(connection, page.last(), rows)?;
+            let is_last = chunk.len() < rows;
+            total += chunk.iter().map(&weight).sum::<usize>();
+            page.extend(chunk);
+            if is_last {
+                break;
+            }
+        }
+        Ok(page)
+    })
 }
 
 /// Returns the last position.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
-use tallyhouse_core::ports::HistoryQuery;
+use tallyhouse_core::ports::{HistoryQuery, page};
 use tallyhouse_core::{
     Alerting, Filter, RecordId, RecordOrder, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery,
 };
 
-use crate::sql::error::{Failure, Unreadable};
+use crate::sql::error::Failure;
 use crate::sql::filter::{After, Filtered, TimeBy, filtered, instr};
 use crate::sql::rows::{StoredRow, limit, read_key, read_summary};
 use crate::sql::schema::{records, summaries};
@@ -29,9 +30,9 @@ pub(crate) fn find_query<'a>(id: &'a str) -> _ {
 
 /// Returns a page of records by `time` and id.
 pub(crate) fn records(db: &mut SqliteConnection, query: &RecordQuery) -> Result<Vec<StoredRecord>, Failure> {
-    let rows: Vec<StoredRow> = records_query(query).select(StoredRow::as_select()).load(db)?;
-    let read = |row: StoredRow| row.read().map(|(_, stored)| stored);
-    Ok(rows.into_iter().map(read).collect::<Result<_, Unreadable>>()?)
+    let rows = records_query(query).select(StoredRow::as_select()).load_iter::<StoredRow, DefaultLoadingMode>(db)?;
+    let read = rows.map(|row| Ok::<_, Failure>(row?.read()?.1));
+    page(read, StoredRecord::weight)
 }
 
 pub(crate) fn records_query<'a>(query: &RecordQuery) -> Filtered<'a> {
@@ -79,23 +80,24 @@ fn alerting_only<'a>(page: Filtered<'a>, alerting: &Alerting) -> Filtered<'a> {
 /// Returns a page of the running summaries of a destination by reference.
 pub(crate) fn summaries(db: &mut SqliteConnection, query: &SummaryQuery) -> Result<Vec<(Reference, Summary)>, Failure> {
     let destination_id = query.destination_id.as_str();
-    let mut page = (summaries::table.filter(summaries::destination_id.eq(destination_id)))
+    let mut found = (summaries::table.filter(summaries::destination_id.eq(destination_id)))
         .select((summaries::reference, summaries::summary))
         .order(summaries::reference)
         .limit(limit(query.limit))
         .into_boxed();
     if let Some(reference) = &query.reference {
-        page = page.filter(summaries::reference.eq(reference.as_str()));
+        found = found.filter(summaries::reference.eq(reference.as_str()));
     }
     if let Some(after) = &query.after {
-        page = page.filter(summaries::reference.gt(after.as_str()));
+        found = found.filter(summaries::reference.gt(after.as_str()));
     }
-    let rows: Vec<(String, String)> = page.load(db)?;
-    let read = |(reference, summary): (String, String)| {
+    let rows = found.load_iter::<(String, String), DefaultLoadingMode>(db)?;
+    let read = rows.map(|row| {
+        let (reference, summary) = row?;
         let key = read_key(destination_id, &reference)?;
-        Ok((key.reference, read_summary(destination_id, &reference, &summary)?))
-    };
-    Ok(rows.into_iter().map(read).collect::<Result<_, Unreadable>>()?)
+        Ok::<_, Failure>((key.reference, read_summary(destination_id, &reference, &summary)?))
+    });
+    page(read, |(_, summary)| summary.weight())
 }
 
 /// Returns a page of the history by position.
@@ -103,9 +105,12 @@ pub(crate) fn history(
     db: &mut SqliteConnection,
     query: HistoryQuery,
 ) -> Result<Vec<(u64, Arc<StoredRecord>)>, Failure> {
-    let rows: Vec<StoredRow> = history_query(query).select(StoredRow::as_select()).load(db)?;
-    let read = |row: StoredRow| row.read().map(|(position, stored)| (position, Arc::new(stored)));
-    Ok(rows.into_iter().map(read).collect::<Result<_, Unreadable>>()?)
+    let rows = history_query(query).select(StoredRow::as_select()).load_iter::<StoredRow, DefaultLoadingMode>(db)?;
+    let read = rows.map(|row| {
+        let (position, stored) = row?.read()?;
+        Ok::<_, Failure>((position, Arc::new(stored)))
+    });
+    page(read, |(_, stored)| stored.weight())
 }
 
 pub(crate) fn history_query<'a>(query: HistoryQuery) -> Filtered<'a> {

@@ -1,7 +1,7 @@
 //! The hand-off from the writers to the relay: committed batches in memory, and the state of the outbox that both share.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +23,31 @@ pub(crate) struct CommittedBatch {
     pub(crate) stored: Vec<Arc<StoredRecord>>,
     /// When it was committed, by the clock.
     pub(crate) since: Duration,
+    /// Counts its bytes, until they are published.
+    pub(crate) weight: Weight,
+}
+
+/// Bytes of committed batches in memory; dropping this gives them back.
+#[derive(Debug)]
+pub(crate) struct Weight {
+    bytes: usize,
+    total: Arc<AtomicUsize>,
+}
+
+impl Weight {
+    /// Adds the bytes of a batch, unless they are too many beside those of others.
+    pub(crate) fn add(total: &Arc<AtomicUsize>, stored: &[Arc<StoredRecord>], bytes_max: usize) -> Option<Self> {
+        let bytes = stored.iter().map(|stored| stored.weight()).sum();
+        let before = total.fetch_add(bytes, Ordering::AcqRel);
+        let weight = Self { bytes, total: Arc::clone(total) };
+        (before == 0 || before.saturating_add(bytes) <= bytes_max).then_some(weight)
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
 }
 
 /// A writer's side of the relay.
@@ -31,6 +56,9 @@ pub(crate) struct Handoff {
     outbox: Arc<dyn Outbox>,
     pub(crate) state: Arc<HandoffState>,
     fresh: mpsc::Sender<CommittedBatch>,
+    /// The bytes of the batches in memory, and the most there may be.
+    bytes: Arc<AtomicUsize>,
+    bytes_max: usize,
 }
 
 /// The state that writers and relay share.
@@ -87,13 +115,18 @@ impl HandoffState {
 }
 
 impl Handoff {
-    pub(crate) fn new(publisher: &Publisher, meter: &Arc<Meter>, fresh: mpsc::Sender<CommittedBatch>) -> Self {
+    pub(crate) fn new(
+        publisher: &Publisher,
+        meter: &Arc<Meter>,
+        fresh: mpsc::Sender<CommittedBatch>,
+        bytes_max: usize,
+    ) -> Self {
         let published = Mutex::default();
         let (leased, unknown_polls) = (AtomicBool::new(false), AtomicU32::new(0));
         let meter = Arc::clone(meter);
         let owner = publisher.owner.clone().with_emitter(publisher.emitter.name().as_deref());
         let state = HandoffState { owner, meter, spilled: Mutex::new(false), leased, unknown_polls, published };
-        Self { state: Arc::new(state), outbox: Arc::clone(&publisher.outbox), fresh }
+        Self { state: Arc::new(state), outbox: Arc::clone(&publisher.outbox), fresh, bytes: Arc::default(), bytes_max }
     }
 
     pub(crate) fn owner(&self) -> Owner {
@@ -136,8 +169,11 @@ impl Handoff {
     /// finds the batch in the outbox.
     pub(crate) fn hand_over(&self, entry: OutboxEntry, stored: Vec<Arc<StoredRecord>>, since: Duration) {
         let mut spilled = self.state.spilled();
-        if !*spilled && self.fresh.try_send(CommittedBatch { entry, stored, since }).is_err() {
-            *spilled = true;
+        if *spilled {
+            return;
         }
+        let weight = Weight::add(&self.bytes, &stored, self.bytes_max);
+        let sent = weight.map(|weight| self.fresh.try_send(CommittedBatch { entry, stored, since, weight }));
+        *spilled = !matches!(sent, Some(Ok(())));
     }
 }

@@ -27,6 +27,8 @@ use crate::settings::PipelineSettings;
 /// Records per read from the store. The relay also joins waiting batches until they have this many: one call of the
 /// emitter for each small batch would be too slow to catch up.
 const PAGE_RECORDS: usize = 500;
+/// The weight of the records whose messages are handed to the emitter at a time, in bytes. It holds them in JSON.
+const EMIT_WEIGHT_MAX: usize = 4 * 1024 * 1024;
 /// The outbox entries that are claimed at a time. While abandoned entries are published, new batches wait.
 const CLAIM_BATCHES: usize = 64;
 /// The most outbox entries of other emitters that are counted.
@@ -148,8 +150,10 @@ impl Relay {
     /// Publishes a batch that was handed over, together with the batches that wait after it.
     async fn publish_fresh(&mut self, batch: CommittedBatch, waiting: &mut mpsc::Receiver<CommittedBatch>) {
         let (mut ids, mut records, mut committed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut weights = Vec::new();
         let mut next = Some(batch);
-        while let Some(CommittedBatch { entry, stored, since }) = next {
+        while let Some(CommittedBatch { entry, stored, since, weight }) = next {
+            weights.push(weight);
             if !self.caught_up.remove(&entry.id) {
                 committed.push((since, stored.len()));
                 ids.push(entry.id);
@@ -165,9 +169,20 @@ impl Relay {
         }
     }
 
-    /// Publishes the messages of some records, and retries until the emitter has them. Returns `false` if the pipeline
-    /// was closed before: the messages stay in the outbox.
+    /// Publishes the messages of some records, a bounded part at a time. Returns `false` if the pipeline was closed before:
+    /// the messages stay in the outbox.
     async fn emit(&self, stored: &[(u64, Arc<StoredRecord>)]) -> bool {
+        for part in parts(stored) {
+            if !self.emit_part(part).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Publishes the messages of some records, and retries until the emitter has them. Returns `false` if the pipeline
+    /// was closed before.
+    async fn emit_part(&self, stored: &[(u64, Arc<StoredRecord>)]) -> bool {
         let messages: Vec<Message> =
             stored.iter().flat_map(|(position, stored)| Message::all_of(*position, stored)).collect();
         let mut waits = self.settings.retry.waits(&*self.clock);
@@ -390,6 +405,17 @@ fn runs(batches: &[OutboxEntry]) -> impl Iterator<Item = &[OutboxEntry]> {
         let (run, others) = rest.split_at(length);
         rest = others;
         Some(run)
+    })
+}
+
+/// Cuts records into parts that are light enough to be published at once.
+fn parts(stored: &[(u64, Arc<StoredRecord>)]) -> impl Iterator<Item = &[(u64, Arc<StoredRecord>)]> {
+    let mut weight = 0;
+    stored.chunk_by(move |(_, before), _| {
+        weight += before.weight();
+        let goes_on = weight < EMIT_WEIGHT_MAX;
+        weight = if goes_on { weight } else { 0 };
+        goes_on
     })
 }
 

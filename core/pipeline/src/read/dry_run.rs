@@ -80,7 +80,7 @@ impl DryRun {
             return Ok(false);
         }
         let after = self.left.saturating_sub(PAGE_RECORDS);
-        let page = between(&*self.reader, &Filter::default(), after, self.left).await?;
+        let page = between(&*self.reader, after, self.left).await?;
         // Without a filter, the page has a record at every position.
         for (position, stored) in (after + 1..=self.left).rev().zip(page.iter().rev()) {
             self.evaluate(position, stored);

@@ -78,8 +78,9 @@ pub async fn export(reader: Arc<dyn RecordReader>, filter: Filter) -> Result<Exp
             if after >= head {
                 return Ok(None);
             }
-            let position = head.min(after + PAGE_RECORDS);
-            let records = between(&*reader, &filter, after, position).await?;
+            let read = read_on(&*reader, after, head.min(after + PAGE_RECORDS)).await?;
+            let position = after + read.len() as u64;
+            let records = read.into_iter().filter(|stored| filter.matches(&stored.processed.record)).collect();
             let page = ExportPage { position, records };
             Ok(Some((page, position)))
         }
@@ -87,22 +88,31 @@ pub async fn export(reader: Arc<dyn RecordReader>, filter: Filter) -> Result<Exp
     Ok(Export { head, pages: Box::pin(pages) })
 }
 
-/// Reads the matching records at the positions above `after` and up to `last`, at most [`PAGE_RECORDS`]. Each of these
-/// positions must have a record.
+/// Reads the records at the positions above `after` and up to `last`, at most [`PAGE_RECORDS`]. Each of these positions
+/// must have a record.
 pub(crate) async fn between(
     reader: &dyn RecordReader,
-    filter: &Filter,
     after: u64,
     last: u64,
 ) -> Result<Vec<Arc<StoredRecord>>, PortError> {
+    let mut read = Vec::new();
+    while after + (read.len() as u64) < last {
+        let from = after + read.len() as u64;
+        read.append(&mut read_on(reader, from, last).await?);
+    }
+    Ok(read)
+}
+
+/// Reads records from the position after `after` on, up to `last` or until the page is full: at least one. None may be
+/// missing among them.
+async fn read_on(reader: &dyn RecordReader, after: u64, last: u64) -> Result<Vec<Arc<StoredRecord>>, PortError> {
     let limit = usize::try_from(last - after).unwrap_or(usize::MAX);
     let read = reader.history(HistoryQuery { after, alerting_only: false, limit }).await?;
-    if !read.iter().map(|(position, _)| *position).eq(after + 1..=last) {
+    if read.is_empty() || !read.iter().map(|(position, _)| *position).eq(after + 1..=after + read.len() as u64) {
         let gap = format!("of the positions {} to {last}, some have no record", after + 1);
         return Err(PortError::new(PortErrorKind::Corrupt, "reading all records", gap));
     }
-    let records = read.into_iter().map(|(_, stored)| stored);
-    Ok(records.filter(|stored| filter.matches(&stored.processed.record)).collect())
+    Ok(read.into_iter().map(|(_, stored)| stored).collect())
 }
 
 #[cfg(test)]

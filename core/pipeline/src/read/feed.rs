@@ -21,6 +21,9 @@ use tokio::sync::{Mutex, watch};
 /// The records that a follower reads at a time.
 const PAGE_RECORDS: usize = 100;
 
+/// The weight of the messages that a follower holds at a time, in bytes. There are hundreds of followers.
+const FOLLOWED_WEIGHT_MAX: usize = 256 * 1024;
+
 /// How often the head is read at most, while the store goes back in between.
 const HEAD_READS_MAX: usize = 3;
 
@@ -204,10 +207,22 @@ impl Feed {
                 return Ok(Arc::clone(&last.page));
             }
         }
-        let page: Page = self.page(topic, after, PAGE_RECORDS).await?.into();
+        let mut messages = self.page(topic, after, PAGE_RECORDS).await?;
+        truncate(&mut messages, FOLLOWED_WEIGHT_MAX);
+        let page: Page = messages.into();
         *last = Some(LastRead { after, page: Arc::clone(&page), at: now, commits });
         Ok(page)
     }
+}
+
+/// Keeps the first messages, up to and with the one by which they reach a weight.
+fn truncate(messages: &mut Vec<Message>, weight_max: usize) {
+    let mut total = 0;
+    let full = messages.iter().position(|message| {
+        total += message.stored().weight();
+        total >= weight_max
+    });
+    messages.truncate(full.map_or(usize::MAX, |last| last + 1));
 }
 
 /// Why the feed gives no messages.

@@ -126,6 +126,7 @@ macro_rules! repository_conformance {
             pages::start_is_inclusive_and_end_is_exclusive;
             pages::summaries_page_by_reference;
             pages::history_pages_by_position;
+            pages::pages_of_large_records_end_early_and_go_on_without_a_gap;
             groups::groups_come_by_destination_in_byte_order;
             groups::totals_are_those_of_the_records_listed;
             groups::totals_are_exact_however_much_is_rolled_up;

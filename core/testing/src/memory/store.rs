@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::stream;
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Committed, GroupPart, Groups, HistoryQuery, OutboxEntry, OutboxId, Owner,
-    PartStream,
+    PartStream, page,
 };
 use tallyhouse_core::{
     DestinationId, Filter, GroupQuery, Key, Known, ManagedRule, ManagedRules, Plan, RecordId, RecordOrder, RecordQuery,
@@ -162,15 +162,15 @@ impl Store {
             }
         };
         let after = query.after.as_ref().map(|(time, id)| (*time, id));
-        (found.into_iter())
+        let found = (found.into_iter())
             .filter(|stored| query.alerting.as_ref().is_none_or(|alerting| alerting.matches(stored)))
             .filter(|stored| {
                 let record = &stored.processed.record;
                 after.as_ref().is_none_or(|after| follows(&(record.time, &record.record_id), after))
             })
             .take(query.limit)
-            .map(|stored| (**stored).clone())
-            .collect()
+            .map(|stored| (**stored).clone());
+        light(found, StoredRecord::weight)
     }
 
     pub(super) fn summaries(&self, query: &SummaryQuery) -> Vec<(Reference, Summary)> {
@@ -180,12 +180,12 @@ impl Store {
             || Bound::Included(key(&Reference::new("").expect("a reference may be empty"))),
             |after| Bound::Excluded(key(after)),
         );
-        (self.keys.range((from, Bound::Unbounded)))
+        let found = (self.keys.range((from, Bound::Unbounded)))
             .take_while(|(key, _)| key.destination_id == query.destination_id)
             .filter(|(key, _)| query.reference.as_ref().is_none_or(|reference| key.reference == *reference))
             .take(query.limit)
-            .map(|(key, state)| (key.reference.clone(), state.summary.clone()))
-            .collect()
+            .map(|(key, state)| (key.reference.clone(), state.summary.clone()));
+        light(found, |(_, summary)| summary.weight())
     }
 
     pub(super) fn groups(&self, query: &GroupQuery) -> Groups {
@@ -214,7 +214,8 @@ impl Store {
 
     pub(super) fn history(&self, query: HistoryQuery) -> Vec<(u64, Arc<StoredRecord>)> {
         let page = |positions: &mut dyn Iterator<Item = u64>| {
-            positions.take(query.limit).map(|position| (position, Arc::clone(self.at(position)))).collect()
+            let found = positions.take(query.limit).map(|position| (position, Arc::clone(self.at(position))));
+            light(found, |(_, stored)| stored.weight())
         };
         if query.alerting_only {
             let from = self.alerting.partition_point(|position| *position <= query.after);
@@ -325,6 +326,12 @@ impl Store {
         });
         Box::pin(stream::iter(parts.chain(outbox).map(Ok)))
     }
+}
+
+/// Ends a page early where its rows are heavy.
+fn light<T>(rows: impl Iterator<Item = T>, weight: impl Fn(&T) -> usize) -> Vec<T> {
+    let Ok(page) = page(rows.map(Ok::<_, Infallible>), weight);
+    page
 }
 
 fn record_parts(records: Vec<Arc<StoredRecord>>) -> impl Iterator<Item = GroupPart> {

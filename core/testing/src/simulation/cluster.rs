@@ -275,6 +275,8 @@ fn settings(rng: &mut Generator) -> PipelineSettings {
         ping_timeout,
         mark_published_delay,
         relay_batches_max: number(&[1, 2, 64]),
+        // Some 30 records.
+        relay_bytes_max: 20_000,
     }
 }
 

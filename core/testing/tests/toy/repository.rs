@@ -13,7 +13,7 @@ use futures::stream;
 use serde_json::{Value, json};
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Clock, Committed, GroupPart, Groups, HistoryQuery, Outbox, OutboxEntry,
-    OutboxId, Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
+    OutboxId, Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository, page,
 };
 use tallyhouse_core::{
     GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
@@ -101,8 +101,7 @@ impl RecordReader for Toy {
         let mut found = self.read(|state| state.records.clone());
         found.retain(|stored| query.filter.matches(&stored.processed.record) && Some(place(stored)) > query.after);
         found.sort_by_key(place);
-        found.truncate(query.limit);
-        Ok(found.iter().map(|stored| (**stored).clone()).collect())
+        page(found.iter().take(query.limit).map(|stored| Ok((**stored).clone())), StoredRecord::weight)
     }
 
     async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
@@ -112,7 +111,7 @@ impl RecordReader for Toy {
             .map(|(key, summary)| (key.reference, summary))
             .filter(|(reference, _)| query.reference.as_ref().is_none_or(|asked| reference == asked))
             .filter(|(reference, _)| query.after.as_ref().is_none_or(|after| reference > after));
-        Ok(found.take(query.limit).collect())
+        page(found.take(query.limit).map(Ok), |(_, summary)| summary.weight())
     }
 
     async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
@@ -145,7 +144,7 @@ impl RecordReader for Toy {
         let found = all.into_iter().filter(|(position, stored)| {
             *position > query.after && (!query.alerting_only || !stored.alerts.is_empty())
         });
-        Ok(found.take(query.limit).collect())
+        page(found.take(query.limit).map(Ok), |(_, stored)| stored.weight())
     }
 
     async fn head(&self) -> Result<u64, PortError> {

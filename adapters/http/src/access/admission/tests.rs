@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use hyper::header::HeaderValue;
+use hyper::header::{HOST, HeaderValue};
 
 use super::*;
 use crate::access::keys::NewKey;

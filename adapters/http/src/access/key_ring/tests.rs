@@ -3,10 +3,10 @@
 use std::fs;
 
 use super::*;
-use crate::access::keys::{NewKey, Scope};
+use crate::access::keys::{NewKey, Scope, hash};
 
 fn known(ring: &KeyRing, key: &NewKey) -> bool {
-    ring.keys().holder(key.text().as_bytes()).is_some()
+    ring.keys().of_hash(&hash(key.text().as_bytes())).is_some()
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn cut(text: &[u8], piece_bytes: usize, bytes_max: usize) -> Vec<Option<String>>
         while let Some(line) = lines.next(&mut piece) {
             found.push(own(line));
         }
-        assert!(lines.kept.len() <= bytes_max + 1);
+        assert!(lines.kept.len() <= bytes_max + 1 + BYTE_ORDER_MARK_BYTES);
     }
     found.extend(lines.last().map(own));
     assert_eq!(lines.last(), None);
@@ -46,6 +46,28 @@ fn lines_are_cut_wherever_the_pieces_begin_and_end() {
     check("abcdefgh", &[None]);
     check("abcdefgh\nijk", &[None, Some("ijk")]);
     check("a\rb\n", &[Some("a\rb")]);
+    check("\u{feff}abc\r\nabc\n", &[Some("abc"), Some("abc")]);
+    check("\u{feff}abcd\nabc", &[None, Some("abc")]);
+    check("\u{feff}", &[Some("")]);
+    check("abcdef\nabcd\n", &[None, None]);
+    check("a\n\u{feff}\n", &[Some("a"), Some("\u{feff}")]);
+}
+
+#[test]
+fn a_long_line_keeps_no_memory_behind_it() {
+    let mut lines = Lines::new(64 * 1024);
+    let mut piece = Bytes::from(vec![b'a'; 60_000]);
+    assert_eq!(lines.next(&mut piece), None);
+    assert!(lines.is_long());
+    let mut end = Bytes::from_static(b"\n\nb");
+    assert_eq!(lines.next(&mut end), Some(Line::Whole(&[b'a'; 60_000])));
+    assert!(!lines.is_long());
+    assert_eq!(lines.next(&mut end), Some(Line::Whole(b"")));
+    assert!(lines.kept.capacity() <= LONG_BYTES, "{}", lines.kept.capacity());
+    let mut overlong = Bytes::from(vec![b'a'; 70_000]);
+    assert_eq!(lines.next(&mut overlong), None);
+    assert!(!lines.is_long());
+    assert!(lines.kept.capacity() <= LONG_BYTES, "{}", lines.kept.capacity());
 }
 
 proptest! {

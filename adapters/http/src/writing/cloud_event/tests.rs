@@ -41,7 +41,7 @@ fn check_refused(json: &str, code: RejectionCode, pointers: &[&str]) {
 fn a_broken_event_is_refused_with_every_reason() {
     check_refused("{", RejectionCode::NotJson, &[""]);
     check_refused("[]", RejectionCode::Rejected, &[""]);
-    check_refused("{}", RejectionCode::Rejected, &["/specversion", "/id", "/source", "/type"]);
+    check_refused("{}", RejectionCode::Rejected, &["/specversion", "/id", "/source", "/type", "/data"]);
     check_refused(&event(""), RejectionCode::Rejected, &["/data"]);
     check_refused(&event(r#","data":{},"data_base64":"""#), RejectionCode::Rejected, &["/data_base64"]);
     check_refused(&event(r#","data_base64":"!""#), RejectionCode::Rejected, &["/data_base64"]);
@@ -53,6 +53,28 @@ fn a_broken_event_is_refused_with_every_reason() {
     check_refused(&event(r#","id":"2","data":{}"#), RejectionCode::Rejected, &[""]);
     let old = event(&format!(r#","data":{RECORD}"#)).replace("1.0", "0.3");
     check_refused(&old, RejectionCode::Rejected, &["/specversion"]);
+    let both = event(&format!(r#","data":{bad}"#)).replace("1.0", "0.3");
+    check_refused(&both, RejectionCode::Rejected, &["/specversion", "/data/type", "/data/unit"]);
+    let twice = event(&format!(r#","traceparent":"{TRACE}","trace\u0070arent":"{TRACE}","data":{RECORD}"#));
+    check_refused(&twice, RejectionCode::Rejected, &[""]);
+}
+
+#[track_caller]
+fn check_attribute(id: &str, detail: &str) {
+    let json = format!(r#"{{"specversion":"1.0","id":{id},"source":"/a","type":"b","data":{RECORD}}}"#);
+    let rejection = read(json.as_bytes()).record.expect_err(&json);
+    let found: Vec<_> = rejection.errors.iter().map(|error| (error.pointer.as_str(), error.detail.as_str())).collect();
+    assert_eq!(found, [("/id", detail)], "{json}");
+    assert_eq!(rejection.record_id.map(|id| id.to_string()).as_deref(), Some("a"));
+}
+
+#[test]
+fn what_is_wrong_with_an_attribute_is_said() {
+    check_attribute("7", "must be a string");
+    check_attribute("[]", "must be a string");
+    check_attribute("true", "must be a string");
+    check_attribute("\"\"", "must not be empty");
+    check_attribute("null", "is missing from the CloudEvent");
 }
 
 #[test]
@@ -67,13 +89,36 @@ fn an_array_of_events_is_bounded() {
 #[test]
 fn headers_make_an_event_of_a_record() {
     let mut headers = HeaderMap::new();
-    for (_, name) in REQUIRED {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1.0"));
+    for name in REQUIRED {
+        let name = HeaderName::try_from(format!("{HEADER_PREFIX}{name}")).unwrap();
+        headers.insert(name, HeaderValue::from_static("1.0"));
     }
     headers.insert(TRACEPARENT, HeaderValue::from_static(TRACE));
     assert!(is_binary(&headers));
     let read = read_binary(&headers, RECORD.as_bytes());
     assert_eq!((read.record.is_ok(), read.traceparent.as_deref()), (true, Some(TRACE)));
+
+    let mut repeated = headers.clone();
+    repeated.append("ce-id", HeaderValue::from_static("2"));
+    repeated.append(TRACEPARENT, HeaderValue::from_static(TRACE));
+    check_binary(&repeated, RECORD, &["/id", "/traceparent"]);
+    assert_eq!(read_binary(&repeated, RECORD.as_bytes()).traceparent, None);
+
     headers.remove("ce-id");
-    assert_eq!(read_binary(&headers, RECORD.as_bytes()).record.unwrap_err().errors[0].pointer, "/id");
+    check_binary(&headers, RECORD, &["/id"]);
+    check_binary(&headers, &RECORD.replace("positive", "neither"), &["/id", "/type"]);
+    assert_eq!(read_binary(&headers, b"{").record.unwrap_err().code, RejectionCode::NotJson);
+    // Without its version it is an event all the same: its trace must not be lost.
+    let mut trace_alone = HeaderMap::new();
+    assert!(!is_binary(&trace_alone));
+    trace_alone.insert(TRACEPARENT, HeaderValue::from_static(TRACE));
+    assert!(is_binary(&trace_alone));
+    check_binary(&trace_alone, RECORD, &["/specversion", "/id", "/source", "/type"]);
+}
+
+#[track_caller]
+fn check_binary(headers: &HeaderMap, json: &str, pointers: &[&str]) {
+    let rejection = read_binary(headers, json.as_bytes()).record.unwrap_err();
+    let found: Vec<&str> = rejection.errors.iter().map(|error| error.pointer.as_str()).collect();
+    assert_eq!((rejection.code, &found[..]), (RejectionCode::Rejected, pointers), "{headers:?}");
 }

@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tallyhouse_core::Timestamp;
 use tallyhouse_core::ports::{Batch, Outbox as _, Owner, RecordRepository as _};
+use tallyhouse_core::{Arrival, Known, RuleSet, StoredRecord, Timestamp, plan};
 use tallyhouse_testing::generate;
 
+use super::{EMIT_WEIGHT_MAX, parts};
 use crate::dependency::breaker::BreakerState;
 use crate::harness::{FaultyRepository, Instance, PausedClock, arrivals, eventually};
+use crate::publish::handoff::Weight;
 use crate::settings::PipelineSettings;
 
 fn few_in_memory() -> PipelineSettings {
@@ -71,6 +73,58 @@ async fn a_slow_emitter_gets_every_message_once_through_the_outbox() {
     until_outbox_is_empty(&instance.repository).await;
     let ids = instance.published();
     assert_eq!((ids.len(), unique(&ids).len()), (1_000, 1_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_that_are_too_heavy_for_memory_are_published_once_from_the_outbox() {
+    let instance = Instance::start(PipelineSettings { relay_bytes_max: 1, ..PipelineSettings::default() });
+    *instance.emitter.takes.lock().unwrap() = Duration::from_millis(50);
+    let ingress = instance.pipeline.ingress();
+    for i in 0..20 {
+        ingress.submit(arrivals(&format!("b{i}"), 10)).await.unwrap();
+    }
+    until_outbox_is_empty(&instance.repository).await;
+    let ids = instance.published();
+    assert_eq!((ids.len(), unique(&ids).len()), (200, 200));
+}
+
+#[test]
+fn memory_takes_one_batch_of_any_weight_and_others_beside_it_up_to_the_limit() {
+    let one = stored("a", 1);
+    let weight = one[0].weight();
+    let total = Arc::new(AtomicUsize::new(0));
+    let add = |stored: &[Arc<StoredRecord>], bytes_max: usize| Weight::add(&total, stored, bytes_max);
+    let first = add(&stored("b", 10), 1).expect("the first is taken, whatever it weighs");
+    assert!(add(&one, weight).is_none());
+    assert_eq!(total.load(Ordering::SeqCst), 10 * weight, "one that is not taken does not count");
+    let second = add(&one, 11 * weight).expect("there is room");
+    assert!(add(&one, 11 * weight).is_none());
+    drop(first);
+    assert!(add(&one, 2 * weight).is_some());
+    drop(second);
+    assert_eq!(total.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn the_emitter_gets_heavy_records_in_parts() {
+    let light: Vec<_> = (1..).zip(stored("a", 1_000)).collect();
+    assert_eq!(parts(&light).map(<[_]>::len).collect::<Vec<_>>(), [1_000]);
+    assert_eq!(parts(&[]).count(), 0);
+    let long = |n: usize| generate::record(&format!("r{n}"), "d", "", "1", &format!("{:x>64}", n % 100));
+    let heavy: Vec<Arrival> = (0..500).map(|n| long(n).into()).collect();
+    let now = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+    let heavy: Vec<_> = (1..).zip(plan(&heavy, Known::default(), &RuleSet::default(), now).stored).collect();
+    let weights = parts(&heavy).map(|part| part.iter().map(|(_, stored)| stored.weight()).sum::<usize>());
+    let weights: Vec<usize> = weights.collect();
+    assert!(weights.len() > 1 && weights.iter().all(|weight| *weight < EMIT_WEIGHT_MAX + 30_000), "{weights:?}");
+    assert!(parts(&heavy).flatten().eq(&heavy));
+}
+
+fn stored(prefix: &str, n: usize) -> Vec<Arc<StoredRecord>> {
+    let now = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+    let one = |arrival: Arrival| plan(&[arrival], Known::default(), &RuleSet::default(), now).stored.remove(0);
+    // Each is the first of its key, so that all weigh the same.
+    (0..n).map(|i| generate::record(&format!("{prefix}{i:04}"), "d", "", "1", "EUR").into()).map(one).collect()
 }
 
 #[tokio::test(start_paused = true)]

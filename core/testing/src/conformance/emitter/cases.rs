@@ -30,8 +30,8 @@ pub async fn messages_arrive_unchanged<F: EmitterFixture>() {
     let fixture = F::fresh().await;
     let emitter = fixture.emitter().await;
     let longest = "𝄞".repeat(255);
-    // The summary before the last record has as many units as there can be, with names as long as they can be.
-    let units = (0..=Summary::UNITS_MAX).map(|n| format!("{:𝄞>64}", n % Summary::UNITS_MAX));
+    // The summary before the last record has as many units as there can be, with names as long as they can be together.
+    let units = (0..=Summary::UNITS_MAX).map(|n| format!("{:𝄞>20}", n % Summary::UNITS_MAX));
     let mut records: Vec<_> =
         units.enumerate().map(|(n, unit)| record(&format!("u-{n}"), &longest, &longest, "9999999999", &unit)).collect();
     records.extend(AWKWARD_TEXTS.map(|text| {

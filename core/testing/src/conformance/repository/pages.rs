@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tallyhouse_core::ports::{Batch, HistoryQuery, Store};
+use tallyhouse_core::ports::{Batch, HistoryQuery, PAGE_WEIGHT_MAX, Store};
 use tallyhouse_core::{
     Alerting, DestinationId, Draft, Filter, Record, RecordId, RecordOrder, RecordQuery, RecordType, Reference,
     SourceId, StoredRecord, SummaryQuery, Timestamp, Unit,
@@ -217,6 +217,42 @@ pub async fn records_are_selected_by_the_rules_that_they_met<F: RepositoryFixtur
 
 fn newest_first(filter: Filter, limit: usize) -> RecordQuery {
     RecordQuery { filter, order: RecordOrder::NewestFirst, limit, ..RecordQuery::default() }
+}
+
+/// A page ends before it is much heavier than [`PAGE_WEIGHT_MAX`], and the next one goes on behind it.
+pub async fn pages_of_large_records_end_early_and_go_on_without_a_gap<F: RepositoryFixture>() {
+    const RECORDS: usize = 900;
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    // Each record of the key has the summary of a hundred long units before it.
+    let records: Vec<Record> =
+        (0..RECORDS).map(|n| record(&format!("r{n:04}"), "D", "", "1", &format!("{:x>64}", n % 100))).collect();
+    commit_records(&*repository, records.clone()).await;
+
+    let found = all_pages(&*repository, &Filter::default(), RECORDS).await;
+    let mut by_id: Vec<&Record> = records.iter().collect();
+    by_id.sort_by(|a, b| (a.time, &a.record_id).cmp(&(b.time, &b.record_id)));
+    assert_listed(&found, &by_id, "in pages that end early");
+    let query = RecordQuery { limit: RECORDS, ..RecordQuery::default() };
+    let page = repository.records(query).await.expect("records are read");
+    assert_is_bounded(page.iter().map(StoredRecord::weight));
+
+    let (mut after, mut positions) = (0, Vec::new());
+    loop {
+        let query = HistoryQuery { after, alerting_only: false, limit: RECORDS };
+        let page = repository.history(query).await.expect("the history is read");
+        assert_is_bounded(page.iter().map(|(_, stored)| stored.weight()));
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        positions.extend(page.iter().map(|(position, _)| *position));
+    }
+    assert!(positions.into_iter().eq(1..=RECORDS as u64), "no position is left out");
+}
+
+#[track_caller]
+fn assert_is_bounded(weights: impl Iterator<Item = usize>) {
+    let weight: usize = weights.sum();
+    assert!(weight < 3 * PAGE_WEIGHT_MAX, "a page weighs {weight} bytes");
 }
 
 const PLAIN: Draft<'static> = Draft {

@@ -1,0 +1,110 @@
+//! Outcomes of a batch that wait to be sent.
+//!
+//! A processed record's outcome has the summary before it, which may be a hundred times as large as the record, and a client
+//! may read slowly. Outcomes beyond the room for them are dropped, and read from the store again as they are sent.
+
+use std::sync::Arc;
+
+use tallyhouse_pipeline::ports::{PortError, PortErrorKind, RecordReader};
+use tallyhouse_pipeline::{Outcome, OutcomeCounts, RecordId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Room for outcomes that wait, in KiB.
+#[derive(Debug, Clone)]
+pub(crate) struct ResultRoom(Arc<Semaphore>);
+
+/// Outcomes that wait, in their order, with the room that they take.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingResults {
+    results: Vec<WaitingResult>,
+    room: Vec<OwnedSemaphorePermit>,
+    weight: usize,
+}
+
+/// An outcome that waits.
+#[derive(Debug)]
+pub(crate) enum WaitingResult {
+    Whole(Outcome),
+    /// That of a processed record, in the store.
+    Stored(RecordId),
+}
+
+impl ResultRoom {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes.div_ceil(1024).min(Semaphore::MAX_PERMITS))))
+    }
+
+    fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).ok()?;
+        Arc::clone(&self.0).try_acquire_many_owned(kib).ok()
+    }
+}
+
+impl WaitingResults {
+    /// Adds outcomes: whole where there is room for them. Those of processed records are not `wanted` where only failures are
+    /// sent.
+    pub(crate) fn add(&mut self, outcomes: Vec<Outcome>, room: &ResultRoom, wanted: bool) {
+        let weight = outcomes.iter().map(weight).sum();
+        let taken = room.take(weight).filter(|_| wanted);
+        let is_kept = taken.is_some();
+        self.weight += if is_kept { weight } else { 0 };
+        self.room.extend(taken);
+        self.results.extend(outcomes.into_iter().map(|outcome| match outcome {
+            Outcome::Processed(stored) if !is_kept => WaitingResult::Stored(stored.processed.record.record_id.clone()),
+            outcome => WaitingResult::Whole(outcome),
+        }));
+    }
+
+    /// Says whether all of them are here, and take few bytes: they need not be streamed.
+    pub(crate) fn are_small(&self, bytes_max: usize) -> bool {
+        let is_whole = |result: &WaitingResult| matches!(result, WaitingResult::Whole(_));
+        self.weight <= bytes_max && self.results.iter().all(is_whole)
+    }
+
+    /// Counts them.
+    pub(crate) fn counts(&self) -> OutcomeCounts {
+        let mut counts = OutcomeCounts::default();
+        self.results.iter().for_each(|result| result.count(&mut counts));
+        counts
+    }
+
+    /// Takes them out, with the room to be given back when all are sent.
+    pub(crate) fn take(self) -> (Vec<WaitingResult>, Vec<OwnedSemaphorePermit>) {
+        (self.results, self.room)
+    }
+}
+
+impl WaitingResult {
+    pub(crate) fn count(&self, counts: &mut OutcomeCounts) {
+        match self {
+            Self::Whole(outcome) => counts.count(outcome),
+            Self::Stored(_) => counts.processed += 1,
+        }
+    }
+
+    /// Says whether the record was refused.
+    pub(crate) fn is_failed(&self) -> bool {
+        match self {
+            Self::Whole(Outcome::Conflict { .. } | Outcome::Rejected(_)) => true,
+            Self::Whole(Outcome::Processed(_) | Outcome::Duplicate { .. }) | Self::Stored(_) => false,
+        }
+    }
+
+    /// Returns the outcome, and reads it if need be: a stored record never changes.
+    pub(crate) async fn outcome(self, reader: &dyn RecordReader) -> Result<Outcome, PortError> {
+        let id = match self {
+            Self::Whole(outcome) => return Ok(outcome),
+            Self::Stored(id) => id,
+        };
+        let lost = || PortError::new(PortErrorKind::Corrupt, "reading a result", format!("{id:?} is not stored"));
+        reader.find(&id).await?.map(|stored| Outcome::Processed(Arc::new(stored))).ok_or_else(lost)
+    }
+}
+
+/// Only processed records have large outcomes.
+fn weight(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Processed(stored) => stored.weight(),
+        Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => 0,
+    }
+}
