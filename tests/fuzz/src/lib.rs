@@ -28,6 +28,11 @@ use queues::{dead_letter, entry};
 mod program {
     pub(super) mod input;
 }
+#[path = "../../../bin/src/output"]
+mod output {
+    mod printable;
+    pub(crate) use printable::printable;
+}
 mod cli;
 // The laws, each with the name of its target.
 pub mod record;

@@ -9,7 +9,12 @@ fn a_file_that_is_replaced_while_it_is_opened_is_not_taken() {
     let path = folder.path().join("a.db");
     let files = DatabaseFiles::at(&path);
     // A file that the connection makes itself is its own.
-    files.open(|| Ok(std::fs::write(&path, "new").unwrap())).unwrap();
+    files
+        .open(|| {
+            std::fs::write(&path, "new").unwrap();
+            Ok(())
+        })
+        .unwrap();
     let replace = || {
         let other = folder.path().join("b.db");
         std::fs::write(&other, "other").unwrap();
