@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tallyhouse_tests::http::Client;
 use tallyhouse_tests::records::{nth, record_with};
-use tallyhouse_tests::service::Service;
+use tallyhouse_tests::service::{Service, signal};
 use tallyhouse_tests::sse::Events;
 
 pub(crate) const DATABASE: &str = "tallyhouse.db";
@@ -118,7 +118,8 @@ fn watch_says_that_the_history_has_changed_and_starts_over() {
         let lines = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let seen: Vec<Value> =
             lines.take(7).map(|line| serde_json::from_str(&line.expect("text")).expect("one message a line")).collect();
-        child.kill().expect("a child can be killed");
+        // By a signal that lets it write its log.
+        signal("TERM", child.id());
         let log = child.wait_with_output().expect("it has ended").stderr;
         let ids: Vec<&str> = seen.iter().map(|message| message["id"].as_str().expect("an id")).collect();
         assert_eq!(
