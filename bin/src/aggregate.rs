@@ -1,6 +1,6 @@
 //! `aggregate`: totals by destination, from the configured database or over HTTP, as a table, JSON or CSV.
 
-mod answer;
+mod response;
 mod view;
 mod table;
 mod csv;

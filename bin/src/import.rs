@@ -6,7 +6,7 @@ mod input;
 mod chunks;
 mod progress;
 mod refusals;
-mod tally;
+mod report;
 mod local;
 mod over_http;
 mod dry_run;
@@ -30,7 +30,7 @@ use chunks::Chunks;
 use input::{Chunk, CsvOptions, ReadError, Reading, is_standard_input, read_file};
 use progress::Progress;
 use refusals::Refusals;
-use tally::Tally;
+use report::Tally;
 
 /// Chunks that wait between reading and committing: enough that neither waits for the other, few enough that memory
 /// stays small.

@@ -1,6 +1,6 @@
 //! The service: wires adapters to the pipeline, runs until a signal, and stops gracefully.
 
-mod emitter;
+mod no_op_emitter;
 pub(crate) mod preflight;
 pub(crate) mod queues;
 pub(crate) mod signals;
@@ -22,7 +22,7 @@ use crate::database::{Database, Schema};
 use crate::settings::Settings;
 use crate::telemetry::metrics::{Metrics, ReloadedFiles};
 use crate::telemetry::traces::Traces;
-use emitter::InProcessEmitter;
+use no_op_emitter::NoOpEmitter;
 use preflight::Preflight;
 use queues::{Consumers, Queues};
 use signals::{EXIT_INTERRUPTED, Signals};
@@ -208,7 +208,7 @@ fn repository(database: &Database, traces: Option<&Traces>) -> Arc<dyn RecordRep
 
 /// Returns the emitter of the pipeline. The in-process emitter does nothing that could be traced.
 fn emitter(queues: Option<&Queues>, traces: Option<&Traces>, settings: &Settings) -> Arc<dyn MessageEmitter> {
-    let Some(queues) = queues else { return Arc::new(InProcessEmitter) };
+    let Some(queues) = queues else { return Arc::new(NoOpEmitter) };
     let emitter = queues.emitter(settings.messages.clone());
     match traces {
         Some(traces) => traces.emitter(emitter),

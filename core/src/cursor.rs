@@ -1,4 +1,4 @@
-//! Cursors: the place of a reader in a topic, and what stood there.
+//! Cursors: the position of a reader in a topic, with a fingerprint of the record at it.
 //!
 //! A database may come back from a backup with less than it had. Its positions are then used again, for other records.
 //! So a cursor names a position and a fingerprint of the record at it: a reader that returns with a cursor of the lost

@@ -1,4 +1,4 @@
-//! The plan of a commit: the outcomes of a batch, and what to write. A pure function, and the heart of the service.
+//! Plans a commit: decides the outcome of each record of a batch, and what to write. A pure function.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

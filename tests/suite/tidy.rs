@@ -87,7 +87,7 @@ fn the_service_fetches_nothing() {
     let commands =
         ["bin/src/remote.rs", "bin/src/import/", "bin/src/aggregate/", "bin/src/export/", "bin/src/commands/watch/"];
     // What is traced goes to the one address of the setting otlp.endpoint.
-    let traces = "bin/src/telemetry/traces/collector.rs";
+    let traces = "bin/src/telemetry/traces/otlp_exporter.rs";
     let fetching: Vec<String> = with_extension("rs")
         .iter()
         .map(|(path, text)| (path.display().to_string(), text))

@@ -6,4 +6,4 @@ pub(crate) mod clear_text;
 pub(crate) mod pool;
 pub(crate) mod migrate;
 mod sessions;
-mod applied;
+mod applied_migrations;

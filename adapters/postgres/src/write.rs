@@ -5,7 +5,7 @@ pub(crate) mod locked;
 pub(crate) mod optimistic;
 pub(crate) mod speculation;
 pub(crate) mod commit_unknown;
-pub(crate) mod stored;
+pub(crate) mod known;
 pub(crate) mod plan;
 pub(crate) mod outbox;
 pub(crate) mod rules;

@@ -1,9 +1,9 @@
-//! Reaching Redis: addresses, connections, and the scripts that run over them.
+//! Connections to Redis: addresses, connecting, and Lua scripts.
 
 pub(crate) use address::Address;
-pub(crate) use pool::{Connection, Connector, SharedConnection};
+pub(crate) use connector::{Connection, Connector, SharedConnection};
 pub(crate) use script::{Script, calls};
 
 mod address;
-mod pool;
+mod connector;
 mod script;

@@ -1,4 +1,4 @@
-//! A dead letter as a stream entry: its fields, and how it is read back.
+//! The stream entry of a dead letter: written and parsed.
 
 use std::borrow::Cow;
 

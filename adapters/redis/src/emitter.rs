@@ -1,4 +1,4 @@
-//! Publishes messages to channels, and to the streams beside them.
+//! Publishes messages by Pub/Sub and, where `durable` is on, adds them to streams.
 
 use async_trait::async_trait;
 use redis::{Pipeline, RedisResult, pipe};

@@ -1,4 +1,4 @@
-//! Oversized payloads. A script cuts them inside the server, so that they never come into this process whole.
+//! Payloads above the size limit, of which a script returned only the beginning and a digest.
 
 use std::fmt::Display;
 

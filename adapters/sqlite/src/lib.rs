@@ -22,7 +22,7 @@ mod read;
 mod connection;
 mod sql;
 #[cfg(test)]
-mod support;
+mod test_support;
 
 pub use connection::settings::SqliteSettings;
 pub use repository::SqliteRepository;

@@ -18,7 +18,7 @@ use tallyhouse_core::{
 };
 use tokio::sync::Mutex;
 
-use crate::connection::files::DatabaseFiles;
+use crate::connection::file_identity::DatabaseFiles;
 use crate::connection::migrate;
 use crate::connection::open::{check_writable, open_reader, open_writer};
 use crate::connection::readers::Readers;
@@ -26,7 +26,7 @@ use crate::connection::settings::SqliteSettings;
 use crate::read::groups::Item;
 use crate::read::{audit, groups, records};
 use crate::sql::error::{Failure, SqliteError, SqliteProblem};
-use crate::write::pipelined::PlannedBatch;
+use crate::write::commit_cache::PlannedBatch;
 use crate::write::roll_ups::RollUpWorker;
 use crate::write::writer::{Session, Writer, transaction};
 use crate::write::{commit, outbox, ping_write, rules};

@@ -1,7 +1,7 @@
 //! All that writes: commits, the outbox, the managed rules, the roll-ups.
 
 pub(crate) mod writer;
-pub(crate) mod pipelined;
+pub(crate) mod commit_cache;
 pub(crate) mod commit;
 pub(crate) mod plan;
 pub(crate) mod outbox;

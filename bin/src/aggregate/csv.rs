@@ -1,10 +1,10 @@
-//! The view as CSV.
+//! Prints a response as CSV.
 
 use std::io::Write;
 
 use tallyhouse_pipeline::{RECORD_COLUMNS, TOTAL_COLUMNS, write_row};
 
-use super::answer::{Group, Record};
+use super::response::{Group, Record};
 use super::view::View;
 use crate::output::Output;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tallyhouse_pipeline::ports::{GroupPart, PartStream};
 use tallyhouse_pipeline::{DestinationId, GroupQuery, Summary};
 
-use super::answer::Group;
+use super::response::Group;
 use super::view::View;
 use crate::database::{Database, Schema};
 use crate::output::Output;

@@ -5,7 +5,7 @@ use reqwest::Response;
 use reqwest::header::ACCEPT;
 use serde::Deserialize;
 
-use super::answer::{Group, Record};
+use super::response::{Group, Record};
 use super::view::View;
 use crate::cli::AggregateArgs;
 use crate::output::Output;

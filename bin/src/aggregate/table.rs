@@ -1,4 +1,4 @@
-//! The view as a table, for people.
+//! Prints a response as a table, for people.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Drawing};
 
 use tallyhouse_pipeline::RECORD_COLUMNS;
 
-use super::answer::{Group, Record, Summary};
+use super::response::{Group, Record, Summary};
 use super::view::View;
 use crate::output::Output;
 use crate::output::printable;

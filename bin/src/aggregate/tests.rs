@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::answer::{Group, Record};
+use super::response::{Group, Record};
 use super::*;
 
 /// The parts of an answer, as the API writes them.

@@ -1,6 +1,6 @@
-//! `View`: the trait that the output as a table, as JSON and as CSV implement.
+//! `View`: the trait of the output formats (table, JSON, CSV).
 
-use super::answer::{Group, Record};
+use super::response::{Group, Record};
 
 /// Shows an answer, part by part.
 pub(super) trait View: Send {

@@ -2,7 +2,7 @@
 
 mod local;
 mod over_http;
-mod events;
+mod sse;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@
 use tallyhouse_pipeline::Outcome;
 
 use super::chunks::Chunks;
-use super::tally::Tally;
+use super::report::Tally;
 
 /// Counts the valid records as processed.
 ///

@@ -2,13 +2,13 @@
 
 mod stop;
 mod source;
-mod content;
+mod file_kind;
 mod zstd;
 mod lines;
 mod elements;
 mod csv;
-mod head;
-mod spelling;
+mod csv_header;
+mod lenient;
 mod rows;
 
 use std::io::Read;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use tallyhouse_pipeline::{Draft, PAYLOAD_BYTES_MAX, Record, Rejection};
 
-pub(crate) use head::CsvOptions;
+pub(crate) use csv_header::CsvOptions;
 pub(crate) use source::{Reading, is_standard_input};
 
 use crate::cli::InputFormat;
@@ -158,7 +158,7 @@ fn read_rows(opened: Opened, options: &CsvOptions, chunks: &mut Chunks<'_>) -> R
 /// Checks eight texts in the order of `Field::ALL`, after they are spelled as the API takes them.
 fn check(fields: [&str; 8]) -> Result<Record, Rejection> {
     let [record_id, time, source_id, destination_id, record_type, value, unit, reference] = fields;
-    let (time, value) = (spelling::time(time), spelling::value(value));
+    let (time, value) = (lenient::time(time), lenient::value(value));
     Draft { record_id, time: &time, source_id, destination_id, record_type, value: &value, unit, reference }.check()
 }
 

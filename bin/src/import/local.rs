@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::chunks::Chunks;
 use super::input::Chunk;
-use super::tally::Tally;
+use super::report::Tally;
 use crate::database::{Database, Schema};
 use crate::settings::Settings;
 use tallyhouse_pipeline::TokioClock;

@@ -13,7 +13,7 @@ use tallyhouse_pipeline::{Field, FieldError, Outcome, OutcomeCounts, RecordId, R
 
 use super::chunks::Chunks;
 use super::input::{Chunk, Item};
-use super::tally::Tally;
+use super::report::Tally;
 use crate::remote::Remote;
 
 /// Most records of a request, about.

@@ -1,4 +1,4 @@
-//! Redis in the service: queues of records, channels of messages, and dead letters.
+//! Wires the Redis adapter: queues, emitter, dead letters, health probe.
 
 use std::sync::Arc;
 use tallyhouse_pipeline::ports::{Clock, DeadLetters, MessageEmitter, RecordSource, Store};

@@ -5,13 +5,13 @@
 //! Without a collector no decorator is installed.
 
 #[cfg(feature = "otlp")]
-mod collector;
+mod otlp_exporter;
 #[cfg(feature = "otlp")]
 mod contexts;
 #[cfg(feature = "otlp")]
 mod parent_spans;
 #[cfg(feature = "otlp")]
-mod otlp;
+mod tracer;
 #[cfg(feature = "otlp")]
 mod repository;
 #[cfg(feature = "otlp")]
@@ -20,9 +20,9 @@ mod requests;
 mod queues;
 
 #[cfg(not(feature = "otlp"))]
-mod absent;
+mod disabled;
 
 #[cfg(not(feature = "otlp"))]
-pub(crate) use absent::Traces;
+pub(crate) use disabled::Traces;
 #[cfg(feature = "otlp")]
-pub(crate) use otlp::Traces;
+pub(crate) use tracer::Traces;

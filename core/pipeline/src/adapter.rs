@@ -1,4 +1,4 @@
-//! Parts for adapters: the cache of optimistic commits, and the schedule of roll-ups.
+//! Building blocks for repository adapters: the cache of optimistic commits, the schedule of roll-ups.
 
 mod summary_cache;
 mod speculation_gate;

@@ -1,4 +1,4 @@
-//! The signal that a pipeline takes no more records.
+//! The signal that a pipeline accepts no more records.
 
 use tokio::sync::watch;
 

@@ -1,5 +1,4 @@
-//! From the intake to the outcome: submissions wait, their records are committed in batches, and each submission is
-//! answered.
+//! Commits submissions in batches, and answers each.
 
 // Read in this order.
 pub(crate) mod intake;

@@ -24,7 +24,7 @@ mod meter;
 mod tokio_clock;
 pub mod adapter;
 #[cfg(test)]
-mod harness;
+mod test_harness;
 
 pub use consumer::{Consumer, PAYLOAD_BYTES_MAX};
 pub use dependency::breaker::{Breaker, BreakerState, Breakers};

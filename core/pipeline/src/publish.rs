@@ -1,4 +1,4 @@
-//! From the commit to the emitter: messages of committed batches are published, and their outbox entries marked.
+//! Publishes the messages of committed batches, and marks their outbox entries.
 
 // Read in this order.
 pub(crate) mod publisher;

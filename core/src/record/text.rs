@@ -1,4 +1,4 @@
-//! The validated strings of a record: a value of one of these types keeps its rules.
+//! The validated string types of a record, and `Key`: destination and reference.
 //!
 //! Clones share one immutable allocation, since a record's strings are also in its outcome, its stored form and its
 //! messages.

@@ -1,4 +1,4 @@
-//! The trace context of W3C (Trace Context, section 3.2), which comes with a record and leaves with its messages.
+//! Checks a `traceparent` (W3C Trace Context, section 3.2).
 
 /// Longest value that is handed on, in bytes: later versions may append to the 55 of version 00.
 const LEN_MAX: usize = 255;

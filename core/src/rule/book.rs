@@ -1,5 +1,4 @@
-//! The rules in force: the host's own, and those that are managed in the store. A managed rule replaces the own one of
-//! the same name.
+//! The rules in force: the host's own, overlaid with those managed in the store; and changes to these.
 //!
 //! The managed rules are not polled. Each commit reads or verifies their version in its own transaction, and reads the
 //! rules when the version is new. So a change is in force on every instance for every record that is sent after the

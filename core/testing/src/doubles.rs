@@ -1,7 +1,6 @@
-//! What stands in for the world in a test: a clock that a test moves on, generated records, mocks, and a gate before a
-//! store.
+//! Test doubles: a manual clock, record generators, mocks, and a repository with injected faults.
 
 pub(crate) mod clock;
-pub mod gated;
+pub mod fault_injection;
 pub mod generate;
 pub(crate) mod mocks;

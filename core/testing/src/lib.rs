@@ -18,7 +18,7 @@ pub use conformance::{MemoryFixture, RecordingFixture, ScriptedFixture};
 pub use doubles::clock::TestClock;
 pub use doubles::generate::Generator;
 pub use doubles::mocks::{MockMessageEmitter, MockRecordReader, MockRecordSource};
-pub use doubles::{gated, generate};
+pub use doubles::{fault_injection, generate};
 pub use memory::emitter::RecordingEmitter;
 pub use memory::repository::{MemoryRepository, MemorySnapshot};
 pub use memory::source::ScriptedSource;

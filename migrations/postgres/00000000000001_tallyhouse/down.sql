@@ -1,3 +1,5 @@
+DROP VIEW tallyhouse_totals;
+DROP VIEW tallyhouse_records;
 DROP FUNCTION roll_up;
 DROP FUNCTION write_pipelined;
 DROP FUNCTION write_plan;

@@ -1,3 +1,5 @@
+DROP VIEW tallyhouse_totals;
+DROP VIEW tallyhouse_records;
 DROP TABLE roll_up_position;
 DROP TABLE roll_ups;
 DROP TABLE alert_rules_version;

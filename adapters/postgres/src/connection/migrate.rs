@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 use diesel_migrations::MigrationHarness;
 use tallyhouse_migrations::POSTGRES as MIGRATIONS;
 
-use super::applied::applied;
+use super::applied_migrations::applied;
 use super::sessions;
 use crate::connection::settings::PostgresSettings;
 use crate::sql::error::Fault;

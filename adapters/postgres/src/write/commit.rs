@@ -16,9 +16,9 @@ use tallyhouse_core::ports::{Batch, CommitOrder, Committed};
 
 use crate::sql::error::Fault;
 use crate::write::commit_unknown::CommitUnknown;
+use crate::write::known::sorted_keys;
 use crate::write::locked;
 use crate::write::optimistic::Optimistic;
-use crate::write::stored::sorted_keys;
 
 /// The slots of one batch: see the table `batches`.
 const RECORDS_MAX: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! A commit whose result is unknown, because the connection was cut before the answer.
+//! Tracks a commit whose result is unknown, so that its repetition is judged correctly.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

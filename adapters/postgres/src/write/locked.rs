@@ -11,10 +11,10 @@ use tallyhouse_core::{Key, plan};
 
 use crate::sql::error::Fault;
 use crate::write::commit_unknown::CommitUnknown;
+use crate::write::known::{KeyLocks, Stored, read};
 use crate::write::optimistic::Optimistic;
 use crate::write::plan::{Expectations, Written, write_plan};
 use crate::write::rules;
-use crate::write::stored::{KeyLocks, Stored, read};
 
 /// Attempts at one batch that clashes with other transactions.
 const ATTEMPTS: u32 = 5;

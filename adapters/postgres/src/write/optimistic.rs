@@ -16,10 +16,10 @@ use tallyhouse_core::ports::{Batch, CommitOrder, Committed};
 use tallyhouse_core::{Key, Known, Outcome, Plan, RuleSet, plan};
 
 use crate::sql::error::Fault;
+use crate::write::known::{CompactSummaries, KeyLocks, read};
 use crate::write::plan::{Expectations, Written, insert_records, write_pipelined, write_plan};
 use crate::write::rules;
 use crate::write::speculation::{CommitPath, InFlight, Pause, Speculation};
-use crate::write::stored::{CompactSummaries, KeyLocks, read};
 
 /// Commits batches optimistically. Clones share their state.
 #[derive(Clone, Default)]

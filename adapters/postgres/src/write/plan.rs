@@ -1,4 +1,4 @@
-//! Writes a plan: one statement for any size.
+//! Writes the records, summaries and outbox entry of a planned batch in one statement.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tallyhouse_core::{Key, Plan, RecordType, StoredRecord, rules_to_json};
 use crate::sql::error::Fault;
 use crate::sql::row::{bigint, count, pg_timestamp};
 use crate::sql::statement::Statement;
-use crate::write::stored::key_columns;
+use crate::write::known::key_columns;
 
 /// What a plan expects of the store, besides free record ids.
 #[derive(Debug, Default)]

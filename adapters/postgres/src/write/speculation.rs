@@ -1,4 +1,4 @@
-//! What the optimistic commits of one process share: cached summaries, gates, and the commits in flight.
+//! State shared by the optimistic commits of one process: cached summaries, gates, commits in flight.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};

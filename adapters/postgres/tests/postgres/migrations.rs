@@ -81,12 +81,8 @@ async fn what_the_migrations_make_they_remove() {
     let name = url.rsplit('/').next().unwrap();
     let repository = repository(&url);
     repository.migrate().await.unwrap();
-    for down in [
-        include_str!("../../../../migrations/postgres/00000000000002_views/down.sql"),
-        include_str!("../../../../migrations/postgres/00000000000001_tallyhouse/down.sql"),
-    ] {
-        server.psql(name, down).unwrap();
-    }
+    let down = include_str!("../../../../migrations/postgres/00000000000001_tallyhouse/down.sql");
+    server.psql(name, down).unwrap();
     let left = "SELECT string_agg(relname, ',') FROM pg_class WHERE relnamespace = 'public'::regnamespace \
                 AND relname NOT LIKE '\\_\\_diesel%'";
     assert_eq!(server.psql(name, left).unwrap(), "");

@@ -1,4 +1,4 @@
-//! The elements that this consumer has taken and not acknowledged yet.
+//! The state of a list consumer: its registration, and the elements taken and not acknowledged.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -7,10 +7,10 @@ use futures::future::{Either, select};
 use tallyhouse_core::ports::{Clock, PartStream, PortError, PortErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::connection::files::DatabaseFiles;
+use crate::connection::blocking_stream::{self, Parts, Stop};
+use crate::connection::file_identity::DatabaseFiles;
 use crate::connection::open::open_reader;
 use crate::connection::settings::SqliteSettings;
-use crate::connection::stream::{self, Parts, Stop};
 use crate::sql::error::{Failure, SqliteError, SqliteProblem};
 
 /// Connections for the service's own reads.
@@ -95,7 +95,7 @@ impl Readers {
     ) -> Result<PartStream<T>, PortError> {
         let permit = self.permit(&self.streams).await.map_err(|failure| failure.into_port(what))?;
         let pool = self.pool.clone();
-        let (parts, stream) = stream::channel(what);
+        let (parts, stream) = blocking_stream::channel(what);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let result = with_reader(&pool, |db| work(db, &parts), |stop| matches!(stop, Stop::Dropped));

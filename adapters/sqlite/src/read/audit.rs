@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use tallyhouse_core::ports::AuditPart;
 use tallyhouse_core::{DestinationId, Period, RecordType, RollUp, Side, Sum, Timestamp, Unit};
 
-use crate::connection::stream::{Parts, Stop};
+use crate::connection::blocking_stream::{Parts, Stop};
 use crate::sql::error::Unreadable;
 use crate::sql::rows::{ProcessedRow, StoredRow, read_key, read_summary};
 use crate::sql::schema::{outbox, roll_up_position};

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use tallyhouse_core::ports::GroupPart;
 use tallyhouse_core::{DestinationId, Filter, GroupQuery, ProcessedRecord, RollUpPlan, Summary, Unit, Value};
 
-use crate::connection::stream::{Parts, Stop};
+use crate::connection::blocking_stream::{Parts, Stop};
 use crate::read::totals;
 use crate::sql::error::Unreadable;
 use crate::sql::filter::{Filtered, TimeBy, filtered};

@@ -1,4 +1,4 @@
-//! Totals from roll-ups, and from the records that they leave out (see [`tallyhouse_core::RollUpPlan`]).
+//! Answers a query for totals from roll-ups and the records not rolled up yet.
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Text};
 use tallyhouse_core::ports::GroupPart;
 use tallyhouse_core::{DestinationId, Filter, GroupQuery, RecordType, RollUpPlan, Side, Sum, Summary, Timestamp, Unit};
 
-use crate::connection::stream::{Parts, Stop};
+use crate::connection::blocking_stream::{Parts, Stop};
 use crate::read::groups::Item;
 use crate::sql::error::Unreadable;
 use crate::sql::schema::records;

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 
-use crate::support::{Database, batch, simple};
+use crate::test_support::{Database, batch, simple};
 
 mod conformance {
     tallyhouse_testing::repository_conformance!(super::Database);
@@ -124,7 +124,7 @@ struct RunningClock(Instant);
 #[async_trait]
 impl Clock for RunningClock {
     fn now(&self) -> Timestamp {
-        crate::support::now()
+        crate::test_support::now()
     }
 
     fn elapsed(&self) -> Duration {

@@ -16,8 +16,8 @@ use tallyhouse_core::{Arrival, Key, Known, Outcome, ProcessedRecord, RecordId, S
 use crate::sql::error::{Failure, Unreadable};
 use crate::sql::rows::{ProcessedRow, read_key, read_summary};
 use crate::sql::statement::Statement;
+use crate::write::commit_cache::{CommitCache, EncodedRows, PlannedBatch};
 use crate::write::outbox::mark_published;
-use crate::write::pipelined::{CommitCache, EncodedRows, PlannedBatch};
 use crate::write::plan::write_plan;
 use crate::write::rules;
 use crate::write::writer::{Session, transaction};

@@ -12,8 +12,8 @@ use tallyhouse_core::{Plan, StoredRecord};
 use crate::sql::error::Failure;
 use crate::sql::schema::{outbox, records};
 use crate::sql::statement::Statement;
+use crate::write::commit_cache::{EncodedRecord, EncodedRows};
 use crate::write::outbox::read_entry;
-use crate::write::pipelined::{EncodedRecord, EncodedRows};
 
 const WRITE_SUMMARY: &str = "INSERT INTO summaries (destination_id, reference, summary) VALUES (?, ?, ?) \
      ON CONFLICT (destination_id, reference) DO UPDATE SET summary = excluded.summary";

@@ -8,11 +8,11 @@ use diesel::result::Error as DieselError;
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 use tokio::sync::Mutex;
 
-use crate::connection::files::DatabaseFiles;
+use crate::connection::file_identity::DatabaseFiles;
 use crate::connection::open::{open_writer, reopen};
 use crate::connection::settings::SqliteSettings;
 use crate::sql::error::Failure;
-use crate::write::pipelined::CommitCache;
+use crate::write::commit_cache::CommitCache;
 
 /// The one connection that writes. SQLite lets one transaction write at a time; further connections would only wait,
 /// and not in order.

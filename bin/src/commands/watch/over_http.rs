@@ -7,8 +7,8 @@ use reqwest::header::ACCEPT;
 use reqwest::{Response, StatusCode};
 use tallyhouse_pipeline::Topic;
 
-use super::events::{Event, Events};
 use super::print;
+use super::sse::{Event, Events};
 use crate::output::Output;
 use crate::remote::Remote;
 

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use tallyhouse_pipeline::{Field, PAYLOAD_BYTES_MAX, Rejection};
 
 use super::csv::{CsvReader, ReadRow};
-use super::head::{self, CsvOptions};
+use super::csv_header::{self, CsvOptions};
 use super::stop::Stop;
 
 /// Reads the rows behind the head.
@@ -38,7 +38,7 @@ impl Rows {
         let Some(ReadRow { line, read }) = next_with_content(&mut reader)? else { return Ok(None) };
         read.map_err(|rejection| Stop::Fault(line, rejection.detail()))?;
         let names: Vec<&[u8]> = reader.fields().collect();
-        let columns = head::columns(&names, reader.raw(), options).map_err(|fault| Stop::Fault(line, fault))?;
+        let columns = csv_header::columns(&names, reader.raw(), options).map_err(|fault| Stop::Fault(line, fault))?;
         // Spreadsheets write empty cells beside a table, in its head or in its rows.
         let named = names.iter().rposition(|name| !name.trim_ascii().is_empty()).map_or(0, |last| last + 1);
         Ok(Some(Self { width: named..=names.len(), columns, reader }))

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::head::CsvOptions;
-use super::{content, zstd};
+use super::csv_header::CsvOptions;
+use super::{file_kind, zstd};
 use crate::cli::InputFormat;
 
 /// Size of the read buffer: large, so that system calls are few.
@@ -75,8 +75,8 @@ pub(super) fn recognise(raw: Box<dyn Read>, path: &Path, reading: &Reading) -> R
     let mut reader = unpack(Box::new(BufReader::with_capacity(BUFFER_BYTES, counted)))?;
     // A form that is asked for is taken at its word.
     if reading.format.is_none() {
-        let head = peek(&mut reader, content::HEAD_BYTES)?;
-        content::foreign(&head).map_or(Ok(()), |what| Err(Unrecognised::Foreign(what)))?;
+        let head = peek(&mut reader, file_kind::HEAD_BYTES)?;
+        file_kind::foreign(&head).map_or(Ok(()), |what| Err(Unrecognised::Foreign(what)))?;
     }
     let mut line = 1;
     let mut first = skip_white_space(&mut reader, &mut line)?;

@@ -1,4 +1,4 @@
-//! The reason why a reader of one form ended before the end of its file.
+//! Why a reader ended before the end of its file: cancelled, or a fault in the file.
 
 /// Why a reader ended early.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Trace contexts (W3C Trace Context), parsed and written.
+//! Converts `traceparent` texts to and from OpenTelemetry's span contexts.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 

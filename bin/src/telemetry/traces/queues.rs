@@ -11,7 +11,7 @@ use tallyhouse_pipeline::Message;
 use tallyhouse_pipeline::ports::{Acknowledgement, Delivery, Disposition, MessageEmitter, PortError, RecordSource};
 
 use super::contexts::{CONTEXTS_MAX, parse};
-use super::otlp::{Traces, number};
+use super::tracer::{Traces, number};
 
 /// An emitter with a span for each publication.
 pub(super) struct TracedEmitter {

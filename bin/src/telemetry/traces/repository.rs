@@ -8,7 +8,7 @@ use tallyhouse_pipeline::ports::{Batch, CommitOrder, Committed, PipelinedReposit
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
 
-use super::otlp::{BatchSpans, Traces, number};
+use super::tracer::{BatchSpans, Traces, number};
 
 /// A repository with a span for each commit.
 pub(super) struct TracedRepository {

@@ -6,7 +6,7 @@ use opentelemetry_sdk::trace::Span;
 use tallyhouse_http::{RequestHead, RequestSpan, RequestTracer};
 
 use super::contexts::{parse, write};
-use super::otlp::Traces;
+use super::tracer::Traces;
 
 /// The traced routes: the API. Span names need low cardinality (OpenTelemetry), so that they hold a route, not a path.
 const ROUTES: [&str; 9] = [

@@ -1,4 +1,4 @@
-//! Bisection: finds the poisonous record in a batch that the store refuses, so that its neighbours are committed.
+//! Finds records that the store refuses, by bisection of their batch, and rejects them once that is proved.
 //!
 //! A record is rejected only if the store refuses it alone twice, and another commit stores something in between. A
 //! failure that affects every commit, such as a full disk, therefore rejects nothing. "In between" is strict: the other

@@ -10,8 +10,8 @@ use tallyhouse_testing::{ScriptedSource, generate};
 
 use super::*;
 use crate::dependency::breaker::BreakerState;
-use crate::harness::{Instance, PausedClock, eventually};
 use crate::settings::PipelineSettings;
+use crate::test_harness::{Instance, PausedClock, eventually};
 
 struct Consuming {
     instance: Instance,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tallyhouse_testing::generate;
 
 use super::*;
-use crate::harness::{Instance, arrivals, eventually};
 use crate::settings::PipelineSettings;
+use crate::test_harness::{Instance, arrivals, eventually};
 
 fn outcomes(reading: &IngressReading) -> [u64; 4] {
     let OutcomeCounts { processed, duplicates, conflicts, rejected } = reading.outcomes;

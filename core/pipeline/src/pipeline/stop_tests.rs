@@ -9,8 +9,8 @@ use tallyhouse_core::ports::{MessageEmitter, Owner, PortError, RecordReader as _
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::*;
-use crate::harness::{FaultyEmitter, FaultyRepository, PausedClock, arrivals, faulty_repository};
 use crate::submit_error::Answer;
+use crate::test_harness::{FaultyEmitter, FaultyRepository, PausedClock, arrivals, faulty_repository};
 
 /// An emitter that panics.
 #[derive(Debug)]

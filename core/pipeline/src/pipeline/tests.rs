@@ -8,8 +8,8 @@ use futures::future::join_all;
 use tallyhouse_core::ports::{Batch, PortErrorKind};
 
 use super::*;
-use crate::harness::{Instance, arrivals, eventually};
 use crate::read::audit::audit;
+use crate::test_harness::{Instance, arrivals, eventually};
 
 fn slow_commits() -> Instance {
     let instance = Instance::start(PipelineSettings { batch_records_max: 100, ..PipelineSettings::default() });

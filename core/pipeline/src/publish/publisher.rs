@@ -1,4 +1,4 @@
-//! The parts that a host hands in so that an instance publishes: owner, emitter, outbox, reader.
+//! The ports and the owner that an instance needs to publish messages.
 
 use std::sync::Arc;
 

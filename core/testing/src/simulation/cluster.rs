@@ -10,7 +10,7 @@ use tallyhouse_pipeline::{
     SubmitError,
 };
 
-use crate::doubles::gated::Gated;
+use crate::doubles::fault_injection::Gated;
 use crate::doubles::generate::Generator;
 use crate::memory::source::ScriptedSource;
 use crate::simulation::executor::{Group, VirtualClock};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::doubles::gated::{Call, Gate};
+use crate::doubles::fault_injection::{Call, Gate};
 use crate::memory::source::ScriptedSource;
 use crate::simulation::workload::is_poisonous;
 use crate::simulation::world::{Faults, Port, SERVERS, World, unavailable};

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tallyhouse_core::ports::{Batch, CommitOrder, Committed, PortError, RuleRepository, Store};
 use tallyhouse_testing::conformance::repository::commit_order;
-use tallyhouse_testing::gated::{Call, Gate, Gated};
+use tallyhouse_testing::fault_injection::{Call, Gate, Gated};
 use tallyhouse_testing::{MemoryRepository, RepositoryFixture, TestClock};
 
 use crate::faults::failure;

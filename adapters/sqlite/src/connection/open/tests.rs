@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 
 use super::*;
 use crate::repository::SqliteRepository;
-use crate::support::Database;
+use crate::test_support::Database;
 
 fn number(db: &mut SqliteConnection, pragma: &'static str) -> i64 {
     Statement::<BigInt, 0>::new(pragma, []).get_result(db).unwrap()

@@ -7,7 +7,7 @@ use tallyhouse_core::ports::{RecordReader as _, RecordRepository};
 use futures::StreamExt;
 
 use super::*;
-use crate::support::{Database, batch, commit, fill, simple};
+use crate::test_support::{Database, batch, commit, fill, simple};
 
 fn every_record() -> GroupQuery {
     GroupQuery { records: true, ..GroupQuery::default() }

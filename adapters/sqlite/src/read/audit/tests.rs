@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 use tallyhouse_core::ports::RecordReader as _;
 
 use super::*;
-use crate::support::{Database, commit, fill, simple};
+use crate::test_support::{Database, commit, fill, simple};
 
 async fn read(database: &Database) -> Vec<String> {
     let repository = database.repository().await;

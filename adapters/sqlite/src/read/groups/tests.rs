@@ -7,7 +7,7 @@ use tallyhouse_testing::generate::record;
 
 use super::*;
 use crate::repository::SqliteRepository;
-use crate::support::{Database, commit};
+use crate::test_support::{Database, commit};
 
 async fn read(repository: &SqliteRepository, query: GroupQuery) -> Vec<GroupPart> {
     repository.groups(query).await.unwrap().parts.try_collect().await.unwrap()

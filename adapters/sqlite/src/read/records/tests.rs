@@ -6,7 +6,7 @@ use tallyhouse_core::{DestinationId, Timestamp, Unit};
 
 use super::*;
 use crate::read::groups::{by_destination, one_group};
-use crate::support::{Database, commit, fill, plan, simple};
+use crate::test_support::{Database, commit, fill, plan, simple};
 
 fn destination() -> DestinationId {
     DestinationId::new("destination-7").unwrap()

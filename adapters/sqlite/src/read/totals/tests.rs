@@ -1,7 +1,7 @@
 //! The plan of a query for totals.
 
 use super::*;
-use crate::support::{Database, plan};
+use crate::test_support::{Database, plan};
 
 #[tokio::test]
 async fn totals_seek_what_they_need() {

@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 
 use super::*;
 use crate::sql::statement::Statement;
-use crate::support::Database;
+use crate::test_support::Database;
 
 /// Runs statements that must fail, and checks what the caller is told.
 #[track_caller]

@@ -8,7 +8,7 @@ use tallyhouse_testing::generate::Generator;
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
 
 use super::*;
-use crate::support::{Database, a_rule, batch, fill, plan, simple};
+use crate::test_support::{Database, a_rule, batch, fill, plan, simple};
 
 fn unordered() -> Arc<dyn CommitOrder> {
     Arc::new(Unordered)

@@ -9,7 +9,7 @@ use tallyhouse_core::{Filter, GroupQuery};
 
 use super::*;
 use crate::repository::SqliteRepository;
-use crate::support::{Database, commit, fill, simple};
+use crate::test_support::{Database, commit, fill, simple};
 
 /// Waits until so many records are rolled up.
 async fn until_rolled_up(database: &Database, records: i64) {

@@ -6,7 +6,7 @@ use tallyhouse_core::ports::{RecordReader as _, RecordRepository};
 use diesel::connection::SimpleConnection;
 
 use super::*;
-use crate::support::{Database, batch, commit, simple};
+use crate::test_support::{Database, batch, commit, simple};
 
 /// Makes commits fail after the records have been written, in the way that is named: ABORT leaves the transaction open,
 /// ROLLBACK ends it behind Diesel's back.

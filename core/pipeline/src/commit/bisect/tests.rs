@@ -6,9 +6,9 @@ use tallyhouse_core::ports::{Batch, PortErrorKind};
 use tallyhouse_core::{Outcome, RecordId};
 
 use crate::commit::bisect::PoisonTracker;
-use crate::harness::{Instance, arrivals};
 use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
+use crate::test_harness::{Instance, arrivals};
 
 /// Refuses every batch with one of these records.
 fn poison(ids: &[usize], kind: PortErrorKind) -> impl Fn(&Batch) -> Option<PortErrorKind> + Send + Sync + 'static {

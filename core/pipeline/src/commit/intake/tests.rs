@@ -1,8 +1,8 @@
 //! Lanes are served round robin, and a close wakes every writer. The tests of the pipeline cover room and rejections.
 
 use super::*;
-use crate::harness::{PausedClock, arrivals};
 use crate::meter::{self, Meter};
+use crate::test_harness::{PausedClock, arrivals};
 
 /// Ten records are worth another batch.
 fn intake() -> Arc<Intake> {

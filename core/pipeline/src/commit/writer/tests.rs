@@ -3,9 +3,9 @@
 use futures::future::join;
 use tallyhouse_core::ports::{Batch, PortErrorKind};
 
-use crate::harness::{Instance, arrivals};
 use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
+use crate::test_harness::{Instance, arrivals};
 
 #[tokio::test(start_paused = true)]
 async fn a_submission_without_an_outcome_leaves_the_answers_of_others_alone() {

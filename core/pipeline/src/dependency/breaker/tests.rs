@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
-use crate::harness::PausedClock;
+use crate::test_harness::PausedClock;
 
 const SETTINGS: BreakerSettings = BreakerSettings {
     open_after: Duration::from_secs(5),

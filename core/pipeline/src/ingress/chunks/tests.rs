@@ -8,9 +8,9 @@ use tallyhouse_core::{Outcome, RecordId};
 use tallyhouse_testing::generate;
 
 use super::*;
-use crate::harness::Instance;
 use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
+use crate::test_harness::Instance;
 
 fn instance() -> Instance {
     let instance = Instance::start(PipelineSettings { writers: 4, join_records_min: 1, ..PipelineSettings::default() });

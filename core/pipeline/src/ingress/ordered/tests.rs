@@ -9,9 +9,9 @@ use tallyhouse_core::{Outcome, RecordId};
 use tallyhouse_testing::generate;
 
 use super::*;
-use crate::harness::{Instance, arrivals, eventually};
 use crate::settings::PipelineSettings;
 use crate::submit_error::SubmitError;
+use crate::test_harness::{Instance, arrivals, eventually};
 
 /// A store that pipelines commits, with writers enough for two.
 fn instance() -> Instance {

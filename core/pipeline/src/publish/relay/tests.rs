@@ -11,9 +11,9 @@ use tallyhouse_testing::generate;
 
 use super::{EMIT_WEIGHT_MAX, parts};
 use crate::dependency::breaker::BreakerState;
-use crate::harness::{FaultyRepository, Instance, PausedClock, arrivals, eventually};
 use crate::publish::handoff::Weight;
 use crate::settings::PipelineSettings;
+use crate::test_harness::{FaultyRepository, Instance, PausedClock, arrivals, eventually};
 
 fn few_in_memory() -> PipelineSettings {
     PipelineSettings { relay_batches_max: 2, batch_records_max: 10, ..PipelineSettings::default() }
@@ -164,7 +164,7 @@ async fn while_the_emitter_is_unavailable_records_are_committed_and_all_messages
 
 #[tokio::test(start_paused = true)]
 async fn entries_without_an_owner_are_published_and_those_of_a_dead_owner_after_its_lease() {
-    let repository = crate::harness::faulty_repository(PausedClock::start());
+    let repository = crate::test_harness::faulty_repository(PausedClock::start());
     let dead = Owner::new("dead");
     repository.inner.renew(&dead, Duration::from_secs(10)).await.unwrap();
     abandon(&repository, "dead", Some(dead)).await;
@@ -182,7 +182,7 @@ async fn entries_without_an_owner_are_published_and_those_of_a_dead_owner_after_
 
 #[tokio::test(start_paused = true)]
 async fn abandoned_messages_do_not_delay_new_ones() {
-    let repository = crate::harness::faulty_repository(PausedClock::start());
+    let repository = crate::test_harness::faulty_repository(PausedClock::start());
     for i in 0..500 {
         abandon(&repository, &format!("old{i}"), None).await;
     }
@@ -198,7 +198,7 @@ async fn abandoned_messages_do_not_delay_new_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn two_instances_on_one_store_publish_each_message_once() {
-    let repository = crate::harness::faulty_repository(PausedClock::start());
+    let repository = crate::test_harness::faulty_repository(PausedClock::start());
     let one = Instance::on(Arc::clone(&repository), "one", few_in_memory());
     let two = Instance::on(Arc::clone(&repository), "two", few_in_memory());
     let (a, b) = (one.pipeline.ingress(), two.pipeline.ingress());
@@ -270,7 +270,7 @@ async fn an_open_publishing_breaker_only_pings_and_a_stop_does_not_wait_for_it()
 
 #[tokio::test(start_paused = true)]
 async fn entries_of_a_claim_without_an_answer_are_published_by_their_new_owner() {
-    let repository = crate::harness::faulty_repository(PausedClock::start());
+    let repository = crate::test_harness::faulty_repository(PausedClock::start());
     abandon(&repository, "import", None).await;
     repository.claims_lost.store(1, Ordering::SeqCst);
     let instance = Instance::on(repository, "alive", PipelineSettings::default());
@@ -280,7 +280,7 @@ async fn entries_of_a_claim_without_an_answer_are_published_by_their_new_owner()
 
 #[tokio::test(start_paused = true)]
 async fn entries_of_another_emitter_stay_in_the_outbox_and_are_counted() {
-    let repository = crate::harness::faulty_repository(PausedClock::start());
+    let repository = crate::test_harness::faulty_repository(PausedClock::start());
     let dead = Owner::new("dead").with_emitter(Some("elsewhere"));
     abandon(&repository, "theirs", Some(dead)).await;
     abandon(&repository, "import", None).await;

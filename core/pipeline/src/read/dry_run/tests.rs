@@ -11,10 +11,10 @@ use tallyhouse_testing::generate::{Generator, draft, record};
 use tallyhouse_testing::{MemoryRepository, MockRecordReader};
 
 use super::*;
-use crate::harness::{FaultyEmitter, PausedClock};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::publish::publisher::Publisher;
 use crate::settings::PipelineSettings;
+use crate::test_harness::{FaultyEmitter, PausedClock};
 
 fn rule(draft: RuleDraft) -> Arc<Rule> {
     Arc::new(Rule::new(RuleDraft { name: "tried".to_owned(), ..draft }).unwrap())

@@ -6,8 +6,8 @@ use tallyhouse_core::{Arrival, DestinationId, Timestamp};
 use tallyhouse_testing::{MemoryRepository, MockRecordReader, generate};
 
 use super::*;
-use crate::harness::{Instance, PausedClock};
 use crate::settings::PipelineSettings;
+use crate::test_harness::{Instance, PausedClock};
 
 /// So many records are read at a time.
 const PAGE: usize = 500;

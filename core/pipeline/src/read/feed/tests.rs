@@ -10,8 +10,8 @@ use tallyhouse_core::{Arrival, Rule, RuleDraft, RuleSet, Timestamp};
 use tallyhouse_testing::generate;
 
 use super::*;
-use crate::harness::{Instance, PausedClock, faulty_repository};
 use crate::settings::PipelineSettings;
+use crate::test_harness::{Instance, PausedClock, faulty_repository};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 

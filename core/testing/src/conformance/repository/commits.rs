@@ -1,4 +1,4 @@
-//! What commits do, one batch after the other.
+//! Commits: outcomes, sequences and summaries, one batch after the other.
 
 use std::sync::Arc;
 use tallyhouse_core::ports::{Backlog, Batch, HistoryQuery, Store};

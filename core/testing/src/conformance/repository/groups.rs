@@ -7,7 +7,7 @@ use tallyhouse_core::{DestinationId, Filter, GroupQuery, ProcessedRecord, Record
 use futures::{StreamExt, TryStreamExt};
 
 use super::consistency::assert_consistent;
-use super::pages::{matches, random_filter};
+use super::queries::{matches, random_filter};
 use super::{RepositoryFixture, commit_records, moment};
 use crate::conformance::yield_now;
 use crate::doubles::generate::{Generator, record};

@@ -1,4 +1,4 @@
-//! Messages owed: who owes them, who takes them over, and when they are forgotten.
+//! The outbox: entries, owners, leases, claims and marks.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Several instances commit at once: two handles on one store, several commits under way on each.
+//! Concurrent commits of two handles, and commits that are cancelled.
 
 use std::collections::HashMap;
 use std::sync::Arc;

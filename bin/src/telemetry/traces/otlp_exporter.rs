@@ -1,4 +1,4 @@
-//! The exporter to the collector: OTLP over HTTP, in protobuf.
+//! Exports spans by OTLP over HTTP, in protobuf.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;

@@ -1,4 +1,4 @@
-//! Reads which migrations the database has, without the right to change it.
+//! Reads the applied migrations without write access.
 //!
 //! Diesel's own look creates its table first, which fails for a role that may only read.
 

@@ -1,4 +1,4 @@
-//! The counts of an import, its refusals and its progress.
+//! The running result of an import: counts, refusals, progress.
 
 use tallyhouse_pipeline::OutcomeCounts;
 

@@ -1,4 +1,4 @@
-//! The harness of the tests: a store and an emitter with scripted faults, in paused time.
+//! Test support: a repository and an emitter with scripted faults, and a paused clock.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::pipeline::{Pipeline, PipelineParts};
 use crate::publish::publisher::Publisher;
 use crate::settings::PipelineSettings;
 
-pub(crate) use tallyhouse_testing::gated::{Call, Gate, Gated};
+pub(crate) use tallyhouse_testing::fault_injection::{Call, Gate, Gated};
 
 /// Tokio's clock, which tests pause.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Pipelined commits: a batch is planned while its predecessor is being written.
+//! Plans a batch from cached summaries while its predecessor is being written.
 //!
 //! SQLite writes one batch at a time. Meanwhile the next batch is planned upon the plan of the one before, from cached
 //! summaries, and its rows are encoded. When the writer is free, the batch is written if the cache is still valid;

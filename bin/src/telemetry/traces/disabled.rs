@@ -1,5 +1,4 @@
-//! The stand-in for traces in a build without the feature `otlp`. The type has no value, so that its methods can't be
-//! called.
+//! Traces in a build without the feature `otlp`. The type has no value: its methods can't be called.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The tracer: it makes spans and exports them.
+//! The tracer: builds the provider, and traces requests, commits, payloads and publications.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use tallyhouse_http::RequestTracer;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::collector;
 use super::contexts::{CONTEXTS_MAX, sampled};
+use super::otlp_exporter;
 use super::parent_spans::ParentSpans;
 use super::queues::{TracedEmitter, TracedSource};
 use super::repository::TracedRepository;
@@ -52,7 +52,7 @@ impl Traces {
     /// # Errors
     /// The exporter can't be built.
     pub(crate) fn start(settings: &OtlpSettings) -> anyhow::Result<Self> {
-        let exporter = collector::exporter(settings).context("traces can't be sent")?;
+        let exporter = otlp_exporter::exporter(settings).context("traces can't be sent")?;
         // The caller's decision is final. New traces are sampled by trace id, so that several services agree.
         let roots = Sampler::TraceIdRatioBased(settings.sampled_share);
         let resource = Resource::builder().with_service_name(settings.service_name.clone());

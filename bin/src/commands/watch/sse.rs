@@ -1,4 +1,4 @@
-//! Reads an event stream (HTML Standard, section 9.2, "Server-sent events").
+//! Parses Server-Sent Events (HTML Standard, section 9.2).
 
 use std::collections::VecDeque;
 

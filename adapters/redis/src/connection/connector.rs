@@ -1,4 +1,4 @@
-//! Connections: made when needed, discarded when their state is uncertain.
+//! Makes and replaces connections; a command with an unknown result is never repeated.
 //!
 //! **The adapter sends no command twice on its own.** A lost answer does not tell whether its command was executed. So
 //! every failure is reported to the caller, who knows whether a repetition does harm. Each of these is safe to repeat:

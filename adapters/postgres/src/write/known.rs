@@ -1,5 +1,4 @@
-//! Reads what a plan needs to know: the summaries of a batch's keys, the records with its ids, and the version of the
-//! managed rules. One statement reads all of it.
+//! Reads what a plan needs, in one statement: summaries by key, records by id, the rules' version.
 
 use std::collections::{HashMap, HashSet};
 

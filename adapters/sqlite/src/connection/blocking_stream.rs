@@ -1,4 +1,4 @@
-//! A stream whose parts are read on a blocking thread.
+//! A bounded channel from a blocking reader to an async stream.
 
 use diesel::result::Error as DieselError;
 use futures::stream;

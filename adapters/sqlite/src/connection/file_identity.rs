@@ -1,4 +1,4 @@
-//! Notices a database file that was unlinked or replaced, by device and inode.
+//! Detects that a database file was unlinked or replaced, by device and inode.
 //!
 //! SQLite goes on writing to a file that was unlinked or replaced, and so does its write-ahead log. A commit there is lost
 //! when the process ends. So device and inode are compared before and after each commit, and before each read.

@@ -1,4 +1,4 @@
-//! The parts of an answer, as the HTTP API writes them. Answers of the database take the same form.
+//! The groups and records of `GET /v1/aggregates`, as a client reads them.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! A store in memory behind a gate, which decides for each call whether it is delayed, repeated, lost or answered.
+//! The in-memory repository with faults: a test delays, repeats, fails or loses each call.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Reading in pages: records, summaries, history.
+//! Queries: filters, and pages of records, summaries and history.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Times and values as other programs write them into CSV. Only files are read so: the API takes one spelling.
+//! Normalises times and values that Postgres and others write into CSV. The API takes one spelling only.
 
 use std::borrow::Cow;
 

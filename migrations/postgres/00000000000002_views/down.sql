@@ -1,2 +1,0 @@
-DROP VIEW tallyhouse_totals;
-DROP VIEW tallyhouse_records;
