@@ -43,8 +43,9 @@ fn serve(mut client: TcpStream, server: u16, pool: &Pool) -> io::Result<()> {
     }
     let mut backend = TcpStream::connect(("127.0.0.1", server))?;
     backend.write_all(&startup)?;
-    answer(&mut backend, &mut client)?;
+    let ready = answer(&mut backend, &mut client)?;
     pool.lock().unwrap().push(backend);
+    client.write_all(&ready)?;
     let mut held: Option<TcpStream> = None;
     loop {
         let message = typed(&mut client)?;
@@ -57,15 +58,17 @@ fn serve(mut client: TcpStream, server: u16, pool: &Pool) -> io::Result<()> {
         };
         backend.write_all(&message)?;
         // The server answers a query, or the end of a series of messages.
-        let is_free = match message[0] {
-            b'Q' | b'S' => answer(&mut backend, &mut client)? == b'I',
-            _ => false,
+        let ready = match message[0] {
+            b'Q' | b'S' => answer(&mut backend, &mut client)?,
+            _ => Vec::new(),
         };
-        if is_free {
+        // It is free before the client learns that, so that the next query gets it.
+        if ready.last() == Some(&b'I') {
             pool.lock().unwrap().push(backend);
         } else {
             held = Some(backend);
         }
+        client.write_all(&ready)?;
     }
 }
 
@@ -79,14 +82,14 @@ fn take(pool: &Pool, server: u16, startup: &[u8]) -> io::Result<TcpStream> {
     Ok(backend)
 }
 
-/// Passes an answer on, and returns the state of the transaction after it (`ReadyForQuery`).
-fn answer(backend: &mut TcpStream, client: &mut impl Write) -> io::Result<u8> {
+/// Passes an answer on but for its end (`ReadyForQuery`), which is returned: its last byte is the state of the transaction.
+fn answer(backend: &mut TcpStream, client: &mut impl Write) -> io::Result<Vec<u8>> {
     loop {
         let message = typed(backend)?;
-        client.write_all(&message)?;
         if message[0] == b'Z' {
-            return Ok(message[5]);
+            return Ok(message);
         }
+        client.write_all(&message)?;
     }
 }
 
