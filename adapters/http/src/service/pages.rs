@@ -174,10 +174,7 @@ pub(crate) fn is_visit(method: &Method, headers: &HeaderMap) -> bool {
 
 /// The page for an unknown path.
 pub(crate) fn unknown(path: &str) -> Response {
-    let depth = path.matches('/').count().saturating_sub(1).min(DEPTH_MAX);
-    let root = if depth == 0 { "./".to_owned() } else { "../".repeat(depth) };
-    let page = std::str::from_utf8(UNKNOWN.bytes).expect("pages are text").replace(ROOT, &root);
-    let mut response = warp::http::Response::new(page.into());
+    let mut response = warp::http::Response::new(unknown_text(path).into());
     *response.status_mut() = StatusCode::NOT_FOUND;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(UNKNOWN.media_type));
@@ -185,6 +182,13 @@ pub(crate) fn unknown(path: &str) -> Response {
     headers.insert(VARY, HeaderValue::from_static("accept"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
+}
+
+/// Writes the page for an unknown path, with links to the root from there.
+fn unknown_text(path: &str) -> String {
+    let depth = path.matches('/').count().saturating_sub(1).min(DEPTH_MAX);
+    let root = if depth == 0 { "./".to_owned() } else { "../".repeat(depth) };
+    std::str::from_utf8(UNKNOWN.bytes).expect("pages are text").replace(ROOT, &root)
 }
 
 #[cfg(test)]
