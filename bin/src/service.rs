@@ -43,7 +43,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     // migrate it. The address comes first, because another instance that listens there may own the database.
     let keys = settings.keys_file.as_ref().map(KeyRing::open).transpose();
     let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is wrong: {error}")))?;
-    let server = with_tls(bind(&settings).await?, &settings)?;
+    let server = with_tls(bind(&settings).await?.with_proxies(settings.proxies.clone()), &settings)?;
     let (addr, url) = (server.local_addr(), server.url());
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::start());
     let queues = settings.redis.clone().map(|redis| Queues::open(redis, &clock)).transpose()?;

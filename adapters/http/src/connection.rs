@@ -4,6 +4,8 @@ pub(crate) mod serve;
 pub(crate) mod tls;
 pub(crate) mod handshake;
 pub(crate) mod activity;
+pub(crate) mod transfer;
+pub(crate) mod streams;
 pub(crate) mod malformed_request;
 pub(crate) mod middleware;
 pub(crate) mod request_ids;

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use hyper::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
+use crate::bounds::caller::Caller;
+use crate::bounds::connection_limit::Place;
+
 /// The context of one request. The middleware makes it, and endpoints read it.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
@@ -13,6 +16,8 @@ pub(crate) struct RequestContext {
     /// The id of the request's trace, for the log.
     pub(crate) trace_id: Option<Arc<str>>,
     pub(crate) connection: Arc<ConnectionContext>,
+    /// The holder of the key or, as long as it is not known, the address.
+    pub(crate) caller: Caller,
     /// Set where a browser sends the request for a page of another host.
     pub(crate) cross_site: Option<CrossSite>,
 }
@@ -40,6 +45,10 @@ pub(crate) struct CrossSite {
 #[derive(Debug)]
 pub(crate) struct ConnectionContext {
     pub(crate) peer: SocketAddr,
+    /// The caller of its address.
+    pub(crate) caller: Caller,
+    /// Its place among the connections.
+    pub(crate) place: Place,
     /// Whether the connection is behind TLS.
     pub(crate) secure: bool,
     /// Cancelled when the server begins to stop.

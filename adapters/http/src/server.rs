@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,8 +17,10 @@ use tower::Service;
 
 use crate::app::metrics_page::MetricsPage;
 use crate::app::state::{App, HttpApp};
+use crate::bounds::caller::Caller;
+use crate::bounds::connection_limit::ConnectionLimit;
 use crate::connection::handshake;
-use crate::connection::serve::{self, Shared};
+use crate::connection::serve::{self, Peer, Shared};
 use crate::connection::tls::TlsIdentity;
 use crate::dispatch;
 use crate::observe::tracer::RequestTracer;
@@ -36,6 +38,7 @@ pub struct HttpServer {
     tls: Option<Arc<TlsIdentity>>,
     tracer: Option<Arc<dyn RequestTracer>>,
     metrics: Option<Arc<dyn MetricsPage>>,
+    proxies: Vec<IpNet>,
 }
 
 impl HttpServer {
@@ -46,7 +49,7 @@ impl HttpServer {
     pub async fn bind(address: impl ToSocketAddrs, settings: HttpSettings) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Self { listener, local_addr, settings, tls: None, tracer: None, metrics: None })
+        Ok(Self { listener, local_addr, settings, tls: None, tracer: None, metrics: None, proxies: Vec::new() })
     }
 
     /// Serves HTTPS only, and reloads the certificate when its files change.
@@ -65,6 +68,13 @@ impl HttpServer {
     #[must_use]
     pub fn with_metrics(self, page: Arc<dyn MetricsPage>) -> Self {
         Self { metrics: Some(page), ..self }
+    }
+
+    /// Takes these addresses for proxies, behind which many callers are: they may open every connection, and take all
+    /// that callers share.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Vec<IpNet>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Returns the address it is bound to.
@@ -88,10 +98,10 @@ impl HttpServer {
         let _keys_followed = app.keys.clone().map(|keys| AbortOnDropHandle::new(tokio::spawn(keys.follow())));
         let _tls_followed = self.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
         let app = Arc::new(App::new(app, self.settings, stop.clone()).with_metrics(self.metrics));
-        let (permits, requests) = (Arc::clone(&app.connections), Arc::clone(&app.requests));
-        let connections = app.open.clone();
+        let (requests, room) = (Arc::clone(&app.requests), Arc::clone(&app.response_room));
+        let (connections, limited) = (app.open.clone(), Arc::clone(&app));
         let shared = Arc::new(
-            Shared::new(dispatch::service(app), requests, self.settings, stop.clone()).with_tracer(self.tracer),
+            Shared::new(dispatch::service(app), requests, room, self.settings, stop.clone()).with_tracer(self.tracer),
         );
         let _cut = shared.cut.clone().drop_guard();
         let lame_duck = self.settings.lame_duck;
@@ -103,12 +113,8 @@ impl HttpServer {
             tokio::select! {
                 biased;
                 () = &mut over => break,
-                (socket, peer, permit) = accept(&self.listener, &permits) => {
-                    let serving = serve_connection(socket, peer, self.tls.clone(), Arc::clone(&shared));
-                    connections.spawn(async move {
-                        serving.await;
-                        drop(permit);
-                    });
+                (socket, peer) = accept(&self.listener, &limited.connections, &self.proxies) => {
+                    connections.spawn(serve_connection(socket, peer, self.tls.clone(), Arc::clone(&shared)));
                 }
             }
         }
@@ -126,7 +132,7 @@ impl HttpServer {
 
 /// Serves a connection, behind TLS where there is a certificate. It counts from its first byte on, so that handshakes
 /// that come to nothing are bounded like everything else.
-async fn serve_connection<R>(socket: TcpStream, peer: SocketAddr, tls: Option<Arc<TlsIdentity>>, shared: Arc<Shared<R>>)
+async fn serve_connection<R>(socket: TcpStream, peer: Peer, tls: Option<Arc<TlsIdentity>>, shared: Arc<Shared<R>>)
 where
     R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     R: Clone + Send + Sync + 'static,
@@ -134,25 +140,30 @@ where
     match tls {
         None => serve::serve(socket, peer, false, shared).await,
         Some(tls) => {
-            if let Some(socket) = handshake::secure(socket, peer, &tls, &shared).await {
+            if let Some(socket) = handshake::secure(socket, peer.addr, &tls, &shared).await {
                 serve::serve(socket, peer, true, shared).await;
             }
         }
     }
 }
 
-/// Waits for a permit, then for a connection.
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
+/// Waits for a connection that there is room for. Others are closed: they belong to an address that has its share, or
+/// the server has no room at all.
+async fn accept(listener: &TcpListener, limit: &ConnectionLimit, proxies: &[IpNet]) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {
-            Ok((socket, peer)) => {
+            Ok((socket, addr)) => {
+                let caller = Caller::at(addr.ip(), proxies);
+                let Some(place) = limit.admit(&caller) else {
+                    tracing::debug!(peer = %addr, "a connection was closed for want of room");
+                    continue;
+                };
                 // Responses are written whole: Nagle's algorithm would only delay them.
                 if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!(%peer, %error, "a connection ended before it was served");
+                    tracing::debug!(peer = %addr, %error, "a connection ended before it was served");
                     continue;
                 }
-                return (socket, peer, permit);
+                return (socket, Peer { addr, caller, place });
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {

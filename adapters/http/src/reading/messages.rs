@@ -51,7 +51,7 @@ pub(crate) async fn follow(
         Some(last) => Some(last),
         None => parameters.parsed("after", str::parse::<Cursor>)?,
     };
-    let permit = app.event_streams.try_acquire().await?;
+    let permit = app.event_streams.try_acquire(&context.caller).await?;
     let messages = app.http.feed.follow(topic, after).await?;
     let events = Events {
         format: app.http.format.clone(),

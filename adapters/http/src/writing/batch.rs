@@ -1,19 +1,15 @@
 //! `POST /v1/records/batch` with a JSON array: all results at once. After a failure the client repeats the batch safely.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde_json::json;
 use tallyhouse_pipeline::{ArrayError, OrderedChunks, Outcome, OutcomeCounts, records_from_json_array};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 use warp::reply::Response;
 
 use crate::access::rate_limit::Meter;
 use crate::app::state::App;
+use crate::context::RequestContext;
 use crate::request::body::RequestBody;
 use crate::request::parameters::Parameters;
 use crate::request::traceparent;
@@ -25,9 +21,6 @@ use crate::writing::result::WriteResult;
 
 /// Bodies from this size on are parsed beside the threads that serve connections: it takes a millisecond or more.
 const PARSE_BESIDE_BYTES: usize = 256 * 1024;
-
-/// How long a batch waits for room for its body.
-const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What the elements of the array are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +45,11 @@ pub(crate) async fn write(
     failed_only: bool,
     headers: &HeaderMap,
     body: &mut RequestBody,
+    context: &RequestContext,
     meter: Option<&Meter>,
 ) -> Result<Response, Problem> {
-    let _room = room(app, body).await?;
-    let json = body.read_whole().await?;
+    let mut room = app.batch_room.part(&context.caller);
+    let json = body.read_whole_into(&mut room).await?;
     let records = parse(json, elements, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
     meter.map_or(Ok(()), |meter| meter.acquire_rest(records.len()))?;
 
@@ -81,15 +75,6 @@ pub(crate) async fn write(
         write_results(&refused.rejoin(outcomes), &mut index, failed_only, &mut counts, &mut results);
     }
     Ok(json_response(StatusCode::OK, whole(&counts, &results)))
-}
-
-/// Waits for room for the whole body.
-async fn room(app: &App, body: &RequestBody) -> Result<OwnedSemaphorePermit, Problem> {
-    let bytes = body.length().unwrap_or(usize::MAX).min(app.settings.batch_bytes_max);
-    let room = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-    let full = || Problem::new(ProblemCode::Overloaded, "Too many batches are under way; repeat the request later.");
-    let acquired = timeout(ROOM_WAIT_MAX, Arc::clone(&app.batch_room).acquire_many_owned(room)).await;
-    acquired.ok().and_then(Result::ok).ok_or_else(full)
 }
 
 async fn parse(json: Bytes, elements: Elements, records_max: usize) -> Result<Parsed, Problem> {
