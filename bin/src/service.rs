@@ -44,7 +44,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     // migrate it. The address comes first, because another instance that listens there may own the database.
     let preflight = Preflight::of(&settings).await?;
     let hosts: Vec<&str> = settings.hosts.iter().map(String::as_str).collect();
-    let server = bind(&settings, &preflight).await?.with_hosts(&hosts);
+    let server = bind(&settings, &preflight).await?.with_hosts(&hosts).with_proxies(settings.proxies.clone());
     let (addr, url) = (server.local_addr(), server.url());
     let database = Database::open(&settings, Schema::Migrate).await?;
     if !database.migrated().is_empty() {

@@ -20,6 +20,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tallyhouse_http::HttpSettings;
 use tallyhouse_pipeline::{MessageFormat, PipelineSettings, RetryPolicy, RuleSet};
 use tallyhouse_postgres::PostgresSettings;
@@ -72,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) postgres: PostgresSettings,
     /// The limits and timeouts of the HTTP server.
     pub(crate) http: HttpSettings,
+    /// The proxies in front.
+    pub(crate) proxies: Vec<IpNet>,
     /// The settings file, whether or not it exists.
     pub(crate) file: PathBuf,
     /// The files of HTTPS; `None` serves HTTP.
@@ -152,6 +155,7 @@ impl Settings {
             sqlite: adapters::sqlite(&resolved),
             postgres: adapters::postgres(&resolved),
             http: adapters::http(&resolved)?,
+            proxies: adapters::proxies(&resolved)?,
             file: overrides.file.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT)),
             tls: adapters::tls(&resolved)?,
             redis: adapters::redis(&resolved)?,

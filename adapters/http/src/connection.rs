@@ -5,6 +5,8 @@ pub(crate) mod tls;
 pub(crate) mod pem;
 pub(crate) mod handshake;
 pub(crate) mod activity;
+pub(crate) mod transfer;
+pub(crate) mod streams;
 pub(crate) mod malformed_request;
 pub(crate) mod middleware;
 pub(crate) mod request_ids;

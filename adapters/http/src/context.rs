@@ -8,6 +8,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::key_ring::Grant;
+use crate::bounds::caller::Caller;
+use crate::bounds::connection_limit::Place;
 
 /// The context of one request. The middleware makes it, and endpoints read it.
 #[derive(Debug, Clone)]
@@ -16,6 +18,8 @@ pub(crate) struct RequestContext {
     /// The id of the request's trace, for the log.
     pub(crate) trace_id: Option<Arc<str>>,
     pub(crate) connection: Arc<ConnectionContext>,
+    /// The holder of the key or, as long as it is not known, the address.
+    pub(crate) caller: Caller,
     /// The grant of the caller's key; none before the caller is admitted, and where the call needs no key.
     pub(crate) grant: Option<Grant>,
     /// The name of the host that the request is sent to, where somebody else may resolve it.
@@ -50,6 +54,10 @@ pub(crate) const LONG_LINES_MAX: usize = 16;
 #[derive(Debug)]
 pub(crate) struct ConnectionContext {
     pub(crate) peer: SocketAddr,
+    /// The caller of its address.
+    pub(crate) caller: Caller,
+    /// Its place among the connections.
+    pub(crate) place: Place,
     /// Whether the connection is behind TLS.
     pub(crate) secure: bool,
     /// Permits to keep a long partial line of NDJSON: one connection carries many uploads by HTTP/2.

@@ -15,16 +15,16 @@ use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
 use crate::access::admission::{self, Access, Admitted};
-use crate::access::keys::Holder;
-use crate::access::rate_limit::{Caller, Meter};
+use crate::access::rate_limit::Meter;
 use crate::app::state::App;
+use crate::bounds::caller::Caller;
 use crate::context::RequestContext;
 use crate::managing::{alert_rules, dead_letters, dry_run};
 use crate::observe::request_meter::RouteIndex;
 use crate::reading::{aggregates, export, messages, records, summaries};
 use crate::request::body::RequestBody;
 use crate::request::media::{self, Media};
-use crate::response::problem::Problem;
+use crate::response::problem::{Problem, ProblemCode};
 use crate::routes::matching::{self, Match};
 use crate::routes::table::{ASSETS, Endpoint};
 use crate::service::pages::{self, Asset};
@@ -82,6 +82,7 @@ async fn answer<B: Buf>(
     if let Some(route) = call.route {
         response.extensions_mut().insert(route);
     }
+    response.extensions_mut().insert(call.context.caller);
     response
 }
 
@@ -109,14 +110,20 @@ impl Call {
         self.route = found.as_ref().ok().map(|found| RouteIndex(found.index));
         // A caller without a key learns nothing of the path.
         let access = found.as_ref().map_or(Access::AnyKey, |found| found.route.access(&self.method));
-        let keys = self.app.http.keys.as_deref();
-        let admitted =
-            admission::admit(keys, self.app.hosts.as_deref(), access, &self.method, &self.headers, &self.context)?;
-        let (holder, grant) = admitted.map(|Admitted { holder, grant }| (holder, grant)).unzip();
-        self.context.grant = grant;
         let endpoint = found.as_ref().ok().and_then(|found| found.route.call(&self.method)).map(|call| call.endpoint);
+        if !matches!(endpoint, Some(Endpoint::Healthz | Endpoint::Readyz)) {
+            let has_place = self.context.connection.place.wait().await;
+            has_place.then_some(()).ok_or_else(no_place)?;
+        }
+        let keys = self.app.http.keys.as_deref();
+        let hosts = self.app.hosts.as_deref();
+        let admitted = admission::admit(keys, hosts, access, &self.method, &self.headers, &self.context)?;
+        if let Some(Admitted { holder, grant }) = admitted {
+            self.context.caller = Caller::Key(holder.name);
+            self.context.grant = Some(grant);
+        }
         if access != Access::Open {
-            self.try_acquire(holder, endpoint)?;
+            self.try_acquire(endpoint)?;
         }
         let Match { route, variable, .. } = found?;
         match route.call(&self.method) {
@@ -130,10 +137,9 @@ impl Call {
     }
 
     /// Draws the unit of the call from its caller's rate limit. A call with NDJSON draws, and waits, as its lines come.
-    fn try_acquire(&mut self, holder: Option<Holder>, endpoint: Option<Endpoint>) -> Result<(), Problem> {
+    fn try_acquire(&mut self, endpoint: Option<Endpoint>) -> Result<(), Problem> {
         let Some(limits) = &self.app.limits else { return Ok(()) };
-        let by_address = || Caller::at(self.context.connection.peer.ip());
-        let meter = Meter::new(limits, holder.map_or_else(by_address, |holder| Caller::Key(holder.name)));
+        let meter = Meter::new(limits, self.context.caller.clone());
         let is_stream =
             endpoint == Some(Endpoint::WriteBatch) && matches!(media::of_body(&self.headers), Ok(Some(Media::Ndjson)));
         let drawn = if is_stream { Ok(()) } else { meter.acquire_one() };
@@ -198,6 +204,11 @@ fn find(path: &str) -> Result<Match<'_>, Problem> {
     let found = matching::find(path)?;
     let is_missing = found.route.path == ASSETS && Asset::find(&found.variable).is_none();
     if is_missing { Err(Problem::not_found()) } else { Ok(found) }
+}
+
+fn no_place() -> Problem {
+    let detail = "As many connections are open as there is room for; repeat the request later.";
+    Problem::new(ProblemCode::Overloaded, detail)
 }
 
 fn options(allow: String) -> Response {

@@ -28,6 +28,7 @@ mod settings;
 mod server;
 mod connection;
 mod dispatch;
+mod bounds;
 mod access;
 mod request;
 mod response;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -18,8 +18,10 @@ use tower::Service;
 use crate::app::metrics_page::MetricsPage;
 use crate::app::rate_history::RateHistory;
 use crate::app::state::{App, HttpApp};
+use crate::bounds::caller::Caller;
+use crate::bounds::connection_limit::ConnectionLimit;
 use crate::connection::handshake;
-use crate::connection::serve::{self, Shared};
+use crate::connection::serve::{self, Peer, Shared};
 use crate::connection::tls::TlsIdentity;
 use crate::dispatch;
 use crate::observe::tracer::RequestTracer;
@@ -40,6 +42,7 @@ pub struct HttpServer {
     rates: Option<Arc<RateHistory>>,
     /// The hosts that callers without keys may name, beside `localhost` and addresses; `None` for any.
     hosts: Option<Vec<String>>,
+    proxies: Vec<IpNet>,
 }
 
 impl HttpServer {
@@ -50,8 +53,9 @@ impl HttpServer {
     pub async fn bind(address: impl ToSocketAddrs, settings: HttpSettings) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
-        let (tls, tracer, metrics, rates, hosts) = (None, None, None, None, Some(Vec::new()));
-        Ok(Self { listener, local_addr, settings, tls, tracer, metrics, rates, hosts })
+        let (tls, tracer, metrics, rates) = (None, None, None, None);
+        let (hosts, proxies) = (Some(Vec::new()), Vec::new());
+        Ok(Self { listener, local_addr, settings, tls, tracer, metrics, rates, hosts, proxies })
     }
 
     /// Serves HTTPS only, and reloads the certificate when its files change.
@@ -87,6 +91,13 @@ impl HttpServer {
         Self { rates: Some(Arc::new(rates)), ..self }
     }
 
+    /// Takes these addresses for proxies, behind which many callers are: they may open every connection, and take all
+    /// that callers share.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Vec<IpNet>) -> Self {
+        Self { proxies, ..self }
+    }
+
     /// Returns the address it is bound to.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -113,10 +124,10 @@ impl HttpServer {
         let hosts = self.hosts.filter(|_| self.local_addr.ip().is_loopback() && self.tls.is_none());
         let app = App::new(app, self.settings, stop.clone()).with_metrics(self.metrics).with_rates(self.rates);
         let app = Arc::new(app.with_hosts(hosts));
-        let (permits, requests) = (Arc::clone(&app.connections), Arc::clone(&app.requests));
-        let connections = app.open.clone();
+        let (requests, room) = (Arc::clone(&app.requests), Arc::clone(&app.response_room));
+        let (connections, limited) = (app.open.clone(), Arc::clone(&app));
         let shared = Arc::new(
-            Shared::new(dispatch::service(app), requests, self.settings, stop.clone()).with_tracer(self.tracer),
+            Shared::new(dispatch::service(app), requests, room, self.settings, stop.clone()).with_tracer(self.tracer),
         );
         let _cut = shared.cut.clone().drop_guard();
         let lame_duck = self.settings.lame_duck;
@@ -128,12 +139,8 @@ impl HttpServer {
             tokio::select! {
                 biased;
                 () = &mut over => break,
-                (socket, peer, permit) = accept(&self.listener, &permits) => {
-                    let serving = serve_connection(socket, peer, self.tls.clone(), Arc::clone(&shared));
-                    connections.spawn(async move {
-                        serving.await;
-                        drop(permit);
-                    });
+                (socket, peer) = accept(&self.listener, &limited.connections, &self.proxies) => {
+                    connections.spawn(serve_connection(socket, peer, self.tls.clone(), Arc::clone(&shared)));
                 }
             }
         }
@@ -151,7 +158,7 @@ impl HttpServer {
 
 /// Serves a connection, behind TLS where there is a certificate. It counts from its first byte on, so that handshakes
 /// that come to nothing are bounded like everything else.
-async fn serve_connection<R>(socket: TcpStream, peer: SocketAddr, tls: Option<Arc<TlsIdentity>>, shared: Arc<Shared<R>>)
+async fn serve_connection<R>(socket: TcpStream, peer: Peer, tls: Option<Arc<TlsIdentity>>, shared: Arc<Shared<R>>)
 where
     R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     R: Clone + Send + Sync + 'static,
@@ -159,25 +166,30 @@ where
     match tls {
         None => serve::serve(socket, peer, false, shared).await,
         Some(tls) => {
-            if let Some(socket) = handshake::secure(socket, peer, &tls, &shared).await {
+            if let Some(socket) = handshake::secure(socket, peer.addr, &tls, &shared).await {
                 serve::serve(socket, peer, true, shared).await;
             }
         }
     }
 }
 
-/// Waits for a permit, then for a connection.
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
+/// Waits for a connection that there is room for. Others are closed: they belong to an address that has its share, or
+/// the server has no room at all.
+async fn accept(listener: &TcpListener, limit: &ConnectionLimit, proxies: &[IpNet]) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {
-            Ok((socket, peer)) => {
+            Ok((socket, addr)) => {
+                let caller = Caller::at(addr.ip(), proxies);
+                let Some(place) = limit.admit(&caller) else {
+                    tracing::debug!(peer = %addr, "a connection was closed for want of room");
+                    continue;
+                };
                 // Responses are written whole: Nagle's algorithm would only delay them.
                 if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!(%peer, %error, "a connection ended before it was served");
+                    tracing::debug!(peer = %addr, %error, "a connection ended before it was served");
                     continue;
                 }
-                return (socket, peer, permit);
+                return (socket, Peer { addr, caller, place });
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use crate::bounds::pace::PaceLimit;
+
 /// The settings of an [`crate::HttpServer`]. The defaults serve a host that changes none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// How many connections are open at once; further ones wait to be accepted. Default 1,024.
+    /// How many connections are open at once. Beyond it health probes are answered, other requests wait two seconds for
+    /// a place and are then refused with `overloaded`. An address may open more while it has less than three times as
+    /// many as are free: alone three quarters of them. Default 1,024.
     pub connections_max: usize,
     /// How long a new connection may take for the TLS handshake, where there is TLS. Default 10 s.
     pub handshake_timeout: Duration,
@@ -15,8 +19,12 @@ pub struct HttpSettings {
     /// How long a connection may stay open between two requests. Default 75 s.
     pub idle_timeout: Duration,
     /// How long a client may read nothing of its response, and an NDJSON upload may rest in both directions, before the
-    /// connection is cut. Default 30 s.
+    /// connection is cut, or the stream is reset by HTTP/2. Default 30 s.
     pub stall_timeout: Duration,
+    /// How many bytes a second a client must take of a response, and send of a body that is read as a whole, once it has
+    /// used up `stall_timeout` or `body_pause_timeout`: slower ones are treated like silent ones. 0: any number. Default
+    /// 4,096.
+    pub bytes_per_second_min: u64,
     /// How long a client may pause within the body of a request that is read as a whole: then `408`. Default 15 s.
     pub body_pause_timeout: Duration,
     /// How long such a body may take altogether: then `408`. Default 120 s.
@@ -24,6 +32,8 @@ pub struct HttpSettings {
     /// After which age a connection is asked to close, once the requests under way are answered; event streams end and
     /// are resumed by their clients. Default 1 h.
     pub connection_age_max: Duration,
+    /// How long requests under way may take after that, before the connection is cut. Default 30 min.
+    pub connection_grace: Duration,
     /// How long, after a stop was asked for, connections are still taken while `/readyz` says `503`, so that load
     /// balancers notice. Default 0.
     pub lame_duck: Duration,
@@ -42,17 +52,25 @@ pub struct HttpSettings {
     /// How many bytes of results of batches wait to be sent, over all connections; results beyond are read from the store
     /// again as they are sent. Default 64 MiB.
     pub result_buffer_bytes_max: usize,
-    /// How many bytes of JSON batches are held at once, over all connections; further batches wait. Default 128 MiB,
-    /// and never below `batch_bytes_max`.
+    /// How many bytes of JSON batches are held at once, over all connections; further ones wait. A caller has at most
+    /// three quarters, and one batch at a time may exceed it. Default 128 MiB, and never below `batch_bytes_max`.
     pub batch_buffer_bytes_max: usize,
+    /// How many bytes of responses wait at once to be read, over all connections; a caller has at most three quarters.
+    /// Further responses are refused with `overloaded`, and further HTTP/2 streams before they are begun. Default 64 MiB.
+    pub response_buffer_bytes_max: usize,
     /// How long the dry run of an alert rule may read records; its answer is what it has found by then. Default 10 s.
     pub dry_run_timeout: Duration,
     /// How many aggregates, exports and dry runs are answered at once; further ones wait a second for room and are then
-    /// refused with `overloaded`. No more than the store can stream at once. Default 4.
+    /// refused with `overloaded`. No more than the store can stream at once. A caller has at most three quarters. Default
+    /// 4.
     pub aggregates_max: usize,
+    /// How long an aggregate or an export may take, and thus keep its snapshot of the database: then it breaks off.
+    /// Default 30 min.
+    pub snapshot_age_max: Duration,
     /// Bytes of totals that are kept to be sent again as long as nothing is stored; 0 keeps none. Default: 8 MiB.
     pub cache_bytes: usize,
-    /// How many event streams are open at once; further ones are refused with `overloaded`. Default 256.
+    /// How many event streams are open at once; further ones are refused with `overloaded`. A caller has at most three
+    /// quarters. Default 256.
     pub event_streams_max: usize,
     /// The rate limit of each caller. Default: none.
     pub rate_limit: Option<RateLimit>,
@@ -76,9 +94,11 @@ impl Default for HttpSettings {
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(30),
+            bytes_per_second_min: 4_096,
             body_pause_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(120),
             connection_age_max: Duration::from_secs(3_600),
+            connection_grace: Duration::from_secs(1_800),
             lame_duck: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
             probe_timeout: Duration::from_secs(2),
@@ -88,11 +108,30 @@ impl Default for HttpSettings {
             batch_records_max: 10_000,
             result_buffer_bytes_max: 64 * 1024 * 1024,
             batch_buffer_bytes_max: 128 * 1024 * 1024,
+            response_buffer_bytes_max: 64 * 1024 * 1024,
             dry_run_timeout: Duration::from_secs(10),
             aggregates_max: 4,
+            snapshot_age_max: Duration::from_secs(1_800),
             cache_bytes: 8 * 1024 * 1024,
             event_streams_max: 256,
             rate_limit: None,
         }
+    }
+}
+
+impl HttpSettings {
+    /// Returns the pace of a response.
+    pub(crate) fn response_pace(&self) -> PaceLimit {
+        PaceLimit { grace: self.stall_timeout, bytes_per_second_min: self.bytes_per_second_min }
+    }
+
+    /// Returns the pace of a body that is read as a whole.
+    pub(crate) fn body_pace(&self) -> PaceLimit {
+        PaceLimit { grace: self.body_pause_timeout, bytes_per_second_min: self.bytes_per_second_min }
+    }
+
+    /// Returns how long a client may do nothing while the server stops: a quarter of what all have together.
+    pub(crate) fn drain_grace(&self) -> Duration {
+        self.stall_timeout.min(self.drain_timeout / 4)
     }
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::keys::Keys;
 use crate::app::state::{App, HttpApp};
+use crate::bounds::caller::Caller;
 use crate::connection::activity::Activity;
 use crate::connection::middleware::Middleware;
 use crate::connection::request_ids::RequestIds;
@@ -61,8 +62,12 @@ impl Api {
 
     /// Answers a request whose body comes in these pieces; `None` if the answer breaks off.
     pub async fn answer(&self, request: Request<Vec<Bytes>>) -> Option<Response> {
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let caller = Caller::at(peer.ip(), &[]);
         let connection = Arc::new(ConnectionContext {
-            peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            peer,
+            place: self.app.connections.admit(&caller)?,
+            caller,
             secure: false,
             long_lines: Arc::new(Semaphore::new(LONG_LINES_MAX)),
             stopping: CancellationToken::new(),
@@ -75,16 +80,21 @@ impl Api {
             requests: Arc::clone(&self.app.requests),
             connection,
             activity: Arc::new(Activity::new()),
+            transfers: Arc::default(),
+            room: Arc::clone(&self.app.response_room),
+            pace: self.app.settings.response_pace(),
         };
         let pieces = |pieces: Vec<Bytes>| {
             StreamBody::new(stream::iter(pieces.into_iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)))))
         };
-        let Ok(response) = middleware.answer(request.map(pieces)).await;
+        let response = middleware.answer(request.map(pieces)).await.ok()?;
         let (head, body) = response.into_parts();
         let endless = head.headers.get(CONTENT_TYPE).is_some_and(|media| media == "text/event-stream");
         let (mut body, mut bytes) = (pin!(body), BytesMut::new());
         while !endless && let Some(frame) = body.frame().await {
-            bytes.extend(frame.ok()?.into_data());
+            if let Ok(piece) = frame.ok()?.into_data() {
+                bytes.put(piece);
+            }
         }
         Some(Response { status: head.status, headers: head.headers, body: bytes.freeze() })
     }

@@ -1,7 +1,9 @@
 //! Converts settings to the settings types of the adapters.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use tallyhouse_http::{HttpSettings, RateLimit};
 use tallyhouse_postgres::PostgresSettings;
 use tallyhouse_redis::RedisSettings;
@@ -84,9 +86,11 @@ pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
         head_timeout: resolved.millis("http.head_timeout_ms"),
         idle_timeout: resolved.millis("http.idle_timeout_ms"),
         stall_timeout: resolved.millis("http.stall_timeout_ms"),
+        bytes_per_second_min: resolved.number("http.bytes_per_second_min"),
         body_pause_timeout: resolved.millis("http.body_pause_timeout_ms"),
         body_timeout: resolved.millis("http.body_timeout_ms"),
         connection_age_max: resolved.millis("http.connection_age_max_ms"),
+        connection_grace: resolved.millis("http.connection_grace_ms"),
         lame_duck: resolved.millis("http.lame_duck_ms"),
         drain_timeout: resolved.millis("http.drain_timeout_ms"),
         probe_timeout: resolved.millis("http.probe_timeout_ms"),
@@ -96,12 +100,24 @@ pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
         batch_records_max: resolved.count("http.batch_records_max"),
         result_buffer_bytes_max: resolved.count("http.result_buffer_bytes_max"),
         batch_buffer_bytes_max: resolved.count("http.batch_buffer_bytes_max"),
+        response_buffer_bytes_max: resolved.count("http.response_buffer_bytes_max"),
         dry_run_timeout: resolved.millis("http.dry_run_timeout_ms"),
         aggregates_max: resolved.count("http.aggregates_max"),
+        snapshot_age_max: resolved.millis("http.snapshot_age_max_ms"),
         cache_bytes: resolved.count("http.cache_bytes"),
         event_streams_max: resolved.count("http.event_streams_max"),
         rate_limit: rate_limit(resolved)?,
     })
+}
+
+/// Returns the proxies in front.
+pub(super) fn proxies(resolved: &Resolved) -> Result<Vec<IpNet>, SettingsError> {
+    let text = resolved.optional("http.proxies").unwrap_or_default();
+    let proxies = text.split(',').map(str::trim).filter(|proxy| !proxy.is_empty());
+    let parsed = proxies.map(|proxy| proxy.parse::<IpAddr>().map(IpNet::from).or_else(|_| proxy.parse::<IpNet>()));
+    parsed
+        .collect::<Result<_, _>>()
+        .map_err(|_| resolved.fault("http.proxies", "must be addresses or networks, as in 192.0.2.1, 10.0.0.0/8"))
 }
 
 /// Returns the files of HTTPS, if they are set.

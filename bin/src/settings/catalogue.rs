@@ -152,7 +152,7 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.connections_max",
         Kind::Number(1, 1_000_000),
         "1024",
-        "Connections that are open at once; more wait.",
+        "Connections that are open at once, an address alone having at most three quarters; beyond it only health probes are answered, and other requests wait 2 s.",
     ),
     setting("http.head_timeout_ms", Kind::Number(1, DAY_MS), "10000", "How long a request head may take to arrive."),
     setting(
@@ -168,6 +168,12 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "How long a client may leave an answer unread, and an NDJSON upload may rest in both directions.",
     ),
     setting(
+        "http.bytes_per_second_min",
+        Kind::Number(0, MANY),
+        "4096",
+        "Least rate at which a client must take an answer, or send a body; below it the client counts as stalled. 0: any rate.",
+    ),
+    setting(
         "http.body_pause_timeout_ms",
         Kind::Number(1, DAY_MS),
         "15000",
@@ -179,6 +185,12 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         Kind::Number(1_000, DAY_MS),
         "3600000",
         "After which age a connection is asked to close; event streams are resumed by their clients.",
+    ),
+    setting(
+        "http.connection_grace_ms",
+        Kind::Number(0, DAY_MS),
+        "1800000",
+        "How long requests in progress may take after that, uploads of NDJSON included; then the connection is cut.",
     ),
     setting(
         "http.lame_duck_ms",
@@ -217,7 +229,13 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.batch_buffer_bytes_max",
         Kind::Number(1_024, MANY),
         "134217728",
-        "Bytes of JSON batches that are held at once over all connections; further batches wait.",
+        "Bytes of JSON batches that are held at once over all connections, a caller having at most three quarters; further ones wait.",
+    ),
+    setting(
+        "http.response_buffer_bytes_max",
+        Kind::Number(65_536, MANY),
+        "67108864",
+        "Bytes of answers that wait to be read over all connections, a caller having at most three quarters; further answers are refused.",
     ),
     setting(
         "http.dry_run_timeout_ms",
@@ -229,7 +247,13 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.aggregates_max",
         Kind::Number(1, 256),
         "4",
-        "Aggregates, exports and dry runs that are answered at once; more wait for a second. No more than postgres.streams or sqlite.streams.",
+        "Aggregates, exports and dry runs that are answered at once, a caller having at most three quarters; more wait for a second. No more than postgres.streams or sqlite.streams.",
+    ),
+    setting(
+        "http.snapshot_age_max_ms",
+        Kind::Number(1, DAY_MS),
+        "1800000",
+        "How long an aggregate or an export may take, and keep its snapshot of the database; then it breaks off.",
     ),
     setting(
         "http.cache_bytes",
@@ -237,7 +261,17 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "8388608",
         "Size of the cache of totals, which holds until the next commit; 0: no cache.",
     ),
-    setting("http.event_streams_max", Kind::Number(1, 1_000_000), "256", "Event streams that are open at once."),
+    setting(
+        "http.event_streams_max",
+        Kind::Number(1, 1_000_000),
+        "256",
+        "Event streams that are open at once, a caller having at most three quarters.",
+    ),
+    optional(
+        "http.proxies",
+        Kind::Text,
+        "Addresses and networks of proxies in front, with commas between them: they may take all that callers share.",
+    ),
     optional("auth.keys_file", Kind::Text, "File with the API keys; none: every caller may do everything."),
     optional(
         "auth.hosts",

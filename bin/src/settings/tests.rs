@@ -178,6 +178,18 @@ fn the_burst_of_the_rate_limit_is_a_second_s_worth_unless_it_is_set() {
 }
 
 #[test]
+fn proxies_are_addresses_and_networks() {
+    let proxies = |file| {
+        let settings = load(file, &[], &[]).unwrap();
+        settings.proxies.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(proxies("").is_empty());
+    let expect = ["192.0.2.1/32", "10.0.0.0/8", "2001:db8::/32"];
+    assert_eq!(proxies("[http]\nproxies = \"192.0.2.1, 10.0.0.0/8,2001:db8::/32\""), expect);
+    check_error("[http]\nproxies = \"localhost\"", &[], &["http.proxies", "10.0.0.0/8"]);
+}
+
+#[test]
 fn a_settings_file_that_was_asked_for_must_be_there() {
     let overrides = Overrides { file: Some("/no/such/file.toml".into()), values: Vec::new() };
     let error = Settings::load(&overrides, &Environment::default()).unwrap_err().to_string();

@@ -1,20 +1,18 @@
 //! Concurrency limits for responses that hold a scarce resource for long: a snapshot of the database, or a connection
 //! and its memory. A request beyond the limit is refused soon, instead of waiting behind clients that may read slowly for
-//! hours.
+//! hours. Callers share the permits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
-
+use crate::bounds::caller::Caller;
+use crate::bounds::shared_room::{SharedRoom, Taken};
 use crate::response::problem::{Problem, ProblemCode};
 
 /// A limit on the responses of one kind that are in flight.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit {
-    semaphore: Arc<Semaphore>,
-    size: usize,
+    permits: Arc<SharedRoom>,
     /// The longest wait for a permit. Short responses return theirs at any moment.
     wait_max: Duration,
     /// The responses' name, for the refusal.
@@ -23,24 +21,21 @@ pub(crate) struct ConcurrencyLimit {
 
 /// A permit for one response; dropping it returns it.
 #[derive(Debug)]
-pub(crate) struct ConcurrencyPermit(#[expect(dead_code, reason = "it is held, not used")] OwnedSemaphorePermit);
+pub(crate) struct ConcurrencyPermit(#[expect(dead_code, reason = "it is held, not used")] Taken);
 
 impl ConcurrencyLimit {
     pub(crate) fn new(permits: usize, wait_max: Duration, name: &'static str) -> Self {
-        let size = permits.min(Semaphore::MAX_PERMITS);
-        Self { semaphore: Arc::new(Semaphore::new(size)), size, wait_max, name }
+        Self { permits: SharedRoom::new(permits), wait_max, name }
     }
 
     /// Returns the number of permits in use.
     pub(crate) fn in_use(&self) -> usize {
-        self.size.saturating_sub(self.semaphore.available_permits())
+        self.permits.in_use()
     }
 
-    /// Acquires a permit, and waits for one up to the limit's longest wait.
-    pub(crate) async fn try_acquire(&self) -> Result<ConcurrencyPermit, Problem> {
-        let permit = timeout(self.wait_max, Arc::clone(&self.semaphore).acquire_owned()).await;
-        // The semaphore is never closed.
-        permit.ok().and_then(Result::ok).map(ConcurrencyPermit).ok_or_else(|| {
+    /// Acquires a permit for a caller, and waits for one up to the limit's longest wait.
+    pub(crate) async fn try_acquire(&self, caller: &Caller) -> Result<ConcurrencyPermit, Problem> {
+        self.permits.take(caller, 1, self.wait_max).await.map(ConcurrencyPermit).ok_or_else(|| {
             let detail = format!("As many {} are under way as there is room for; repeat the request later.", self.name);
             Problem::new(ProblemCode::Overloaded, detail)
         })

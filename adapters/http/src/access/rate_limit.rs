@@ -5,13 +5,13 @@
 //! bucket. This one counts whole billionths of a unit, so that it never drifts.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep};
 
+use crate::bounds::caller::Caller;
 use crate::response::problem::Problem;
 use crate::settings::RateLimit;
 
@@ -28,27 +28,6 @@ const PURGE_EVERY: Duration = Duration::from_secs(1);
 /// What is left, and what there is altogether: draft-ietf-httpapi-ratelimit-headers-10.
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// The owner of a bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Caller {
-    /// The keys of this name.
-    Key(Arc<str>),
-    /// Where there are no keys, an address.
-    Peer(IpAddr),
-    /// All callers beyond [`BUCKETS_MAX`].
-    Others,
-}
-
-impl Caller {
-    /// Returns the caller of an address. IPv6 callers are limited per /64, since a host usually owns a whole one.
-    pub(crate) fn at(ip: IpAddr) -> Self {
-        Self::Peer(match ip.to_canonical() {
-            IpAddr::V4(ip) => ip.into(),
-            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-        })
-    }
-}
 
 /// The buckets of all callers.
 #[derive(Debug)]

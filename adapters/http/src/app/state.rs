@@ -6,7 +6,6 @@ use std::time::Duration;
 use tallyhouse_pipeline::ports::{DeadLetters, RecordReader, RecordRepository};
 use tallyhouse_pipeline::{Breakers, Feed, Ingress, MessageFormat};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +16,9 @@ use crate::app::alert_rules::AlertRules;
 use crate::app::health_probe::HealthProbe;
 use crate::app::metrics_page::MetricsPage;
 use crate::app::rate_history::RateHistory;
+use crate::bounds::body_room::BodyRoom;
+use crate::bounds::connection_limit::ConnectionLimit;
+use crate::bounds::shared_room::SharedRoom;
 use crate::observe::request_meter::RequestMeter;
 use crate::response::problem;
 use crate::response::response_cache::ResponseCache;
@@ -62,10 +64,12 @@ impl fmt::Debug for HttpApp {
 pub(crate) struct App {
     pub(crate) http: HttpApp,
     pub(crate) settings: HttpSettings,
-    /// Room for the bodies of JSON batches, in KiB.
-    pub(crate) batch_room: Arc<Semaphore>,
+    /// Room for the bodies of JSON batches.
+    pub(crate) batch_room: BodyRoom,
     /// Room for results of batches that wait to be sent.
     pub(crate) result_room: ResultRoom,
+    /// Room for responses that wait to be read, in bytes.
+    pub(crate) response_room: Arc<SharedRoom>,
     /// Room for aggregates, each of which holds a snapshot of the database, and for exports and dry runs.
     pub(crate) aggregates: ConcurrencyLimit,
     /// Responses with totals, for reuse.
@@ -74,8 +78,8 @@ pub(crate) struct App {
     pub(crate) event_streams: ConcurrencyLimit,
     /// The rate limits of the callers, where there is one.
     pub(crate) limits: Option<Arc<Limits>>,
-    /// Permits for connections; the accept loop holds one for the next connection.
-    pub(crate) connections: Arc<Semaphore>,
+    /// The places of connections.
+    pub(crate) connections: ConnectionLimit,
     /// The connections that are open.
     pub(crate) open: TaskTracker,
     /// The counts of requests.
@@ -92,15 +96,15 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(http: HttpApp, settings: HttpSettings, stop: CancellationToken) -> Self {
-        let room = settings.batch_buffer_bytes_max.max(settings.batch_bytes_max).div_ceil(1024);
-        let batch_room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
+        let batch_room = BodyRoom::new(settings.batch_buffer_bytes_max.max(settings.batch_bytes_max));
+        let response_room = SharedRoom::new(settings.response_buffer_bytes_max);
         let limits = settings.rate_limit.map(|limit| Arc::new(Limits::new(limit)));
         let aggregates =
             ConcurrencyLimit::new(settings.aggregates_max, AGGREGATE_WAIT_MAX, "aggregates, exports and dry runs");
         let response_cache = Arc::new(ResponseCache::new(settings.cache_bytes));
         // Waiting is pointless: an event stream has no end.
         let event_streams = ConcurrencyLimit::new(settings.event_streams_max, Duration::ZERO, "event streams");
-        let connections = Arc::new(Semaphore::new(settings.connections_max));
+        let connections = ConnectionLimit::new(settings.connections_max);
         let routes = ROUTES.iter().map(|route| route.path);
         let (requests, metrics) = (Arc::new(RequestMeter::new(routes, problem::statuses())), None);
         Self {
@@ -108,6 +112,7 @@ impl App {
             settings,
             batch_room,
             result_room: ResultRoom::new(settings.result_buffer_bytes_max),
+            response_room,
             aggregates,
             response_cache,
             event_streams,

@@ -47,6 +47,10 @@ pub(crate) enum Cut {
     NoHead,
     Idle,
     Stalled,
+    /// It has waited in vain for a place.
+    NoPlace,
+    /// It is older than a connection may become.
+    TooOld,
 }
 
 impl Activity {
@@ -76,6 +80,11 @@ impl Activity {
             return Some(Cut::NoHead);
         }
         self.longer(&self.idle_since, settings.idle_timeout).then_some(Cut::Idle)
+    }
+
+    /// Says whether no request is in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.requests.load(Ordering::Acquire) == 0
     }
 
     fn now(&self) -> u64 {

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures::FutureExt;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONNECTION, HeaderName, HeaderValue};
@@ -15,15 +16,21 @@ use tower::Service;
 use warp::reply::Reply;
 
 use crate::access::admission;
+use crate::bounds::caller::Caller;
+use crate::bounds::pace::PaceLimit;
+use crate::bounds::shared_room::{SharedRoom, Taken};
 use crate::connection::activity::{Activity, InFlight};
 use crate::connection::request_ids::{REQUEST_ID, RequestIds};
+use crate::connection::streams;
+use crate::connection::transfer::{InPieces, Piece, Transfer, Transfers};
 use crate::context::{ConnectionContext, RequestContext};
 use crate::observe::access_log::Line;
 use crate::observe::request_meter::{self, RequestMeter, RouteIndex};
 use crate::observe::tracer::{RequestHead, RequestSpan, RequestTracer};
 use crate::request::{host, traceparent};
 use crate::response::headers;
-use crate::response::problem::Problem;
+use crate::response::problem::{Problem, ProblemCode};
+use crate::response::stream::ReportsWrites;
 
 /// Most headers of a request: as many as hyper takes by HTTP/1.1.
 const HEADERS_MAX: usize = 100;
@@ -34,6 +41,15 @@ pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The header of the trace that a request belongs to (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// The room of an HTTP/2 stream from its beginning on: its task, its buffers, and a short body.
+const STREAM_ROOM_BYTES: usize = 8 * 1024;
+
+/// The room of a body whose length is not known: the pieces that wait for the client.
+const ENDLESS_ROOM_BYTES: usize = 32 * 1024;
+
+/// Bodies up to this length take no room of their own.
+const SHORT_BODY_BYTES: usize = 4 * 1024;
+
 /// Stands between a connection and the service.
 #[derive(Debug, Clone)]
 pub(crate) struct Middleware<R> {
@@ -43,6 +59,16 @@ pub(crate) struct Middleware<R> {
     pub(crate) requests: Arc<RequestMeter>,
     pub(crate) connection: Arc<ConnectionContext>,
     pub(crate) activity: Arc<Activity>,
+    pub(crate) transfers: Arc<Transfers>,
+    /// Room for responses that wait to be read.
+    pub(crate) room: Arc<SharedRoom>,
+    pub(crate) pace: PaceLimit,
+}
+
+/// The refusal of an HTTP/2 stream before anything of it was done. The client may repeat it safely (RFC 9113, section
+/// 8.7).
+fn refused_stream() -> h2::Error {
+    h2::Reason::REFUSED_STREAM.into()
 }
 
 impl<R> Middleware<R> {
@@ -50,20 +76,23 @@ impl<R> Middleware<R> {
     pub(crate) async fn answer<B>(
         mut self,
         mut request: Request<B>,
-    ) -> Result<Response<impl Body<Data = bytes::Bytes, Error = warp::Error> + Send + use<R, B>>, Infallible>
+    ) -> Result<Response<impl Body<Data = Piece, Error = warp::Error> + Send + use<R, B>>, h2::Error>
     where
         R: Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     {
         let in_flight = InFlight::begin(&self.activity);
+        let end = streams::current_end();
+        let stream_room = end.as_ref().map(|_| self.take_stream_room()).transpose()?;
         let line = Line::begin(&request);
         let counted = self.requests.begin(request.method());
         let request_id = self.ids.of(request.headers());
-        let version = request.version();
+        let (version, is_safe) = (request.version(), request.method().is_safe());
         let (mut span, trace_id) = self.trace(&mut request, &request_id);
         let context = RequestContext {
             request_id: request_id.clone(),
             trace_id,
             connection: Arc::clone(&self.connection),
+            caller: self.connection.caller.clone(),
             grant: None,
             foreign_host: host::of(&request).and_then(host::foreign_name),
             cross_site: admission::cross_site(&request),
@@ -90,6 +119,10 @@ impl<R> Middleware<R> {
             }
         };
 
+        let room = self.take_room(&response, is_safe).unwrap_or_else(|problem| {
+            response = problem.into_response();
+            None
+        });
         counted.answered(response.extensions().get::<RouteIndex>().copied(), response.status());
         let status = response.status().as_u16();
         if let Some(line) = line {
@@ -99,7 +132,38 @@ impl<R> Middleware<R> {
             span.answered(status);
         }
         set_headers(&mut response, request_id, version, &self.connection);
-        Ok(response.map(|body| Sent { body, _in_flight: in_flight, _span: span, _counted: counted }))
+        if self.connection.place.is_waiting() {
+            self.connection.draining.cancel();
+        }
+        let transfer = Transfer::new(self.pace, [room, stream_room], end, in_flight);
+        self.transfers.add(&transfer);
+        Ok(response.map(|body| Sent { body: InPieces::new(body, transfer), _span: span, _counted: counted }))
+    }
+
+    /// Takes room for an HTTP/2 stream, or refuses it.
+    fn take_stream_room(&self) -> Result<Taken, h2::Error> {
+        self.room.try_take(&self.connection.caller, STREAM_ROOM_BYTES).ok_or_else(refused_stream)
+    }
+
+    /// Takes room for the body of a response until it is sent. One that reports what was written is never refused.
+    fn take_room(&self, response: &warp::reply::Response, is_safe: bool) -> Result<Option<Taken>, Problem> {
+        let length = response.body().size_hint().exact();
+        let bytes = length.map_or(ENDLESS_ROOM_BYTES, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        if bytes <= SHORT_BODY_BYTES {
+            return Ok(None);
+        }
+        let caller = response.extensions().get::<Caller>().unwrap_or(&self.connection.caller);
+        let mut taken = self.room.none_for(caller);
+        if !taken.try_add(bytes) {
+            let reports_writes = response.extensions().get::<ReportsWrites>().is_some();
+            if is_safe || length.is_none() && !reports_writes {
+                let detail =
+                    "More answers wait to be read than there is room for; read them, or repeat the request later.";
+                return Err(Problem::new(ProblemCode::Overloaded, detail));
+            }
+            taken.add_beyond(bytes);
+        }
+        Ok(Some(taken))
     }
 
     /// Begins the span of a request, where there is one, and returns the id of the trace that it belongs to. A request
@@ -144,7 +208,8 @@ fn set_headers(
 ) {
     // A body that came too slowly is not read to its end. And a client with a kept-alive connection learns that the
     // service stops, so that it sends no request just as the connection closes. HTTP/2 has GOAWAY for that.
-    let leaves = response.status() == StatusCode::REQUEST_TIMEOUT || on.stopping.is_cancelled();
+    let leaves =
+        response.status() == StatusCode::REQUEST_TIMEOUT || on.stopping.is_cancelled() || on.place.is_waiting();
     let closes = leaves && version < Version::HTTP_2;
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
@@ -156,14 +221,13 @@ fn set_headers(
 
 /// The body of an answer, with the request that it ends.
 struct Sent<B> {
-    body: B,
-    _in_flight: InFlight,
+    body: InPieces<B>,
     _span: Option<Box<dyn RequestSpan>>,
     _counted: request_meter::Request,
 }
 
-impl<B: Body + Unpin> Body for Sent<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes> + Unpin> Body for Sent<B> {
+    type Data = Piece;
     type Error = B::Error;
 
     fn poll_frame(

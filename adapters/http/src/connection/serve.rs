@@ -9,18 +9,23 @@ use std::time::Duration;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::connection::activity::{Activity, Watched};
+use crate::bounds::caller::Caller;
+use crate::bounds::connection_limit::{Place, WAITING_TIME_MAX};
+use crate::bounds::shared_room::SharedRoom;
+use crate::connection::activity::{Activity, Cut, Watched};
 use crate::connection::malformed_request::MalformedRequests;
 use crate::connection::middleware::{HEAD_BYTES_MAX, Middleware};
 use crate::connection::request_ids::RequestIds;
+use crate::connection::streams::StreamExecutor;
+use crate::connection::transfer::{Progress, Transfers};
 use crate::context::{ConnectionContext, LONG_LINES_MAX};
 use crate::observe::request_meter::RequestMeter;
 use crate::observe::tracer::RequestTracer;
@@ -54,7 +59,9 @@ pub(crate) struct Shared<R> {
     pub(crate) ids: Arc<RequestIds>,
     pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
     pub(crate) requests: Arc<RequestMeter>,
-    builder: auto::Builder<TokioExecutor>,
+    /// Room for responses that wait to be read.
+    room: Arc<SharedRoom>,
+    builder: auto::Builder<StreamExecutor>,
     /// Cancelled when the server begins to stop: responses ask their clients to reconnect.
     pub(crate) stop: CancellationToken,
     /// Cancelled when connections are to close as soon as their requests are answered.
@@ -64,8 +71,14 @@ pub(crate) struct Shared<R> {
 }
 
 impl<R> Shared<R> {
-    pub(crate) fn new(routes: R, requests: Arc<RequestMeter>, settings: HttpSettings, stop: CancellationToken) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+    pub(crate) fn new(
+        routes: R,
+        requests: Arc<RequestMeter>,
+        room: Arc<SharedRoom>,
+        settings: HttpSettings,
+        stop: CancellationToken,
+    ) -> Self {
+        let mut builder = auto::Builder::new(StreamExecutor);
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -84,7 +97,7 @@ impl<R> Shared<R> {
             .keep_alive_timeout(HTTP2_PING_INTERVAL);
         let (drain, cut) = (CancellationToken::new(), CancellationToken::new());
         let ids = Arc::new(RequestIds::new());
-        Self { routes, settings, ids, tracer: None, requests, builder, stop, drain, cut }
+        Self { routes, settings, ids, tracer: None, requests, room, builder, stop, drain, cut }
     }
 
     pub(crate) fn with_tracer(self, tracer: Option<Arc<dyn RequestTracer>>) -> Self {
@@ -95,25 +108,97 @@ impl<R> Shared<R> {
     /// shortest.
     fn poll_interval(&self) -> Duration {
         let HttpSettings { head_timeout, idle_timeout, stall_timeout, .. } = self.settings;
-        (head_timeout.min(idle_timeout).min(stall_timeout) / 4).max(Duration::from_millis(5))
+        let shortest = head_timeout.min(idle_timeout).min(stall_timeout).min(self.settings.drain_grace());
+        (shortest / 4).max(Duration::from_millis(5))
+    }
+}
+
+/// The other side of a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) addr: SocketAddr,
+    pub(crate) caller: Caller,
+    pub(crate) place: Place,
+}
+
+/// The deadlines of a connection.
+struct Deadlines {
+    settings: HttpSettings,
+    connection: Arc<ConnectionContext>,
+    activity: Arc<Activity>,
+    transfers: Arc<Transfers>,
+    began: Instant,
+    drain: CancellationToken,
+    /// When the server was first seen to drain.
+    drained: Option<Instant>,
+}
+
+impl Deadlines {
+    fn new<R>(
+        shared: &Shared<R>,
+        connection: &Arc<ConnectionContext>,
+        activity: &Arc<Activity>,
+        transfers: &Arc<Transfers>,
+    ) -> Self {
+        let (connection, activity, transfers) = (Arc::clone(connection), Arc::clone(activity), Arc::clone(transfers));
+        let (settings, drain) = (shared.settings, shared.drain.clone());
+        Self { settings, connection, activity, transfers, began: Instant::now(), drain, drained: None }
+    }
+
+    /// Returns the reason for which the connection must be cut now, if any. Ends the streams that are too slow; their
+    /// connection takes no further ones.
+    fn look(&mut self) -> Option<Cut> {
+        let HttpSettings { connection_age_max, connection_grace, .. } = self.settings;
+        let age = self.began.elapsed();
+        if age >= connection_age_max.saturating_add(connection_grace) {
+            return Some(Cut::TooOld);
+        }
+        if self.connection.place.is_waiting() && age >= WAITING_TIME_MAX {
+            return Some(Cut::NoPlace);
+        }
+        let hurry = self.drain.is_cancelled().then(|| self.settings.drain_grace());
+        let drained = hurry.map(|grace| self.drained.get_or_insert_with(Instant::now).elapsed() >= grace);
+        if drained == Some(true) && self.activity.is_idle() {
+            return Some(Cut::Idle);
+        }
+        match self.transfers.look(hurry) {
+            Progress::Good => {}
+            Progress::StreamEnded => self.connection.draining.cancel(),
+            Progress::Stalled => return Some(Cut::Stalled),
+        }
+        self.activity.verdict(&self.settings)
     }
 }
 
 /// Serves a connection until either side closes it or it breaks a limit.
-pub(crate) async fn serve<S, R>(socket: S, peer: SocketAddr, secure: bool, shared: Arc<Shared<R>>)
+pub(crate) async fn serve<S, R>(socket: S, peer: Peer, secure: bool, shared: Arc<Shared<R>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     R: Clone + Send + Sync + 'static,
 {
-    let activity = Arc::new(Activity::new());
+    let Peer { addr: peer, caller, place } = peer;
+    let (activity, transfers) = (Arc::new(Activity::new()), Arc::new(Transfers::default()));
     let draining = shared.drain.child_token();
     let (stopping, long_lines) = (shared.stop.clone(), Arc::new(Semaphore::new(LONG_LINES_MAX)));
-    let connection = ConnectionContext { peer, secure, long_lines, stopping, draining: draining.clone() };
+    let connection =
+        ConnectionContext { peer, caller, place, secure, long_lines, stopping, draining: draining.clone() };
     let connection = Arc::new(connection);
+    let deadlines = Deadlines::new(&shared, &connection, &activity, &transfers);
     let (routes, ids, tracer) = (shared.routes.clone(), Arc::clone(&shared.ids), shared.tracer.clone());
     let requests = Arc::clone(&shared.requests);
-    let middleware = Middleware { routes, ids, tracer, requests, connection, activity: Arc::clone(&activity) };
+    let (room, pace) = (Arc::clone(&shared.room), shared.settings.response_pace());
+    let middleware = Middleware {
+        routes,
+        ids,
+        tracer,
+        requests,
+        connection,
+        activity: Arc::clone(&activity),
+        transfers,
+        room,
+        pace,
+    };
     let malformed_requests = MalformedRequests::new(Arc::clone(&shared.ids), secure);
     let watched = Watched { socket, activity: Arc::clone(&activity), malformed_requests, flush_blocked: false };
     let io = TokioIo::new(watched);
@@ -125,7 +210,7 @@ where
     let mut age = pin!(sleep(shared.settings.connection_age_max));
     let mut look = interval(shared.poll_interval());
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut closing = false;
+    let (mut closing, mut deadlines) = (false, deadlines);
     loop {
         tokio::select! {
             biased;
@@ -141,10 +226,13 @@ where
                 http.as_mut().graceful_shutdown();
             }
             () = &mut age, if !draining.is_cancelled() => draining.cancel(),
-            _ = look.tick() => if let Some(why) = activity.verdict(&shared.settings) {
+            _ = look.tick() => if let Some(why) = deadlines.look() {
                 tracing::debug!(%peer, ?why, "a connection was cut");
                 return;
             },
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,7 @@ pub(crate) async fn try_rule(
     alert_rules::managed(app)?;
     let window = Parameters::read(query, &["start", "end"])?.filter()?;
     let rule = alert_rules::read_rule(headers, body, RuleName::Fixed(name)).await?;
-    let permit = app.aggregates.try_acquire().await?;
+    let permit = app.aggregates.try_acquire(&context.caller).await?;
     let deadline = Instant::now() + app.settings.dry_run_timeout;
     let run = DryRun::begin(Arc::clone(&app.http.reader), Arc::new(rule), window).await?;
     let format = app.http.format.clone();

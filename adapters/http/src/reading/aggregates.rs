@@ -7,6 +7,7 @@ use hyper::header::{HeaderMap, LINK};
 use serde::Serialize;
 use tallyhouse_pipeline::ports::{GroupPart, PartStream};
 use tallyhouse_pipeline::{DestinationId, GroupQuery, Summary, TOTAL_COLUMNS, write_row, write_total_rows};
+use tokio::time::Instant;
 use warp::reply::{Reply as _, Response};
 
 use crate::app::state::App;
@@ -53,7 +54,8 @@ pub(crate) async fn read(
     if let Some(kept) = kept {
         return Ok(again(kept, format));
     }
-    let permit = app.aggregates.try_acquire().await?;
+    let permit = app.aggregates.try_acquire(&context.caller).await?;
+    let deadline = Instant::now() + app.settings.snapshot_age_max;
     let groups = app.http.reader.groups(query).await?;
 
     let parts = groups.parts;
@@ -69,7 +71,7 @@ pub(crate) async fn read(
             };
             let writer =
                 Writer { body_writer, format, records, next, piece: Vec::new(), group: None, groups: 0, total: 0 };
-            let mut body_writer = writer.write(parts).await?;
+            let mut body_writer = stream::within(deadline, writer.write(parts)).await?;
             if let Some((cache, question, tag, link)) = keep
                 && let Some(body) = body_writer.copied()
             {

@@ -51,7 +51,7 @@ pub(crate) async fn follow(
         Some(last) => Some(last),
         None => parameters.parsed("after", str::parse::<Cursor>)?,
     };
-    let permit = app.event_streams.try_acquire().await?;
+    let permit = app.event_streams.try_acquire(&context.caller).await?;
     // A client that is cut off before its first message must know where to resume.
     let begin = match after {
         Some(_) => None,

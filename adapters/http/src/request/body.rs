@@ -17,6 +17,8 @@ use tallyhouse_pipeline::without_byte_order_mark;
 
 use crate::access::admission::unauthorized;
 use crate::access::key_ring::{Grant, revoked};
+use crate::bounds::body_room::BodyPart;
+use crate::bounds::pace::{Pace, PaceLimit};
 use crate::request::encoding::{self, Encoding};
 use crate::response::problem::{Problem, ProblemCode};
 
@@ -29,14 +31,42 @@ const LINGER_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyLimits {
     pub(crate) bytes_max: usize,
-    /// The longest pause between two pieces.
-    pub(crate) pause_timeout: Duration,
+    /// How slowly it may come.
+    pub(crate) pace: PaceLimit,
     /// The longest time that the whole body may take.
     pub(crate) timeout: Duration,
 }
 
 impl BodyLimits {
-    const NONE: Self = Self { bytes_max: 0, pause_timeout: Duration::ZERO, timeout: Duration::ZERO };
+    const NONE: Self = Self {
+        bytes_max: 0,
+        pace: PaceLimit { grace: Duration::ZERO, bytes_per_second_min: 0 },
+        timeout: Duration::ZERO,
+    };
+}
+
+/// The reading of a body as a whole.
+struct Reading<'r> {
+    deadline: Instant,
+    pace: Pace,
+    /// The room for it, where there is not enough for every body.
+    room: Option<&'r mut BodyPart>,
+}
+
+impl Reading<'_> {
+    /// Takes room for a piece. To wait for it is our time, not the client's.
+    async fn take(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.pace.moved(bytes);
+        self.pace.rests();
+        let began = Instant::now();
+        if let Some(room) = &mut self.room {
+            let taken = room.add(bytes).await;
+            let full = "Too many batches are under way; repeat the request later.";
+            taken.then_some(()).ok_or_else(|| Problem::new(ProblemCode::Overloaded, full))?;
+        }
+        self.deadline += began.elapsed();
+        Ok(())
+    }
 }
 
 /// The length of a byte order mark in UTF-8.
@@ -125,11 +155,6 @@ impl RequestBody {
         std::mem::replace(self, rest)
     }
 
-    /// Returns the length that was announced.
-    pub(crate) fn length(&self) -> Option<usize> {
-        self.length
-    }
-
     /// Returns the next piece, `None` at the end. Cancelling the call loses nothing.
     pub(crate) async fn next(&mut self) -> Option<Piece> {
         let piece = match self.ahead.take() {
@@ -151,11 +176,20 @@ impl RequestBody {
 
     /// Reads the body as a whole, without a byte order mark at its beginning.
     pub(crate) async fn read_whole(&mut self) -> Result<Bytes, Problem> {
+        self.read_granted(None).await
+    }
+
+    /// Reads the body like [`RequestBody::read_whole`], and takes room for each piece of it as it arrives.
+    pub(crate) async fn read_whole_into(&mut self, room: &mut BodyPart) -> Result<Bytes, Problem> {
+        self.read_granted(Some(room)).await
+    }
+
+    async fn read_granted(&mut self, room: Option<&mut BodyPart>) -> Result<Bytes, Problem> {
         let mut grant = self.grant.take();
         let whole = tokio::select! {
             biased;
             () = revoked(grant.as_mut()) => return Err(unauthorized()),
-            whole = self.read_all() => whole?,
+            whole = self.read_all(room) => whole?,
         };
         let text = without_byte_order_mark(&whole);
         if text.len() > self.limits.bytes_max {
@@ -164,17 +198,17 @@ impl RequestBody {
         Ok(whole.slice_ref(text))
     }
 
-    async fn read_all(&mut self) -> Result<Bytes, Problem> {
-        let BodyLimits { timeout, .. } = self.limits;
+    async fn read_all(&mut self, room: Option<&mut BodyPart>) -> Result<Bytes, Problem> {
+        let BodyLimits { timeout, pace, .. } = self.limits;
         // A byte order mark does not count, and whether there is one shows when the body is here.
         let bytes_max = self.limits.bytes_max.saturating_add(BYTE_ORDER_MARK_BYTES);
         let too_large = Problem::too_large(self.limits.bytes_max);
         if self.length.is_some_and(|length| length > bytes_max) {
             return Err(too_large);
         }
-        let deadline = Instant::now() + timeout;
-        let Some(first) = self.next_before(deadline).await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.next_before(deadline).await? else {
+        let mut reading = Reading { deadline: Instant::now() + timeout, pace: Pace::new(pace), room };
+        let Some(first) = self.next_piece(&mut reading).await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next_piece(&mut reading).await? else {
             // Most bodies come in one piece, which needs no copy.
             return if first.len() > bytes_max { Err(too_large) } else { Ok(first) };
         };
@@ -186,15 +220,19 @@ impl RequestBody {
             if whole.len() > bytes_max {
                 return Err(too_large);
             }
-            next = self.next_before(deadline).await?;
+            next = self.next_piece(&mut reading).await?;
         }
         Ok(whole.freeze())
     }
 
-    async fn next_before(&mut self, deadline: Instant) -> Result<Option<Bytes>, Problem> {
-        let deadline = deadline.min(Instant::now() + self.limits.pause_timeout);
+    async fn next_piece(&mut self, reading: &mut Reading<'_>) -> Result<Option<Bytes>, Problem> {
+        reading.pace.owes();
+        let deadline = reading.deadline.min(reading.pace.deadline());
         match timeout_at(deadline, self.next()).await {
-            Ok(Some(Ok(piece))) => Ok(Some(piece)),
+            Ok(Some(Ok(piece))) => {
+                reading.take(piece.len()).await?;
+                Ok(Some(piece))
+            }
             Ok(None) => Ok(None),
             Ok(Some(Err(_broken))) => {
                 Err(Problem::new(ProblemCode::NotJson, "The body broke off, or its encoding is malformed."))

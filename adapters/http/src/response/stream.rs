@@ -14,7 +14,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
 use tallyhouse_pipeline::{FeedError, SubmitError};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use warp::reply::{Reply, Response};
 
 use crate::access::key_ring::revoked;
@@ -27,6 +27,10 @@ pub(crate) const PIECE_BYTES: usize = 32 * 1024;
 
 /// Tells nginx, and proxies that follow it, to hand each piece on at once.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Marks a response that reports what was written already: it is sent even where there is no room for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReportsWrites;
 
 /// Pieces that wait for the connection.
 const PIECES_WAITING: usize = 2;
@@ -54,6 +58,8 @@ pub(crate) enum Broken {
     Port(#[from] PortError),
     #[error("the history has changed under the stream")]
     HistoryChanged,
+    #[error("its snapshot of the database is too old")]
+    TooOld,
     #[error("records have no outcome")]
     Submit(#[from] SubmitError),
     #[error("the caller's key was removed")]
@@ -76,7 +82,7 @@ impl Broken {
         let (error, request_id, trace_id) = (chain(self), context.request_id(), context.trace_id());
         match self {
             Self::Inexact => tracing::error!(request_id, trace_id, error, "an answer broke off"),
-            Self::HistoryChanged => tracing::warn!(request_id, trace_id, error, "an answer broke off"),
+            Self::HistoryChanged | Self::TooOld => tracing::warn!(request_id, trace_id, error, "an answer broke off"),
             Self::Revoked => tracing::info!(request_id, trace_id, error, "an answer broke off"),
             Self::Port(port) => match port.kind() {
                 PortErrorKind::Unavailable => match BROKEN.passes() {
@@ -198,6 +204,14 @@ where
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
+}
+
+/// Breaks a body off that is not written by its deadline.
+pub(crate) async fn within(
+    deadline: Instant,
+    writing: impl Future<Output = Result<BodyWriter, Broken>>,
+) -> Result<BodyWriter, Broken> {
+    timeout_at(deadline, writing).await.unwrap_or(Err(Broken::TooOld))
 }
 
 fn until_end(waiting: mpsc::Receiver<Piece>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {

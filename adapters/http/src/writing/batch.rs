@@ -3,7 +3,6 @@
 
 use std::iter::Enumerate;
 use std::sync::Arc;
-use std::time::Duration;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
@@ -13,7 +12,6 @@ use serde_json::json;
 use tallyhouse_pipeline::ports::{PortError, RecordReader};
 use tallyhouse_pipeline::{ArrayError, OrderedChunks, records_from_json_array};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 use warp::reply::Response;
 
 use crate::access::rate_limit::Meter;
@@ -24,7 +22,7 @@ use crate::request::parameters::Parameters;
 use crate::request::traceparent;
 use crate::response::json::json_response;
 use crate::response::problem::{Problem, ProblemCode};
-use crate::response::stream::{self, PIECE_BYTES};
+use crate::response::stream::{self, PIECE_BYTES, ReportsWrites};
 use crate::writing::chunk::Chunk;
 use crate::writing::cloud_event::{self, EventRecord};
 use crate::writing::result::WriteResult;
@@ -35,9 +33,6 @@ const PARSE_BESIDE_BYTES: usize = 256 * 1024;
 
 /// Results of up to this weight are sent at once, with their length.
 const UNSTREAMED_BYTES_MAX: usize = 256 * 1024;
-
-/// How long a batch waits for room for its body.
-const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What the elements of the array are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +60,7 @@ pub(crate) async fn write(
     context: &RequestContext,
     meter: Option<&Meter>,
 ) -> Result<Response, Problem> {
-    let results = process(app, elements, failed_only, headers, body, meter).await?;
+    let results = process(app, elements, failed_only, headers, body, context, meter).await?;
     let is_small = results.are_small(UNSTREAMED_BYTES_MAX);
     let mut body = Body::new(results, failed_only, &app.http.reader);
     if is_small {
@@ -76,12 +71,14 @@ pub(crate) async fn write(
         return Ok(json_response(StatusCode::OK, json));
     }
     let stall_timeout = app.settings.stall_timeout;
-    Ok(stream::answer("application/json", stall_timeout, context, move |mut body_writer| async move {
+    let mut response = stream::answer("application/json", stall_timeout, context, move |mut body_writer| async move {
         while let Some(piece) = body.next().await? {
             body_writer.send(piece).await?;
         }
         Ok(body_writer)
-    }))
+    });
+    response.extensions_mut().insert(ReportsWrites);
+    Ok(response)
 }
 
 /// Processes a batch: all of its records have outcomes then.
@@ -91,10 +88,11 @@ async fn process(
     failed_only: bool,
     headers: &HeaderMap,
     body: &mut RequestBody,
+    context: &RequestContext,
     meter: Option<&Meter>,
 ) -> Result<WaitingResults, Problem> {
-    let _room = room(app, body).await?;
-    let json = body.read_whole().await?;
+    let mut room = app.batch_room.part(&context.caller);
+    let json = body.read_whole_into(&mut room).await?;
     let records = parse(json, elements, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
     meter.map_or(Ok(()), |meter| meter.acquire_rest(records.len()))?;
 
@@ -118,15 +116,6 @@ async fn process(
         results.add(refused.rejoin(outcomes), &app.result_room, !failed_only);
     }
     Ok(results)
-}
-
-/// Waits for room for the whole body.
-async fn room(app: &App, body: &RequestBody) -> Result<OwnedSemaphorePermit, Problem> {
-    let bytes = body.length().unwrap_or(usize::MAX).min(app.settings.batch_bytes_max);
-    let room = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-    let full = || Problem::new(ProblemCode::Overloaded, "Too many batches are under way; repeat the request later.");
-    let acquired = timeout(ROOM_WAIT_MAX, Arc::clone(&app.batch_room).acquire_many_owned(room)).await;
-    acquired.ok().and_then(Result::ok).ok_or_else(full)
 }
 
 async fn parse(json: Bytes, elements: Elements, records_max: usize) -> Result<Parsed, Problem> {

@@ -196,6 +196,18 @@ async fn results_beyond_their_room_are_read_again_and_are_the_same() {
 }
 
 #[tokio::test]
+async fn a_batch_that_was_written_is_answered_even_without_room_for_its_large_results() {
+    let mut plan = Plan::default();
+    plan.http.response_buffer_bytes_max = 0;
+    let service = plan.start().await;
+    let records: Vec<Value> = (0..1_000).map(heavy).collect();
+    let answer = post(&service, "", json!(records).to_string()).await;
+    assert_eq!((answer.status, answer.header("content-length")), (200, ""));
+    assert_eq!(answer.json()["results"].as_array().map(Vec::len), Some(1_000));
+    service.get("/v1/records?limit=1000").await.is_problem(503, "overloaded");
+}
+
+#[tokio::test]
 async fn large_results_are_streamed_and_a_client_that_reads_slowly_holds_bounded_memory() {
     let mut plan = Plan::default();
     plan.http.result_buffer_bytes_max = 100 * 1024;

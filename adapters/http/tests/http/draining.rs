@@ -50,7 +50,7 @@ async fn requests_that_do_not_finish_in_time_are_cut() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_one_to_close() {
+async fn requests_beyond_the_limit_of_connections_wait_for_one_to_close() {
     let settings = HttpSettings { connections_max: 2, ..HttpSettings::default() };
     let service = Plan::http(settings).start().await;
     let mut open = Vec::new();
@@ -61,7 +61,7 @@ async fn connections_beyond_the_limit_wait_for_one_to_close() {
         open.push(raw);
     }
     let mut waiting = Raw::connect(service.addr).await;
-    waiting.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    waiting.send("GET /v1/records HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     let mut answer = tokio::spawn(async move { waiting.rest().await });
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut answer).await.is_err());
     open.pop();

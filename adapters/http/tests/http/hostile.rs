@@ -228,9 +228,13 @@ async fn requests_of_old_and_odd_forms_are_understood() {
     let service = Service::start().await;
     let old = exchange(service.addr, "GET /healthz HTTP/1.0\r\n\r\n").await;
     assert!(old.starts_with("HTTP/1.0 200 ") || old.starts_with("HTTP/1.1 200 "), "{old}");
-    let absolute = "GET http://elsewhere/v1/records/%2e%2e HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    let absolute = exchange(service.addr, absolute).await;
-    assert!(absolute.starts_with("HTTP/1.1 404 "), "{absolute}");
+    // The host of an address counts, and not the header beside it (RFC 9112, section 3.2.2).
+    for (host, header, status) in [("localhost", "elsewhere", 404), ("elsewhere", "localhost", 403)] {
+        let head =
+            format!("GET http://{host}/v1/records/%2e%2e HTTP/1.1\r\nhost: {header}\r\nconnection: close\r\n\r\n");
+        let absolute = exchange(service.addr, head).await;
+        assert!(absolute.starts_with(&format!("HTTP/1.1 {status} ")), "{absolute}");
+    }
     let star = exchange(service.addr, "OPTIONS * HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(star.starts_with("HTTP/1.1 404 "), "{star}");
     let connect = exchange(service.addr, "CONNECT x:1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;

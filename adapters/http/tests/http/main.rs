@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by panicking")]
 
 mod raw;
+mod raw_http2;
 mod service;
 mod store;
 
@@ -26,5 +27,7 @@ mod overload;
 mod problems;
 mod queries;
 mod rate_limits;
+mod shares;
+mod slow;
 mod tls;
 mod writes;

@@ -169,8 +169,12 @@ async fn handshakes_that_come_to_nothing_count_among_the_connections() {
     let secured = Secured::start(http).await;
     let began = tokio::time::Instant::now();
     let mut silent = [Raw::connect(secured.service.addr).await, Raw::connect(secured.service.addr).await];
-    // There is no place until those two are cut.
-    is_served(&mut secured.connected().await).await;
+    // There is no place for other requests than probes until those two are cut.
+    let mut third = secured.connected().await;
+    third.write_all(b"GET /v1/records HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut status = [0; 12];
+    third.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
     assert!(began.elapsed() >= handshake_timeout - Duration::from_millis(50), "{:?}", began.elapsed());
     for raw in &mut silent {
         assert_eq!(raw.rest().await, "");

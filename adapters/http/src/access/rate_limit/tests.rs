@@ -2,6 +2,8 @@
 
 use tokio::time::advance;
 
+use std::net::IpAddr;
+
 use super::*;
 
 fn meter(per_second: u64, burst: u64) -> Meter {
@@ -91,7 +93,7 @@ async fn no_rate_is_too_large_or_too_small_to_count() {
 async fn callers_have_buckets_of_their_own() {
     let limits = Arc::new(Limits::new(RateLimit { per_second: 1, burst: 1 }));
     let try_acquire = |caller: Caller| Meter::new(&limits, caller).acquire_one().is_ok();
-    let at = |ip: &str| Caller::at(ip.parse().unwrap());
+    let at = |ip: &str| Caller::at(ip.parse().unwrap(), &[]);
     assert!(try_acquire(Caller::Key("a".into())));
     assert!(!try_acquire(Caller::Key("a".into())));
     assert!(try_acquire(Caller::Key("b".into())));
@@ -106,7 +108,7 @@ async fn callers_have_buckets_of_their_own() {
 #[tokio::test(start_paused = true)]
 async fn buckets_are_bounded_and_the_full_ones_are_dropped() {
     let limits = Arc::new(Limits::new(RateLimit { per_second: 1, burst: 2 }));
-    let caller = |i: u32| Caller::at(IpAddr::V4(i.into()));
+    let caller = |i: u32| Caller::at(IpAddr::V4(i.into()), &[]);
     let try_acquire = |caller: Caller| Meter::new(&limits, caller).acquire_one().is_ok();
     let count = || limits.buckets.lock().unwrap().of.len();
     let max = u32::try_from(BUCKETS_MAX).unwrap();

@@ -1,0 +1,36 @@
+//! Callers: whom limits are shared between.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+/// A caller: the keys of one name or, without keys, an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Caller {
+    /// The keys of this name.
+    Key(Arc<str>),
+    /// Where there are no keys, an address.
+    Peer(IpAddr),
+    /// The address of a proxy, behind which many callers are.
+    Proxy(IpAddr),
+    /// All callers beyond those that a limit tells apart.
+    Others,
+}
+
+impl Caller {
+    /// Returns the caller of an address. IPv6 callers are limited per /64, since a host usually owns a whole one.
+    pub(crate) fn at(ip: IpAddr, proxies: &[IpNet]) -> Self {
+        let ip = ip.to_canonical();
+        if proxies.iter().any(|proxy| proxy.contains(&ip)) {
+            return Self::Proxy(ip);
+        }
+        Self::Peer(match ip {
+            IpAddr::V4(ip) => ip.into(),
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
