@@ -3,7 +3,7 @@
 pub(crate) mod serve;
 pub(crate) mod tls;
 pub(crate) mod pem;
-pub(crate) mod handshake;
+pub(crate) mod tls_handshake;
 pub(crate) mod activity;
 pub(crate) mod transfer;
 pub(crate) mod streams;

@@ -41,7 +41,7 @@ mod routes;
 mod app;
 mod context;
 mod observe;
-mod files;
+mod file_watcher;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -5,7 +5,7 @@
 
 mod model;
 mod operations;
-mod description;
+mod operation_builder;
 mod writing;
 mod reading;
 mod rules;

@@ -2,7 +2,7 @@
 
 pub(crate) mod problem;
 pub(crate) mod json;
-pub(crate) mod headers;
+pub(crate) mod security_headers;
 pub(crate) mod format;
 pub(crate) mod conditional;
 pub(crate) mod response_cache;

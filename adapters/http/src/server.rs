@@ -20,9 +20,9 @@ use crate::app::rate_history::RateHistory;
 use crate::app::state::{App, HttpApp};
 use crate::bounds::caller::Caller;
 use crate::bounds::connection_limit::ConnectionLimit;
-use crate::connection::handshake;
 use crate::connection::serve::{self, Peer, Shared};
 use crate::connection::tls::TlsIdentity;
+use crate::connection::tls_handshake;
 use crate::dispatch;
 use crate::observe::tracer::RequestTracer;
 use crate::settings::HttpSettings;
@@ -166,7 +166,7 @@ where
     match tls {
         None => serve::serve(socket, peer, false, shared).await,
         Some(tls) => {
-            if let Some(socket) = handshake::secure(socket, peer.addr, &tls, &shared).await {
+            if let Some(socket) = tls_handshake::secure(socket, peer.addr, &tls, &shared).await {
                 serve::serve(socket, peer, true, shared).await;
             }
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use crate::access::keys::{Hash, Keys, Scope};
-use crate::files;
+use crate::file_watcher;
 
 /// A keys file can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +39,7 @@ impl KeyRing {
         let error = |fault| KeysFileError { path: path.display().to_string(), fault };
         let text = read(&path).map_err(error)?;
         let keys = Keys::parse(&text).map_err(error)?;
-        files::warn_of_readers(&path, "keys file");
+        file_watcher::warn_of_readers(&path, "keys file");
         Ok(Self {
             path,
             keys: watch::Sender::new(Arc::new(keys)),
@@ -78,7 +78,7 @@ impl KeyRing {
         let path = self.path.display();
         match keys {
             Ok(keys) => {
-                files::warn_of_readers(&self.path, "keys file");
+                file_watcher::warn_of_readers(&self.path, "keys file");
                 tracing::info!(%path, keys = keys.len(), "the API keys were read again");
                 self.keys.send_replace(Arc::new(keys));
             }
@@ -88,7 +88,7 @@ impl KeyRing {
 
     /// Follows the changes of the file, for ever.
     pub(crate) async fn follow(self: Arc<Self>) {
-        files::follow("keys file", move || self.refresh()).await;
+        file_watcher::follow("keys file", move || self.refresh()).await;
     }
 }
 
@@ -121,7 +121,7 @@ pub(crate) async fn revoked(grant: Option<&mut Grant>) {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    String::from_utf8(files::read_protected(path)?).map_err(|_| "it is not UTF-8".to_owned())
+    String::from_utf8(file_watcher::read_protected(path)?).map_err(|_| "it is not UTF-8".to_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! The parts that a host hands in so that alert rules can be shown and changed: its own rules, their repository, and a
-//! clock.
+//! The ports that a host gives to show and change alert rules.
 
 use std::fmt;
 use std::sync::Arc;

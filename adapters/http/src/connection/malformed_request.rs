@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::io::AsyncWrite;
 
 use crate::connection::request_ids::RequestIds;
-use crate::response::headers;
+use crate::response::security_headers;
 
 /// The beginning and the end of hyper's own response. The service's responses have a body, and JSON holds no line break
 /// that is not escaped.
@@ -103,7 +103,7 @@ fn problem(bare: &[u8], request_id: &str, secure: bool) -> Vec<u8> {
         "type": format!("urn:tallyhouse:problem:{code}"), "title": title, "status": status, "detail": detail,
     });
     let body = body.to_string();
-    let headers: String = headers::all(secure).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: String = security_headers::all(secure).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!(
         "{line}\r\ncontent-type: application/problem+json\r\nx-request-id: {request_id}\r\n{headers}\
          connection: close\r\ncontent-length: {}\r\n\r\n{body}",

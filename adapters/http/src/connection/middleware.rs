@@ -28,8 +28,8 @@ use crate::observe::access_log::Line;
 use crate::observe::request_meter::{self, RequestMeter, RouteIndex};
 use crate::observe::tracer::{RequestHead, RequestSpan, RequestTracer};
 use crate::request::{host, traceparent};
-use crate::response::headers;
 use crate::response::problem::{Problem, ProblemCode};
+use crate::response::security_headers;
 use crate::response::stream::ReportsWrites;
 
 /// Most headers of a request: as many as hyper takes by HTTP/1.1.
@@ -213,7 +213,7 @@ fn set_headers(
     let closes = leaves && version < Version::HTTP_2;
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
-    headers::set(headers, on.secure);
+    security_headers::set(headers, on.secure);
     if closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

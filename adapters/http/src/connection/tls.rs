@@ -12,7 +12,7 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{ALL_VERSIONS, Error, InconsistentKeys, ServerConfig};
 
 use super::pem::pem_fault;
-use crate::files;
+use crate::file_watcher;
 
 /// The application protocols behind TLS, the preferred first (RFC 7301, RFC 9113).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -60,7 +60,7 @@ impl TlsIdentity {
         let pair = Pair::read(&cert_file, &key_file);
         let config = RwLock::new(Arc::new(pair.config(&cert_file, &key_file)?));
         let polls = Mutex::new(Polls { judged: pair.hash(), last: pair.hash() });
-        files::warn_of_readers(&key_file, "key file of TLS");
+        file_watcher::warn_of_readers(&key_file, "key file of TLS");
         Ok(Self { cert_file, key_file, config, polls, reload_fails: AtomicBool::new(false) })
     }
 
@@ -93,7 +93,7 @@ impl TlsIdentity {
         self.reload_fails.store(config.is_err(), Ordering::Relaxed);
         match config {
             Ok(config) => {
-                files::warn_of_readers(&self.key_file, "key file of TLS");
+                file_watcher::warn_of_readers(&self.key_file, "key file of TLS");
                 tracing::info!(cert_file = %self.cert_file.display(), "the TLS certificate was read again");
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
             }
@@ -103,7 +103,7 @@ impl TlsIdentity {
 
     /// Follows the changes of the files, for ever.
     pub(crate) async fn follow(self: Arc<Self>) {
-        files::follow("TLS files", move || self.refresh()).await;
+        file_watcher::follow("TLS files", move || self.refresh()).await;
     }
 }
 
@@ -116,7 +116,7 @@ impl fmt::Debug for TlsIdentity {
 
 impl Pair {
     fn read(cert_file: &Path, key_file: &Path) -> Self {
-        Self { cert: files::read(cert_file), key: files::read_protected(key_file) }
+        Self { cert: file_watcher::read(cert_file), key: file_watcher::read_protected(key_file) }
     }
 
     fn hash(&self) -> blake3::Hash {

@@ -2,8 +2,8 @@
 
 use crate::routes::table::{Endpoint, ROUTES};
 
-use super::description::Description;
 use super::model::{Operation, Ordered};
+use super::operation_builder::Description;
 use super::{reading, rules, service, writing};
 
 /// All operations, by path and method, in the order of the table.

@@ -1,4 +1,4 @@
-//! What requests are asked with: in the path, in the query, and in headers.
+//! The parameters of operations: in path, query and headers.
 
 use super::fields::{self, destination_id, position, record_type, reference, source_id, time, unit};
 use super::model::{Parameter, Schema, example};

@@ -4,10 +4,10 @@ use tallyhouse_pipeline::{RECORD_COLUMNS, TOTAL_COLUMNS, Topic};
 
 use crate::reading::aggregates::LIMIT_MAX;
 
-use super::description::{Description, call, nothing};
 use super::fields::{destination_id, last_position, position, reference};
 use super::messages::rule_name;
 use super::model::{Media, Ordered, Response, Schema};
+use super::operation_builder::{Description, call, nothing};
 use super::parameters::{after, cursor, filters, header, limit, path, query};
 use super::responses::{describe, json, lines};
 use super::writing::record_id_in_path;

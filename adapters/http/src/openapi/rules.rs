@@ -2,9 +2,9 @@
 
 use crate::response::problem::ProblemCode;
 
-use super::description::{Description, call, nothing};
 use super::messages::{RULE, rule_name};
 use super::model::{Parameter, Response, Schema};
+use super::operation_builder::{Description, call, nothing};
 use super::parameters::{header, path, window};
 use super::problems::{answer, plain};
 use super::responses::{json, media};

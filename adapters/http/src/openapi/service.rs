@@ -1,7 +1,7 @@
 //! The calls about the service itself. All but its metrics are open to everybody.
 
-use super::description::{Description, call};
 use super::model::Schema;
+use super::operation_builder::{Description, call};
 use super::problems::answer;
 use super::responses::{describe, json, media};
 

@@ -2,9 +2,9 @@
 
 use crate::settings::HttpSettings;
 
-use super::description::{Description, call};
 use super::fields::{RECORD, record_id};
 use super::model::{Media, Response, Schema};
+use super::operation_builder::{Description, call};
 use super::parameters::{path, query, traceparent};
 use super::problems::{answer, not_json};
 use super::responses::{json, lines, media};

@@ -19,7 +19,7 @@ use crate::access::admission::unauthorized;
 use crate::access::key_ring::{Grant, revoked};
 use crate::bounds::body_room::BodyPart;
 use crate::bounds::pace::{Pace, PaceLimit};
-use crate::request::encoding::{self, Encoding};
+use crate::request::content_encoding::{self, Encoding};
 use crate::response::problem::{Problem, ProblemCode};
 
 /// How much of a refused body is read and discarded, as it was sent, and for how long. A client that is still sending when the
@@ -117,7 +117,7 @@ impl RequestBody {
         let pieces =
             pieces.map(|piece| piece.map(|mut buf| buf.copy_to_bytes(buf.remaining())).map_err(io::Error::other));
         let sent = Sent::new(pieces);
-        let is_packed = encoding::of_body(headers) == Some(Encoding::Gzip);
+        let is_packed = content_encoding::of_body(headers) == Some(Encoding::Gzip);
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let expects_invitation = headers.contains_key(EXPECT);
         Self {

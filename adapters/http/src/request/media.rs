@@ -2,7 +2,7 @@
 
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 
-use crate::request::encoding;
+use crate::request::content_encoding;
 use crate::response::problem::{Problem, ProblemCode};
 
 /// The media types of bodies.
@@ -33,7 +33,7 @@ const NAMES: [(&str, Media); 7] = [
 /// Reads the media type of a body; `None` where the request states none. The only parameter with a meaning is `charset`,
 /// which must be UTF-8.
 pub(crate) fn of_body(headers: &HeaderMap) -> Result<Option<Media>, Problem> {
-    if encoding::of_body(headers).is_none() {
+    if content_encoding::of_body(headers).is_none() {
         return Err(unsupported("A body may be packed by gzip, once, and by nothing else (Content-Encoding)."));
     }
     let mut stated = headers.get_all(CONTENT_TYPE).iter();

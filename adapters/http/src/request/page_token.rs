@@ -1,4 +1,4 @@
-//! Cursors: the place where a page ended, encoded so that clients treat it as opaque.
+//! Page tokens: where a page of records, groups or summaries ended, encoded opaquely.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

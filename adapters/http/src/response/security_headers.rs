@@ -1,4 +1,4 @@
-//! The security headers of every response: they restrict browsers and caches.
+//! Sets the security headers of every response.
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 

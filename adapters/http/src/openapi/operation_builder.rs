@@ -1,5 +1,4 @@
-//! How a call is described: its parameters, its body, and its responses. The table of routes adds who may call, and
-//! the responses that this implies.
+//! Builds an operation of the OpenAPI document. The table of routes gives its path, method and scope.
 
 use crate::access::admission::Access;
 use crate::response::problem::ProblemCode;

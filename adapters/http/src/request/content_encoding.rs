@@ -1,4 +1,4 @@
-//! Content encodings: how a body is packed.
+//! Parses `Content-Encoding`.
 
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 

@@ -1,4 +1,4 @@
-//! Files that the service polls for changes while it runs: keys and certificates.
+//! Polls files of keys and certificates for changes.
 
 use std::fs::File;
 use std::io::Read;
