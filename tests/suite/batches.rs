@@ -1,11 +1,9 @@
 //! Many records by `POST /v1/records/batch`, as a JSON array.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use tallyhouse_tests::http::check_problem;
 use tallyhouse_tests::records::{many, nth, record, record_with};
-use tallyhouse_tests::service::Service;
+use tallyhouse_tests::service::{Options, Service};
 
 const PATH: &str = "/v1/records/batch";
 
@@ -162,18 +160,11 @@ fn results_of_a_batch_bear_no_null_members() {
     );
 }
 
-/// Has the kernel refuse a service more than so many MiB of data, as in a small container.
-fn confine(service: &Service, mib: u64) {
-    let limit = format!("--data={}", mib << 20);
-    let status = Command::new("prlimit").args(["--pid", &service.pid().to_string(), &limit]).status();
-    assert!(status.expect("prlimit is there").success());
-}
-
 /// The largest results that there can be: a batch of 4 MB whose results are forty times as large.
 #[test]
 fn a_batch_with_large_results_and_pages_of_them_fit_into_512_mib() {
-    let service = Service::start();
-    confine(&service, 512);
+    // From the start: the allocator reserves more where it may.
+    let service = Service::start_with(Options::new().limit("-d 524288"));
     let http = service.http();
     let large = |n: usize| record_with(&format!("r{n}"), json!({"unit": format!("{:𝄞>20}", n % 100)}));
     let batch: Vec<Value> = (0..10_000).map(large).collect();

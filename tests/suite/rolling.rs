@@ -61,7 +61,7 @@ impl Kept {
             body.len()
         );
         self.0.get_mut().write_all([head.as_bytes(), body.as_bytes()].concat().as_slice())?;
-        let (mut status, mut length, mut closes) = (0, 0, false);
+        let (mut status, mut length, mut closes) = (0, Some(0), false);
         for nth_line in 0.. {
             let mut line = String::new();
             if self.0.read_line(&mut line)? == 0 {
@@ -75,13 +75,30 @@ impl Kept {
                 status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
             }
             match line.split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().expect("a length"),
+                Some(("content-length", value)) => length = Some(value.parse().expect("a length")),
+                Some(("transfer-encoding", _)) => length = None,
                 Some(("connection", value)) => closes = value == "close",
                 _ => {}
             }
         }
-        self.0.read_exact(&mut vec![0; length])?;
+        match length {
+            Some(length) => self.0.read_exact(&mut vec![0; length])?,
+            None => self.read_chunks()?,
+        }
         Ok((status, closes))
+    }
+
+    /// Reads a body that comes in chunks (RFC 9112, section 7.1).
+    fn read_chunks(&mut self) -> io::Result<()> {
+        loop {
+            let mut size = String::new();
+            self.0.read_line(&mut size)?;
+            let size = usize::from_str_radix(size.trim_end(), 16).map_err(|_| io::ErrorKind::InvalidData)?;
+            self.0.read_exact(&mut vec![0; size + "\r\n".len()])?;
+            if size == 0 {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ const LAPSED_LEASES_KEPT: &str = "1 day";
 
 type EntrySql = (BigInt, BigInt, BigInt);
 
-/// Entries without an owner, and those of another owner without a live lease.
+/// Entries without an owner, and those of an owner without a live lease.
 const ABANDONED: &str = "(o.owner IS NULL OR NOT EXISTS (SELECT 1 FROM leases l WHERE l.owner = o.owner \
      AND l.until > clock_timestamp() AND l.until <= clock_timestamp() + 2 * l.length))";
 
@@ -63,13 +63,17 @@ pub(crate) fn claim(
             .bind::<Text, _>(owner.as_str())
             .sql(" ORDER BY first LIMIT ")
             .bind::<BigInt, _>(limit(entries_max)),
-        // Entries that another instance is claiming are skipped, not waited for.
+        // Entries that another instance is claiming are skipped, not waited for; so are those that it has claimed since
+        // this statement began, whose lease the statement can't see if it is that new.
         ClaimScope::Abandoned => Statement::<EntrySql>::new(
             "WITH claimed AS MATERIALIZED (SELECT o.first FROM outbox o WHERE (o.emitter IS NULL OR o.emitter = ",
         )
         .bind::<Nullable<Text>, _>(owner.emitter())
         .sql(") AND ")
         .sql(ABANDONED)
+        .sql(" AND o.owner IS DISTINCT FROM ")
+        .bind::<Text, _>(owner.as_str())
+        .sql(" AND o.owner IS NOT DISTINCT FROM (SELECT seen.owner FROM outbox seen WHERE seen.first = o.first)")
         .sql(" ORDER BY o.first LIMIT ")
         .bind::<BigInt, _>(limit(entries_max))
         .sql(" FOR UPDATE SKIP LOCKED) UPDATE outbox SET owner = ")

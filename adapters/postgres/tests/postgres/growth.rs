@@ -19,29 +19,17 @@ async fn no_table_is_read_as_a_whole_while_it_grows() {
     let repository = PostgresRepository::new(PostgresSettings { writers: 1, readers: 1, ..settings(&url) });
     // Every key has a few records, so that both rows that exist and new ones are locked.
     let mut generator = Generator::new(1).over(RECORDS / 5, 1);
-    let mut times = Vec::new();
     for n in 0..RECORDS / PER_BATCH {
         let records = (0..PER_BATCH).map(|k| {
             generator.record(&format!("{:016x}-{n}-{k}", (n * PER_BATCH + k).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
         });
         let arrivals = batch(records);
-        let begun = Instant::now();
         repository.commit(arrivals).await.unwrap();
-        times.push(begun.elapsed());
         if n % 20 == 0 {
             short_reads(&repository, n * PER_BATCH).await;
         }
     }
     short_reads(&repository, RECORDS - 50).await;
-
-    let tenth = times.len() / 10;
-    let median = |times: &[Duration]| {
-        let mut times = times.to_vec();
-        times.sort_unstable();
-        times[times.len() / 2]
-    };
-    let (first, last) = (median(&times[..tenth]), median(&times[times.len() - tenth..]));
-    assert!(last <= first * 3, "a batch took {first:?} at first and {last:?} at last");
 
     // The statistics of a session arrive when it is idle for a second, or ends.
     drop(repository);

@@ -16,8 +16,8 @@ use tallyhouse_core::ports::{
     OutboxId, Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository, page,
 };
 use tallyhouse_core::{
-    GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
-    SummaryQuery, amend, plan,
+    GroupQuery, ManagedRules, RecordId, RecordOrder, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord,
+    Summary, SummaryQuery, amend, plan,
 };
 
 use crate::state::{State, Unpublished, rules_to};
@@ -99,8 +99,18 @@ impl RecordReader for Toy {
             (record.time, record.record_id.clone())
         };
         let mut found = self.read(|state| state.records.clone());
-        found.retain(|stored| query.filter.matches(&stored.processed.record) && Some(place(stored)) > query.after);
+        found.retain(|stored| query.filter.matches(&stored.processed.record));
+        found.retain(|stored| query.alerting.as_ref().is_none_or(|alerting| alerting.matches(stored)));
         found.sort_by_key(place);
+        if query.order == RecordOrder::NewestFirst {
+            found.reverse();
+        }
+        if let Some(after) = &query.after {
+            found.retain(|stored| match query.order {
+                RecordOrder::OldestFirst => place(stored) > *after,
+                RecordOrder::NewestFirst => place(stored) < *after,
+            });
+        }
         page(found.iter().take(query.limit).map(|stored| Ok((**stored).clone())), StoredRecord::weight)
     }
 
