@@ -7,9 +7,9 @@ use hyper::header::HeaderValue;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::key_ring::Grant;
 use crate::bounds::caller::Caller;
 use crate::bounds::connection_limit::Place;
+use crate::keys::key_ring::Grant;
 
 /// The context of one request. The middleware makes it, and endpoints read it.
 #[derive(Debug, Clone)]

@@ -28,6 +28,7 @@ mod settings;
 mod server;
 mod connection;
 mod dispatch;
+mod keys;
 mod bounds;
 mod access;
 mod request;
@@ -45,8 +46,6 @@ mod file_watcher;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use access::key_ring::{KeyRing, KeysFileError};
-pub use access::keys::{NewKey, NewKeyError, Scope};
 pub use app::alert_rules::AlertRules;
 pub use app::health_probe::{HealthProbe, ProbeState};
 pub use app::metrics_page::{MetricsPage, ServerReadings};
@@ -54,6 +53,8 @@ pub use app::rate_history::RateHistory;
 pub use app::state::HttpApp;
 pub use connection::pem::pem_fault;
 pub use connection::tls::{TlsFilesError, TlsIdentity};
+pub use keys::key_ring::{KeyRing, KeysFileError};
+pub use keys::{NewKey, NewKeyError, Scope};
 pub use observe::request_meter::RequestReading;
 pub use observe::tracer::{RequestHead, RequestSpan, RequestTracer};
 pub use openapi::{asyncapi, asyncapi_yaml, message_schemas, openapi};

@@ -16,7 +16,6 @@ use tallyhouse_pipeline::{DestinationId, RecordId, Reference, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::keys::Keys;
 use crate::app::state::{App, HttpApp};
 use crate::bounds::caller::Caller;
 use crate::connection::activity::Activity;
@@ -24,6 +23,7 @@ use crate::connection::middleware::Middleware;
 use crate::connection::request_ids::RequestIds;
 use crate::context::{ConnectionContext, LONG_LINES_MAX};
 use crate::dispatch;
+use crate::keys::Keys;
 use crate::request::lines::{Line, Lines};
 use crate::request::page_token::PageToken;
 use crate::request::parameters::Parameters;

@@ -3,9 +3,9 @@
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Request};
 
-use crate::access::key_ring::{Grant, KeyRing};
-use crate::access::keys::{self, Hash, Holder, Keys, Scope};
 use crate::context::{CrossSite, RequestContext};
+use crate::keys::key_ring::{Grant, KeyRing};
+use crate::keys::{self, Hash, Holder, Keys, Scope};
 use crate::request::host;
 use crate::response::problem::{Problem, ProblemCode};
 
@@ -56,7 +56,7 @@ pub(crate) fn admit(
     };
     let keys = ring.keys();
     // A missing and an unknown key get the same answer, which tells nothing about how near a guess was.
-    let (hash, holder) = holder(&keys, headers).ok_or_else(unauthorized)?;
+    let (hash, holder) = holder(&keys, headers).ok_or_else(Problem::unauthorized)?;
     match scope {
         Some(scope) if !holder.may(scope) => {
             Err(Problem::new(ProblemCode::Forbidden, format!("This call needs a key with the scope {scope}.")))
@@ -123,11 +123,6 @@ pub(crate) fn cross_site<B>(request: &Request<B>) -> Option<CrossSite> {
     let foreign = foreign.or(fetched)?;
     let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)]).into_owned();
     Some(CrossSite { origin: shown(foreign.as_bytes()), host: shown(host.unwrap_or_default()) })
-}
-
-/// Refuses a call without a key that is known.
-pub(crate) fn unauthorized() -> Problem {
-    Problem::new(ProblemCode::Unauthorized, "This call needs a key: Authorization: Bearer, and the key.")
 }
 
 /// Returns the key of the request (RFC 6750, section 2.1; the scheme's case does not matter by RFC 9110, section 11.1).

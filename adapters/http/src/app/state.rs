@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::concurrency_limit::ConcurrencyLimit;
-use crate::access::key_ring::KeyRing;
 use crate::access::rate_limit::Limits;
 use crate::app::alert_rules::AlertRules;
 use crate::app::health_probe::HealthProbe;
@@ -18,13 +17,14 @@ use crate::app::metrics_page::MetricsPage;
 use crate::app::rate_history::RateHistory;
 use crate::bounds::body_room::BodyRoom;
 use crate::bounds::connection_limit::ConnectionLimit;
+use crate::bounds::result_room::ResultRoom;
 use crate::bounds::shared_room::SharedRoom;
+use crate::keys::key_ring::KeyRing;
 use crate::observe::request_meter::RequestMeter;
 use crate::response::problem;
 use crate::response::response_cache::ResponseCache;
 use crate::routes::table::ROUTES;
 use crate::settings::HttpSettings;
-use crate::writing::results::ResultRoom;
 
 /// The longest wait of an aggregate for a permit; most finish sooner.
 const AGGREGATE_WAIT_MAX: Duration = Duration::from_secs(1);

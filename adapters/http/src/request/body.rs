@@ -15,10 +15,9 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use tallyhouse_pipeline::without_byte_order_mark;
 
-use crate::access::admission::unauthorized;
-use crate::access::key_ring::{Grant, revoked};
 use crate::bounds::body_room::BodyPart;
 use crate::bounds::pace::{Pace, PaceLimit};
+use crate::keys::key_ring::{Grant, revoked};
 use crate::request::content_encoding::{self, Encoding};
 use crate::response::problem::{Problem, ProblemCode};
 
@@ -188,7 +187,7 @@ impl RequestBody {
         let mut grant = self.grant.take();
         let whole = tokio::select! {
             biased;
-            () = revoked(grant.as_mut()) => return Err(unauthorized()),
+            () = revoked(grant.as_mut()) => return Err(Problem::unauthorized()),
             whole = self.read_all(room) => whole?,
         };
         let text = without_byte_order_mark(&whole);

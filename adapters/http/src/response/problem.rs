@@ -242,6 +242,11 @@ impl Problem {
         Self { retry_after: Some(retry_after), ..problem }
     }
 
+    /// Refuses a call without a key that is known.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(ProblemCode::Unauthorized, "This call needs a key: Authorization: Bearer, and the key.")
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(ProblemCode::Internal, "The service failed; a write may be repeated safely.")
     }

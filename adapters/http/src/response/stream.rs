@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use warp::reply::{Reply, Response};
 
-use crate::access::key_ring::revoked;
 use crate::context::RequestContext;
+use crate::keys::key_ring::revoked;
 use crate::observe::log_throttle::LogThrottle;
 use crate::response::problem::chain;
 

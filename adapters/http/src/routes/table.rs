@@ -6,7 +6,7 @@ use hyper::Method;
 use tallyhouse_pipeline::Topic;
 
 use crate::access::admission::Access;
-use crate::access::keys::Scope;
+use crate::keys::Scope;
 use crate::request::body::BodyLimits;
 use crate::settings::HttpSettings;
 

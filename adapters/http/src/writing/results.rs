@@ -7,11 +7,9 @@ use std::sync::Arc;
 
 use tallyhouse_pipeline::ports::{PortError, PortErrorKind, RecordReader};
 use tallyhouse_pipeline::{Outcome, OutcomeCounts, RecordId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
-/// Room for outcomes that wait, in KiB.
-#[derive(Debug, Clone)]
-pub(crate) struct ResultRoom(Arc<Semaphore>);
+use crate::bounds::result_room::ResultRoom;
 
 /// Outcomes that wait, in their order, with the room that they take.
 #[derive(Debug, Default)]
@@ -27,17 +25,6 @@ pub(crate) enum WaitingResult {
     Whole(Outcome),
     /// That of a processed record, in the store.
     Stored(RecordId),
-}
-
-impl ResultRoom {
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes.div_ceil(1024).min(Semaphore::MAX_PERMITS))))
-    }
-
-    fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let kib = u32::try_from(bytes.div_ceil(1024)).ok()?;
-        Arc::clone(&self.0).try_acquire_many_owned(kib).ok()
-    }
 }
 
 impl WaitingResults {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use hyper::header::{HOST, HeaderValue};
 
 use super::*;
-use crate::access::keys::NewKey;
+use crate::keys::NewKey;
 
 #[track_caller]
 fn check_bearer(values: &[&str], expect: Option<&str>) {

@@ -11,6 +11,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
+// The file that holds them.
+pub(crate) mod key_ring;
+
 /// The prefix of every key, by which secret scanners and people recognise one.
 const PREFIX: &str = "th_";
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::access::keys::{NewKey, Scope, hash};
+use crate::keys::{NewKey, Scope, hash};
 
 fn known(ring: &KeyRing, key: &NewKey) -> bool {
     ring.keys().of_hash(&hash(key.text().as_bytes())).is_some()

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::access::keys::{Hash, Keys, Scope};
 use crate::file_watcher;
+use crate::keys::{Hash, Keys, Scope};
 
 /// A keys file can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
