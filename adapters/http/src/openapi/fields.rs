@@ -19,10 +19,11 @@ pub(super) const DECIMAL_IN: &str = r"^(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]
 const INSTANT_OUT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z$";
 
 /// A position in a topic.
-const POSITION: &str = r"^([0-9]{1,18}|[0-8][0-9]{18})(-[0-9]{1,9})?(~[0-9a-f]{16})?$";
-const LAST_POSITION: &str = r"^(([0-9]{1,18}|[0-8][0-9]{18})(-[0-9]{1,9})?(~[0-9a-f]{16})?)?$";
-/// Most characters of one: 19 digits, a part of 9, and a fingerprint of 16.
-const POSITION_CHARS_MAX: usize = 46;
+const POSITION: &str = r"^([0-9]{1,18}|[0-8][0-9]{18})(-([0-9]{1,9}|[1-3][0-9]{9}|4294967295))?(~[0-9a-f]{16})?$";
+const LAST_POSITION: &str =
+    r"^(([0-9]{1,18}|[0-8][0-9]{18})(-([0-9]{1,9}|[1-3][0-9]{9}|4294967295))?(~[0-9a-f]{16})?)?$";
+/// Most characters of one: 19 digits, a part of 10, and a fingerprint of 16.
+const POSITION_CHARS_MAX: usize = 47;
 
 /// A cursor of any kind: base64 by the alphabet for addresses.
 const CURSOR: &str = "^[A-Za-z0-9_-]+$";
