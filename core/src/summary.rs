@@ -66,7 +66,7 @@ impl Summary {
     pub const UNITS_MAX: usize = 100;
 
     /// Most bytes that the units of one key have together, in UTF-8: room for 100 units of 80 bytes. Every record stores the
-    /// summary before it, and is answered and announced with it, so that a few large units would multiply whatever is sent.
+    /// summary before it, and is answered and announced with it, so that a few large units would multiply every message and response.
     pub const UNIT_BYTES_MAX: usize = 8 * 1024;
 
     /// Returns how many records are summed up.

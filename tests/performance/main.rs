@@ -62,7 +62,7 @@ struct Arguments {
     /// Lets the ids of growing records follow one another in no order.
     #[arg(long)]
     scattered: bool,
-    /// Measures this version beside another binary, and whatever else is named.
+    /// Measures this version beside another binary, and all groups that are named.
     #[arg(long, value_name = "BINARY")]
     beside: Option<PathBuf>,
     /// How often each way is measured.

@@ -15,7 +15,7 @@ mkdir -p "$tools"
 work=$(mktemp -d)
 trap 'kill "${service:-}" 2>/dev/null || true; rm -rf "$work"' EXIT
 
-# Runs a generator; whatever it complains of fails.
+# Runs a generator; every complaint of it is a failure.
 quietly() {
     "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; return 1; }
     if grep -i -E 'warn|unsupported|deprecat|error' "$work/said" >&2; then

@@ -415,7 +415,7 @@ BEGIN
 END
 $$;
 
--- Views for reports. Their names, columns and types stay as they are, whatever becomes of the tables.
+-- Views for reports. Their names, columns and types stay as they are when the tables change.
 
 -- The processed records.
 CREATE VIEW tallyhouse_records AS

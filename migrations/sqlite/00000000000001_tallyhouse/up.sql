@@ -106,7 +106,7 @@ CREATE TABLE roll_up_position (
 ) STRICT;
 INSERT INTO roll_up_position (only_row, position) VALUES (1, 0);
 
--- Views for reports. Their names, columns and types stay as they are, whatever becomes of the tables.
+-- Views for reports. Their names, columns and types stay as they are when the tables change.
 -- Times are written as RFC 3339 in UTC with six digits, values and sums as decimals in text: SQLite's sum() would turn them
 -- into floats.
 

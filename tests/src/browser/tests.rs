@@ -13,7 +13,7 @@ fn a_panicking_test_leaves_no_browser_and_no_folder() {
     let browser = Browser::start();
     let folder = browser.driver.folder().to_owned();
     assert!(is_named(&folder), "Chromium runs on a profile in the folder");
-    assert!(has_temporary_folders(&folder), "Chromium leaves them behind wherever they are");
+    assert!(has_temporary_folders(&folder), "Chromium leaves them behind in any folder");
     let test = std::thread::spawn(move || {
         browser.open("about:blank");
         panic!("as a failing test does");

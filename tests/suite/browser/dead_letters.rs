@@ -98,7 +98,7 @@ fn dead_letters_are_worked_off_by_reason_and_one_that_was_forged_hides_no_other(
     for payload in ["{", "[", "x"] {
         xadd("not-json", "is not well-formed JSON", at, payload);
     }
-    // Whoever may write to Redis may write this. Its time is that of its entry.
+    // Every writer to Redis may write this. Its time is that of its entry.
     xadd("<b>", "", "yesterday", "");
 
     let browser = open(&service, "/?view=dead-letters");

@@ -10,7 +10,7 @@ import { recordLink } from "../records/recorddialog.js";
 /** How often it is drawn anew at most, in milliseconds. */
 const DRAWN_MS = 250;
 
-/** Most messages that are shown. Of records few, since whoever uses the keyboard goes through their links on the way to the totals. */
+/** Most messages that are shown. Of records few, since keyboard users go through their links on the way to the totals. */
 const SHOWN = { notifications: 15, alerts: 60 };
 
 const STATES = {

@@ -3,7 +3,7 @@
 import { address, current, go } from "../base/address.js";
 import { h, icon } from "../base/dom.js";
 
-/** Makes the box. What it finds is shown over whatever view is there. */
+/** Makes the box. What it finds is shown above the current view. */
 export function searchBox() {
   const input = h("input", { type: "search", id: "find", name: "find", placeholder: "Record id", "aria-label": "Find a record by its id", autocomplete: "off", spellcheck: "false" });
   const form = h("form", { class: "find", role: "search" }, icon("search"), input);

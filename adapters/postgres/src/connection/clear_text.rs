@@ -1,5 +1,5 @@
 //! Keeps a password off the network. Without `sslmode`, libpq falls back to clear text when a server refuses TLS, and
-//! sends a plain password when one asks for it: whoever answers in the server's place would learn it.
+//! sends a plain password when one asks for it: an impostor of the server would learn it.
 
 use std::env;
 use std::net::IpAddr;

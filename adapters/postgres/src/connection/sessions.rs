@@ -1,7 +1,7 @@
 //! Checks that a session lasts as long as its connection, and keeps its settings.
 //!
-//! A pooler in transaction mode gives each transaction whichever server connection is free. Sessions then leak into each
-//! other: prepared statements are missing or taken, and `synchronous_commit` is whatever the last client has set. That
+//! A pooler in transaction mode gives each transaction any free server connection. Sessions then leak into each
+//! other: prepared statements are missing or taken, and `synchronous_commit` is what the last client set. That
 //! shows late, and under load, so it is looked for at the start: one connection sets a mark, which must stay with it, and
 //! which another connection must not see. All statements here are simple queries, since prepared ones may fail there.
 

@@ -139,9 +139,6 @@ impl Writer {
         let deadline = began + retry_timeout(self.breaker.state(), self.settings.commit_retry_timeout);
         let mut waits = self.settings.retry.waits(&*self.clock);
         loop {
-            // A store that went back after an attempt may give its position again: the time tells the two records apart
-            // (see `Fingerprint`).
-            batch.now = self.clock.now();
             let attempt = self.poison.begin();
             let error = match self.attempt(&batch, order).await {
                 Ok(Some(committed)) => {
@@ -164,6 +161,9 @@ impl Writer {
                 return Err(CommitFailure { error: Arc::new(error), last_attempt: attempt });
             }
             self.clock.sleep(wait).await;
+            // A store that went back after an attempt may give its position again: the time tells the two records apart
+            // (see `Fingerprint`).
+            batch.now = self.clock.now();
         }
     }
 

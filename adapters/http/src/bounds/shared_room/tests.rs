@@ -52,7 +52,7 @@ async fn who_waits_is_woken_by_room_that_is_given_back_and_not_for_ever() {
 }
 
 proptest! {
-    /// Whatever callers take and give back: what is in use is the sum of what they hold, the room is exceeded by one
+    /// For any order of takes and returns: what is in use is the sum of what they hold, the room is exceeded by one
     /// request at most, and a caller that holds nothing has room as long as any is free.
     #[test]
     fn room_is_never_lost_nor_given_twice(steps in prop::collection::vec((0..4_usize, 1..50_usize, any::<bool>()), 1..200)) {

@@ -1,4 +1,4 @@
-//! Every connection ends within its bound, whatever its client does: random clients, by HTTP/1 and HTTP/2, in virtual
+//! Every connection ends within its bound, for any behaviour of its client: random clients, by HTTP/1 and HTTP/2, in virtual
 //! time.
 
 use std::io;
@@ -46,7 +46,7 @@ enum Version {
 /// What a client does next.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Sends so many bytes of whatever is being sent.
+    /// Sends so many bytes of what is being sent.
     Trickle(u8),
     /// Begins a request.
     Request(&'static str),
@@ -62,7 +62,7 @@ struct Client {
     version: Version,
     /// The window of each stream at first.
     window: u16,
-    /// Whether it reads what comes, and answers pings, whatever else it does.
+    /// Whether it reads what comes, and answers pings, beside all else.
     reads: bool,
     steps: Vec<Step>,
 }

@@ -42,7 +42,7 @@ async fn a_breaker_opens_after_failures_for_a_while_without_a_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_count_once_they_have_lasted_for_a_while_whatever_is_answered_meanwhile() {
+async fn refusals_count_once_they_have_lasted_for_a_while_also_between_answers() {
     let breaker = breaker();
     assert!((0..100).all(|_| !breaker.refused()), "all at once");
     pass(5).await;

@@ -94,7 +94,7 @@ fn memory_takes_one_batch_of_any_weight_and_others_beside_it_up_to_the_limit() {
     let weight = one[0].weight();
     let total = Arc::new(AtomicUsize::new(0));
     let add = |stored: &[Arc<StoredRecord>], bytes_max: usize| Weight::add(&total, stored, bytes_max);
-    let first = add(&stored("b", 10), 1).expect("the first is taken, whatever it weighs");
+    let first = add(&stored("b", 10), 1).expect("the first is taken at any weight");
     assert!(add(&one, weight).is_none());
     assert_eq!(total.load(Ordering::SeqCst), 10 * weight, "one that is not taken does not count");
     let second = add(&one, 11 * weight).expect("there is room");
