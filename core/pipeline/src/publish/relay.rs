@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::closing::Closing;
 use crate::dependency::breaker::{Breaker, BreakerState};
 use crate::dependency::error_chain::ErrorChain;
+use crate::publish::foreign::ForeignEntries;
 use crate::publish::handoff::{CommittedBatch, Handoff, HandoffState};
 use crate::publish::publisher::Publisher;
 use crate::settings::PipelineSettings;
@@ -31,10 +32,6 @@ const PAGE_RECORDS: usize = 500;
 const EMIT_WEIGHT_MAX: usize = 4 * 1024 * 1024;
 /// The outbox entries that are claimed at a time. While abandoned entries are published, new batches wait.
 const CLAIM_BATCHES: usize = 64;
-/// The most outbox entries of other emitters that are counted.
-const FOREIGN_MAX: usize = 1_000;
-/// The time between two log lines about entries of other emitters.
-const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// The polls of the outbox between two looks for entries of this instance that no writer hands over: a store that went
 /// back to an earlier state may have some. Four polls are one lease, so this is six leases.
 const POLLS_PER_SWEEP: u32 = 24;
@@ -51,9 +48,7 @@ pub(crate) struct Relay {
     publishing: Breaker,
     /// Entries that `catch_up` has published. If a writer hands one of them over all the same, it is skipped.
     caught_up: HashSet<OutboxId>,
-    /// When entries of other emitters were looked for, and when they were last reported.
-    foreign_seen: Option<Duration>,
-    foreign_logged: Option<Duration>,
+    foreign: ForeignEntries,
     /// The polls of the outbox that are left before the next sweep.
     polls_to_sweep: u32,
 }
@@ -75,21 +70,8 @@ impl Relay {
         [storage, publishing]: [Breaker; 2],
     ) -> Self {
         let state = Arc::clone(&handoff.state);
-        let (caught_up, polls_to_sweep) = (HashSet::new(), POLLS_PER_SWEEP);
-        let (foreign_seen, foreign_logged) = (None, None);
-        Self {
-            publisher,
-            clock,
-            state,
-            closing,
-            settings,
-            storage,
-            publishing,
-            caught_up,
-            foreign_seen,
-            foreign_logged,
-            polls_to_sweep,
-        }
+        let (caught_up, foreign, polls_to_sweep) = (HashSet::new(), ForeignEntries::default(), POLLS_PER_SWEEP);
+        Self { publisher, clock, state, closing, settings, storage, publishing, caught_up, foreign, polls_to_sweep }
     }
 
     /// Works until the writers have ended and their last batches are published, or publishing has failed after the close.
@@ -150,6 +132,7 @@ impl Relay {
     /// Publishes a batch that was handed over, together with the batches that wait after it.
     async fn publish_fresh(&mut self, batch: CommittedBatch, waiting: &mut mpsc::Receiver<CommittedBatch>) {
         let (mut ids, mut records, mut committed) = (Vec::new(), Vec::new(), Vec::new());
+        // They keep their room in the hand-off until they are published.
         let mut weights = Vec::new();
         let mut next = Some(batch);
         while let Some(CommittedBatch { entry, stored, since, weight }) = next {
@@ -267,28 +250,11 @@ impl Relay {
         self.take_over().await
     }
 
-    /// Counts and reports abandoned entries of other emitters: their messages wait for an instance with their settings.
     async fn report_foreign(&mut self) {
         let now = self.clock.elapsed();
-        let every = |last: Option<Duration>, wait: Duration| last.is_none_or(|last| now.saturating_sub(last) >= wait);
-        if !every(self.foreign_seen, self.settings.lease) {
-            return;
-        }
-        let found = match self.publisher.outbox.claim(&self.state.owner, ClaimScope::Foreign, FOREIGN_MAX).await {
-            Ok(found) => found,
-            Err(error) => return note(&self.storage, &Err(error), "looking for messages of other emitters failed"),
-        };
-        self.foreign_seen = Some(now);
-        self.state.meter.set_foreign(found.len());
-        if found.is_empty() {
-            self.foreign_logged = None;
-        } else if every(self.foreign_logged, REMIND_EVERY) {
-            self.foreign_logged = Some(now);
-            tracing::error!(
-                batches = found.len(),
-                ours = self.state.owner.emitter(),
-                "messages stay unpublished: an instance with other settings of redis and messages owes them"
-            );
+        if self.foreign.is_due(now, self.settings.lease) {
+            let looked = self.foreign.look(&*self.publisher.outbox, &self.state, now).await;
+            note(&self.storage, &looked, "looking for messages of other emitters failed");
         }
     }
 

@@ -1,0 +1,53 @@
+//! Counts and reports abandoned outbox entries of other emitters: their messages wait for an instance with their settings.
+
+use std::time::Duration;
+
+use tallyhouse_core::ports::{ClaimScope, Outbox, PortError};
+
+use crate::publish::handoff::HandoffState;
+
+/// The most entries that are counted.
+const ENTRIES_MAX: usize = 1_000;
+/// The time between two log lines about them.
+const REMIND_EVERY: Duration = Duration::from_secs(60);
+
+/// When such entries were looked for, and when they were last reported, by the clock.
+#[derive(Debug, Default)]
+pub(crate) struct ForeignEntries {
+    looked_at: Option<Duration>,
+    logged_at: Option<Duration>,
+}
+
+impl ForeignEntries {
+    /// Returns whether to look for them: once in each lease.
+    pub(crate) fn is_due(&self, now: Duration, lease: Duration) -> bool {
+        has_passed(self.looked_at, lease, now)
+    }
+
+    /// Looks for them, and reports what it found.
+    pub(crate) async fn look(
+        &mut self,
+        outbox: &dyn Outbox,
+        state: &HandoffState,
+        now: Duration,
+    ) -> Result<(), PortError> {
+        let batches = outbox.claim(&state.owner, ClaimScope::Foreign, ENTRIES_MAX).await?.len();
+        self.looked_at = Some(now);
+        state.meter.set_foreign(batches);
+        if batches == 0 {
+            self.logged_at = None;
+        } else if has_passed(self.logged_at, REMIND_EVERY, now) {
+            self.logged_at = Some(now);
+            tracing::error!(
+                batches,
+                ours = state.owner.emitter(),
+                "messages stay unpublished: an instance with other settings of redis and messages owes them"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn has_passed(last: Option<Duration>, wait: Duration, now: Duration) -> bool {
+    last.is_none_or(|last| now.saturating_sub(last) >= wait)
+}
