@@ -163,7 +163,7 @@ impl Settings {
             rules: alerts::rules(&resolved)?,
             messages: messages(&resolved)?,
             keys_file: resolved.optional("auth.keys_file").map(PathBuf::from),
-            hosts: hosts(&resolved),
+            hosts: hosts(&resolved)?,
             anonymous: resolved.flag("auth.anonymous"),
             log: log(&resolved),
             otlp: otlp::otlp(&resolved)?,
@@ -198,9 +198,12 @@ fn messages(resolved: &Resolved) -> Result<MessageFormat, SettingsError> {
 }
 
 /// Returns the host names of a list.
-fn hosts(resolved: &Resolved) -> Vec<String> {
+fn hosts(resolved: &Resolved) -> Result<Vec<String>, SettingsError> {
     let list = resolved.optional("auth.hosts").unwrap_or_default();
-    list.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect()
+    if list.contains([':', '/']) {
+        return Err(resolved.fault("auth.hosts", "must be host names without a port, parted by commas"));
+    }
+    Ok(list.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect())
 }
 
 fn log(resolved: &Resolved) -> LogSettings {

@@ -52,19 +52,19 @@ pub struct HttpSettings {
     /// How many bytes of results of batches wait to be sent, over all connections; results beyond are read from the store
     /// again as they are sent. Default 64 MiB.
     pub result_buffer_bytes_max: usize,
-    /// How many bytes of JSON batches are held at once, over all connections; further ones wait. A caller has at most
+    /// How many bytes of JSON batches are held at once, over all connections; further ones wait. A caller has about
     /// three quarters, and one batch at a time may exceed it. Default 128 MiB, and never below `batch_bytes_max`.
     pub batch_buffer_bytes_max: usize,
-    /// How many bytes of responses wait at once to be read, over all connections; a caller has at most three quarters.
+    /// How many bytes of responses wait at once to be read, over all connections; a caller has about three quarters.
     /// Further responses are refused with `overloaded`, and further HTTP/2 streams before they are begun. Default 64 MiB.
     pub response_buffer_bytes_max: usize,
     /// How long the dry run of an alert rule may read records; its answer is what it has found by then. Default 10 s.
     pub dry_run_timeout: Duration,
     /// How many aggregates, exports and dry runs are answered at once; further ones wait a second for room and are then
-    /// refused with `overloaded`. No more than the store can stream at once. A caller has at most three quarters. Default
+    /// refused with `overloaded`. No more than the store can stream at once. A caller has about three quarters. Default
     /// 4.
     pub aggregates_max: usize,
-    /// How long an aggregate or an export may take, and thus keep its snapshot of the database: then it breaks off.
+    /// How long an aggregate may take, and thus keep its snapshot of the database: then it breaks off.
     /// Default 30 min.
     pub snapshot_age_max: Duration,
     /// Bytes of totals that are kept to be sent again as long as nothing is stored; 0 keeps none. Default: 8 MiB.

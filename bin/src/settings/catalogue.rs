@@ -152,7 +152,7 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.connections_max",
         Kind::Number(1, 1_000_000),
         "1024",
-        "Connections that are open at once, an address alone having at most three quarters; beyond it only health probes are answered, and other requests wait 2 s.",
+        "Connections that are open at once, an address alone having about three quarters; beyond it only health probes are answered, and other requests wait 2 s.",
     ),
     setting("http.head_timeout_ms", Kind::Number(1, DAY_MS), "10000", "How long a request head may take to arrive."),
     setting(
@@ -229,13 +229,13 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.batch_buffer_bytes_max",
         Kind::Number(1_024, MANY),
         "134217728",
-        "Bytes of JSON batches that are held at once over all connections, a caller having at most three quarters; further ones wait.",
+        "Bytes of JSON batches that are held at once over all connections, a caller having about three quarters; further ones wait.",
     ),
     setting(
         "http.response_buffer_bytes_max",
         Kind::Number(65_536, MANY),
         "67108864",
-        "Bytes of answers that wait to be read over all connections, a caller having at most three quarters; further answers are refused.",
+        "Bytes of answers that wait to be read over all connections, a caller having about three quarters; further answers are refused.",
     ),
     setting(
         "http.dry_run_timeout_ms",
@@ -247,13 +247,13 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.aggregates_max",
         Kind::Number(1, 256),
         "4",
-        "Aggregates, exports and dry runs that are answered at once, a caller having at most three quarters; more wait for a second. No more than postgres.streams or sqlite.streams.",
+        "Aggregates, exports and dry runs that are answered at once, a caller having about three quarters; more wait for a second. No more than postgres.streams or sqlite.streams.",
     ),
     setting(
         "http.snapshot_age_max_ms",
         Kind::Number(1, DAY_MS),
         "1800000",
-        "How long an aggregate or an export may take, and keep its snapshot of the database; then it breaks off.",
+        "How long an aggregate may take, and keep its snapshot of the database; then it breaks off.",
     ),
     setting(
         "http.cache_bytes",
@@ -265,7 +265,7 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.event_streams_max",
         Kind::Number(1, 1_000_000),
         "256",
-        "Event streams that are open at once, a caller having at most three quarters.",
+        "Event streams that are open at once, a caller having about three quarters.",
     ),
     optional(
         "http.proxies",

@@ -63,7 +63,8 @@ fn filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
     let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
         SettingsError(format!("the setting log.filter = {:?} is not a filter: {error}", settings.filter))
     })?;
-    let named = |library: &&str| settings.filter.split(',').any(|directive| directive.trim().starts_with(*library));
+    let target = |directive: &'_ str| directive.trim().split(['=', '[', ':']).next().unwrap_or_default().to_owned();
+    let named = |library: &&str| settings.filter.split(',').any(|directive| target(directive) == **library);
     let quiet = LIBRARIES
         .iter()
         .filter(|library| !named(library))

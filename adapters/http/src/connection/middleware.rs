@@ -119,11 +119,14 @@ impl<R> Middleware<R> {
             }
         };
 
+        let route = response.extensions().get::<RouteIndex>().copied();
+        let is_sized = response.body().size_hint().exact().is_some();
         let room = self.take_room(&response, is_safe).unwrap_or_else(|problem| {
             response = problem.into_response();
             None
         });
-        counted.answered(response.extensions().get::<RouteIndex>().copied(), response.status());
+        let (room, unsized_room) = if is_sized { (room, None) } else { (None, room) };
+        counted.answered(route, response.status());
         let status = response.status().as_u16();
         if let Some(line) = line {
             line.end(&context, status);
@@ -135,7 +138,7 @@ impl<R> Middleware<R> {
         if self.connection.place.is_waiting() {
             self.connection.draining.cancel();
         }
-        let transfer = Transfer::new(self.pace, [room, stream_room], end, in_flight);
+        let transfer = Transfer::new(self.pace, room, [unsized_room, stream_room], end, in_flight);
         self.transfers.add(&transfer);
         Ok(response.map(|body| Sent { body: InPieces::new(body, transfer), _span: span, _counted: counted }))
     }

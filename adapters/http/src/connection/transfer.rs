@@ -33,10 +33,10 @@ pub(crate) struct Transfer {
 #[derive(Debug)]
 struct State {
     pace: Pace,
-    /// The room of the body, which is given back as it is sent.
+    /// The room of a body of known length, which is given back as it is sent.
     room: Option<Taken>,
-    /// The room of an HTTP/2 stream until it ends.
-    _stream_room: Option<Taken>,
+    /// The room of a body without a known length, and that of an HTTP/2 stream: until the end.
+    _until_end: [Option<Taken>; 2],
     /// Pieces that are not yet sent.
     pieces: usize,
     /// Whether the connection has asked for a piece that there was not.
@@ -56,14 +56,15 @@ pub(crate) enum Progress {
 impl Transfer {
     pub(crate) fn new(
         limit: PaceLimit,
-        [room, stream_room]: [Option<Taken>; 2],
+        room: Option<Taken>,
+        until_end: [Option<Taken>; 2],
         end: Option<CancellationToken>,
         in_flight: InFlight,
     ) -> Arc<Self> {
         let mut pace = Pace::new(limit);
         // The head waits for the client from now on.
         pace.owes();
-        let state = Mutex::new(State { pace, room, _stream_room: stream_room, pieces: 0, wants_more: false });
+        let state = Mutex::new(State { pace, room, _until_end: until_end, pieces: 0, wants_more: false });
         Arc::new(Self { state, all_sent: AtomicWaker::new(), end, _in_flight: in_flight })
     }
 

@@ -29,7 +29,7 @@ pub(super) fn records() -> Description {
     call("listRecords", TAG, "Records, by `time` and then `recordId`")
         .says("`Accept` chooses the form. Each page is a snapshot of its own.")
         .with_all(filters())
-        .with(query("alerting", Schema::boolean(), "`true`: only records that met an alert rule."))
+        .with(query("alerting", Schema::word(["true"]), "Only records that met an alert rule."))
         .with(query("rule", rule_name(), "Only records that met the alert rule of this name."))
         .with(query(
             "order",

@@ -59,7 +59,7 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
 
 /// Reads which records by the rules that they met.
 fn alerting(parameters: &Parameters) -> Result<Option<Alerting>, Problem> {
-    let any = parameters.one_of("alerting", &[("true", true), ("false", false)])?.unwrap_or(false);
+    let any = parameters.one_of("alerting", &[("true", true)])?.unwrap_or(false);
     let rule = parameters.parsed("rule", |name| Alerting::by_name(name).ok_or("must be the name of an alert rule"))?;
     Ok(rule.or(any.then_some(Alerting::Any)))
 }

@@ -61,7 +61,7 @@ pub(crate) async fn write(
     meter: Option<&Meter>,
 ) -> Result<Response, Problem> {
     let results = process(app, elements, failed_only, headers, body, context, meter).await?;
-    let is_small = results.are_small(UNSTREAMED_BYTES_MAX);
+    let is_small = results.are_small(UNSTREAMED_BYTES_MAX, failed_only);
     let mut body = Body::new(results, failed_only, &app.http.reader);
     if is_small {
         let mut json = Vec::new();

@@ -32,7 +32,7 @@ impl WaitingResults {
     /// sent.
     pub(crate) fn add(&mut self, outcomes: Vec<Outcome>, room: &ResultRoom, wanted: bool) {
         let weight = outcomes.iter().map(weight).sum();
-        let taken = room.take(weight).filter(|_| wanted);
+        let taken = if wanted { room.take(weight) } else { None };
         let is_kept = taken.is_some();
         self.weight += if is_kept { weight } else { 0 };
         self.room.extend(taken);
@@ -42,10 +42,10 @@ impl WaitingResults {
         }));
     }
 
-    /// Says whether all of them are here, and take few bytes: they need not be streamed.
-    pub(crate) fn are_small(&self, bytes_max: usize) -> bool {
-        let is_whole = |result: &WaitingResult| matches!(result, WaitingResult::Whole(_));
-        self.weight <= bytes_max && self.results.iter().all(is_whole)
+    /// Says whether all that are sent are here, and take few bytes: they need not be streamed.
+    pub(crate) fn are_small(&self, bytes_max: usize, failed_only: bool) -> bool {
+        let is_here = |result: &WaitingResult| failed_only || matches!(result, WaitingResult::Whole(_));
+        self.weight <= bytes_max && self.results.iter().all(is_here)
     }
 
     /// Counts them.

@@ -16,12 +16,16 @@ const PARAMETERS: [&str; 3] = ["sslmode", "ssl", "require_auth"];
 /// Returns whether a URL leaves the connection to another machine unprotected: it has no `sslmode`, and neither has the
 /// environment. The repository then refuses to send a plain password. A list of `name=value` is not looked at.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "libpq reads these variables, too")]
 pub fn is_unprotected(url: &str) -> bool {
-    !VARIABLES.iter().any(|variable| env::var_os(variable).is_some_and(|value| !value.is_empty()))
-        && leaves_machine_unprotected(url)
+    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let is_protected = VARIABLES.iter().any(|name| variable(name).is_some());
+    let default_host = variable("PGHOSTADDR").or_else(|| variable("PGHOST")).unwrap_or_default();
+    !is_protected && leaves_machine_unprotected(url, &default_host)
 }
 
-fn leaves_machine_unprotected(url: &str) -> bool {
+/// A URL without a host means `default_host`; without that, a socket of this machine.
+fn leaves_machine_unprotected(url: &str, default_host: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else { return false };
     // As in libpq, the first @ ends the login, unless a slash comes before it.
     let login_end = rest.find(['@', '/']).filter(|at| rest[*at..].starts_with('@')).map_or(0, |at| at + 1);
@@ -32,6 +36,7 @@ fn leaves_machine_unprotected(url: &str) -> bool {
     let is_protected =
         PARAMETERS.iter().any(|name| value_of(name).is_some()) || value_of("sslrootcert") == Some("system");
     let of_url = place.split('/').next().unwrap_or_default();
+    let of_url = if of_url.is_empty() { default_host } else { of_url };
     let hosts = value_of("hostaddr").or_else(|| value_of("host")).unwrap_or(of_url);
     !is_protected && !hosts.split(',').all(is_local)
 }

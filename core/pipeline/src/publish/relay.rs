@@ -242,7 +242,7 @@ impl Relay {
     /// Publishes abandoned entries. After a commit with an unknown result, and in each sweep, has this instance's own
     /// entries read from the store. Returns whether there may be more.
     async fn poll_outbox(&mut self) -> bool {
-        self.polls_to_sweep = self.polls_to_sweep.checked_sub(1).unwrap_or(POLLS_PER_SWEEP);
+        self.polls_to_sweep = self.polls_to_sweep.checked_sub(1).unwrap_or(POLLS_PER_SWEEP - 1);
         if self.state.take_commit_unknown() || self.polls_to_sweep == 0 {
             self.state.set_spilled(true);
         }

@@ -13,7 +13,7 @@ use crate::connection::activity::Activity;
 const LIMIT: PaceLimit = PaceLimit { grace: Duration::from_secs(30), bytes_per_second_min: 4_096 };
 
 fn transfer(room: Option<Taken>, end: Option<CancellationToken>) -> Arc<Transfer> {
-    Transfer::new(LIMIT, [room, None], end, InFlight::begin(&Arc::new(Activity::new())))
+    Transfer::new(LIMIT, room, [None, None], end, InFlight::begin(&Arc::new(Activity::new())))
 }
 
 /// Polls for a piece: `None` while there is none, `Some(None)` at the end.
@@ -54,6 +54,21 @@ async fn a_body_is_handed_out_in_pieces_and_gives_its_room_back_as_they_are_sent
         assert_eq!(body.size_hint().exact(), Some(left as u64));
     }
     assert!(body.is_end_stream() && piece(&mut body).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_keeps_its_room_until_its_end() {
+    let room = SharedRoom::new(1 << 20);
+    let taken = room.try_take(&Caller::Others, PIECE_BYTES_MAX).unwrap();
+    let in_flight = InFlight::begin(&Arc::new(Activity::new()));
+    let transfer = Transfer::new(LIMIT, None, [Some(taken), None], None, in_flight);
+    let mut body = InPieces::new(Full::new(Bytes::from(vec![7; 3 * PIECE_BYTES_MAX])), transfer);
+    for _ in 0..3 {
+        drop(piece(&mut body).unwrap().unwrap());
+        assert_eq!(room.in_use(), PIECE_BYTES_MAX);
+    }
+    drop(body);
+    assert_eq!(room.in_use(), 0);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ fn a_server_on_another_machine_needs_a_mode() {
         "postgres://u@0.0.0.0/d",
         "postgres://u?x@db.example/d",
     ] {
-        assert!(leaves_machine_unprotected(url), "{url}");
+        assert!(leaves_machine_unprotected(url, ""), "{url}");
     }
 }
 
@@ -39,6 +39,19 @@ fn this_machine_and_a_chosen_mode_are_left_alone() {
         "postgres://u:p@db.example/d?require_auth=password",
         "host=db.example",
     ] {
-        assert!(!leaves_machine_unprotected(url), "{url}");
+        assert!(!leaves_machine_unprotected(url, ""), "{url}");
+    }
+}
+
+#[test]
+fn a_url_without_a_host_means_that_of_the_environment() {
+    for (url, host, is_unprotected) in [
+        ("postgres:///d", "db.example", true),
+        ("postgres://u@/d", "10.0.0.7", true),
+        ("postgres:///d?sslmode=require", "db.example", false),
+        ("postgres:///d", "/run/postgresql", false),
+        ("postgres://localhost/d", "db.example", false),
+    ] {
+        assert_eq!(leaves_machine_unprotected(url, host), is_unprotected, "{url}, {host}");
     }
 }
