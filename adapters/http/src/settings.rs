@@ -64,7 +64,7 @@ pub struct HttpSettings {
     /// refused with `overloaded`. No more than the store can stream at once. A caller has about three quarters. Default
     /// 4.
     pub aggregates_max: usize,
-    /// How long an aggregate may take, and thus keep its snapshot of the database: then it breaks off.
+    /// How long an aggregate or an export may take: then it breaks off. Each keeps a place, and an aggregate a snapshot.
     /// Default 30 min.
     pub snapshot_age_max: Duration,
     /// Bytes of totals that are kept to be sent again as long as nothing is stored; 0 keeps none. Default: 8 MiB.

@@ -253,7 +253,7 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.snapshot_age_max_ms",
         Kind::Number(1, DAY_MS),
         "1800000",
-        "How long an aggregate may take, and keep its snapshot of the database; then it breaks off.",
+        "How long an aggregate or an export may take, with its place and, for an aggregate, its snapshot of the database; then it breaks off.",
     ),
     setting(
         "http.cache_bytes",

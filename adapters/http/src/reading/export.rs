@@ -6,6 +6,7 @@ use futures::StreamExt;
 use hyper::header::HeaderMap;
 use tallyhouse_pipeline::ports::PartStream;
 use tallyhouse_pipeline::{ExportPage, ProcessedRecord, RECORD_COLUMNS, export, write_record_row, write_row};
+use tokio::time::Instant;
 use warp::reply::Response;
 
 use crate::app::state::App;
@@ -28,11 +29,12 @@ pub(crate) async fn read(
         Format::Json | Format::Ndjson => Format::Ndjson,
     };
     let permit = app.aggregates.try_acquire(&context.caller).await?;
+    let deadline = Instant::now() + app.settings.snapshot_age_max;
     let pages = export(Arc::clone(&app.http.reader), filter).await?.pages;
     let stall_timeout = app.settings.stall_timeout;
     let mut response = stream::answer(format.media_type(), stall_timeout, context, move |body_writer| async move {
         let _permit = permit;
-        write(body_writer, format, pages).await
+        stream::within(deadline, write(body_writer, format, pages)).await
     });
     format.set_headers(&mut response);
     Ok(response)

@@ -47,7 +47,9 @@ async fn each_record_has_its_result_in_its_place() {
 async fn the_results_of_good_records_can_be_left_out() {
     let service = Service::start().await;
     service.post_record(&record("a")).await;
-    let json = post(&service, "?results=failed", one_of_each().to_string()).await.json();
+    let answer = post(&service, "?results=failed", one_of_each().to_string()).await;
+    assert_eq!(answer.header("content-length"), answer.body.len().to_string(), "it need not be streamed");
+    let json = answer.json();
     assert_eq!((&json["processed"], &json["duplicates"]), (&json!(2), &json!(1)));
     let indices: Vec<u64> =
         json["results"].as_array().unwrap().iter().map(|result| result["index"].as_u64().unwrap()).collect();
