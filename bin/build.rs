@@ -13,7 +13,7 @@ fn main() {
     let given = std::env::var("TALLYHOUSE_COMMIT").ok().filter(|commit| !commit.is_empty());
     let commit = given.or_else(|| if is_release { commit() } else { None });
     let version = commit.map_or(version.clone(), |commit| format!("{version} ({commit})"));
-    println!("cargo:rustc-env=TALLYHOUSE_VERSION={version}");
+    println!("cargo:rustc-env=LONG_VERSION={version}");
 }
 
 /// Returns the current commit, if these sources are a checkout.

@@ -18,7 +18,7 @@ use crate::settings::{Overrides, Secret};
 
 /// Processes records exactly once, notifies, alerts, and answers with exact totals.
 #[derive(Debug, Parser)]
-#[command(name = "tallyhouse", version = env!("TALLYHOUSE_VERSION"), max_term_width = 100)]
+#[command(name = "tallyhouse", version = env!("LONG_VERSION"), max_term_width = 100)]
 #[command(
     after_help = "Without a command, tallyhouse serves. Every setting can also be given in tallyhouse.toml or as a \
                         variable TALLYHOUSE_…: `tallyhouse config` shows them all."

@@ -218,6 +218,20 @@ fn the_readme_begins_with_one_command_to_run_and_one_to_test() {
     assert_ne!(mode & 0o111, 0, "test.sh can be run");
 }
 
+/// `cargo run` hands variables of a build script to the program, which would take them for settings.
+#[test]
+fn no_build_script_sets_a_variable_that_reads_as_a_setting() {
+    let scripts = with_extension("rs").into_iter().filter(|(path, _)| path.ends_with("build.rs"));
+    let sets_one = |text: &str| {
+        ["rustc-env=TALLYHOUSE", "rustc-env=DATABASE", "rustc-env=REDIS"].iter().any(|start| text.contains(start))
+    };
+    let scripts: Vec<(PathBuf, String)> = scripts.collect();
+    assert!(!scripts.is_empty(), "the binary has one");
+    let found: Vec<String> =
+        scripts.iter().filter(|(_, text)| sets_one(text)).map(|(path, _)| path.display().to_string()).collect();
+    none(&found, "build scripts set variables that read as settings");
+}
+
 #[test]
 fn no_file_names_a_place_on_somebodys_machine() {
     let root = workspace();
