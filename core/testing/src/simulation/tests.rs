@@ -80,10 +80,11 @@ fn a_seed_gives_the_same_events_to_the_letter() {
     assert_ne!(run(0, Histories::One, true).trace, run(1, Histories::One, true).trace);
 }
 
+/// The events come from chance: how many worlds it takes to see each of them says nothing, that the worlds of
+/// a test run have it does.
 #[test]
 fn histories_change_in_every_way() {
-    let traces: String = (0..40).map(|seed| run(seed, Histories::Several, true).trace).collect();
-    for event in [
+    let mut missing = vec![
         "the store goes back",
         "the standby is cut",
         "hears that the history has changed",
@@ -91,7 +92,13 @@ fn histories_change_in_every_way() {
         "lies ahead",
         "the acknowledgement of",
         "Some(Ok([\"duplicate\"",
-    ] {
-        assert!(traces.contains(event), "never: {event}");
+    ];
+    for seed in SEEDS_OF_HISTORIES {
+        let trace = run(seed, Histories::Several, true).trace;
+        missing.retain(|event| !trace.contains(event));
+        if missing.is_empty() {
+            return;
+        }
     }
+    panic!("never in {SEEDS_OF_HISTORIES:?}: {missing:?}");
 }
