@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tallyhouse_tests::chaos::{Length, Settings, run};
+use tallyhouse_tests::data::seed::Seed;
 use tallyhouse_tests::folder::binary;
-use tallyhouse_tests::seed::Seed;
 
 fn main() -> Result<ExitCode> {
     let settings = settings(std::env::args().skip(1))?;

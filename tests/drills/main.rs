@@ -15,7 +15,7 @@ use tallyhouse_tests::drills::{
     Intruders, LogLost, Standby, failover, few_handles, intruders, lease_ahead, log_lost, redis_away, restored,
     storage_away,
 };
-use tallyhouse_tests::service::Service;
+use tallyhouse_tests::servers::service::Service;
 
 /// How long the load runs before and after.
 const SETTLED: Duration = Duration::from_secs(15);

@@ -31,7 +31,7 @@ use tallyhouse_tests::bench::processes::state_of;
 use tallyhouse_tests::bench::seen::Seen;
 use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
 use tallyhouse_tests::bench::world::World;
-use tallyhouse_tests::service::Options;
+use tallyhouse_tests::servers::service::Options;
 
 /// Parts of the capacity at which records come; the last one is that after the ramp.
 const STEPS: [f64; 8] = [0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 0.5];

@@ -8,7 +8,7 @@ use tallyhouse_tests::bench::lane::{Lane, await_published};
 use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
 use tallyhouse_tests::bench::world::World;
 
-use crate::bare_postgres::{Bare, Rows};
+use crate::floors::bare_postgres::{Bare, Rows};
 use crate::ways;
 
 /// The servers, and how much is measured.

@@ -18,19 +18,8 @@ mod report;
 mod plot;
 mod kit;
 mod ways;
-mod bare_http;
-mod bare_postgres;
-mod single;
-mod bulk;
-mod latency;
-mod messages;
-mod mixed;
-mod observed;
-mod reads;
-mod growth;
-mod trips;
-mod sqlite;
-mod versions;
+mod floors;
+mod groups;
 
 use std::fs;
 use std::path::PathBuf;
@@ -42,7 +31,8 @@ use tallyhouse_tests::bench::build::build;
 use tallyhouse_tests::bench::machine::Machine;
 use tallyhouse_tests::bench::supply::Ids;
 
-use bare_http::StandIn;
+use floors::bare_http::{self, StandIn};
+use groups::{bulk, growth, latency, messages, mixed, observed, reads, single, sqlite, trips, versions};
 use kit::{Kit, Scale};
 use rounds::Group;
 

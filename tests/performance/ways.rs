@@ -10,8 +10,8 @@ use tallyhouse_tests::bench::load::{Load, Requests, UNTIL_DONE};
 use tallyhouse_tests::bench::seen::Seen;
 use tallyhouse_tests::bench::supply::{Supply, take};
 
-use crate::bare_postgres::{Bare, Row, Single};
 use crate::figure::{Figures, Meter, answered, peak};
+use crate::floors::bare_postgres::{Bare, Row, Single};
 use crate::kit::Kit;
 
 /// More requests than any round sends.

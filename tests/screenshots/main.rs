@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tallyhouse_tests::browser::Browser;
-use tallyhouse_tests::fleet::{self, Fleet};
 use tallyhouse_tests::folder::workspace;
-use tallyhouse_tests::service::{Options, Service};
+use tallyhouse_tests::servers::fleet::{self, Fleet};
+use tallyhouse_tests::servers::service::{Options, Service};
 
 mod traffic;
 

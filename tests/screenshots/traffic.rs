@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tallyhouse_tests::fleet::{self, Fleet};
-use tallyhouse_tests::http::Client;
-use tallyhouse_tests::month::month;
+use tallyhouse_tests::clients::http::Client;
+use tallyhouse_tests::data::month::month;
+use tallyhouse_tests::servers::fleet::{self, Fleet};
 use tallyhouse_tests::wait;
 
 /// How often something is sent.

@@ -26,9 +26,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::http::Client;
-use crate::seed::Seed;
-use crate::{fleet, wait};
+use crate::clients::http::Client;
+use crate::data::seed::Seed;
+use crate::servers::fleet;
+use crate::wait;
 use driver::{Driver, Story};
 use ledger::{Ledger, lock};
 use listener::Listeners;

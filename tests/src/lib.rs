@@ -5,29 +5,13 @@
 #![expect(clippy::panic, reason = "a failure in here is the failure of the test that asked")]
 
 pub mod folder;
-pub mod service;
-pub mod http;
-pub mod wire;
-pub mod sse;
-pub mod lines;
-pub mod records;
-pub mod sums;
-pub mod invariants;
+pub mod servers;
+pub mod clients;
+pub mod data;
 pub mod wait;
-pub mod seed;
 pub mod console;
-pub mod postgres;
-pub mod certificates;
-pub mod redis_server;
-pub mod scrape;
-pub mod prometheus;
-pub mod subscriber;
-pub mod fleet;
-pub mod month;
-pub mod proxy;
 pub mod packages;
 pub mod browser;
-pub mod collector;
 pub mod chaos;
 pub mod drills;
 pub mod bench;

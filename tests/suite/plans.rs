@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use tallyhouse_tests::http::Client;
-use tallyhouse_tests::postgres::{PostgresOptions, PostgresServer};
-use tallyhouse_tests::records::ndjson;
-use tallyhouse_tests::service::{Options, Service};
+use tallyhouse_tests::clients::http::Client;
+use tallyhouse_tests::data::records::ndjson;
+use tallyhouse_tests::servers::postgres::{PostgresOptions, PostgresServer};
+use tallyhouse_tests::servers::service::{Options, Service};
 use tallyhouse_tests::wait;
 
 /// Records of the large table. Any plan that reads all of it is far from those that read what they need.

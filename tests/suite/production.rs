@@ -1,19 +1,25 @@
 //! Three instances on one Postgres and one Redis: a month of flights by every ingress at once, and what is left of it when
 //! instances are killed.
 
+mod messages;
+mod outages;
+mod refusals;
+mod subscribers;
+
 use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::Value;
-use tallyhouse_tests::fleet::{self, Fleet, PATIENCE};
-use tallyhouse_tests::month::{self, month};
-use tallyhouse_tests::records::{nth, record_with};
-use tallyhouse_tests::seed::Seed;
-use tallyhouse_tests::service::Service;
-use tallyhouse_tests::subscriber::Subscriber;
-use tallyhouse_tests::sums::Ledger;
-use tallyhouse_tests::{invariants, wait};
+use tallyhouse_tests::clients::subscriber::Subscriber;
+use tallyhouse_tests::data::invariants;
+use tallyhouse_tests::data::month::{self, month};
+use tallyhouse_tests::data::records::{nth, record_with};
+use tallyhouse_tests::data::seed::Seed;
+use tallyhouse_tests::data::sums::Ledger;
+use tallyhouse_tests::servers::fleet::{self, Fleet, PATIENCE};
+use tallyhouse_tests::servers::service::Service;
+use tallyhouse_tests::wait;
 
 /// Gives every record to two of the three ingresses, HTTP, list and stream, by three producers at once and in any order,
 /// while something happens to the instances.

@@ -25,23 +25,16 @@
 //! ```
 
 mod settings;
-mod server;
-mod connection;
-mod dispatch;
+mod serving;
 mod keys;
 mod bounds;
 mod access;
-mod request;
-mod response;
-mod writing;
-mod reading;
-mod managing;
+mod exchange;
+mod endpoints;
 mod service;
 mod openapi;
 mod routes;
 mod app;
-mod context;
-mod observe;
 mod file_watcher;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -51,13 +44,13 @@ pub use app::health_probe::{HealthProbe, ProbeState};
 pub use app::metrics_page::{MetricsPage, ServerReadings};
 pub use app::rate_history::RateHistory;
 pub use app::state::HttpApp;
-pub use connection::pem::pem_fault;
-pub use connection::tls::{TlsFilesError, TlsIdentity};
+pub use exchange::observe::request_meter::RequestReading;
+pub use exchange::observe::tracer::{RequestHead, RequestSpan, RequestTracer};
+pub use exchange::response::problem::ProblemCode;
 pub use keys::key_ring::{KeyRing, KeysFileError};
 pub use keys::{NewKey, NewKeyError, Scope};
-pub use observe::request_meter::RequestReading;
-pub use observe::tracer::{RequestHead, RequestSpan, RequestTracer};
 pub use openapi::{asyncapi, asyncapi_yaml, message_schemas, openapi};
-pub use response::problem::ProblemCode;
-pub use server::HttpServer;
+pub use serving::connection::pem::pem_fault;
+pub use serving::connection::tls::{TlsFilesError, TlsIdentity};
+pub use serving::server::HttpServer;
 pub use settings::{HttpSettings, RateLimit};

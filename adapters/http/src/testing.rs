@@ -18,16 +18,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::state::{App, HttpApp};
 use crate::bounds::caller::Caller;
-use crate::connection::activity::Activity;
-use crate::connection::middleware::Middleware;
-use crate::connection::request_ids::RequestIds;
-use crate::context::{ConnectionContext, LONG_LINES_MAX};
-use crate::dispatch;
+use crate::exchange::context::{ConnectionContext, LONG_LINES_MAX};
+use crate::exchange::request::lines::{Line, Lines};
+use crate::exchange::request::page_token::PageToken;
+use crate::exchange::request::parameters::Parameters;
+use crate::exchange::request::traceparent;
 use crate::keys::Keys;
-use crate::request::lines::{Line, Lines};
-use crate::request::page_token::PageToken;
-use crate::request::parameters::Parameters;
-use crate::request::traceparent;
+use crate::serving::connection::activity::Activity;
+use crate::serving::connection::middleware::Middleware;
+use crate::serving::connection::request_ids::RequestIds;
+use crate::serving::dispatch;
 use crate::settings::HttpSettings;
 
 /// The whole of an answer.

@@ -17,7 +17,7 @@ use diesel::{Connection, QueryableByName, RunQueryDsl, sql_query};
 use tallyhouse_core::ports::{Batch, RecordRepository};
 use tallyhouse_core::{Draft, Outcome, Record, RecordType, RuleBook, StoredRecord, Timestamp, rules_to_json};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
-use tallyhouse_tests::postgres::PostgresServer;
+use tallyhouse_tests::servers::postgres::PostgresServer;
 
 const RECORDS: usize = 100_000;
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;

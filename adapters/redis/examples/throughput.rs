@@ -10,7 +10,7 @@ use tallyhouse_core::{Message, MessageFormat};
 use tallyhouse_redis::{RedisClient, RedisEmitter, RedisListSource, RedisSettings, RedisStreamSource};
 use tallyhouse_testing::generate::messages;
 use tallyhouse_testing::{Generator, TestClock};
-use tallyhouse_tests::redis_server::RedisServer;
+use tallyhouse_tests::servers::redis_server::RedisServer;
 
 /// How many payloads go through each source.
 const COUNT: usize = 200_000;

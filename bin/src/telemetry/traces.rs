@@ -18,6 +18,8 @@ mod repository;
 mod requests;
 #[cfg(feature = "otlp")]
 mod queues;
+#[cfg(feature = "otlp")]
+mod decorators;
 
 #[cfg(not(feature = "otlp"))]
 mod disabled;

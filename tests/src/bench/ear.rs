@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::bench::seen::Times;
 use crate::bench::supply::{Ids, number};
-use crate::redis_server::RedisServer;
+use crate::servers::redis_server::RedisServer;
 
 /// How long one wait for a message takes at most, so that the thread sees that it is to end.
 const TURN: Duration = Duration::from_millis(100);

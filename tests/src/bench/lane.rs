@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::bench::supply::Supply;
 use crate::bench::world::World;
-use crate::service::{Options, Service, signal};
+use crate::servers::service::{Options, Service, signal};
 
 /// How long it may take until all is published.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use crate::bench::processes::{Cpu, cpu_of, cpu_of_self};
-use crate::postgres::{PostgresOptions, PostgresServer};
-use crate::redis_server::{RedisOptions, RedisServer};
+use crate::servers::postgres::{PostgresOptions, PostgresServer};
+use crate::servers::redis_server::{RedisOptions, RedisServer};
 
 /// Most connections at a time: those of the widest bare load, and some to spare.
 const CONNECTIONS_MAX: &str = "400";

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::seed::Seed;
+use crate::data::seed::Seed;
 
 /// The rule beside the default one, as it stands in the settings file.
 pub(crate) const RULE: &str = "[[alerts.rules]]\nname = \"dear\"\nthreshold = \"5000\"\nunit = \"EUR\"\n";

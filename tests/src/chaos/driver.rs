@@ -13,7 +13,7 @@ use crate::chaos::listener::Listeners;
 use crate::chaos::recovery::{Recovery, recover};
 use crate::chaos::world::World;
 use crate::chaos::{Length, Settings};
-use crate::seed::Seed;
+use crate::data::seed::Seed;
 
 /// How often the driver looks at the clock.
 const TICK: Duration = Duration::from_millis(10);

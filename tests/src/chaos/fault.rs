@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::chaos::ledger::lock;
 use crate::chaos::world::World;
-use crate::fleet::STREAM;
-use crate::proxy::{Flow, Proxy, Side};
-use crate::seed::Seed;
-use crate::service::signal;
+use crate::data::seed::Seed;
+use crate::servers::fleet::STREAM;
+use crate::servers::proxy::{Flow, Proxy, Side};
+use crate::servers::service::signal;
 
 /// The kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::chaos::content::Item;
 use crate::chaos::ledger::Ledger;
 use crate::chaos::producer::{Ingress, Yard};
-use crate::http::Client;
+use crate::clients::http::Client;
 
 /// How long a producer waits for an answer. Longer than a commit is tried, shorter than some faults last.
 const PATIENCE: Duration = Duration::from_secs(8);

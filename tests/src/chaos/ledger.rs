@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::chaos::content::{Contents, Item};
-use crate::seed::Seed;
+use crate::data::seed::Seed;
 
 /// Repeats are mostly of what was sent lately: so they meet records that are still under way.
 const RECENT: usize = 500;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::chaos::content::Item;
 use crate::chaos::ledger::Ledger;
 use crate::chaos::{http_ingress::HttpDoor, queue_ingress::QueueDoor};
-use crate::seed::Seed;
+use crate::data::seed::Seed;
 
 /// A way in.
 pub(crate) trait Ingress {

@@ -9,7 +9,7 @@ use redis::{Connection, RedisResult};
 use crate::chaos::content::Item;
 use crate::chaos::ledger::Ledger;
 use crate::chaos::producer::{Ingress, Yard};
-use crate::fleet::{LIST, STREAM};
+use crate::servers::fleet::{LIST, STREAM};
 
 /// How long a producer waits for Redis.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);

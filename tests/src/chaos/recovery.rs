@@ -12,8 +12,8 @@ use crate::chaos::ledger::Ledger;
 use crate::chaos::listener::Listeners;
 use crate::chaos::queue_ingress::connect;
 use crate::chaos::world::World;
-use crate::fleet::{LIST, STREAM};
-use crate::http::{Client, try_send};
+use crate::clients::http::{Client, try_send};
+use crate::servers::fleet::{LIST, STREAM};
 
 /// After this long it is taken to be stuck.
 const GIVEN_UP: Duration = Duration::from_secs(150);

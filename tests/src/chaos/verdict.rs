@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use crate::chaos::content::number_of;
 use crate::chaos::ledger::{Ledger, Sent};
 use crate::chaos::listener::{Heard, Message, hash};
-use crate::http::Client;
-use crate::redis_server::RedisServer;
-use crate::sums::Ledger as Sums;
+use crate::clients::http::Client;
+use crate::data::sums::Ledger as Sums;
+use crate::servers::redis_server::RedisServer;
 
 /// How many messages, summaries or letters are read at a time.
 const PAGE: usize = 1_000;

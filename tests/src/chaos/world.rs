@@ -9,10 +9,10 @@ use tokio::runtime::Runtime;
 
 use crate::chaos::content::RULE;
 use crate::chaos::ledger::lock;
-use crate::postgres::{PostgresOptions, PostgresServer};
-use crate::proxy::Proxy;
-use crate::redis_server::RedisServer;
-use crate::service::{Options, Service};
+use crate::servers::postgres::{PostgresOptions, PostgresServer};
+use crate::servers::proxy::Proxy;
+use crate::servers::redis_server::RedisServer;
+use crate::servers::service::{Options, Service};
 
 /// For how long a supervisor tries to start an instance, even while other parts are away.
 const SUPERVISION: Duration = Duration::from_secs(120);

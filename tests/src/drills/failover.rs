@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::load::{Load, recovery};
 use super::redis_away::published;
-use crate::fleet::Fleet;
-use crate::service::Options;
+use crate::servers::fleet::Fleet;
+use crate::servers::service::Options;
 
 /// Records a second by HTTP, both instances together.
 const BY_HTTP: usize = 200;

@@ -5,9 +5,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::load::{Load, recovery};
-use crate::invariants;
-use crate::service::{Options, Service};
-use crate::wire::Wire;
+use crate::clients::wire::Wire;
+use crate::data::invariants;
+use crate::servers::service::{Options, Service};
 
 /// Good records a second by HTTP.
 const BY_HTTP: usize = 100;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::load::Load;
 use super::watch::Memory;
-use crate::service::Service;
-use crate::wire::Wire;
+use crate::clients::wire::Wire;
+use crate::servers::service::Service;
 
 /// Good records a second.
 const BY_HTTP: usize = 200;

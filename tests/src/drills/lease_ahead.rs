@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::redis_away::published;
-use crate::fleet::{self, Fleet};
-use crate::records::many;
-use crate::service::Options;
+use crate::data::records::many;
+use crate::servers::fleet::{self, Fleet};
+use crate::servers::service::Options;
 use crate::wait;
 
 /// Kills one of two instances while it owes the messages of `records`, and returns what was seen.

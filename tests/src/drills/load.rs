@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::http::{Client, try_send};
-use crate::records::{many, nth};
+use crate::clients::http::{Client, try_send};
+use crate::data::records::{many, nth};
 use crate::wait;
 
 /// How many senders share a load. Enough that one that waits for an answer leaves the rate to the others.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::load::Load;
 use super::redis_away::published;
-use crate::redis_server::RedisServer;
-use crate::scrape::Scrape;
-use crate::service::{Options, Service};
-use crate::{invariants, wait};
+use crate::clients::scrape::Scrape;
+use crate::data::invariants;
+use crate::servers::redis_server::RedisServer;
+use crate::servers::service::{Options, Service};
+use crate::wait;
 
 /// Records a second by HTTP.
 const BY_HTTP: usize = 200;

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::load::{Load, Tally};
 use super::watch::Memory;
-use crate::fleet::{self, Fleet, PATIENCE};
-use crate::records::many;
-use crate::redis_server::RedisServer;
-use crate::service::{Options, Service};
+use crate::data::records::many;
+use crate::servers::fleet::{self, Fleet, PATIENCE};
+use crate::servers::redis_server::RedisServer;
+use crate::servers::service::{Options, Service};
 use crate::wait;
 
 /// Records a second by HTTP, both instances together.

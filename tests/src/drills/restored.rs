@@ -8,10 +8,11 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::redis_away::published;
-use crate::records::many;
-use crate::redis_server::RedisServer;
-use crate::service::{Options, Service};
-use crate::{invariants, wait};
+use crate::data::invariants;
+use crate::data::records::many;
+use crate::servers::redis_server::RedisServer;
+use crate::servers::service::{Options, Service};
+use crate::wait;
 
 /// How long all messages may take once Redis is back: longer than six leases, after which the relay looks for entries that
 /// came back.

@@ -3,11 +3,11 @@
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Request};
 
-use crate::context::{CrossSite, RequestContext};
+use crate::exchange::context::{CrossSite, RequestContext};
+use crate::exchange::request::host;
+use crate::exchange::response::problem::{Problem, ProblemCode};
 use crate::keys::key_ring::{Grant, KeyRing};
 use crate::keys::{self, Hash, Holder, Keys, Scope};
-use crate::request::host;
-use crate::response::problem::{Problem, ProblemCode};
 
 /// The header that tells which site a browser's request comes from.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

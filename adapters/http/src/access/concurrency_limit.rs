@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::bounds::caller::Caller;
 use crate::bounds::shared_room::{SharedRoom, Taken};
-use crate::response::problem::{Problem, ProblemCode};
+use crate::exchange::response::problem::{Problem, ProblemCode};
 
 /// A limit on the responses of one kind that are in flight.
 #[derive(Debug)]

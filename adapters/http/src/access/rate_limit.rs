@@ -12,7 +12,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep};
 
 use crate::bounds::caller::Caller;
-use crate::response::problem::Problem;
+use crate::exchange::response::problem::Problem;
 use crate::settings::RateLimit;
 
 /// Billionths of a unit: what a rate of one unit a second gains in a nanosecond.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use crate::observe::request_meter::RequestReading;
+use crate::exchange::observe::request_meter::RequestReading;
 
 /// Writes the page at `/metrics`.
 #[async_trait]

@@ -19,10 +19,10 @@ use crate::bounds::body_room::BodyRoom;
 use crate::bounds::connection_limit::ConnectionLimit;
 use crate::bounds::result_room::ResultRoom;
 use crate::bounds::shared_room::SharedRoom;
+use crate::exchange::observe::request_meter::RequestMeter;
+use crate::exchange::response::problem;
+use crate::exchange::response::response_cache::ResponseCache;
 use crate::keys::key_ring::KeyRing;
-use crate::observe::request_meter::RequestMeter;
-use crate::response::problem;
-use crate::response::response_cache::ResponseCache;
 use crate::routes::table::ROUTES;
 use crate::settings::HttpSettings;
 

@@ -3,7 +3,7 @@
 use tallyhouse_pipeline::{DestinationId, Field, RecordId, Reference, SourceId, Summary, Unit, Value};
 
 use super::model::{Ordered, Schema};
-use crate::request::page_token::PageToken;
+use crate::exchange::request::page_token::PageToken;
 
 /// A flight of January 2013, as it is sent.
 pub(super) const RECORD: &str = r#"{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA"}"#;

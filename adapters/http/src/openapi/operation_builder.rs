@@ -1,7 +1,7 @@
 //! Builds an operation of the OpenAPI document. The table of routes gives its path, method and scope.
 
 use crate::access::admission::Access;
-use crate::response::problem::ProblemCode;
+use crate::exchange::response::problem::ProblemCode;
 use crate::routes::table::Call;
 
 use super::model::{Body, Media, Operation, Ordered, Parameter, Reference, Response, ResponseOrReference, Schema};

@@ -52,7 +52,7 @@ fn shown(parameter: Parameter, json: &str) -> Parameter {
 
 /// How many entries a page has.
 pub(super) fn limit() -> Parameter {
-    use crate::request::parameters::{PAGE, PAGE_MAX};
+    use crate::exchange::request::parameters::{PAGE, PAGE_MAX};
     let schema = Schema::integer(1).at_most(PAGE_MAX as u64).by_default(PAGE as u64);
     query("limit", schema, "Most entries of the page.")
 }

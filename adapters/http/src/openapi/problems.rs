@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use crate::response::problem::ProblemCode;
+use crate::exchange::response::problem::ProblemCode;
 
 use super::fields::{breakers, dependencies, position, record_id};
 use super::model::{Media, Ordered, Response, Schema};

@@ -2,7 +2,7 @@
 
 use tallyhouse_pipeline::{RECORD_COLUMNS, TOTAL_COLUMNS, Topic};
 
-use crate::reading::aggregates::LIMIT_MAX;
+use crate::endpoints::reading::aggregates::LIMIT_MAX;
 
 use super::fields::{destination_id, last_position, position, reference};
 use super::messages::rule_name;

@@ -1,6 +1,6 @@
 //! The calls that show and change alert rules.
 
-use crate::response::problem::ProblemCode;
+use crate::exchange::response::problem::ProblemCode;
 
 use super::messages::{RULE, rule_name};
 use super::model::{Parameter, Response, Schema};

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::response::problem::ProblemCode;
+use crate::exchange::response::problem::ProblemCode;
 use crate::routes::table::{ASSETS, BodyKind, ROUTES};
 
 fn written() -> Value {

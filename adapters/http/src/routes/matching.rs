@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use crate::request::parameters::decode;
-use crate::response::problem::Problem;
+use crate::exchange::request::parameters::decode;
+use crate::exchange::response::problem::Problem;
 
 use super::table::{ASSETS, ROUTES, Route};
 

@@ -6,8 +6,8 @@ use hyper::Method;
 use tallyhouse_pipeline::Topic;
 
 use crate::access::admission::Access;
+use crate::exchange::request::body::BodyLimits;
 use crate::keys::Scope;
-use crate::request::body::BodyLimits;
 use crate::settings::HttpSettings;
 
 /// Largest body of an alert rule, in bytes: its texts at their longest, every character escaped.

@@ -12,8 +12,8 @@ use warp::reply::{Reply, Response};
 
 use crate::app::health_probe::ProbeState;
 use crate::app::state::App;
-use crate::response::json::json_response;
-use crate::response::problem::{Problem, ProblemCode, chain};
+use crate::exchange::response::json::json_response;
+use crate::exchange::response::problem::{Problem, ProblemCode, chain};
 
 /// `GET /healthz`.
 pub(crate) fn alive() -> Response {

@@ -8,8 +8,8 @@ use warp::reply::{Reply, Response};
 
 use crate::app::metrics_page::ServerReadings;
 use crate::app::state::App;
-use crate::request::parameters::Parameters;
-use crate::response::problem::Problem;
+use crate::exchange::request::parameters::Parameters;
+use crate::exchange::response::problem::Problem;
 
 /// The media type of the text format that every version of Prometheus reads.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -10,8 +10,8 @@ use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, 
 use hyper::{Method, StatusCode};
 use warp::reply::{Reply, Response};
 
-use crate::response::conditional;
-use crate::response::format;
+use crate::exchange::response::conditional;
+use crate::exchange::response::format;
 
 /// What the page may do: run scripts, take styles and make calls, all of them of this host alone. No text becomes
 /// markup or code (Trusted Types): the texts of records are untrusted.

@@ -7,9 +7,9 @@ use warp::reply::Response;
 
 use crate::app::rate_history::{INTERVAL_SECONDS, RateReading};
 use crate::app::state::App;
-use crate::request::parameters::Parameters;
-use crate::response::json::json_response;
-use crate::response::problem::Problem;
+use crate::exchange::request::parameters::Parameters;
+use crate::exchange::response::json::json_response;
+use crate::exchange::response::problem::Problem;
 
 /// Answers with what is kept.
 pub(crate) fn read(app: &App, query: &str) -> Result<Response, Problem> {

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::raw::{Raw, exchange};
-use crate::service::{Service, record};
+use crate::support::raw::{Raw, exchange};
+use crate::support::service::{Service, record};
 
 /// What every answer in clear text bears, once each.
 const EVERYWHERE: [&str; 3] = [

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use tallyhouse_http::{HealthProbe, ProbeState};
 
-use crate::service::{Plan, Service, record};
+use crate::support::service::{Plan, Service, record};
 
 /// A dependency that is down, or never answers.
 struct Redis {

@@ -6,8 +6,8 @@ use tallyhouse_http::HttpSettings;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::raw::{Raw, exchange};
-use crate::service::{Plan, Service, record};
+use crate::support::raw::{Raw, exchange};
+use crate::support::service::{Plan, Service, record};
 
 fn quick() -> HttpSettings {
     HttpSettings {
@@ -212,7 +212,7 @@ async fn a_client_that_closes_its_sending_side_is_answered() {
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_cut() {
     let service = Plan::http(quick()).start().await;
-    service.store_all(&crate::service::various(5_000)).await;
+    service.store_all(&crate::support::service::various(5_000)).await;
     let mut raw = Raw::connect(service.addr).await;
     let request = "GET /v1/aggregates HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(50);
     raw.send(request).await;

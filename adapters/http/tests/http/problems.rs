@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use reqwest::Method;
 
-use crate::service::{Response, Service, record};
+use crate::support::service::{Response, Service, record};
 
 async fn call(service: &Service, method: Method, path: &str) -> Response {
     Response::of(service.client.request(method, service.url(path)).send().await.unwrap()).await

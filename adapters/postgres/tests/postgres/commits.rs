@@ -6,7 +6,7 @@ use tallyhouse_core::{DestinationId, Outcome, RecordId, SummaryQuery};
 use tallyhouse_testing::generate;
 
 use diesel::connection::SimpleConnection;
-use tallyhouse_tests::postgres::PostgresServer;
+use tallyhouse_tests::servers::postgres::PostgresServer;
 
 use crate::proxy::Proxy;
 use crate::support::{batch, commit, connect, database, fresh, make_it_lock, record, records, repository};

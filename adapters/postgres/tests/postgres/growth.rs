@@ -6,7 +6,7 @@ use tallyhouse_core::{DestinationId, Filter, RecordQuery, SummaryQuery, Timestam
 use tallyhouse_testing::Generator;
 
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
-use tallyhouse_tests::postgres::PostgresServer;
+use tallyhouse_tests::servers::postgres::PostgresServer;
 
 use crate::support::{batch, database, settings};
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use tallyhouse_core::ports::{ClaimScope, Outbox as _, Owner, PortErrorKind, RecordRepository};
 
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
-use tallyhouse_tests::postgres::PostgresServer;
+use tallyhouse_tests::servers::postgres::PostgresServer;
 
 use crate::support::{batch, commit, database, record, repository, settings};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection as _;
 use tallyhouse_core::ports::{PortErrorKind, RecordRepository};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
-use tallyhouse_tests::postgres::PostgresServer;
+use tallyhouse_tests::servers::postgres::PostgresServer;
 
 use crate::support::{commit, connect, record, repository, settings};
 

@@ -7,7 +7,7 @@ use tallyhouse_core::ports::{PortErrorKind, RecordRepository, RuleRepository};
 use tallyhouse_core::{Outcome, Precondition, Rule, RuleDraft, RuleEdit, StoredRecord};
 use tallyhouse_postgres::PostgresRepository;
 use tallyhouse_testing::generate;
-use tallyhouse_tests::postgres::PostgresServer;
+use tallyhouse_tests::servers::postgres::PostgresServer;
 
 use crate::support::{batch, commit, connect, database, now, record, repository};
 

@@ -10,7 +10,7 @@ use tallyhouse_core::ports::Clock;
 use tallyhouse_core::{Arrival, Outcome, RuleSet, Timestamp};
 use tallyhouse_pipeline::{Ingress, OrderedIngress, Pipeline, PipelineParts, PipelineSettings, SubmitError};
 use tallyhouse_postgres::PostgresRepository;
-use tallyhouse_tests::postgres::PostgresServer;
+use tallyhouse_tests::servers::postgres::PostgresServer;
 use tokio::task::JoinHandle;
 
 use crate::support::{database, now, record, repository};

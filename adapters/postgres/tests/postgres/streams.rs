@@ -7,7 +7,7 @@ use tallyhouse_core::{GroupQuery, RecordId};
 use diesel::connection::SimpleConnection;
 use futures::StreamExt;
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
-use tallyhouse_tests::postgres::PostgresServer;
+use tallyhouse_tests::servers::postgres::PostgresServer;
 
 use crate::support::{commit, connect, database, record, records, settings};
 

@@ -10,7 +10,7 @@ use tallyhouse_core::ports::{Batch, Committed, RecordRepository};
 use tallyhouse_core::{Arrival, Record, RuleBook, Timestamp};
 use tallyhouse_postgres::{PostgresRepository, PostgresSettings};
 use tallyhouse_testing::{Generator, generate};
-use tallyhouse_tests::postgres::PostgresServer;
+use tallyhouse_tests::servers::postgres::PostgresServer;
 use tokio::sync::OnceCell;
 
 /// Returns the URL of a new database with the schema in it, on the server that all tests share.

@@ -8,7 +8,7 @@ use tallyhouse_core::{Message, MessageFormat};
 use tallyhouse_redis::{RedisEmitter, RedisSettings};
 use tallyhouse_testing::Generator;
 use tallyhouse_testing::generate;
-use tallyhouse_tests::redis_server::RedisServer;
+use tallyhouse_tests::servers::redis_server::RedisServer;
 
 use crate::{open, quick, until};
 

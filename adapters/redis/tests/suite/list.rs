@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::{Connection, cmd};
 use tallyhouse_core::ports::{Disposition, RecordSource};
 use tallyhouse_redis::{RedisClient, RedisSettings};
-use tallyhouse_tests::redis_server::RedisServer;
+use tallyhouse_tests::servers::redis_server::RedisServer;
 
 use crate::{ack, list_source, open, payloads, quick, receive, shared_server, until};
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tallyhouse_core::ports::{Acknowledgement, Delivery, Disposition, RecordSource};
 use tallyhouse_redis::{RedisClient, RedisListSource, RedisSettings, RedisStreamSource};
 use tallyhouse_testing::TestClock;
-use tallyhouse_tests::redis_server::RedisServer;
+use tallyhouse_tests::servers::redis_server::RedisServer;
 
 mod conformance;
 mod dead_letters;

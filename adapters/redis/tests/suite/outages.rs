@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use redis::cmd;
 use tallyhouse_core::ports::{DeadLetterReason, DeadLetters, Disposition, PortErrorKind, RecordSource};
 use tallyhouse_redis::{RedisClient, RedisDeadLetters, RedisSettings};
-use tallyhouse_tests::redis_server::{RedisOptions, RedisServer};
+use tallyhouse_tests::servers::redis_server::{RedisOptions, RedisServer};
 
 use crate::{PATIENCE, ack, acknowledgements, list_source, open, payloads, quick, receive, stream_source, until};
 

@@ -8,7 +8,7 @@ use tallyhouse_core::ports::{
     DeadLetter, DeadLetterReason, DeadLetters, Delivery, Disposition, PAYLOAD_BYTES_MAX, RecordSource,
 };
 use tallyhouse_redis::{RedisClient, RedisDeadLetters};
-use tallyhouse_tests::redis_server::{RedisCluster, RedisServer};
+use tallyhouse_tests::servers::redis_server::{RedisCluster, RedisServer};
 
 use crate::{ack, list_source, open, payloads, quick, receive, shared_server, stream_source, until};
 

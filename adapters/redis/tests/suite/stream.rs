@@ -7,7 +7,7 @@ use redis::{Connection, cmd};
 use tallyhouse_core::ports::{DeadLetterReason, DeadLetters, Disposition, RecordSource};
 use tallyhouse_core::{Rejection, RejectionCode};
 use tallyhouse_redis::{RedisClient, RedisDeadLetters, RedisSettings};
-use tallyhouse_tests::redis_server::RedisServer;
+use tallyhouse_tests::servers::redis_server::RedisServer;
 
 use crate::{ack, open, payloads, quick, receive, shared_server, stream_source, until};
 

@@ -9,7 +9,7 @@ use tallyhouse_core::{Message, MessageFormat};
 use tallyhouse_redis::{RedisClient, RedisDeadLetters, RedisEmitter, RedisSettings};
 use tallyhouse_testing::Generator;
 use tallyhouse_testing::generate::messages;
-use tallyhouse_tests::redis_server::{RedisCluster, RedisOptions, RedisSentinel, RedisServer};
+use tallyhouse_tests::servers::redis_server::{RedisCluster, RedisOptions, RedisSentinel, RedisServer};
 
 use crate::{ack, acknowledgements, list_source, open, payloads, quick, receive, stream_source, until};
 

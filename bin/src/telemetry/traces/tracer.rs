@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tallyhouse_pipeline::ports::{MessageEmitter, RecordRepository, RecordSource};
 
 use anyhow::Context as _;
 use opentelemetry::trace::{
@@ -12,16 +11,12 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
-use tallyhouse_http::RequestTracer;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::contexts::{CONTEXTS_MAX, sampled};
 use super::otlp_exporter;
 use super::parent_spans::ParentSpans;
-use super::queues::{TracedEmitter, TracedSource};
-use super::repository::TracedRepository;
-use super::requests::Requests;
 use crate::settings::OtlpSettings;
 
 /// Exported traces. Clones share one exporter.
@@ -71,26 +66,6 @@ impl Traces {
             entered: ParentSpans::default(),
             committed: ParentSpans::default(),
         })))
-    }
-
-    /// Returns the tracer of HTTP requests.
-    pub(crate) fn requests(&self) -> Arc<dyn RequestTracer> {
-        Arc::new(Requests(self.clone()))
-    }
-
-    /// Decorates a repository with a span for each commit.
-    pub(crate) fn repository(&self, repository: Arc<dyn RecordRepository>) -> Arc<dyn RecordRepository> {
-        Arc::new(TracedRepository { repository, traces: self.clone() })
-    }
-
-    /// Decorates an emitter with a span for each publication.
-    pub(crate) fn emitter(&self, emitter: Arc<dyn MessageEmitter>) -> Arc<dyn MessageEmitter> {
-        Arc::new(TracedEmitter { emitter, traces: self.clone() })
-    }
-
-    /// Makes spans of the payloads of a queue, of one consumer.
-    pub(crate) fn source(&self, source: Arc<dyn RecordSource>) -> Arc<dyn RecordSource> {
-        Arc::new(TracedSource::new(source, self.clone()))
     }
 
     /// Sends what waits, as far as the collector takes it within this time.

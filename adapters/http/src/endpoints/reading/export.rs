@@ -1,0 +1,76 @@
+//! `GET /v1/export`: every record that matches, of one moment, in the order of processing, streamed.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use hyper::header::HeaderMap;
+use tallyhouse_pipeline::ports::PartStream;
+use tallyhouse_pipeline::{ExportPage, ProcessedRecord, RECORD_COLUMNS, export, write_record_row, write_row};
+use tokio::time::Instant;
+use warp::reply::Response;
+
+use crate::app::state::App;
+use crate::exchange::context::RequestContext;
+use crate::exchange::request::parameters::Parameters;
+use crate::exchange::response::format::Format;
+use crate::exchange::response::problem::Problem;
+use crate::exchange::response::stream::{self, BodyWriter, Broken};
+
+/// Answers with one record a line: NDJSON, or CSV where the client prefers it.
+pub(crate) async fn read(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    context: &RequestContext,
+) -> Result<Response, Problem> {
+    let filter = Parameters::read_with_filter(query, &[])?.filter()?;
+    let format = match Format::accepted(headers, Format::Ndjson) {
+        Format::Csv => Format::Csv,
+        Format::Json | Format::Ndjson => Format::Ndjson,
+    };
+    let permit = app.aggregates.try_acquire(&context.caller).await?;
+    let deadline = Instant::now() + app.settings.snapshot_age_max;
+    let pages = export(Arc::clone(&app.http.reader), filter).await?.pages;
+    let stall_timeout = app.settings.stall_timeout;
+    let mut response = stream::answer(format.media_type(), stall_timeout, context, move |body_writer| async move {
+        let _permit = permit;
+        stream::within(deadline, write(body_writer, format, pages)).await
+    });
+    format.set_headers(&mut response);
+    Ok(response)
+}
+
+async fn write(
+    mut body_writer: BodyWriter,
+    format: Format,
+    mut pages: PartStream<ExportPage>,
+) -> Result<BodyWriter, Broken> {
+    let mut piece = Vec::new();
+    if format == Format::Csv {
+        write_row(&mut piece, RECORD_COLUMNS);
+    }
+    loop {
+        let page = tokio::select! {
+            page = pages.next() => page,
+            // Without a client the rest of the work is wasted.
+            () = body_writer.gone() => return Err(Broken::Gone),
+        };
+        let Some(page) = page else { break };
+        for stored in page?.records {
+            write_record(&mut piece, format, &stored.processed);
+            body_writer.send_if_large(&mut piece).await?;
+        }
+    }
+    body_writer.send(piece).await?;
+    Ok(body_writer)
+}
+
+fn write_record(piece: &mut Vec<u8>, format: Format, record: &ProcessedRecord) {
+    match format {
+        Format::Csv => write_record_row(piece, record),
+        Format::Json | Format::Ndjson => {
+            serde_json::to_writer(&mut *piece, record).expect("a record is always JSON");
+            piece.push(b'\n');
+        }
+    }
+}

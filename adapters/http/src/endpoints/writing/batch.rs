@@ -1,0 +1,195 @@
+//! `POST /v1/records/batch` with a JSON array: every record is committed, or fails with the batch, before the answer begins.
+//! After a failure the client repeats the batch safely. The results are streamed where they are large.
+
+use std::iter::Enumerate;
+use std::sync::Arc;
+use std::vec::IntoIter;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use serde_json::json;
+use tallyhouse_pipeline::ports::{PortError, RecordReader};
+use tallyhouse_pipeline::{ArrayError, OrderedChunks, records_from_json_array};
+use tokio::sync::OwnedSemaphorePermit;
+use warp::reply::Response;
+
+use crate::access::rate_limit::Meter;
+use crate::app::state::App;
+use crate::endpoints::writing::chunk::Chunk;
+use crate::endpoints::writing::cloud_event::{self, EventRecord};
+use crate::endpoints::writing::result::WriteResult;
+use crate::endpoints::writing::results::{WaitingResult, WaitingResults};
+use crate::exchange::context::RequestContext;
+use crate::exchange::request::body::RequestBody;
+use crate::exchange::request::parameters::Parameters;
+use crate::exchange::request::traceparent;
+use crate::exchange::response::json::json_response;
+use crate::exchange::response::problem::{Problem, ProblemCode};
+use crate::exchange::response::stream::{self, PIECE_BYTES, ReportsWrites};
+
+/// Bodies from this size on are parsed beside the threads that serve connections: it takes a millisecond or more.
+const PARSE_BESIDE_BYTES: usize = 256 * 1024;
+
+/// Results of up to this weight are sent at once, with their length.
+const UNSTREAMED_BYTES_MAX: usize = 256 * 1024;
+
+/// What the elements of the array are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elements {
+    Records,
+    /// CloudEvents, whose data are the records.
+    Events,
+}
+
+type Parsed = Result<Vec<EventRecord>, ArrayError>;
+
+/// Reads whether the results of the good records are wanted.
+pub(crate) fn failed_only(query: &str) -> Result<bool, Problem> {
+    let parameters = Parameters::read(query, &["results"])?;
+    Ok(parameters.one_of("results", &[("failed", true)])?.unwrap_or(false))
+}
+
+/// Answers a batch in JSON.
+pub(crate) async fn write(
+    app: &App,
+    elements: Elements,
+    failed_only: bool,
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+    context: &RequestContext,
+    meter: Option<&Meter>,
+) -> Result<Response, Problem> {
+    let results = process(app, elements, failed_only, headers, body, context, meter).await?;
+    let is_small = results.are_small(UNSTREAMED_BYTES_MAX, failed_only);
+    let mut body = Body::new(results, failed_only, &app.http.reader);
+    if is_small {
+        let mut json = Vec::new();
+        while let Some(mut piece) = body.next().await? {
+            json.append(&mut piece);
+        }
+        return Ok(json_response(StatusCode::OK, json));
+    }
+    let stall_timeout = app.settings.stall_timeout;
+    let mut response = stream::answer("application/json", stall_timeout, context, move |mut body_writer| async move {
+        while let Some(piece) = body.next().await? {
+            body_writer.send(piece).await?;
+        }
+        Ok(body_writer)
+    });
+    response.extensions_mut().insert(ReportsWrites);
+    Ok(response)
+}
+
+/// Processes a batch: all of its records have outcomes then.
+async fn process(
+    app: &App,
+    elements: Elements,
+    failed_only: bool,
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+    context: &RequestContext,
+    meter: Option<&Meter>,
+) -> Result<WaitingResults, Problem> {
+    let mut room = app.batch_room.part(&context.caller);
+    let json = body.read_whole_into(&mut room).await?;
+    let records = parse(json, elements, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
+    meter.map_or(Ok(()), |meter| meter.acquire_rest(records.len()))?;
+
+    let traceparent = traceparent::of(headers);
+    let mut results = WaitingResults::default();
+    let chunk_records_max = app.http.ingress.chunk_records_max().max(1);
+    let mut records = records.into_iter().peekable();
+    let mut committing = OrderedChunks::new(&app.http.ingress);
+    loop {
+        while committing.has_room() && records.peek().is_some() {
+            let mut chunk = Chunk::default();
+            records.by_ref().take(chunk_records_max).for_each(|element| {
+                chunk.push(element.record, element.traceparent.as_ref().or(traceparent.as_ref()));
+            });
+            let refused = chunk.refused;
+            committing.push(chunk.arrivals, |submission| async move { (submission.await, refused) });
+        }
+        let Some((outcomes, refused)) = committing.next().await else { break };
+        let outcomes = outcomes?;
+        app.http.ingress.count_refused(refused.count());
+        results.add(refused.rejoin(outcomes), &app.result_room, !failed_only);
+    }
+    Ok(results)
+}
+
+async fn parse(json: Bytes, elements: Elements, records_max: usize) -> Result<Parsed, Problem> {
+    let bytes = json.len();
+    let parse = move || match elements {
+        Elements::Events => cloud_event::read_array(&json, records_max),
+        Elements::Records => {
+            let plain = |record| EventRecord { record, traceparent: None };
+            records_from_json_array(&json, records_max).map(|records| records.into_iter().map(plain).collect())
+        }
+    };
+    if bytes < PARSE_BESIDE_BYTES {
+        return Ok(parse());
+    }
+    // It fails by a panic, or when the runtime shuts down.
+    tokio::task::spawn_blocking(parse).await.map_err(|_| Problem::internal())
+}
+
+fn refuse(app: &App, error: ArrayError) -> Problem {
+    match error {
+        ArrayError::NotJson(rejection) => {
+            Problem::new(ProblemCode::NotJson, format!("The body can't be read: {}.", rejection.detail()))
+        }
+        ArrayError::NotAnArray => Problem::new(ProblemCode::Rejected, "The body must be an array of records.")
+            .with("errors", json!([{ "pointer": "", "detail": "must be an array of records" }])),
+        ArrayError::TooMany => Problem::new(
+            ProblemCode::TooLarge,
+            format!("The array must have at most {} records.", app.settings.batch_records_max),
+        ),
+    }
+}
+
+/// The body of an answer, made piece by piece: the counts, then the results.
+struct Body {
+    results: Enumerate<IntoIter<WaitingResult>>,
+    failed_only: bool,
+    reader: Arc<dyn RecordReader>,
+    piece: Vec<u8>,
+    ended: bool,
+    /// Given back when the last result is sent.
+    _room: Vec<OwnedSemaphorePermit>,
+}
+
+impl Body {
+    fn new(results: WaitingResults, failed_only: bool, reader: &Arc<dyn RecordReader>) -> Self {
+        let mut piece = serde_json::to_vec(&results.counts()).expect("counts are always JSON");
+        // The closing brace gives way to one more member.
+        piece.pop();
+        piece.extend_from_slice(b",\"results\":[");
+        let (results, room) = results.take();
+        let results = results.into_iter().enumerate();
+        Self { results, failed_only, reader: Arc::clone(reader), piece, ended: false, _room: room }
+    }
+
+    /// Returns the next piece; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, PortError> {
+        while self.piece.len() < PIECE_BYTES
+            && let Some((index, result)) = self.results.next()
+        {
+            if self.failed_only && !result.is_failed() {
+                continue;
+            }
+            let outcome = result.outcome(&*self.reader).await?;
+            // Only the head of the answer ends so: a result ends with a brace.
+            if !self.piece.ends_with(b"[") {
+                self.piece.push(b',');
+            }
+            let result = WriteResult { index: Some(index as u64), outcome: &outcome };
+            serde_json::to_writer(&mut self.piece, &result).expect("a result is always JSON");
+        }
+        if self.results.len() == 0 && !std::mem::replace(&mut self.ended, true) {
+            self.piece.extend_from_slice(b"]}");
+        }
+        let piece = std::mem::take(&mut self.piece);
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+}

@@ -1,0 +1,267 @@
+//! The body of a request: read as a whole within limits, or piece by piece.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_compression::tokio::bufread::GzipDecoder;
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{FutureExt, Stream, StreamExt, stream};
+use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use tallyhouse_pipeline::without_byte_order_mark;
+
+use crate::bounds::body_room::BodyPart;
+use crate::bounds::pace::{Pace, PaceLimit};
+use crate::exchange::request::content_encoding::{self, Encoding};
+use crate::exchange::response::problem::{Problem, ProblemCode};
+use crate::keys::key_ring::{Grant, revoked};
+
+/// How much of a refused body is read and discarded, as it was sent, and for how long. A client that is still sending when the
+/// connection closes may never see the refusal.
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
+const LINGER_MAX: Duration = Duration::from_secs(5);
+
+/// The limits of a body that is read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyLimits {
+    pub(crate) bytes_max: usize,
+    /// How slowly it may come.
+    pub(crate) pace: PaceLimit,
+    /// The longest time that the whole body may take.
+    pub(crate) timeout: Duration,
+}
+
+impl BodyLimits {
+    const NONE: Self = Self {
+        bytes_max: 0,
+        pace: PaceLimit { grace: Duration::ZERO, bytes_per_second_min: 0 },
+        timeout: Duration::ZERO,
+    };
+}
+
+/// The reading of a body as a whole.
+struct Reading<'r> {
+    deadline: Instant,
+    pace: Pace,
+    /// The room for it, where there is not enough for every body.
+    room: Option<&'r mut BodyPart>,
+}
+
+impl Reading<'_> {
+    /// Takes room for a piece. To wait for it is our time, not the client's.
+    async fn take(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.pace.moved(bytes);
+        self.pace.rests();
+        let began = Instant::now();
+        if let Some(room) = &mut self.room {
+            let taken = room.add(bytes).await;
+            let full = "Too many batches are under way; repeat the request later.";
+            taken.then_some(()).ok_or_else(|| Problem::new(ProblemCode::Overloaded, full))?;
+        }
+        self.deadline += began.elapsed();
+        Ok(())
+    }
+}
+
+/// The length of a byte order mark in UTF-8.
+pub(crate) const BYTE_ORDER_MARK_BYTES: usize = '\u{feff}'.len_utf8();
+
+/// How much is unpacked at once.
+const UNPACKED_PIECE_BYTES: usize = 32 * 1024;
+
+type Piece = io::Result<Bytes>;
+
+/// A body as it was sent. What is left of it can be read without unpacking it.
+#[derive(Clone)]
+struct Sent(Arc<Mutex<Pin<Box<dyn Stream<Item = Piece> + Send>>>>);
+
+impl Sent {
+    fn new(pieces: impl Stream<Item = Piece> + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Box::pin(pieces))))
+    }
+}
+
+impl Stream for Sent {
+    type Item = Piece;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Piece>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(context)
+    }
+}
+
+/// The body of a request.
+pub(crate) struct RequestBody {
+    sent: Sent,
+    pieces: Pin<Box<dyn Stream<Item = Piece> + Send + Sync>>,
+    /// Read ahead by [`RequestBody::invite`].
+    ahead: Option<Piece>,
+    ended: bool,
+    length: Option<usize>,
+    expects_invitation: bool,
+    limits: BodyLimits,
+    /// A body that is read as a whole is refused once this is revoked.
+    grant: Option<Grant>,
+}
+
+impl RequestBody {
+    pub(crate) fn new<B: Buf>(
+        pieces: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
+        headers: &HeaderMap,
+    ) -> Self {
+        let pieces =
+            pieces.map(|piece| piece.map(|mut buf| buf.copy_to_bytes(buf.remaining())).map_err(io::Error::other));
+        let sent = Sent::new(pieces);
+        let is_packed = content_encoding::of_body(headers) == Some(Encoding::Gzip);
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let expects_invitation = headers.contains_key(EXPECT);
+        Self {
+            pieces: if is_packed { Box::pin(unpack(sent.clone())) } else { Box::pin(sent.clone()) },
+            sent,
+            ahead: None,
+            ended: false,
+            // Limits count unpacked bytes, whose number nobody announces.
+            length: length.filter(|_| !is_packed),
+            expects_invitation,
+            limits: BodyLimits::NONE,
+            grant: None,
+        }
+    }
+
+    /// Sets the limits of a body that is read as a whole, and the grant that must last so long. Without limits it must be
+    /// empty.
+    pub(crate) fn limit(&mut self, limits: BodyLimits, grant: Option<Grant>) {
+        self.limits = limits;
+        self.grant = grant;
+    }
+
+    /// Takes the body out, and leaves one that has ended.
+    pub(crate) fn take(&mut self) -> Self {
+        let rest = Self {
+            sent: Sent::new(stream::empty()),
+            pieces: Box::pin(stream::empty()),
+            ahead: None,
+            ended: true,
+            length: Some(0),
+            expects_invitation: false,
+            limits: self.limits,
+            grant: None,
+        };
+        std::mem::replace(self, rest)
+    }
+
+    /// Returns the next piece, `None` at the end. Cancelling the call loses nothing.
+    pub(crate) async fn next(&mut self) -> Option<Piece> {
+        let piece = match self.ahead.take() {
+            Some(piece) => Some(piece),
+            None => self.pieces.next().await,
+        };
+        self.ended = piece.is_none();
+        piece
+    }
+
+    /// Sends `100 Continue` to a client that waits for it. The connection sends it when the body is first polled, and no
+    /// more once the head of the response is sent.
+    pub(crate) async fn invite(&mut self) {
+        if self.expects_invitation && self.ahead.is_none() {
+            self.ahead = self.pieces.next().now_or_never().flatten();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Reads the body as a whole, without a byte order mark at its beginning.
+    pub(crate) async fn read_whole(&mut self) -> Result<Bytes, Problem> {
+        self.read_granted(None).await
+    }
+
+    /// Reads the body like [`RequestBody::read_whole`], and takes room for each piece of it as it arrives.
+    pub(crate) async fn read_whole_into(&mut self, room: &mut BodyPart) -> Result<Bytes, Problem> {
+        self.read_granted(Some(room)).await
+    }
+
+    async fn read_granted(&mut self, room: Option<&mut BodyPart>) -> Result<Bytes, Problem> {
+        let mut grant = self.grant.take();
+        let whole = tokio::select! {
+            biased;
+            () = revoked(grant.as_mut()) => return Err(Problem::unauthorized()),
+            whole = self.read_all(room) => whole?,
+        };
+        let text = without_byte_order_mark(&whole);
+        if text.len() > self.limits.bytes_max {
+            return Err(Problem::too_large(self.limits.bytes_max));
+        }
+        Ok(whole.slice_ref(text))
+    }
+
+    async fn read_all(&mut self, room: Option<&mut BodyPart>) -> Result<Bytes, Problem> {
+        let BodyLimits { timeout, pace, .. } = self.limits;
+        // A byte order mark does not count, and whether there is one shows when the body is here.
+        let bytes_max = self.limits.bytes_max.saturating_add(BYTE_ORDER_MARK_BYTES);
+        let too_large = Problem::too_large(self.limits.bytes_max);
+        if self.length.is_some_and(|length| length > bytes_max) {
+            return Err(too_large);
+        }
+        let mut reading = Reading { deadline: Instant::now() + timeout, pace: Pace::new(pace), room };
+        let Some(first) = self.next_piece(&mut reading).await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next_piece(&mut reading).await? else {
+            // Most bodies come in one piece, which needs no copy.
+            return if first.len() > bytes_max { Err(too_large) } else { Ok(first) };
+        };
+        let mut whole = BytesMut::with_capacity((first.len() + second.len()) * 2);
+        whole.extend_from_slice(&first);
+        let mut next = Some(second);
+        while let Some(piece) = next {
+            whole.extend_from_slice(&piece);
+            if whole.len() > bytes_max {
+                return Err(too_large);
+            }
+            next = self.next_piece(&mut reading).await?;
+        }
+        Ok(whole.freeze())
+    }
+
+    async fn next_piece(&mut self, reading: &mut Reading<'_>) -> Result<Option<Bytes>, Problem> {
+        reading.pace.owes();
+        let deadline = reading.deadline.min(reading.pace.deadline());
+        match timeout_at(deadline, self.next()).await {
+            Ok(Some(Ok(piece))) => {
+                reading.take(piece.len()).await?;
+                Ok(Some(piece))
+            }
+            Ok(None) => Ok(None),
+            Ok(Some(Err(_broken))) => {
+                Err(Problem::new(ProblemCode::NotJson, "The body broke off, or its encoding is malformed."))
+            }
+            Err(_elapsed) => Err(Problem::new(ProblemCode::Timeout, "The body came too slowly.")),
+        }
+    }
+
+    /// Reads the rest of a refused body in the background, and discards it.
+    pub(crate) fn linger(self) {
+        // A client that waits for `100 Continue` sends nothing after a refusal.
+        if self.ended || self.expects_invitation || self.length == Some(0) {
+            return;
+        }
+        let discard = async move {
+            let (mut sent, mut bytes) = (self.sent, 0);
+            while let Some(Ok(piece)) = sent.next().await {
+                bytes += piece.len();
+                if bytes > LINGER_BYTES_MAX {
+                    break;
+                }
+            }
+        };
+        tokio::spawn(timeout(LINGER_MAX, discard));
+    }
+}
+
+/// Unpacks a gzipped body (RFC 1952), of one member or several, piece by piece.
+fn unpack(pieces: impl Stream<Item = Piece> + Send + Sync + 'static) -> impl Stream<Item = Piece> + Send + Sync {
+    let mut decoder = GzipDecoder::new(StreamReader::new(Box::pin(pieces)));
+    decoder.multiple_members(true);
+    ReaderStream::with_capacity(decoder, UNPACKED_PIECE_BYTES)
+}

@@ -1,0 +1,250 @@
+//! The work common to all requests: request id, common headers, access log, metrics, trace span, and a response after a
+//! panic. Work that depends on the route, such as admission, is done where the route is found.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue};
+use hyper::{Request, Response, StatusCode, Uri, Version};
+use tower::Service;
+use warp::reply::Reply;
+
+use crate::access::admission;
+use crate::bounds::caller::Caller;
+use crate::bounds::pace::PaceLimit;
+use crate::bounds::shared_room::{SharedRoom, Taken};
+use crate::exchange::context::{ConnectionContext, RequestContext};
+use crate::exchange::observe::access_log::Line;
+use crate::exchange::observe::request_meter::{self, RequestMeter, RouteIndex};
+use crate::exchange::observe::tracer::{RequestHead, RequestSpan, RequestTracer};
+use crate::exchange::request::{host, traceparent};
+use crate::exchange::response::problem::{Problem, ProblemCode};
+use crate::exchange::response::security_headers;
+use crate::exchange::response::stream::ReportsWrites;
+use crate::serving::connection::activity::{Activity, InFlight};
+use crate::serving::connection::request_ids::{REQUEST_ID, RequestIds};
+use crate::serving::connection::streams;
+use crate::serving::connection::transfer::{InPieces, Piece, Transfer, Transfers};
+
+/// Most headers of a request: as many as hyper takes by HTTP/1.1.
+const HEADERS_MAX: usize = 100;
+
+/// Largest head of a request, in bytes: as large as hyper reads by HTTP/1.1.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// The header of the trace that a request belongs to (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The room of an HTTP/2 stream from its beginning on: its task, its buffers, and a short body.
+const STREAM_ROOM_BYTES: usize = 8 * 1024;
+
+/// The room of a body whose length is not known: the pieces that wait for the client.
+const ENDLESS_ROOM_BYTES: usize = 32 * 1024;
+
+/// Bodies up to this length take no room of their own.
+const SHORT_BODY_BYTES: usize = 4 * 1024;
+
+/// Stands between a connection and the service.
+#[derive(Debug, Clone)]
+pub(crate) struct Middleware<R> {
+    pub(crate) routes: R,
+    pub(crate) ids: Arc<RequestIds>,
+    pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
+    pub(crate) requests: Arc<RequestMeter>,
+    pub(crate) connection: Arc<ConnectionContext>,
+    pub(crate) activity: Arc<Activity>,
+    pub(crate) transfers: Arc<Transfers>,
+    /// Room for responses that wait to be read.
+    pub(crate) room: Arc<SharedRoom>,
+    pub(crate) pace: PaceLimit,
+}
+
+/// The refusal of an HTTP/2 stream before anything of it was done. The client may repeat it safely (RFC 9113, section
+/// 8.7).
+fn refused_stream() -> h2::Error {
+    h2::Reason::REFUSED_STREAM.into()
+}
+
+impl<R> Middleware<R> {
+    /// Answers one request. The request is in flight until the connection has taken the last byte of the response.
+    pub(crate) async fn answer<B>(
+        mut self,
+        mut request: Request<B>,
+    ) -> Result<Response<impl Body<Data = Piece, Error = warp::Error> + Send + use<R, B>>, h2::Error>
+    where
+        R: Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
+    {
+        let in_flight = InFlight::begin(&self.activity);
+        let end = streams::current_end();
+        let stream_room = end.as_ref().map(|_| self.take_stream_room()).transpose()?;
+        let line = Line::begin(&request);
+        let counted = self.requests.begin(request.method());
+        let request_id = self.ids.of(request.headers());
+        let (version, is_safe) = (request.version(), request.method().is_safe());
+        let (mut span, trace_id) = self.trace(&mut request, &request_id);
+        let context = RequestContext {
+            request_id: request_id.clone(),
+            trace_id,
+            connection: Arc::clone(&self.connection),
+            caller: self.connection.caller.clone(),
+            grant: None,
+            foreign_host: host::of(&request).and_then(host::foreign_name),
+            cross_site: admission::cross_site(&request),
+        };
+        request.extensions_mut().insert(context.clone());
+        // CONNECT names a host instead of a path, which warp does not expect.
+        if request.uri().path_and_query().is_none() {
+            *request.uri_mut() = Uri::from_static("/");
+        }
+
+        let mut response = if is_head_too_large(&request) {
+            Problem::head_too_large().into_response()
+        } else if host::is_unclear(&request) {
+            Problem::parameter("Host", "must be given once").into_response()
+        } else {
+            match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
+                Ok(Ok(response)) => response,
+                // The panic's own words are on stderr, where its hook wrote them.
+                Err(_panic) => {
+                    let (request_id, trace_id) = (context.request_id(), context.trace_id());
+                    tracing::error!(request_id, trace_id, "a request panicked");
+                    Problem::internal().into_response()
+                }
+            }
+        };
+
+        let route = response.extensions().get::<RouteIndex>().copied();
+        let is_sized = response.body().size_hint().exact().is_some();
+        let room = self.take_room(&response, is_safe).unwrap_or_else(|problem| {
+            response = problem.into_response();
+            None
+        });
+        let (room, unsized_room) = if is_sized { (room, None) } else { (None, room) };
+        counted.answered(route, response.status());
+        let status = response.status().as_u16();
+        if let Some(line) = line {
+            line.end(&context, status);
+        }
+        if let Some(span) = &mut span {
+            span.answered(status);
+        }
+        set_headers(&mut response, request_id, version, &self.connection);
+        if self.connection.place.is_waiting() {
+            self.connection.draining.cancel();
+        }
+        let transfer = Transfer::new(self.pace, room, [unsized_room, stream_room], end, in_flight);
+        self.transfers.add(&transfer);
+        Ok(response.map(|body| Sent { body: InPieces::new(body, transfer), _span: span, _counted: counted }))
+    }
+
+    /// Takes room for an HTTP/2 stream, or refuses it.
+    fn take_stream_room(&self) -> Result<Taken, h2::Error> {
+        self.room.try_take(&self.connection.caller, STREAM_ROOM_BYTES).ok_or_else(refused_stream)
+    }
+
+    /// Takes room for the body of a response until it is sent. One that reports what was written is never refused.
+    fn take_room(&self, response: &warp::reply::Response, is_safe: bool) -> Result<Option<Taken>, Problem> {
+        let length = response.body().size_hint().exact();
+        let bytes = length.map_or(ENDLESS_ROOM_BYTES, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        if bytes <= SHORT_BODY_BYTES {
+            return Ok(None);
+        }
+        let caller = response.extensions().get::<Caller>().unwrap_or(&self.connection.caller);
+        let mut taken = self.room.none_for(caller);
+        if !taken.try_add(bytes) {
+            let reports_writes = response.extensions().get::<ReportsWrites>().is_some();
+            if is_safe || length.is_none() && !reports_writes {
+                let detail =
+                    "More answers wait to be read than there is room for; read them, or repeat the request later.";
+                return Err(Problem::new(ProblemCode::Overloaded, detail));
+            }
+            taken.add_beyond(bytes);
+        }
+        Ok(Some(taken))
+    }
+
+    /// Begins the span of a request, where there is one, and returns the id of the trace that it belongs to. A request
+    /// that brought no trace context goes on with that of its span, which its records and their messages are given.
+    fn trace<B>(
+        &self,
+        request: &mut Request<B>,
+        request_id: &HeaderValue,
+    ) -> (Option<Box<dyn RequestSpan>>, Option<Arc<str>>) {
+        let theirs = traceparent::of(request.headers());
+        let span = self.tracer.as_ref().and_then(|tracer| {
+            tracer.begin(&RequestHead {
+                method: request.method(),
+                path: request.uri().path(),
+                traceparent: theirs.as_deref(),
+                request_id: request_id.to_str().unwrap_or_default(),
+            })
+        });
+        let ours = span.as_ref().filter(|_| theirs.is_none()).and_then(|span| span.traceparent());
+        let trace_id = theirs.as_deref().or(ours).and_then(traceparent::trace_id).map(Arc::from);
+        if let Some(Ok(ours)) = ours.map(HeaderValue::from_str) {
+            request.headers_mut().insert(TRACEPARENT, ours);
+        }
+        (span, trace_id)
+    }
+}
+
+/// HTTP/2 packs its heads, so that they are larger than they look, and hyper takes any number of headers by it.
+fn is_head_too_large<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    headers.len() > HEADERS_MAX || bytes + address > HEAD_BYTES_MAX
+}
+
+/// Sets the headers of every answer.
+fn set_headers(
+    response: &mut warp::reply::Response,
+    request_id: HeaderValue,
+    version: Version,
+    on: &ConnectionContext,
+) {
+    // A body that came too slowly is not read to its end. And a client with a kept-alive connection learns that the
+    // service stops, so that it sends no request just as the connection closes. HTTP/2 has GOAWAY for that.
+    let leaves =
+        response.status() == StatusCode::REQUEST_TIMEOUT || on.stopping.is_cancelled() || on.place.is_waiting();
+    let closes = leaves && version < Version::HTTP_2;
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, request_id);
+    security_headers::set(headers, on.secure);
+    if closes {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// The body of an answer, with the request that it ends.
+struct Sent<B> {
+    body: InPieces<B>,
+    _span: Option<Box<dyn RequestSpan>>,
+    _counted: request_meter::Request,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Sent<B> {
+    type Data = Piece;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,270 @@
+//! The transfer of one response, from its head to the last byte that the socket has taken.
+//!
+//! The body is handed out in small pieces, each of which reports that it was sent. So the pace of the client is known by
+//! HTTP/1 and HTTP/2 alike, and so are the bytes that a response keeps in memory.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures::task::AtomicWaker;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio_util::sync::CancellationToken;
+
+use crate::bounds::pace::{Pace, PaceLimit};
+use crate::bounds::shared_room::Taken;
+use crate::serving::connection::activity::InFlight;
+
+/// The size of a piece. As much of a response may lie in a connection's buffers, where no window holds it back.
+const PIECE_BYTES_MAX: usize = 16 * 1024;
+
+/// The transfer of a response. It ends when nothing of the response is left in memory.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    state: Mutex<State>,
+    all_sent: AtomicWaker,
+    /// Ends the stream by HTTP/2.
+    end: Option<CancellationToken>,
+    _in_flight: InFlight,
+}
+
+#[derive(Debug)]
+struct State {
+    pace: Pace,
+    /// The room of a body of known length, which is given back as it is sent.
+    room: Option<Taken>,
+    /// The room of a body without a known length, and that of an HTTP/2 stream: until the end.
+    _until_end: [Option<Taken>; 2],
+    /// Pieces that are not yet sent.
+    pieces: usize,
+    /// Whether the connection has asked for a piece that there was not.
+    wants_more: bool,
+}
+
+/// How a transfer is going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Progress {
+    Good,
+    /// The stream was ended now.
+    StreamEnded,
+    /// Only the end of the connection can end it.
+    Stalled,
+}
+
+impl Transfer {
+    pub(crate) fn new(
+        limit: PaceLimit,
+        room: Option<Taken>,
+        until_end: [Option<Taken>; 2],
+        end: Option<CancellationToken>,
+        in_flight: InFlight,
+    ) -> Arc<Self> {
+        let mut pace = Pace::new(limit);
+        // The head waits for the client from now on.
+        pace.owes();
+        let state = Mutex::new(State { pace, room, _until_end: until_end, pieces: 0, wants_more: false });
+        Arc::new(Self { state, all_sent: AtomicWaker::new(), end, _in_flight: in_flight })
+    }
+
+    /// Looks at the pace, and ends the stream of a client that is too slow.
+    pub(crate) fn look(&self, hurry: Option<Duration>) -> Progress {
+        let mut state = self.state();
+        if let Some(grace) = hurry {
+            state.pace.hurry(grace);
+        }
+        if !state.pace.is_over() {
+            return Progress::Good;
+        }
+        match &self.end {
+            Some(end) if !end.is_cancelled() => {
+                // A stream that has ended, but for its last piece, can't be reset: its connection is cut later.
+                state.pace.caught_up();
+                state.pace.owes();
+                drop(state);
+                end.cancel();
+                Progress::StreamEnded
+            }
+            Some(_) | None => Progress::Stalled,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hand_out(&self) {
+        let mut state = self.state();
+        state.pieces += 1;
+        state.wants_more = false;
+        state.pace.owes();
+    }
+
+    fn sent(&self, bytes: usize) {
+        let mut state = self.state();
+        state.pieces -= 1;
+        state.pace.moved(bytes);
+        if let Some(room) = &mut state.room {
+            room.give_back(bytes);
+        }
+        if state.pieces == 0 {
+            state.rest();
+            drop(state);
+            self.all_sent.wake();
+        }
+    }
+}
+
+impl State {
+    /// It is our turn. A client that has taken all that there is has its whole credit again.
+    fn rest(&mut self) {
+        if self.wants_more {
+            self.pace.caught_up();
+        } else {
+            self.pace.rests();
+        }
+    }
+}
+
+/// The transfers of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Transfers(Mutex<Vec<Weak<Transfer>>>);
+
+impl Transfers {
+    pub(crate) fn add(&self, transfer: &Arc<Transfer>) {
+        let mut transfers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        transfers.retain(|transfer| transfer.strong_count() > 0);
+        transfers.push(Arc::downgrade(transfer));
+    }
+
+    /// Looks at each of them, and returns how the worst is going.
+    pub(crate) fn look(&self, hurry: Option<Duration>) -> Progress {
+        // A transfer that ends here must not find the lock taken.
+        let transfers: Vec<_> = {
+            let transfers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            transfers.iter().filter_map(Weak::upgrade).collect()
+        };
+        transfers.iter().map(|transfer| transfer.look(hurry)).max().unwrap_or(Progress::Good)
+    }
+}
+
+/// A piece of a body.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    rest: Bytes,
+    length: usize,
+    transfer: Arc<Transfer>,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.rest.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.rest.chunk()
+    }
+
+    fn advance(&mut self, cnt: usize) {
+        self.rest.advance(cnt);
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.transfer.sent(self.length);
+    }
+}
+
+/// A body in pieces.
+#[derive(Debug)]
+pub(crate) struct InPieces<B> {
+    body: B,
+    /// What is left of a frame.
+    rest: Bytes,
+    /// Whether there was more than one piece.
+    is_long: bool,
+    /// Whether the body has come to its end. It is not asked again.
+    ended: bool,
+    transfer: Arc<Transfer>,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> InPieces<B> {
+    pub(crate) fn new(body: B, transfer: Arc<Transfer>) -> Self {
+        Self { body, rest: Bytes::new(), is_long: false, ended: false, transfer }
+    }
+
+    fn piece(&mut self) -> Piece {
+        let length = self.rest.len().min(PIECE_BYTES_MAX);
+        self.transfer.hand_out();
+        Piece { rest: self.rest.split_to(length), length, transfer: Arc::clone(&self.transfer) }
+    }
+
+    /// Ends a long body by HTTP/2 only when all of it is sent: a stream that has ended can't be reset any more.
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.transfer.end.is_none() {
+            return Poll::Ready(());
+        }
+        self.transfer.all_sent.register(cx.waker());
+        if self.transfer.state().pieces == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for InPieces<B> {
+    type Data = Piece;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = &mut *self;
+        if this.ended {
+            ready!(this.poll_end(cx));
+            return Poll::Ready(None);
+        }
+        if this.rest.is_empty() {
+            match Pin::new(&mut this.body).poll_frame(cx) {
+                Poll::Pending => {
+                    let mut state = this.transfer.state();
+                    state.wants_more = true;
+                    if state.pieces == 0 {
+                        state.rest();
+                    }
+                    return Poll::Pending;
+                }
+                Poll::Ready(None) => {
+                    this.ended = true;
+                    ready!(this.poll_end(cx));
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => this.rest = data,
+                    Err(frame) => return Poll::Ready(frame.into_trailers().ok().map(|map| Ok(Frame::trailers(map)))),
+                },
+            }
+        } else {
+            this.is_long = true;
+        }
+        Poll::Ready(Some(Ok(Frame::data(this.piece()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let may_end = !self.is_long || self.transfer.end.is_none();
+        may_end && self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, mut hint) = (u64::try_from(self.rest.len()).unwrap_or(u64::MAX), self.body.size_hint());
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests;

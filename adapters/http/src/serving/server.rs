@@ -1,0 +1,201 @@
+//! The server: accepts connections up to a limit, and closes them in good order.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use ipnet::IpNet;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tower::Service;
+
+use crate::app::metrics_page::MetricsPage;
+use crate::app::rate_history::RateHistory;
+use crate::app::state::{App, HttpApp};
+use crate::bounds::caller::Caller;
+use crate::bounds::connection_limit::ConnectionLimit;
+use crate::exchange::observe::tracer::RequestTracer;
+use crate::serving::connection::serve::{self, Peer, Shared};
+use crate::serving::connection::tls::TlsIdentity;
+use crate::serving::connection::tls_handshake;
+use crate::serving::dispatch;
+use crate::settings::HttpSettings;
+
+/// The pause of accepting after an error, for example when the process is out of file descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// A server that is bound to its address, but does not yet answer.
+#[derive(Debug)]
+pub struct HttpServer {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    settings: HttpSettings,
+    tls: Option<Arc<TlsIdentity>>,
+    tracer: Option<Arc<dyn RequestTracer>>,
+    metrics: Option<Arc<dyn MetricsPage>>,
+    rates: Option<Arc<RateHistory>>,
+    /// The hosts that callers without keys may name, beside `localhost` and addresses; `None` for any.
+    hosts: Option<Vec<String>>,
+    proxies: Vec<IpNet>,
+}
+
+impl HttpServer {
+    /// Binds to an address; port 0 takes a free one. Clients may connect from now on, and wait.
+    ///
+    /// # Errors
+    /// The address can't be had, e.g. because it is taken.
+    pub async fn bind(address: impl ToSocketAddrs, settings: HttpSettings) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let local_addr = listener.local_addr()?;
+        let (tls, tracer, metrics, rates) = (None, None, None, None);
+        let (hosts, proxies) = (Some(Vec::new()), Vec::new());
+        Ok(Self { listener, local_addr, settings, tls, tracer, metrics, rates, hosts, proxies })
+    }
+
+    /// Serves HTTPS only, and reloads the certificate when its files change.
+    #[must_use]
+    pub fn with_tls(self, identity: impl Into<Arc<TlsIdentity>>) -> Self {
+        Self { tls: Some(identity.into()), ..self }
+    }
+
+    /// Lets callers without keys name these hosts, too, in any case; `*` stands for any. Where the server is bound to loopback
+    /// without TLS, it refuses all others but `localhost` and addresses: a foreign page may have its own name resolved to it.
+    #[must_use]
+    pub fn with_hosts(self, hosts: &[&str]) -> Self {
+        let any = hosts.contains(&"*");
+        let hosts = hosts.iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect();
+        Self { hosts: (!any).then_some(hosts), ..self }
+    }
+
+    /// Has a span made of each request.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Arc<dyn RequestTracer>) -> Self {
+        Self { tracer: Some(tracer), ..self }
+    }
+
+    /// Serves this page at `/metrics`, which is not found without one.
+    #[must_use]
+    pub fn with_metrics(self, page: Arc<dyn MetricsPage>) -> Self {
+        Self { metrics: Some(page), ..self }
+    }
+
+    /// Samples these rates, and serves them at `/v1/rates`, which is not found without them. The dashboard charts them.
+    #[must_use]
+    pub fn with_rates(self, rates: RateHistory) -> Self {
+        Self { rates: Some(Arc::new(rates)), ..self }
+    }
+
+    /// Takes these addresses for proxies, behind which many callers are: they may open every connection, and take all
+    /// that callers share.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Vec<IpNet>) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// Returns the address it is bound to.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Returns where it is reached: `http://` or `https://`, and the address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.local_addr)
+    }
+
+    /// Answers requests until `stop` is cancelled, then finishes those in flight. Returns when every connection is
+    /// closed, at the latest after `lame_duck` and `drain_timeout` of the settings.
+    ///
+    /// Dropping the future cuts all connections.
+    pub async fn serve(self, app: HttpApp, stop: CancellationToken) {
+        let _keys_followed = app.keys.clone().map(|keys| AbortOnDropHandle::new(tokio::spawn(keys.follow())));
+        let _tls_followed = self.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
+        let _rates_followed =
+            self.rates.clone().map(|rates| AbortOnDropHandle::new(tokio::spawn(async move { rates.follow().await })));
+        // Beyond loopback a page need not trick a browser to reach the service; and TLS tells a browser whom it reaches.
+        let hosts = self.hosts.filter(|_| self.local_addr.ip().is_loopback() && self.tls.is_none());
+        let app = App::new(app, self.settings, stop.clone()).with_metrics(self.metrics).with_rates(self.rates);
+        let app = Arc::new(app.with_hosts(hosts));
+        let (requests, room) = (Arc::clone(&app.requests), Arc::clone(&app.response_room));
+        let (connections, limited) = (app.open.clone(), Arc::clone(&app));
+        let shared = Arc::new(
+            Shared::new(dispatch::service(app), requests, room, self.settings, stop.clone()).with_tracer(self.tracer),
+        );
+        let _cut = shared.cut.clone().drop_guard();
+        let lame_duck = self.settings.lame_duck;
+        let mut over = std::pin::pin!(async move {
+            stop.cancelled().await;
+            sleep(lame_duck).await;
+        });
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut over => break,
+                (socket, peer) = accept(&self.listener, &limited.connections, &self.proxies) => {
+                    connections.spawn(serve_connection(socket, peer, self.tls.clone(), Arc::clone(&shared)));
+                }
+            }
+        }
+
+        drop(self.listener);
+        shared.drain.cancel();
+        connections.close();
+        if timeout(self.settings.drain_timeout, connections.wait()).await.is_err() {
+            tracing::warn!(open = connections.len(), "connections are cut: their requests did not finish in time");
+            shared.cut.cancel();
+            connections.wait().await;
+        }
+    }
+}
+
+/// Serves a connection, behind TLS where there is a certificate. It counts from its first byte on, so that handshakes
+/// that come to nothing are bounded like everything else.
+async fn serve_connection<R>(socket: TcpStream, peer: Peer, tls: Option<Arc<TlsIdentity>>, shared: Arc<Shared<R>>)
+where
+    R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
+    R: Clone + Send + Sync + 'static,
+{
+    match tls {
+        None => serve::serve(socket, peer, false, shared).await,
+        Some(tls) => {
+            if let Some(socket) = tls_handshake::secure(socket, peer.addr, &tls, &shared).await {
+                serve::serve(socket, peer, true, shared).await;
+            }
+        }
+    }
+}
+
+/// Waits for a connection that there is room for. Others are closed: they belong to an address that has its share, or
+/// the server has no room at all.
+async fn accept(listener: &TcpListener, limit: &ConnectionLimit, proxies: &[IpNet]) -> (TcpStream, Peer) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, addr)) => {
+                let caller = Caller::at(addr.ip(), proxies);
+                let Some(place) = limit.admit(&caller) else {
+                    tracing::debug!(peer = %addr, "a connection was closed for want of room");
+                    continue;
+                };
+                // Responses are written whole: Nagle's algorithm would only delay them.
+                if let Err(error) = socket.set_nodelay(true) {
+                    tracing::debug!(peer = %addr, %error, "a connection ended before it was served");
+                    continue;
+                }
+                return (socket, Peer { addr, caller, place });
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "accepting connections pauses for a moment");
+                sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What others build on: the documents of the interfaces, clients, the dashboard.
+
+pub(crate) mod description;
+mod openapi;
+mod asyncapi;
+mod schemathesis;
+mod clients;
+mod browser;
