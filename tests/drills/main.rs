@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tallyhouse_tests::drills::{
-    Intruders, LogLost, Standby, failover, few_handles, intruders, lease_ahead, log_lost, redis_away, restored,
-    storage_away,
+    Intruders, LogLost, Standby, bad_clients, failover, few_handles, intruders, lease_ahead, log_lost, redis_away,
+    restored, short_deadlines, storage_away,
 };
 use tallyhouse_tests::servers::service::Service;
 
@@ -21,10 +21,11 @@ use tallyhouse_tests::servers::service::Service;
 const SETTLED: Duration = Duration::from_secs(15);
 
 /// The names of all drills.
-const DRILLS: [&str; 10] = [
+const DRILLS: [&str; 11] = [
     "postgres",
     "redis",
     "intruders",
+    "bad-clients",
     "synchronous-standby",
     "asynchronous-standby",
     "restore",
@@ -74,6 +75,7 @@ fn run(name: &str, lasts: Duration) -> String {
         "lease-ahead" => lease_ahead(RECORDS, lasts),
         "full-log" => log_lost(LogLost::Full, lasts),
         "stalled-log" => log_lost(LogLost::Stalled, lasts),
+        "bad-clients" => bad_clients(Service::start_with(short_deadlines()), lasts),
         "few-handles" => few_handles(SETTLED, lasts),
         _ => {
             let attack = Intruders { slow: 500, body_bytes: BODY_BYTES, measured: lasts };

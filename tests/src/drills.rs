@@ -8,12 +8,14 @@ mod watch;
 mod storage_away;
 mod redis_away;
 mod intruders;
+mod bad_clients;
 mod failover;
 mod restored;
 mod lease_ahead;
 mod log_lost;
 mod few_handles;
 
+pub use bad_clients::{bad_clients, short_deadlines};
 pub use failover::{Standby, failover};
 pub use few_handles::few_handles;
 pub use intruders::{Intruders, intruders};

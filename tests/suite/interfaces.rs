@@ -5,4 +5,5 @@ mod openapi;
 mod asyncapi;
 mod schemathesis;
 mod clients;
+mod redpanda_connect;
 mod browser;

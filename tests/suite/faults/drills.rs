@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tallyhouse_tests::data::records::{many, record_with};
 use tallyhouse_tests::drills::{
-    Intruders, LogLost, Standby, failover, few_handles, intruders, lease_ahead, log_lost, redis_away, restored,
-    storage_away,
+    Intruders, LogLost, Standby, bad_clients, failover, few_handles, intruders, lease_ahead, log_lost, redis_away,
+    restored, short_deadlines, storage_away,
 };
 use tallyhouse_tests::servers::fleet::Fleet;
 use tallyhouse_tests::servers::service::Service;
@@ -35,6 +35,11 @@ fn redis_away_under_load_leaves_http_alone_and_every_message_goes_out_afterwards
 fn intruders_neither_stop_good_clients_nor_fill_the_memory() {
     let attack = Intruders { slow: 500, body_bytes: 300_000_000, measured: Duration::from_secs(5) };
     println!("{}", intruders(&Service::start(), attack, 64));
+}
+
+#[test]
+fn a_thousand_bad_clients_take_nothing_from_good_ones() {
+    println!("{}", bad_clients(Service::start_with(short_deadlines()), Duration::from_secs(5)));
 }
 
 #[test]
