@@ -7,7 +7,11 @@ local function cut(entry, record_max, entry_max)
     if not entry or not entry[2] then
         return entry, 0
     end
-    local fields, bytes, records, record, traceparent = entry[2], 0, 0, nil, nil
+    local fields = entry[2]
+    if #fields == 2 and fields[1] == 'record' and #fields[2] <= record_max then
+        return entry, #fields[2]
+    end
+    local bytes, records, record, traceparent = 0, 0, nil, nil
     for i = 1, #fields, 2 do
         bytes = bytes + #fields[i] + #fields[i + 1]
         if fields[i] == 'record' then
