@@ -56,7 +56,7 @@ pub fn write_record_row(rows: &mut Vec<u8>, processed: &ProcessedRecord) {
     );
 }
 
-/// Writes the rows of a destination's summary, by [`TOTAL_COLUMNS`]; none where it is empty.
+/// Writes the rows of a destination's summary, by [`TOTAL_COLUMNS`]; an empty summary has no rows.
 pub fn write_total_rows(rows: &mut Vec<u8>, destination_id: &DestinationId, summary: &Summary) {
     let Some((first, last)) = summary.times() else { return };
     let (first, last) = (first.to_string(), last.to_string());

@@ -1,21 +1,21 @@
 //! Cursors: the position of a reader in a topic, with a fingerprint of the record at it.
 //!
-//! A database may come back from a backup with less than it had. Its positions are then used again, for other records.
+//! A database that is restored from a backup may lack its latest records, and later records then reuse their positions.
 //! So a cursor names a position and a fingerprint of the record at it: a reader that returns with a cursor of the lost
-//! history is told so, instead of skipping records without a word.
+//! history gets an error, instead of silently skipping records.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::outcome::StoredRecord;
 
-/// A place in a topic: a position, and the fingerprint of the record at it. To the outside it is an opaque text.
+/// A place in a topic: a position, and the fingerprint of the record at it. Clients see an opaque text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// The position.
     pub position: Position,
-    /// The fingerprint of the record at the position; `None` in cursors from before there were fingerprints, and at the
-    /// start, where there is no record.
+    /// The fingerprint of the record at the position; `None` in cursors of earlier versions, which had no fingerprints,
+    /// and at the start, where there is no record.
     pub fingerprint: Option<Fingerprint>,
 }
 
@@ -52,8 +52,8 @@ impl FromStr for Cursor {
     }
 }
 
-/// A place in a topic: the position of the record, and which of its messages. Positions follow the order of commits,
-/// and to the outside they are opaque.
+/// A place in a topic: the position of the record, and which of its messages. Positions follow the order of commits.
+/// They are opaque to clients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The record's position: 1, 2, 3 … in the order of commits.
@@ -105,8 +105,9 @@ impl FromStr for Position {
 #[error("must be a position as it was handed out")]
 pub struct CursorError;
 
-/// Tells the records apart that may stand at one position in different histories: 64 bits of FNV-1a (RFC 9923) over
-/// the record's id and the time of its processing. Two records that share a fingerprint by chance: 1 in 2^64.
+/// Distinguishes the records that different histories may have at one position: 64 bits of FNV-1a (RFC 9923) over the
+/// record's id and the time of its processing. Two records share a fingerprint by chance with a probability of 1 in
+/// 2^64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u64);
 

@@ -121,7 +121,7 @@ impl Message {
         self.rule.as_deref()
     }
 
-    /// Returns the CloudEvents `id`: the record's id, for an alert with the rule's name behind a slash. It never
+    /// Returns the CloudEvents `id`: the record's id, for an alert followed by a slash and the rule's name. It never
     /// changes.
     #[must_use]
     pub fn id(&self) -> String {
@@ -130,7 +130,7 @@ impl Message {
     }
 }
 
-/// The CloudEvents `source` of each topic; with the `id` it tells messages apart, also between several services.
+/// The CloudEvents `source` of each topic; together with the `id` it identifies a message, also among several services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageFormat {
     /// Of notifications: `urn:tallyhouse:records` by default.

@@ -31,11 +31,11 @@ pub struct ProcessedRecord {
 pub struct StoredRecord {
     /// The record and its place.
     pub processed: ProcessedRecord,
-    /// The summary of the earlier ones in the sequence of its key.
+    /// The summary of the key's earlier records.
     pub previous: Summary,
-    /// The rules that it met, as they were at the commit.
+    /// The rules that the record met, as they were at the commit.
     pub alerts: Vec<Arc<Rule>>,
-    /// The W3C trace context that came with it, handed on with its messages.
+    /// The W3C trace context that came with the record, handed on with its messages.
     pub traceparent: Option<String>,
 }
 
@@ -65,7 +65,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Returns the name of the outcome as it is used outside.
+    /// Returns the name of the outcome, as clients see it.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the record's id; a rejected record may have none that is valid.
+    /// Returns the record's id; `None` for a rejected record without a valid one.
     #[must_use]
     pub fn record_id(&self) -> Option<&RecordId> {
         match self {
@@ -119,8 +119,8 @@ impl OutcomeCounts {
 }
 
 impl StoredRecord {
-    /// Returns about how many bytes the record takes in memory, and about as many in JSON, for bounds on queues and pages:
-    /// most of them are those of the summary before it.
+    /// Returns the record's approximate size in bytes, in memory and in JSON, for bounds on queues and pages. Most of
+    /// it is the previous summary.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.processed.record.weight() + self.previous.weight()

@@ -1,4 +1,4 @@
-//! Plans a commit: decides the outcome of each record of a batch, and what to write. A pure function.
+//! Plans a commit: decides the outcome of each record of a batch, and the writes. A pure function.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -35,8 +35,8 @@ impl From<Record> for Arrival {
     }
 }
 
-/// What the store already has for the record ids and the keys of a batch. It is read under lock in the transaction of
-/// the batch, or taken from a cache and verified there. What it has beyond the batch does no harm.
+/// The stored state of the record ids and the keys of a batch. An adapter reads it under locks in the transaction of
+/// the batch, or takes it from a cache and verifies it there. Entries beyond the batch do no harm.
 #[derive(Debug, Default)]
 pub struct Known {
     /// The records of the batch's ids that exist.
@@ -45,7 +45,7 @@ pub struct Known {
     pub summaries: HashMap<Key, Summary>,
 }
 
-/// The plan of a batch: the outcome of each record, and what to write.
+/// The plan of a batch: the outcome of each record, and the writes.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// One outcome for each record of the batch, in its order.
@@ -56,10 +56,10 @@ pub struct Plan {
     pub summaries: Vec<(Key, Summary)>,
 }
 
-/// Plans a batch, given what the store has. Duplicates and conflicts inside the batch are treated exactly as those against
-/// the store, so that a batch of n has the effect of n batches of one. O(records) hash look-ups.
+/// Plans a batch against the stored state. Duplicates and conflicts inside the batch are treated exactly as those
+/// against the store, so that a batch of n has the effect of n batches of one. O(records) hash look-ups.
 ///
-/// The store MUST be as in `known` when the plan is written.
+/// The stored state MUST still equal `known` when the plan is written.
 ///
 /// ```
 /// use tallyhouse_core::{Arrival, Draft, Known, Outcome, RuleSet, Timestamp, plan};
@@ -107,7 +107,7 @@ impl State {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let before = self.known.summaries.get(entry.key()).cloned().unwrap_or_default();
-                // A key of rejected records only stays unchanged.
+                // A key with only rejected records stays unchanged.
                 if before.has_no_room_for(&record.unit) {
                     return one_unit_too_many(record, &before);
                 }

@@ -81,8 +81,8 @@ impl Alerting {
         }
     }
 
-    /// Returns a text that [`rules_to_json`](crate::rules_to_json) writes for the selected records alone; `None` where
-    /// any rule selects. A name holds no quotes, and quotes within other members are escaped.
+    /// Returns a text that [`rules_to_json`](crate::rules_to_json) writes for the selected records only; `None` if any
+    /// rule selects. The text is unambiguous: a name holds no quotes, and quotes within other members are escaped.
     #[must_use]
     pub fn json_part(&self) -> Option<String> {
         match self {

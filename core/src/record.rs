@@ -136,14 +136,14 @@ impl<'de> Deserialize<'de> for RecordType {
 /// A record that keeps every rule. It is made from parts that are each valid, from JSON ([`Record::from_json`]) or from
 /// eight texts ([`crate::Draft`]).
 ///
-/// `Deserialize` reads what `Serialize` wrote, and checks it. What comes from outside is better read by
-/// [`Record::from_json`], which takes a value as a JSON number, too, and names every broken field.
+/// `Deserialize` reads and checks the output of `Serialize`. For outside input, [`Record::from_json`] is better: it
+/// also takes a value as a JSON number, and names every broken field.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// The identity, for ever.
     pub record_id: RecordId,
-    /// When it happened, by the sender's word.
+    /// When it happened, according to the sender.
     pub time: Timestamp,
     /// The source that it comes from.
     pub source_id: SourceId,
@@ -185,7 +185,7 @@ impl Record {
             .collect()
     }
 
-    /// Returns about how many bytes the record takes in memory, for bounds on queues.
+    /// Returns the record's approximate size in memory, in bytes, for bounds on queues.
     #[must_use]
     pub fn weight(&self) -> usize {
         let texts = [

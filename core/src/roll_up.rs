@@ -44,7 +44,7 @@ pub struct Periods {
 pub struct RollUpPlan {
     /// The periods that lie in the filter's range of time: no two overlap.
     pub whole: Vec<Periods>,
-    /// Selects the records in all those periods: for those that are not rolled up yet.
+    /// Selects the records in all those periods; an adapter adds the ones that are not rolled up yet.
     pub within: Filter,
     /// Select the records at either end, outside these periods; up to two.
     pub edges: Vec<Filter>,
@@ -91,7 +91,7 @@ impl Period {
         Self::ALL.into_iter().find(|period| period.days() == days)
     }
 
-    /// Returns when the period begins in which an instant lies, in microseconds since 1970-01-01T00:00:00Z:
+    /// Returns the beginning of the period that contains an instant, in microseconds since 1970-01-01T00:00:00Z:
     /// [`Timestamp::MIN`] for all of time.
     #[must_use]
     pub fn begin(self, time: Timestamp) -> i64 {
@@ -100,8 +100,8 @@ impl Period {
 }
 
 impl RollUpPlan {
-    /// Plans the totals of a filter by roll-ups. `None` if roll-ups can't answer it: they have no sources and no
-    /// references, and the range must contain a whole day.
+    /// Plans the totals of a filter by roll-ups. `None` if roll-ups can't answer it: because it selects by source or
+    /// reference, which roll-ups lack, or because its range contains no whole day.
     #[must_use]
     pub fn of(filter: &Filter) -> Option<Self> {
         if filter.source_id.is_some() || filter.reference.is_some() {

@@ -43,7 +43,7 @@ pub struct RuleDraft {
     pub reference: Option<String>,
 }
 
-/// What a rule compares with its threshold.
+/// The quantity that a rule compares with its threshold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleOn {
@@ -90,8 +90,7 @@ impl RuleOn {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-///
-/// A rule that is stored or sent has the member `on` only where it is on totals.
+/// The JSON of a rule has the member `on` only if the rule is on totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", try_from = "RuleDraft")]
 pub struct Rule {
@@ -143,7 +142,8 @@ pub enum RuleError {
 
 const NAME_FORM: &str = "must be 1 to 63 of a-z, 0-9 and -, and must not begin with -";
 
-/// Running totals are kept per key and unit; a total of fewer records would be one that no query returns.
+/// A rule on totals can't select by type or source: running totals are kept per key and unit, and no query returns a
+/// total of fewer records.
 const NOT_ON_TOTALS: &str = "can't be asked for by a rule on totals, which are of all records of a key";
 
 /// One broken field.
@@ -236,7 +236,7 @@ impl Rule {
         serde_json::to_string(self).expect("a rule is always JSON")
     }
 
-    /// Reads what [`Rule::to_stored`] wrote; `None` if it is anything else.
+    /// Reads the output of [`Rule::to_stored`]; `None` for any other text.
     #[must_use]
     pub fn from_stored(json: &str) -> Option<Self> {
         serde_json::from_str(json).ok()
@@ -286,7 +286,7 @@ impl RuleSet {
         self.0.iter().filter(|rule| rule.is_met(record, || *nets)).cloned().collect()
     }
 
-    /// Returns these rules with further ones, which take the places of those of the same name.
+    /// Returns these rules together with further ones, which replace rules of the same name.
     #[must_use]
     pub fn overlaid<'a>(&self, others: impl IntoIterator<Item = &'a Arc<Rule>>) -> Self {
         let mut rules = self.0.clone();
@@ -312,7 +312,7 @@ pub fn rules_to_json(rules: &[Arc<Rule>]) -> String {
     serde_json::to_string(&rules).expect("a rule is always JSON")
 }
 
-/// Reads what [`rules_to_json`] wrote; `None` if it is anything else.
+/// Reads the output of [`rules_to_json`]; `None` for any other text.
 #[must_use]
 pub fn rules_from_json(json: &str) -> Option<Vec<Arc<Rule>>> {
     let rules: Vec<Rule> = serde_json::from_str(json).ok()?;

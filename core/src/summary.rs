@@ -12,8 +12,8 @@ use crate::record::value::Value;
 use crate::record::{Record, RecordType};
 use crate::summary::sum::{Net, Sum};
 
-/// Most records that a stored summary may say it has: databases count up to the largest signed number of 64 bits.
-/// Adding as many again can't wrap.
+/// The highest count that a stored summary may have: databases count up to the largest signed number of 64 bits. Adding
+/// as many again can't wrap.
 const COUNT_MAX: u64 = i64::MAX.cast_unsigned();
 
 /// How many records of one type there are, and their exact sum.
@@ -65,8 +65,8 @@ impl Summary {
     /// of the key has it as `previous`.
     pub const UNITS_MAX: usize = 100;
 
-    /// Most bytes that the units of one key have together, in UTF-8: room for 100 units of 80 bytes. Every record stores the
-    /// summary before it, and is answered and announced with it, so that a few large units would multiply every message and response.
+    /// Most bytes that the units of one key have together, in UTF-8: room for 100 units of 80 bytes. Every stored
+    /// record, response and message holds the previous summary, so a few large units would make all of them large.
     pub const UNIT_BYTES_MAX: usize = 8 * 1024;
 
     /// Returns how many records are summed up.
@@ -99,7 +99,7 @@ impl Summary {
         self.totals.len() >= Self::UNITS_MAX || bytes + unit.as_str().len() > Self::UNIT_BYTES_MAX
     }
 
-    /// Returns about how many bytes the summary takes in memory, and about as many in JSON, for bounds on queues and pages.
+    /// Returns the summary's approximate size in bytes, in memory and in JSON, for bounds on queues and pages.
     #[must_use]
     pub fn weight(&self) -> usize {
         let unit = |total: &UnitTotal| size_of::<UnitTotal>() + 2 * size_of::<usize>() + total.unit.as_str().len();
@@ -125,7 +125,7 @@ impl Summary {
     }
 
     /// Adds records of one type and unit at once: how many, their sum, and their first and last `time`. The same as
-    /// adding them one by one; no records add nothing.
+    /// adding them one by one; a side without records changes nothing.
     pub fn add_side(&mut self, unit: &Unit, record_type: RecordType, side: Side, first: Timestamp, last: Timestamp) {
         if side.count == 0 {
             return;

@@ -29,8 +29,8 @@ impl DeadLetterDraft {
     }
 }
 
-/// Reads an entry. A missing field, in an entry of another program, is empty; a time that is none gives way to that of the
-/// entry's id.
+/// Reads an entry. A field that is missing, in an entry of another program, is empty. The time in the entry's id
+/// replaces a missing or invalid time.
 pub(crate) fn dead_letter(mut entry: Entry) -> DeadLetter {
     let mut text =
         |name| entry.take(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the tests share: a database in a folder of its own, and ways round the repository.
+//! Test support: a database in a folder of its own, and access to it that bypasses the repository.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,12 +51,12 @@ impl Database {
         SqliteRepository::open(settings, Arc::clone(&self.clock) as _).await.unwrap()
     }
 
-    /// A connection behind the repository's back.
+    /// A connection that bypasses the repository.
     pub(crate) fn connection(&self) -> SqliteConnection {
         open_writer(&self.settings()).unwrap()
     }
 
-    /// Runs statements behind the repository's back, such as nobody should.
+    /// Runs statements that damage the database, bypassing the repository.
     pub(crate) fn spoil(&self, sql: &str) {
         let mut db = self.connection();
         db.batch_execute("PRAGMA ignore_check_constraints = ON").unwrap();
@@ -113,7 +113,7 @@ struct Step {
     detail: String,
 }
 
-/// How SQLite goes about a query: its plan in one line.
+/// Returns SQLite's plan of a query in one line.
 pub(crate) fn plan(db: &mut SqliteConnection, query: &impl QueryFragment<Sqlite>) -> String {
     let sql = format!("EXPLAIN QUERY PLAN {}", debug_query::<Sqlite, _>(query));
     let steps: Vec<Step> = diesel::sql_query(sql).load(db).unwrap();

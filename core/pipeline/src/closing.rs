@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Tells a task that the intake is closed: it finishes what was accepted, and waits for nothing else.
+/// Tells a task that the intake is closed: the task finishes accepted work, and waits for nothing else.
 #[derive(Debug, Clone)]
 pub(crate) struct Closing(watch::Receiver<bool>);
 

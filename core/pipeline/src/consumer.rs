@@ -228,7 +228,7 @@ enum RoundResult {
     Unstored(Acknowledgements),
 }
 
-/// What ends a wait of the consumer.
+/// The events that end a wait of the consumer.
 enum Event {
     RoundEnded(RoundResult),
     Checked(Result<bool, Stopped>),

@@ -43,7 +43,7 @@ pub use settings::PipelineSettings;
 pub use submit_error::SubmitError;
 #[cfg(feature = "tokio-clock")]
 pub use tokio_clock::TokioClock;
-// Types of other crates that stand in signatures, and the macro that implements a port.
+// Types of other crates that appear in signatures, and the macro that implements a port.
 pub use async_trait::async_trait;
 pub use futures::future::BoxFuture;
 pub use tokio::sync::watch;

@@ -38,7 +38,7 @@ pub struct PipelineSettings {
     /// The most committed batches that wait in memory to be published; further ones are read again from the store. Default
     /// 64.
     pub relay_batches_max: usize,
-    /// The most bytes of records and summaries in them; one batch may be larger. Default 32 MiB.
+    /// The most bytes of records and summaries in these batches; one batch may be larger. Default 32 MiB.
     pub relay_bytes_max: usize,
 }
 

@@ -32,8 +32,8 @@ impl ProcessedRecord {
 }
 
 impl Serialize for StoredRecord {
-    /// Writes the eight fields of the record, `sequence`, `processedAt`, `previous` and the names of its `alerts`. What
-    /// these names leave out is in [`StoredRecord::to_stored`].
+    /// Writes the eight fields of the record, `sequence`, `processedAt`, `previous` and the names of its `alerts`. The
+    /// whole rules are in [`StoredRecord::to_stored`].
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("StoredRecord", 12)?;
         self.processed.write_fields(&mut object)?;
@@ -43,7 +43,7 @@ impl Serialize for StoredRecord {
     }
 }
 
-/// All of a stored record: what is sent, the whole rules beside their names, and the trace context.
+/// A complete stored record: its public members, the whole rules beside their names, and the trace context.
 #[derive(Serialize, Deserialize)]
 struct Whole {
     #[serde(flatten)]
@@ -68,7 +68,7 @@ impl Whole {
         }
     }
 
-    /// Returns the stored record; `None` if its sequence is not the one after those in `previous`.
+    /// Returns the stored record; `None` unless its sequence is one more than the count of `previous`.
     fn check(self) -> Option<StoredRecord> {
         let Self { processed, previous, alerts: _, rules, traceparent } = self;
         let alerts = rules.into_iter().map(Arc::new).collect();
@@ -85,14 +85,14 @@ impl StoredRecord {
         serde_json::to_string(&Whole::of(self)).expect("a stored record is always JSON")
     }
 
-    /// Reads what [`StoredRecord::to_stored`] wrote; `None` if it is anything else, or contradicts itself.
+    /// Reads the output of [`StoredRecord::to_stored`]; `None` for any other text, or a contradictory one.
     #[must_use]
     pub fn from_stored(json: &str) -> Option<Self> {
         serde_json::from_str(json).ok().and_then(Whole::check)
     }
 }
 
-/// An outcome as it is written.
+/// The JSON form of an outcome.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase", rename_all_fields = "camelCase")]
 enum OutcomeJson {
@@ -134,7 +134,7 @@ impl Serialize for Outcome {
 }
 
 impl<'de> Deserialize<'de> for Outcome {
-    /// Reads what `Serialize` wrote; what contradicts itself is an error.
+    /// Reads the output of `Serialize`; a contradictory outcome is an error.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match OutcomeJson::deserialize(deserializer)? {
             OutcomeJson::Processed(whole) => {

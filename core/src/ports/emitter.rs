@@ -31,15 +31,16 @@ pub trait MessageEmitter: Send + Sync {
     /// Some may not have been published; the caller repeats all of them.
     async fn emit(&self, messages: &[Message]) -> Result<(), PortError>;
 
-    /// Returns the name of the place where this emitter publishes, e.g. its channels. Messages that one emitter owes are
-    /// published by another only if both have the same name, so two emitters with one name MUST reach the same subscribers.
-    /// By default there is no name: any emitter may publish its messages, and it publishes those of no named one.
+    /// Returns the name of the place where this emitter publishes, e.g. its channels. Another emitter may publish this
+    /// one's outstanding messages only if both have the same name, so emitters with one name MUST reach the same
+    /// subscribers. By default an emitter has no name: any emitter may publish its messages, and it publishes none of a
+    /// named emitter.
     fn name(&self) -> Option<String> {
         None
     }
 
     /// Checks that the receiver answers, before the next attempt after a failure. MUST publish nothing and SHOULD be
-    /// cheap. By default it answers at once, and the next attempt to publish decides.
+    /// cheap. The default succeeds at once, so that the next attempt to publish decides.
     ///
     /// # Errors
     /// The receiver does not answer.

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum PortErrorKind {
     /// The other side can't do it now: try again later.
     Unavailable,
-    /// The other side refuses what it was given: trying the same again does not help.
+    /// The other side refuses the input: trying the same again does not help.
     Refused,
     /// Stored data can't be read: stop, and have a person inspect it.
     Corrupt,
@@ -31,8 +31,8 @@ impl PortError {
         Self { kind, what, reason: None, source: Some(source.into()) }
     }
 
-    /// Adds the reason for callers outside: a fixed text, e.g. "the disk is full". The causes are for the log alone, since
-    /// they may hold SQL, addresses or what a record says.
+    /// Adds the reason for callers outside: a fixed text, e.g. "the disk is full". The causes are for the log alone,
+    /// since they may hold SQL, addresses or contents of records.
     #[must_use]
     pub fn with_reason(self, reason: Option<&'static str>) -> Self {
         Self { reason, ..self }

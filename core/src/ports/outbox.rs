@@ -39,8 +39,8 @@ pub trait Outbox: Send + Sync {
     /// A lease SHOULD outlive a restart of the store. If it does not, other owners claim the entries of an owner that is
     /// alive, and messages are published twice.
     ///
-    /// An adapter MUST treat a lease that ends further ahead than twice its length as lapsed: the clock that wrote it was
-    /// ahead, and has been set back.
+    /// An adapter MUST treat a lease as lapsed if it ends more than twice its length from now: the clock that wrote it
+    /// was ahead, and has been set back.
     ///
     /// # Errors
     /// The store can't do it now.
@@ -49,12 +49,12 @@ pub trait Outbox: Send + Sync {
     /// Returns up to `entries_max` entries in `scope`, oldest first. Those of [`ClaimScope::Abandoned`] become this
     /// owner's.
     ///
-    /// An adapter MUST hand an abandoned entry to one caller only, and MUST NOT keep a transaction open. It MUST keep the
-    /// emitter of each entry, as the owner of its commit had it, and MUST hand an entry with an emitter only to an owner
-    /// with the same one: another would publish it where its subscribers do not listen.
+    /// An adapter MUST hand an abandoned entry to one caller only, and MUST NOT keep a transaction open. It MUST store
+    /// the emitter of the committing owner with each entry. It MUST hand an entry with an emitter only to an owner with
+    /// the same one: another emitter would publish where the entry's subscribers do not listen.
     ///
     /// # Errors
-    /// The store can't do it now. Abandoned entries may have become this owner's all the same.
+    /// The store can't do it now. Abandoned entries may have become this owner's nevertheless.
     async fn claim(&self, owner: &Owner, scope: ClaimScope, entries_max: usize) -> Result<Vec<OutboxEntry>, PortError>;
 
     /// Removes entries whose messages have been published. An adapter MUST ignore entries that are not this owner's, and
@@ -71,7 +71,7 @@ pub trait Outbox: Send + Sync {
     async fn backlog(&self) -> Result<Backlog, PortError>;
 }
 
-/// An instance that publishes. The name is that of one run of one instance: it differs at every start.
+/// An instance that publishes. Its name differs at every start of the instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
     name: Arc<str>,
@@ -103,7 +103,7 @@ impl Owner {
         self.emitter.as_deref()
     }
 
-    /// Says whether this owner may publish an entry of an emitter: one of its own emitter, or one without.
+    /// Says whether this owner may publish an entry of this emitter: it must be the owner's own emitter, or none.
     #[must_use]
     pub fn may_publish(&self, emitter: Option<&str>) -> bool {
         emitter.is_none() || emitter == self.emitter()
@@ -165,10 +165,10 @@ pub struct Backlog {
 pub enum ClaimScope {
     /// The caller's own, whether or not its lease is live.
     Own,
-    /// Those without an owner, and those of another owner without a live lease: it has lapsed, was ended, or never was.
-    /// Entries of another emitter are left out.
+    /// Those without an owner, and those of another owner without a live lease: its lease has lapsed, was ended, or
+    /// never existed. Entries of another emitter are left out.
     Abandoned,
-    /// Those that `Abandoned` leaves out, because they are of another emitter. They are only looked at, and stay as they
-    /// are.
+    /// Those that `Abandoned` leaves out because they belong to another emitter. A claim lists them, and changes
+    /// nothing.
     Foreign,
 }

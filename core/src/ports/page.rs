@@ -1,11 +1,11 @@
-//! How large a page of a reader may become in bytes: its rows differ in size by a factor of a hundred.
+//! Bounds the pages of a reader in bytes: rows differ in size by a factor of a hundred.
 
 /// The weight that ends a page, in bytes: see [`StoredRecord::weight`](crate::StoredRecord::weight) and
 /// [`Summary::weight`](crate::Summary::weight). A page of 1,000 usual records weighs less.
 pub const PAGE_WEIGHT_MAX: usize = 4 * 1024 * 1024;
 
-/// Takes rows into a page, up to and with the one by which it reaches [`PAGE_WEIGHT_MAX`]. A page that is not empty
-/// therefore has a row, however large that is.
+/// Takes rows into a page until their weight reaches [`PAGE_WEIGHT_MAX`]. The row that reaches it is part of the page,
+/// so a single row of any size makes a page.
 ///
 /// # Errors
 /// The first error among the rows that it takes.

@@ -16,10 +16,10 @@ use crate::summary::Summary;
 
 /// Answers queries over the stored records.
 ///
-/// A page of `records`, `summaries` or `history` SHOULD end early once it weighs
-/// [`PAGE_WEIGHT_MAX`](crate::ports::PAGE_WEIGHT_MAX), or soon after: an adapter MUST NOT load the rest of a page that is much
-/// larger. A page with fewer rows than asked for is therefore not the last one; only an empty one is. Each page MUST be of
-/// one snapshot.
+/// A page of `records`, `summaries` or `history` SHOULD end early at about
+/// [`PAGE_WEIGHT_MAX`](crate::ports::PAGE_WEIGHT_MAX): an adapter MUST NOT load the rest of a page that is much larger.
+/// A page with fewer rows than asked for is therefore not the end; only an empty page is. Each page MUST be of one
+/// snapshot.
 ///
 /// ```
 /// use tallyhouse_core::ports::{HistoryQuery, PortError, RecordReader};
@@ -134,8 +134,8 @@ pub enum AuditPart {
     Unreadable(String),
     /// An outbox entry: its first and last position. In the order of first positions.
     Outbox(u64, u64),
-    /// The position up to which records are rolled up. Before all other parts; absent if nothing is rolled up.
+    /// The position up to which records are rolled up. Comes before all other parts; absent if nothing is rolled up.
     RolledUpTo(u64),
-    /// A roll-up. After all records of its destination, and before those of the next.
+    /// A roll-up. Comes after all records of its destination, and before those of the next.
     RollUp(Box<RollUp>),
 }

@@ -60,9 +60,9 @@ pub trait RecordRepository: Send + Sync {
     /// smaller one that will ever exist.
     ///
     /// # Errors
-    /// [`Unavailable`](crate::ports::PortErrorKind::Unavailable): the store can't do it now. It may have been done all
-    /// the same, and the caller repeats it safely. [`Refused`](crate::ports::PortErrorKind::Refused): the store refuses
-    /// something in the batch, and the caller looks for the record at fault.
+    /// [`Unavailable`](crate::ports::PortErrorKind::Unavailable): the store can't commit now. The batch may be
+    /// committed nevertheless, and repeating it is safe. [`Refused`](crate::ports::PortErrorKind::Refused): the store
+    /// refuses something in the batch, and the caller looks for the record at fault.
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError>;
 
     /// Checks that the store answers.
@@ -71,9 +71,9 @@ pub trait RecordRepository: Send + Sync {
     /// The store does not answer.
     async fn ping(&self) -> Result<(), PortError>;
 
-    /// Checks that the store takes records, as far as it can find out without storing one: e.g. by a commit that it rolls
-    /// back. Asked only after commits have failed, and until it succeeds. MUST leave nothing behind that a reader sees, and
-    /// SHOULD end within a second or two. By default it is a ping.
+    /// Checks that the store takes records, as far as it can find out without storing one: e.g. by a write that it
+    /// rolls back. Called only after commits have failed, until it succeeds. MUST leave nothing behind that a reader
+    /// sees, and SHOULD end within a second or two. By default it is a ping.
     ///
     /// # Errors
     /// The store takes no records now.
@@ -97,10 +97,10 @@ pub struct Batch {
     pub rules: Arc<RuleBook>,
     /// The time of processing.
     pub now: Timestamp,
-    /// The instance that will publish the messages; `None` leaves them to the first that claims them.
+    /// The instance that will publish the messages; `None` leaves them to the first owner that claims them.
     pub owner: Option<Owner>,
     /// The owner's entries whose messages have been published since its last commit. They are removed as
-    /// [`Outbox::mark_published`](crate::ports::Outbox::mark_published) does; without an owner none is.
+    /// [`Outbox::mark_published`](crate::ports::Outbox::mark_published) does; a batch without an owner removes none.
     pub published: Vec<OutboxId>,
 }
 

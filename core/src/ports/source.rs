@@ -40,8 +40,8 @@ pub trait RecordSource: Send + Sync {
     ///
     /// A payload MUST stay in the queue until it is acknowledged, also when this consumer dies, and MUST then be handed
     /// to another one. Cancelling the call MUST lose nothing. An adapter SHOULD wait by blocking, not by polling. It
-    /// SHOULD bound the bytes that one call returns, and SHOULD NOT read a payload of more than [`PAYLOAD_BYTES_MAX`]
-    /// bytes whole: it rejects that one as too large in its delivery.
+    /// SHOULD bound the bytes that one call returns. It SHOULD NOT read a payload of more than [`PAYLOAD_BYTES_MAX`]
+    /// bytes whole: the delivery of such a payload is a rejection as too large.
     ///
     /// # Errors
     /// The queue can't answer now; the caller tries again later.
@@ -50,11 +50,11 @@ pub trait RecordSource: Send + Sync {
     /// Ends deliveries, each as its [`Disposition`] says. Acknowledging twice MUST do no harm.
     ///
     /// # Errors
-    /// The queue can't do it now; what was not acknowledged is received again later.
+    /// The queue can't do it now; unacknowledged payloads are received again later.
     async fn ack(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), PortError>;
 
-    /// Checks that the queue answers, before the next attempt after a failure. MUST change nothing and SHOULD be
-    /// cheap. By default it answers at once, and the next attempt decides.
+    /// Checks that the queue answers, before the next attempt after a failure. MUST change nothing and SHOULD be cheap.
+    /// The default succeeds at once, so that the next attempt decides.
     ///
     /// # Errors
     /// The queue does not answer.
@@ -70,7 +70,7 @@ pub struct Delivery {
     pub tag: String,
     /// The bytes, or why the source has none to deliver: the caller dead-letters the delivery for this reason.
     pub payload: Result<Vec<u8>, Rejection>,
-    /// The W3C trace context that came with it.
+    /// The W3C trace context that came with the payload.
     pub traceparent: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Proptest strategies, for tests alone, for any valid record and its parts: the whole range of what the rules allow, not only what is usual.
+//! Proptest strategies for any valid record and its parts, over the whole range that the rules allow. For tests alone.
 
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ pub(crate) fn any_timestamp() -> impl Strategy<Value = Timestamp> {
         .prop_map(|(micros, unit)| Timestamp::from_micros(micros / unit * unit).unwrap())
 }
 
-/// Digits and places of which every pair makes a value.
+/// Digits and decimal places, of which every pair makes a valid value.
 pub(crate) fn any_value_parts() -> impl Strategy<Value = (u128, u32)> {
     let digits = (0..=28_u32).prop_flat_map(|len| 0..10_u128.pow(len));
     (digits, 0..=28_u32)

@@ -1,4 +1,4 @@
-//! A draft: eight texts that a host program, a CSV line or a client has, and that become a record if they are valid.
+//! A draft: eight texts from a host program, a CSV line or a client, which make a record if they are valid.
 
 use crate::record::rejection::{Faults, Rejection, RejectionCode};
 use crate::record::text::{DestinationId, RecordId, Reference, SourceId, Unit};

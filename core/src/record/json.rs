@@ -48,7 +48,7 @@ impl Record {
 }
 
 /// Reads a JSON array into its elements, each a record or the reasons why not. The array itself does not count towards
-/// [`NESTING_MAX`], so that an element may be what a record alone may be.
+/// [`NESTING_MAX`], so that an element may nest as deeply as a record alone.
 ///
 /// # Errors
 /// The whole is refused if it is not well-formed JSON, not an array, or has more than `elements_max` elements.
@@ -109,7 +109,7 @@ fn check_grammar(text: &str) -> Result<(), Rejection> {
     }
 }
 
-/// Checks what serde_json does not check in the values that it skips: their depth and their surrogates.
+/// Checks the nesting and the surrogates of the values that serde_json skips, since it does not check them there.
 fn check_skipped(text: &str, nesting_max: usize) -> Result<(), Rejection> {
     // Nearly every text opens few brackets and has no \u, and needs no check.
     let opened = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
@@ -162,7 +162,7 @@ fn code_unit(json: &[u8], at: usize) -> u32 {
         .unwrap_or_default()
 }
 
-/// What nearly every sender sends: each of the eight members once, and of the right kind.
+/// The usual input: each of the eight members once, and of the right kind.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Good<'a> {

@@ -21,7 +21,7 @@ pub enum RejectionCode {
 }
 
 impl RejectionCode {
-    /// Returns the code that is used outside: the last part of a problem's `type`, the `reason` of a dead letter.
+    /// Returns the code that clients see: the last part of a problem's `type`, the `reason` of a dead letter.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ pub struct FieldError {
 /// A rejection: nothing was stored, and the same input will be rejected again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// The record's id, where it is valid itself.
+    /// The record's id, if the id is valid.
     pub record_id: Option<RecordId>,
     /// The kind of the rejection.
     pub code: RejectionCode,
@@ -60,13 +60,13 @@ impl Rejection {
         Self { record_id, code: RejectionCode::Rejected, errors }
     }
 
-    /// Rejects what is not well-formed JSON.
+    /// Rejects input that is not well-formed JSON.
     #[must_use]
     pub fn not_json(detail: impl Into<String>) -> Self {
         Self { code: RejectionCode::NotJson, ..Self::at(None, "", detail) }
     }
 
-    /// Rejects what is longer than `bytes_max`.
+    /// Rejects input that is longer than `bytes_max`.
     #[must_use]
     pub fn too_large(bytes_max: usize) -> Self {
         Self {

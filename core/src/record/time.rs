@@ -44,9 +44,8 @@ impl Timestamp {
         Self::from_micros(micros).ok_or(TimestampError::OutOfRange)
     }
 
-    /// Reads a bound of a query as [`Timestamp::parse`] does, except that what is finer than a microsecond rounds up,
-    /// so that `time >= bound` and `time < bound` mean what they say. Only a bound may lie one microsecond after
-    /// [`Timestamp::MAX`].
+    /// Reads a bound of a query as [`Timestamp::parse`] does, but rounds digits finer than a microsecond up, so that
+    /// `time >= bound` and `time < bound` hold exactly. Only a bound may lie one microsecond after [`Timestamp::MAX`].
     ///
     /// # Errors
     /// Says what is wrong with the text.
@@ -68,7 +67,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Returns the instant as chrono has it.
+    /// Returns the instant as a `DateTime` of chrono.
     #[must_use]
     pub fn to_chrono(self) -> DateTime<chrono::Utc> {
         DateTime::from_timestamp_micros(self.0).unwrap_or(DateTime::UNIX_EPOCH)

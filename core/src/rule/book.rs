@@ -2,7 +2,7 @@
 //!
 //! The managed rules are not polled. Each commit reads or verifies their version in its own transaction, and reads the
 //! rules when the version is new. So a change is in force on every instance for every record that is sent after the
-//! change was answered, and an idle service reads nothing.
+//! response to the change, and an idle service reads nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ use crate::rule::{Rule, RuleSet};
 #[derive(Debug, Default)]
 pub struct RuleBook {
     own: RuleSet,
-    /// The rules in force, and of which version of the managed ones.
+    /// The version of the managed rules that was last read, and the rules in force with it.
     latest: Mutex<(u64, Arc<RuleSet>)>,
 }
 
@@ -22,7 +22,7 @@ pub struct RuleBook {
 pub struct ManagedRule {
     /// The rule.
     pub rule: Arc<Rule>,
-    /// The version of all managed rules that its latest change led to.
+    /// The version of all managed rules after the latest change of this one.
     pub version: u64,
     /// When it was changed.
     pub changed_at: Timestamp,
@@ -31,7 +31,7 @@ pub struct ManagedRule {
 /// All managed rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ManagedRules {
-    /// Changes with every change of one of them, and never comes again. 0 before the first.
+    /// Changes with every change of a rule, and is never reused. 0 before the first change.
     pub version: u64,
     /// The rules, sorted by name.
     pub rules: Vec<ManagedRule>,
@@ -101,7 +101,7 @@ impl RuleBook {
         if known == version {
             return Ok(rules);
         }
-        // Not under the lock: other writers may use the rules that they have.
+        // Read outside the lock: other writers may use the current rules meanwhile.
         let managed = read()?;
         let rules = Arc::new(self.own.overlaid(managed.rules.iter().map(|managed| &managed.rule)));
         *self.lock() = (managed.version, Arc::clone(&rules));
@@ -163,21 +163,21 @@ impl RuleEditOutcome {
 
 /// Decides the result of a change, given the managed rules. A pure function.
 ///
-/// The store MUST NOT change under `managed` until the change is written or dropped.
+/// The managed rules MUST NOT change in the store until the result is written or dropped.
 #[must_use]
 pub fn amend(managed: &ManagedRules, edit: &RuleEdit) -> RuleEditOutcome {
     let found = managed.find(&edit.name);
     if !edit.precondition.holds(found) {
         return RuleEditOutcome::PreconditionFailed;
     }
-    // A version depends on the time, too, so that none comes again after a restore from an earlier copy.
+    // The time is part of the version, so that no version is reused after a restore from an earlier copy.
     let version = (managed.version + 1).max(u64::try_from(edit.now.as_micros()).unwrap_or(0));
     let Some(rule) = &edit.rule else {
         return if found.is_some() { RuleEditOutcome::Deleted(version) } else { RuleEditOutcome::Missing };
     };
     let changed = ManagedRule { rule: Arc::clone(rule), version, changed_at: edit.now };
     match found {
-        // `==` takes 1.0 for 1.00, and messages tell them apart.
+        // `==` equates 1.0 and 1.00, but messages show the difference.
         Some(found) if found.rule.to_stored() == rule.to_stored() => RuleEditOutcome::Unchanged(found.clone()),
         Some(_) => RuleEditOutcome::Replaced(changed),
         None if managed.rules.len() >= ManagedRules::RULES_MAX => RuleEditOutcome::Full,

@@ -27,7 +27,7 @@ pub enum RuleName<'a> {
 impl Rule {
     /// Reads a rule from JSON: an object with the fields of [`RuleDraft`], as camel case; a threshold may be a string
     /// or an integer. Members named in `ignored` are passed over; all other unknown ones are refused, since a rule
-    /// whose condition was misspelt would be met by everything.
+    /// without its misspelt condition would match every record.
     ///
     /// ```
     /// use tallyhouse_core::{RuleName, Rule};
@@ -95,7 +95,7 @@ impl Rule {
     }
 }
 
-/// Names a member. Those that need an escape in a pointer (RFC 6901, section 3) are none of ours.
+/// Names a member by a JSON pointer, with `~` and `/` escaped (RFC 6901, section 3).
 fn error(member: &str, detail: impl Into<String>) -> FieldError {
     FieldError { pointer: format!("/{}", member.replace('~', "~0").replace('/', "~1")), detail: detail.into() }
 }
@@ -113,7 +113,7 @@ fn member_text(field: &str, raws: &[&RawValue]) -> Result<String, &'static str> 
     }
 }
 
-/// The members of an object, each with all that it was given.
+/// The members of an object, each with all of its values.
 struct Members<'a>(BTreeMap<Cow<'a, str>, Vec<&'a RawValue>>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

@@ -33,7 +33,7 @@ impl Summary {
         serde_json::to_string(&compact).expect("numbers and strings are always JSON")
     }
 
-    /// Reads what [`Summary::to_compact`] wrote; `None` if it is anything else, or contradicts itself.
+    /// Reads the output of [`Summary::to_compact`]; `None` for any other text, or a contradictory one.
     #[must_use]
     pub fn from_compact(text: &str) -> Option<Self> {
         let Compact(count, first, last, totals) = serde_json::from_str(text).ok()?;

@@ -59,7 +59,7 @@ impl TotalParts {
 }
 
 impl<'de> Deserialize<'de> for Summary {
-    /// Reads what `Serialize` wrote; a summary that contradicts itself is an error.
+    /// Reads the output of `Serialize`; a contradictory summary is an error.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Parts { count, first_time, last_time, totals } = Parts::deserialize(deserializer)?;
         let times = first_time.zip(last_time);

@@ -23,7 +23,7 @@ pub struct Sum {
     scale: u8,
 }
 
-/// A sum taken from another: has a sign, and the larger scale of the two.
+/// The difference of two sums: has a sign, and the larger scale of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Net {
     negative: bool,
@@ -58,14 +58,14 @@ impl Sum {
         Net { negative, size: Self { digits, scale } }
     }
 
-    /// Reads what `Display` wrote; `None` for anything else, and for what no values can sum up to.
+    /// Reads the output of `Display`; `None` for any other text, and for a sum that no values can have.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let only_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
         let plain =
             !whole.is_empty() && (whole == "0" || !whole.starts_with('0')) && text.contains('.') != fraction.is_empty();
-        // 2^64 · 10^28 has 48 digits before the point. Both limits keep what follows within 256 bits.
+        // 2^64 · 10^28 has 48 digits before the point. Both limits keep the arithmetic below within 256 bits.
         if !plain || !only_digits(whole) || !only_digits(fraction) || fraction.len() > 28 || whole.len() > 48 {
             return None;
         }
@@ -128,7 +128,7 @@ impl fmt::Display for Sum {
 
 impl fmt::Display for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `minus` sets the sign only where something is left, so there is no "-0".
+        // `minus` sets the sign only if the difference is not zero, so there is no "-0".
         if self.negative {
             f.write_str("-")?;
         }
@@ -159,7 +159,7 @@ fn pow10(exponent: u8) -> U256 {
     U256::new(10_u128.pow(u32::from(exponent)))
 }
 
-/// Reads up to 48 ASCII digits, in pieces that 128 bits hold; none are 0.
+/// Reads up to 48 ASCII digits, in pieces that 128 bits hold; an empty text is 0.
 fn read_digits(digits: &str) -> Option<U256> {
     let (high, low) = digits.split_at(digits.len().saturating_sub(usize::from(SCALE_MAX)));
     let piece = |piece: &str| if piece.is_empty() { Some(0) } else { piece.parse::<u128>().ok() };

@@ -1,4 +1,4 @@
-//! The conformance suites: what every adapter of a port must do, run unchanged against each.
+//! The conformance suites: cases that every adapter of a port must pass, run unchanged against each.
 
 pub mod repository;
 pub mod source;

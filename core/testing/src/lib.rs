@@ -1,5 +1,5 @@
-//! For tests of what is built on Tallyhouse: the conformance suites that every adapter passes, a repository, a queue
-//! and an emitter in memory, a clock that a test moves on, a generator of records, mocks of the ports, and the
+//! For tests of adapters and hosts of Tallyhouse: the conformance suites that every adapter passes, a repository, a
+//! queue and an emitter in memory, a clock that a test moves on, a generator of records, mocks of the ports, and the
 //! simulation of a whole deployment.
 //!
 //! A new adapter is done when it passes the suite of its port: [`repository_conformance!`], [`source_conformance!`] or

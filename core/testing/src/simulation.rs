@@ -1,11 +1,11 @@
 //! A whole deployment in one process, driven by a seed: several instances of the pipeline with their queue consumers
 //! and feeds, over one store, one queue and one emitter in memory, which fail in every way that the ports allow.
 //!
-//! The seed alone decides what is sent, what fails, which instance crashes or freezes when, and which of the ready tasks runs next
-//! (`executor.rs`). After a while the faults end, and within a bounded time all work must be done. Then every guarantee
-//! is compared with what happened (`verdict.rs`). A seed that fails prints itself with the trace of its
-//! events, and `TALLYHOUSE_SEED=<seed> cargo test -p tallyhouse-testing simulation` runs it again, event for event.
-//! `TALLYHOUSE_SEEDS=<first>..<end>` runs others than those of every test run.
+//! The seed alone decides which records are sent, which calls fail, which instance crashes or freezes when, and which
+//! of the ready tasks runs next (`executor.rs`). After a while the faults end, and within a bounded time all work must
+//! be done. Then every guarantee is compared with the ledger of the world (`verdict.rs`). A seed that fails prints
+//! itself with the trace of its events, and `TALLYHOUSE_SEED=<seed> cargo test -p tallyhouse-testing simulation` runs
+//! it again, event for event. `TALLYHOUSE_SEEDS=<first>..<end>` runs other seeds than those of every test run.
 
 mod executor;
 mod world;
@@ -54,7 +54,7 @@ fn run(seed: u64, histories: Histories, is_traced: bool) -> End {
     end
 }
 
-/// Returns what is wrong at the end.
+/// Returns the faults found at the end.
 fn live(world: &Arc<World>, histories: Histories) -> Vec<String> {
     let Workload { producers, queue } = world.draw(|rng| Workload::draw(rng, &mut world.ledger.lock().unwrap()));
     let cluster = Cluster::start(world);

@@ -75,8 +75,8 @@ CREATE TABLE outbox (
 CREATE TABLE leases (
     owner text COLLATE "C" NOT NULL,
     until timestamptz NOT NULL,
-    -- How long the lease was. One that ends further ahead than twice its length was written by a clock that was ahead: it
-    -- has lapsed.
+    -- How long the lease was. A lease that ends more than twice its length from now has lapsed: the clock that wrote it
+    -- was ahead.
     length interval NOT NULL,
     CONSTRAINT leases_pkey PRIMARY KEY (owner)
 );
@@ -128,14 +128,14 @@ CREATE TABLE roll_up_position (
 INSERT INTO roll_up_position (position) VALUES (0);
 
 -- The functions are volatile: each of their statements has a snapshot of its own under READ COMMITTED. After a wait for
--- a lock, the next statement sees what the other transaction has committed.
+-- a lock, the next statement sees the commit of the other transaction.
 --
 -- A commit takes its locks in this order: the keys, sorted by bytes; the record ids, sorted by bytes; the lock of the
 -- positions. A pipelined commit takes the ids before the keys. It therefore runs only beside commits of its own process,
 -- which wait for each other outside of Postgres.
 
--- Returns what is stored: in the first row the summaries of the keys, in their order, NULL for a key without records; in
--- the other rows the records with these ids. Locks nothing.
+-- Returns the stored state: in the first row the summaries of the keys, in their order, NULL for a key without records;
+-- in the other rows the records with these ids. Locks nothing.
 CREATE FUNCTION read_known(key_destinations text[], key_references text[], ids text[])
 RETURNS TABLE (
     summaries text[], record_id text, "time" timestamptz, source_id text, destination_id text, positive boolean,
@@ -157,8 +157,8 @@ BEGIN
 END
 $$;
 
--- Locks the keys, given in sorted order, until the transaction ends. Creates the missing rows. Then returns what is
--- stored, as read_known does.
+-- Locks the keys, given in sorted order, until the transaction ends. Creates the missing rows. Then returns the stored
+-- state, as read_known does.
 CREATE FUNCTION lock_and_read(key_destinations text[], key_references text[], ids text[])
 RETURNS TABLE (
     summaries text[], record_id text, "time" timestamptz, source_id text, destination_id text, positive boolean,
@@ -189,7 +189,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     new_slot CONSTANT bigint := nextval('slots');
 BEGIN
-    -- Without ON CONFLICT, which looks up every id a second time: a seventh of the whole transaction.
+    -- No ON CONFLICT: it looks up every id a second time, which costs a seventh of the whole transaction.
     INSERT INTO records (
         time, processed_at, sequence, slot, positive, record_id, source_id, destination_id, reference, unit, value,
         previous, alerts, traceparent
@@ -207,8 +207,8 @@ BEGIN
 END
 $$;
 
--- Updates the summaries of keys, given in sorted order, where the stored summary is the expected one (NULL: none). Returns
--- whether all of them were.
+-- Updates the summaries of keys, given in sorted order, where the stored summary is the expected one (NULL: none).
+-- Returns whether all of them were updated.
 -- Keys without records are written first. Beside a commit that locks such a key and an earlier one with records, this can
 -- deadlock; Postgres ends one of the two, which is tried again.
 CREATE FUNCTION write_summaries(
@@ -261,9 +261,10 @@ BEGIN
     END IF;
 
     IF total = 0 THEN
-        -- The batch has duplicates and conflicts only, and is answered by what other transactions have committed. That may
-        -- be visible before it is durable, e.g. on a synchronous standby. So this transaction must write WAL: its COMMIT
-        -- then waits until all earlier WAL is durable. A transaction that writes nothing waits for nothing.
+        -- The batch has duplicates and conflicts only, and is answered from commits of other transactions. Such a
+        -- commit may be visible before it is durable, e.g. on a synchronous standby. So this transaction must write
+        -- WAL: its COMMIT then waits until all earlier WAL is durable. A transaction that writes nothing waits for
+        -- nothing.
         PERFORM pg_logical_emit_message(true, 'tallyhouse', ''::text);
         RETURN 0;
     END IF;
@@ -318,7 +319,7 @@ BEGIN
         published_nonces, new_owner, new_emitter, new_nonce
     );
 EXCEPTION
-    -- The handlers undo what the block has written, and keep the expected failures out of the server's log.
+    -- The handlers undo the writes of the block, and keep the expected failures out of the server's log.
     WHEN unique_violation THEN
         GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
         IF violated = 'records_pkey' THEN
@@ -330,8 +331,8 @@ EXCEPTION
 END
 $$;
 
--- Writes the rest of a plan whose records are inserted in the same transaction: for a batch that is pipelined upon another
--- commit. Returns what write_plan does. If the result is negative, the caller must roll back.
+-- Writes the rest of a plan whose records are inserted in the same transaction: for a batch that is pipelined upon
+-- another commit. Returns the same numbers as write_plan. If the result is negative, the caller must roll back.
 CREATE FUNCTION write_pipelined(
     new_slot bigint, total bigint, alerting boolean, at timestamptz,
     key_destinations text[], key_references text[], key_expected text[], key_summaries text[],
@@ -384,7 +385,7 @@ BEGIN
         SELECT (r.time AT TIME ZONE 'UTC')::date AS day, r.destination_id, r.unit, r.positive, count(*) AS count,
             sum(r.value) AS sum, min(r.time) AS first, max(r.time) AS last
         FROM batches b
-        -- OFFSET 0 keeps the planner from merging the two, so that the records are always found by their slots.
+        -- OFFSET 0 keeps the planner from merging the subquery, so that the records are always found by their slots.
         CROSS JOIN LATERAL (
             SELECT r.* FROM records r WHERE r.slot >= b.slot AND r.slot <= b.slot + (b.last - b.first) OFFSET 0
         ) r

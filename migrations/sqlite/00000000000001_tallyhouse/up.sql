@@ -57,8 +57,8 @@ CREATE TABLE outbox (
 CREATE TABLE leases (
     owner TEXT PRIMARY KEY,
     until INTEGER NOT NULL,
-    -- How long the lease was. One that ends further ahead than twice its length was written by a clock that was ahead: it
-    -- has lapsed.
+    -- How long the lease was. A lease that ends more than twice its length from now has lapsed: the clock that wrote it
+    -- was ahead.
     length INTEGER NOT NULL CHECK (length > 0)
 ) WITHOUT ROWID, STRICT;
 
@@ -91,7 +91,7 @@ CREATE TABLE roll_ups (
     unit TEXT NOT NULL,
     type TEXT NOT NULL CHECK (type IN ('positive', 'negative')),
     count INTEGER NOT NULL CHECK (count > 0),
-    -- The exact sum as a decimal. The function add_sums returns '' if one of its arguments is none.
+    -- The exact sum as a decimal. The function add_sums returns '' if one of its arguments is no decimal.
     sum TEXT NOT NULL CHECK (sum <> ''),
     first INTEGER NOT NULL,
     last INTEGER NOT NULL CHECK (last >= first),

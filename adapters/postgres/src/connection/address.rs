@@ -8,7 +8,7 @@ const UNESCAPED: &str =
 /// `name=value` is not checked.
 ///
 /// # Errors
-/// What is wrong, without quoting the URL. The user has to correct it.
+/// Says what is wrong, without quoting the URL. The user has to correct it.
 pub fn check_url(url: &str) -> Result<(), &'static str> {
     let Some((_, rest)) = url.split_once("://") else { return Ok(()) };
     // As in libpq, the first @ ends the login, unless a slash comes before it.
@@ -32,7 +32,7 @@ pub fn check_url(url: &str) -> Result<(), &'static str> {
     let mut names: Vec<&str> =
         query.split('&').filter_map(|parameter| parameter.split_once('=')).map(|(name, _)| name).collect();
     names.sort_unstable();
-    // libpq takes the last one: an sslmode further ahead would be lost.
+    // libpq takes the last of equal names: an earlier sslmode would be lost.
     if names.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err("must give each parameter once");
     }

@@ -1,6 +1,6 @@
 //! Reads the applied migrations without write access.
 //!
-//! Diesel's own look creates its table first, which fails for a role that may only read.
+//! Diesel's own query creates its table first, which fails for a role that may only read.
 
 use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;

@@ -1,5 +1,5 @@
 //! Keeps a password off the network. Without `sslmode`, libpq falls back to clear text when a server refuses TLS, and
-//! sends a plain password when one asks for it: an impostor of the server would learn it.
+//! sends a plain password when a server asks for it: an impostor would learn the password.
 
 use std::env;
 use std::net::IpAddr;
@@ -32,7 +32,7 @@ fn leaves_machine_unprotected(url: &str, default_host: &str) -> bool {
     let (place, query) = rest[login_end..].split_once('?').unwrap_or((&rest[login_end..], ""));
     let parameters: Vec<(&str, &str)> = query.split('&').filter_map(|parameter| parameter.split_once('=')).collect();
     let value_of = |name: &str| parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-    // The authorities of the system imply verify-full.
+    // sslrootcert=system implies sslmode=verify-full.
     let is_protected =
         PARAMETERS.iter().any(|name| value_of(name).is_some()) || value_of("sslrootcert") == Some("system");
     let of_url = place.split('/').next().unwrap_or_default();

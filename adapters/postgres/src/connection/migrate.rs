@@ -19,8 +19,8 @@ use crate::sql::statement::Statement;
 /// in ASCII.
 const LOCK: i64 = 0x0074_616c_6c79;
 
-/// Runs the pending migrations, and returns their names. On a connection of its own without time-outs of the server: the
-/// caller has one for all of it.
+/// Runs the pending migrations, and returns their names. Uses a connection of its own without time-outs of the server:
+/// the caller has one time-out for all of it.
 pub(crate) fn migrate(settings: &PostgresSettings) -> Result<Vec<String>, Fault> {
     let mut connection = connect(settings)?;
     sessions::check(settings, &mut connection)?;
@@ -59,7 +59,8 @@ fn connect(settings: &PostgresSettings) -> Result<PgConnection, Fault> {
     Ok(connection)
 }
 
-/// Checks the encoding. Others refuse characters that records may have, and a good record would be blamed for it.
+/// Checks that the encoding is UTF-8. Others refuse characters that records may have, so that a valid record would be
+/// refused.
 fn check_encoding(connection: &mut PgConnection) -> Result<(), Fault> {
     let encoding: String =
         Statement::<Text>::new("SELECT current_setting('server_encoding')").get_result(connection)?;
@@ -69,7 +70,7 @@ fn check_encoding(connection: &mut PgConnection) -> Result<(), Fault> {
     Err(Fault::Misuse(format!("the database is in {encoding}; it must be created with ENCODING 'UTF8'")))
 }
 
-/// Warns of settings of the server that an acknowledged commit does not survive. The sessions themselves set
+/// Warns of settings of the server under which an acknowledged commit may be lost. The sessions themselves set
 /// `synchronous_commit` and the isolation, which [`sessions::check`] checks.
 fn warn_of_unsafe_settings(connection: &mut PgConnection) -> Result<(), Fault> {
     let (fsync, full_page_writes): (String, String) =

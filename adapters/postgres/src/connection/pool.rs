@@ -23,10 +23,11 @@ use crate::sql::error::Fault;
 /// each commit.
 const TEST_WRITERS_AFTER: Duration = Duration::from_secs(1);
 
-/// Idle time after which any other connection is tested before use. Their work is repeated if the connection was cut.
+/// Idle time after which any other connection is tested before use. The pool repeats their work if the connection was
+/// cut.
 const TEST_READERS_AFTER: Duration = Duration::from_secs(60);
 
-/// Time beyond the server's own time-outs after which a missing answer counts as none.
+/// Time beyond the server's own time-outs after which the server counts as not answering.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Connections for upkeep: one may wait for a lock while the other works.
@@ -129,8 +130,8 @@ impl Pool {
         result
     }
 
-    /// Runs work on a connection, and repeats it on another one if the connection was cut. After a restart of the server
-    /// every idle connection of the pool was.
+    /// Runs work on a connection, and repeats it on another one if the connection was cut. A restart of the server cuts
+    /// every idle connection of the pool.
     pub(crate) fn with_any<T>(&self, mut work: impl FnMut(&mut PgConnection) -> Result<T, Fault>) -> Result<T, Fault> {
         for _ in 0..self.connections.max_size() {
             match self.with(&mut work) {
@@ -141,7 +142,7 @@ impl Pool {
         self.with(work)
     }
 
-    /// Returns the time after which a missing answer counts as none.
+    /// Returns the time after which the server counts as not answering.
     pub(crate) fn answer_timeout(&self) -> Duration {
         self.answer_timeout
     }
@@ -191,7 +192,7 @@ impl Pool {
 /// Returns the settings of a session that commits.
 ///
 /// - `synchronous_commit`: an acknowledged commit is durable, independent of the server's setting.
-/// - Isolation: after a wait for a lock, the next statement must see what the other transaction has committed.
+/// - Isolation: after a wait for a lock, the next statement must see the commit of the other transaction.
 /// - `idle_in_transaction_session_timeout`: an instance that is stopped during a commit, by a debugger or its host, must
 ///   not keep its keys locked.
 /// - Plans: a plan from the time when the tables were empty would keep its sequential scans as they grow, and a plan per

@@ -1,9 +1,10 @@
 //! Checks that a session lasts as long as its connection, and keeps its settings.
 //!
-//! A pooler in transaction mode gives each transaction any free server connection. Sessions then leak into each
-//! other: prepared statements are missing or taken, and `synchronous_commit` is what the last client set. That
-//! shows late, and under load, so it is looked for at the start: one connection sets a mark, which must stay with it, and
-//! which another connection must not see. All statements here are simple queries, since prepared ones may fail there.
+//! A pooler in transaction mode gives each transaction any free server connection. Sessions then leak into each other:
+//! prepared statements are missing or taken, and `synchronous_commit` has the value that the last client set. Such
+//! faults show late, and under load, so they are looked for at the start: one connection sets a mark, which must stay
+//! with it, and which another connection must not see. All statements here are simple queries, since prepared ones may
+//! fail behind a pooler.
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
@@ -14,15 +15,15 @@ use crate::connection::pool::writer_setup;
 use crate::connection::settings::PostgresSettings;
 use crate::sql::error::Fault;
 
-/// A pooler that serves other clients, too, may give both connections what a session has by chance.
+/// Rounds of the check. A shared pooler that serves other clients, too, may pass a single round by chance.
 const ROUNDS: u32 = 3;
 
 /// The messages of the errors that the checks raise. They are ours, so no server translates them.
 const SHARED: &str = "tallyhouse: the session is shared";
 const UNSET: &str = "tallyhouse: a setting of the session is lost";
 
-/// Checks that connections have sessions of their own, and that a session which commits has the settings that the promise
-/// of durability stands on.
+/// Checks that connections have sessions of their own, and that a session which commits has the settings on which
+/// durability depends.
 pub(super) fn check(settings: &PostgresSettings, connection: &mut PgConnection) -> Result<(), Fault> {
     let mark = getrandom::u64().map_err(|error| Fault::Misuse(format!("the system has no random numbers: {error}")))?;
     let mut other =
@@ -32,14 +33,14 @@ pub(super) fn check(settings: &PostgresSettings, connection: &mut PgConnection) 
     other.batch_execute(&raise_if(IS_UNSAFE, UNSET)).map_err(fault)
 }
 
-/// What a session that commits must not have: see `writer_setup`.
+/// The settings that a session which commits must not have: see `writer_setup`.
 const IS_UNSAFE: &str = "current_setting('synchronous_commit') <> 'on' \
      OR current_setting('default_transaction_isolation') <> 'read committed'";
 
 fn check_apart(connection: &mut PgConnection, other: &mut PgConnection, mark: u64) -> Result<(), DieselError> {
     let has_mark = format!("coalesce(current_setting('tallyhouse.session', true), '') = '{mark}'");
     connection.batch_execute(&format!("SET tallyhouse.session = '{mark}'"))?;
-    // In statement mode, BEGIN would end the connection without a word.
+    // In statement mode, BEGIN would end the connection silently.
     other.batch_execute(&raise_if(&has_mark, SHARED))?;
     for _ in 0..ROUNDS {
         // The open transaction keeps its server connection, so that the next query gets another one.

@@ -201,7 +201,7 @@ fn send_outbox(connection: &mut PgConnection, output: &AuditOutput) -> Result<()
         if let Some((first, last, is_batch)) = entries.take() {
             output.send(AuditPart::Outbox(count(first)?, count(last)?))?;
             if !is_batch {
-                // Of the batch that it was made for, a part is neither published nor in the outbox.
+                // A part of the entry's batch is neither published nor in the outbox.
                 let what = format!("the outbox entry of the positions {first} to {last} is that of no batch");
                 output.send(AuditPart::Unreadable(what))?;
             }

@@ -104,8 +104,8 @@ pub(crate) fn history(
     })
 }
 
-/// Reads batches by the index of their positions, their records by the index of their
-/// slots, and no more of either than the limit.
+/// Reads batches by the index of their positions, their records by the index of their slots, and no more of either than
+/// the limit.
 fn history_chunk(connection: &mut PgConnection, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
     let (batches, records) =
         if query.alerting_only { (" AND b.alerting", " AND r.alerts IS NOT NULL") } else { ("", "") };
@@ -128,9 +128,9 @@ fn history_chunk(connection: &mut PgConnection, query: HistoryQuery) -> Result<V
     rows.into_iter().map(|(position, row)| Ok((count(position)?, Arc::new(row.decode()?)))).collect()
 }
 
-/// Reads a page in chunks, until it has `limit` rows, is heavy, or there are no more: the client library keeps all rows of
-/// a statement in memory, and a row may be a hundred times as large as usual. Most pages are one chunk, which is a snapshot
-/// of its own; several share one.
+/// Reads a page in chunks, until it has `limit` rows, is heavy, or there are no more: the client library keeps all rows
+/// of a statement in memory, and a row may be a hundred times as large as usual. Most pages are one chunk, which is a
+/// snapshot of its own; several chunks share one snapshot.
 fn in_chunks<T>(
     connection: &mut PgConnection,
     limit: usize,

@@ -40,8 +40,8 @@ impl<'a> TotalsSource<'a> {
         Ok(Self::RollUps { query, plan: Box::new(plan), position })
     }
 
-    /// Appends `FROM (…) r` with the columns `destination_id`, `unit`, `positive`, `count`, `sum`, `first` and `last`; the
-    /// first three repeat.
+    /// Appends `FROM (…) r` with the columns `destination_id`, `unit`, `positive`, `count`, `sum`, `first` and `last`;
+    /// several rows may have the same first three.
     pub(crate) fn push<'s, ST>(
         &'s self,
         statement: Statement<'s, ST>,

@@ -119,7 +119,7 @@ pub(crate) fn key(destination_id: &str, reference: &str) -> Result<Key, Fault> {
 /// Decodes a summary in compact form.
 ///
 /// # Errors
-/// The text is none.
+/// The text is no summary in compact form.
 pub(crate) fn summary(destination_id: &str, reference: &str, text: Option<&str>) -> Result<Summary, Fault> {
     text.and_then(Summary::from_compact)
         .ok_or_else(|| Fault::Corrupt(format!("the summary of ({destination_id:?}, {reference:?}) can't be read")))

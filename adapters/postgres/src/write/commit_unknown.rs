@@ -32,8 +32,8 @@ impl CommitUnknown {
         self.cause().take().map(|cause| Fault::CommitUnknown(Box::new(cause)))
     }
 
-    /// Checks what a repeated commit has read under its locks. If none of the records is stored, the earlier attempt has
-    /// not committed, and it cannot commit any more once this transaction has written its ids or keys.
+    /// Checks the state that a repeated commit has read under its locks. If none of the records is stored, the earlier
+    /// attempt has not committed, and it cannot commit any more once this transaction has written its ids or keys.
     ///
     /// # Errors
     /// [`Fault::CommitUnknown`] if some are stored: by the earlier attempt, or before it. Only the caller can tell.

@@ -1,4 +1,4 @@
-//! Reads what a plan needs, in one statement: summaries by key, records by id, the rules' version.
+//! Reads the input of a plan in one statement: summaries by key, records by id, the rules' version.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,7 +28,7 @@ pub(crate) enum KeyLocks {
     None,
 }
 
-/// What is stored for a batch.
+/// The stored state of a batch's keys and ids.
 pub(crate) struct Stored<'a> {
     pub(crate) known: Known,
     pub(crate) summaries: CompactSummaries<'a>,
@@ -68,8 +68,8 @@ pub(crate) fn sorted_keys(arrivals: &[Arrival]) -> Vec<Key> {
     keys
 }
 
-/// Reads what is stored for sorted keys, and for the ids of these records if any are given. The version of the rules
-/// is as of the beginning of the statement: it includes every change that was acknowledged before the commit began.
+/// Reads the stored state of sorted keys, and of the ids of these records if any are given. The version of the rules is
+/// as of the beginning of the statement: it includes every change that was acknowledged before the commit began.
 pub(crate) fn read<'a>(
     connection: &mut PgConnection,
     locks: KeyLocks,

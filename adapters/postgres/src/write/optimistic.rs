@@ -83,8 +83,8 @@ impl Optimistic {
         Ok(committed)
     }
 
-    /// Plans a batch upon every commit in flight. `known` holds what was read: the summaries of the keys `read`. Returns
-    /// `None` if the batch has to be committed with locks.
+    /// Plans a batch upon every commit in flight. `known` holds the stored summaries of the keys `read`. Returns `None`
+    /// if the batch has to be committed with locks.
     fn plan(
         &self,
         batch: &Batch,
@@ -102,7 +102,7 @@ impl Optimistic {
             if let Some(summary) = state.summaries.get(key) {
                 known.summaries.insert(key.clone(), summary.clone());
             } else if read.binary_search(key).is_err() {
-                // It was cached before the read, and is not any more.
+                // The summary was cached before the read, and is no longer.
                 return None;
             }
         }
@@ -136,7 +136,7 @@ impl Optimistic {
         self.0.pause()
     }
 
-    /// Learns from what a commit with locks has read.
+    /// Learns from the stored state that a commit with locks has read.
     pub(crate) fn learn(&self, keys: &[Key], known: &Known) {
         self.0.state().learn(keys, known);
     }
@@ -215,7 +215,7 @@ impl PlannedCommit<'_> {
         }
         {
             let mut state = self.speculation.state();
-            // A commit without its base was bound to fail. That says nothing about other processes.
+            // A commit whose base has failed was bound to fail. That says nothing about other processes.
             if state.is_current(self.in_flight) {
                 match &written {
                     Ok(Written::IdTaken) => state.ids_new.learn(false),

@@ -63,8 +63,8 @@ pub(crate) fn claim(
             .bind::<Text, _>(owner.as_str())
             .sql(" ORDER BY first LIMIT ")
             .bind::<BigInt, _>(limit(entries_max)),
-        // Entries that another instance is claiming are skipped, not waited for; so are those that it has claimed since
-        // this statement began, whose lease the statement can't see if it is that new.
+        // Entries that another instance is claiming are skipped, not waited for. So are entries that it has claimed
+        // since this statement began: the statement can't see a lease that new.
         ClaimScope::Abandoned => Statement::<EntrySql>::new(
             "WITH claimed AS MATERIALIZED (SELECT o.first FROM outbox o WHERE (o.emitter IS NULL OR o.emitter = ",
         )

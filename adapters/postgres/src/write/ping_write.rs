@@ -1,7 +1,7 @@
 //! Finds out whether a record can be written: writes one by the statement of every commit, and rolls back.
 //!
-//! A trigger that raises, a missing right, a read-only server and a full disk fail it, as they fail commits. A failure of
-//! COMMIT alone is not found, since no COMMIT is sent: without its synchronous standby it would wait for ever.
+//! A trigger that raises, a missing right, a read-only server and a full disk fail it, as they fail commits. A failure
+//! of COMMIT alone is not found, since no COMMIT is sent: it would wait for ever for a missing synchronous standby.
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;

@@ -15,7 +15,7 @@ use crate::sql::row::{bigint, count, pg_timestamp};
 use crate::sql::statement::Statement;
 use crate::write::known::key_columns;
 
-/// What a plan expects of the store, besides free record ids.
+/// The stored state that a plan expects, besides free record ids.
 #[derive(Debug, Default)]
 pub(crate) struct Expectations {
     /// The stored summaries of the plan's keys in compact form, in the order of the plan; `None` for a key without
@@ -157,7 +157,7 @@ fn bind_end<'a, ST>(
         .sql(")")
 }
 
-/// Tells a record id that is taken from every other failure.
+/// Distinguishes a record id that is taken from every other failure.
 fn id_conflict(error: DieselError) -> Fault {
     match &error {
         DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, details)

@@ -69,7 +69,7 @@ pub(super) struct InFlight {
 
 impl InFlight {
     /// Says whether the commit takes too long, e.g. on a dead connection. Other commits neither wait for it nor are
-    /// planned upon it; the store decides what became of it.
+    /// planned upon it; the store decides its result.
     fn is_stuck(self) -> bool {
         self.began.elapsed() > WAIT_MAX
     }
@@ -183,7 +183,7 @@ impl State {
         keys.iter().filter(|key| self.summaries.get(key).is_none()).cloned().collect()
     }
 
-    /// Learns from what a commit with locks has read.
+    /// Learns from the stored state that a commit with locks has read.
     pub(super) fn learn(&mut self, keys: &[Key], known: &Known) {
         let is_as_cached =
             |key: &Key| self.summaries.get(key).is_none_or(|cached| known.summaries.get(key) == Some(cached));

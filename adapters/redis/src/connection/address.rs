@@ -65,7 +65,7 @@ impl Address {
     }
 }
 
-/// Reads the authorities. A file without any would trust nobody, and be found out at the first connection only.
+/// Reads the authorities. A file without any would trust no server, which would show only at the first connection.
 fn authorities(file: &Path) -> io::Result<Vec<u8>> {
     let pem = fs::read(file)?;
     let is_pem = pem.windows(PEM_CERTIFICATE.len()).any(|part| part == PEM_CERTIFICATE);

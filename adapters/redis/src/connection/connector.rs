@@ -7,10 +7,10 @@
 //!   least once" allows the repeat. Both go in one transaction, so that a refused `XADD` publishes nothing.
 //! - Ack, nack and dead-letter: their scripts act only on elements that are still there, so a second run finds nothing
 //!   to do. In a cluster the dead letters lie in another slot and are written first: a lost answer may write one twice.
-//! - `BLMOVE` only waits: its destination can't take an element. The script that moves elements is not repeated; what it
-//!   moved lies in this consumer's own list, which the next connection reconciles.
+//! - `BLMOVE` only waits: its destination can't take an element. The script that moves elements is not repeated; the
+//!   moved elements lie in this consumer's own list, which the next connection reconciles.
 //! - `XREADGROUP`, `XAUTOCLAIM`: the entries that they return are pending under this consumer's name and are read again.
-//! - Renewing a lease, registering a consumer, creating a group: the second run sets what the first has set.
+//! - Renewing a lease, registering a consumer, creating a group: the second run sets the same values as the first.
 //! - Replaying a dead letter: the second run is a duplicate, and `XDEL` of a deleted entry removes nothing.
 //!
 //! The client library adds no repetition. `MultiplexedConnection` (redis-rs 1.8) fails all pending commands when it

@@ -32,7 +32,7 @@ struct AcksInProgress<'a> {
     oversized: Vec<(Oversize, OversizedEnd)>,
 }
 
-/// How an oversized element leaves the list. The scripts for others find an element by its whole payload.
+/// How an oversized element leaves the list. The scripts for other elements find them by the whole payload.
 enum OversizedEnd {
     Ack,
     DeadLetter(DeadLetterDraft),

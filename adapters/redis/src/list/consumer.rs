@@ -17,7 +17,8 @@ use crate::settings::millis;
 /// The name of the source in logs and dead letters.
 pub(super) const NAME: &str = "list";
 
-/// Bytes after which a move stops: they bound what one `receive` returns. The last few elements may exceed it by 1 MiB.
+/// Bytes after which a move stops: they bound the result of one `receive`. The last few elements may exceed it by 1
+/// MiB.
 const MOVE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 static REGISTER: Script =
@@ -128,7 +129,7 @@ impl Consumer {
             Ok(None) => Ok(Vec::new()),
             // The server has lost the wake key and made a list of it. The move puts the element back.
             Ok(Some(_)) => self.take(connection, max).await,
-            // No element can be moved to the wake key: there is one. If the records are no list, the move fails too.
+            // An element is there: it can't be moved to the wake key. If the records are no list, the move fails too.
             Err(error) if is_wrong_type(&error) => self.take(connection, max).await,
             // At its `maxmemory` the server refuses `BLMOVE`. An empty list stays empty: producers can't push.
             Err(error) if is_out_of_memory(&error) => {

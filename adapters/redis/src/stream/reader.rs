@@ -14,7 +14,7 @@ use crate::settings::millis;
 /// An id before every entry.
 const START: &str = "0-0";
 
-/// Bytes after which a read stops: they bound what one `receive` returns. The last few entries may exceed it by 4 MiB.
+/// Bytes after which a read stops: they bound the result of one `receive`. The last few entries may exceed it by 4 MiB.
 const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Longest entry that a read returns whole if it has no record, or several: its dead letter keeps all of it.
@@ -40,7 +40,7 @@ pub(super) struct Reader {
     was_connected: bool,
     /// The entry after which to read this consumer's own pending entries; `None` if all of them are in flight here.
     pending_after: Option<String>,
-    /// Where the next claim goes on, and not before when.
+    /// Where the next claim goes on, and its earliest time.
     claim_after: String,
     claim_at: Option<Instant>,
     /// The newest entry that was read: an entry that a wait hands out comes after it.

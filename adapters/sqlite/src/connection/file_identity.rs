@@ -1,6 +1,6 @@
 //! Detects that a database file was unlinked or replaced, by device and inode.
 //!
-//! SQLite goes on writing to a file that was unlinked or replaced, and so does its write-ahead log. A commit there is lost
+//! SQLite goes on writing to a file that was unlinked or replaced, and to its write-ahead log. A commit there is lost
 //! when the process ends. So device and inode are compared before and after each commit, and before each read.
 
 use std::ffi::OsString;
@@ -63,7 +63,7 @@ impl DatabaseFiles {
     /// Opens the writer's connection, and remembers the files that it has opened.
     ///
     /// # Errors
-    /// It can't be opened, or the file was replaced meanwhile, so that nobody knows which one it has opened.
+    /// The connection can't be opened, or the file was replaced meanwhile, so that it is unknown which file was opened.
     pub(crate) fn open<T>(&self, open: impl FnOnce() -> Result<T, SqliteError>) -> Result<T, SqliteError> {
         let before = id(&self.database);
         let connection = open()?;
@@ -87,8 +87,8 @@ impl DatabaseFiles {
     /// Checks that the files are those that were opened.
     ///
     /// # Errors
-    /// One is missing or another one. The open connections stay as they are: a file may be put back, and at the end of
-    /// the process SQLite saves what is only in the log. See also [`DatabaseFiles::may_open_anew`].
+    /// A file is missing or was replaced. The open connections stay as they are: a file may be put back, and at the end
+    /// of the process SQLite saves data that is only in the log. See also [`DatabaseFiles::may_open_anew`].
     pub(crate) fn check(&self) -> Result<(), SqliteError> {
         let Some(ids) = self.opened().ids else { return Ok(()) };
         let current = self.current();
@@ -101,8 +101,8 @@ impl DatabaseFiles {
         Err(SqliteError::new(&self.database, problem))
     }
 
-    /// Says whether the database was replaced as a whole, so that new connections may open it: no log of the old one lies
-    /// beside it, which SQLite would apply to it.
+    /// Says whether the database was replaced as a whole, so that new connections may open it: no log of the old
+    /// database lies beside it, which SQLite would apply to the new one.
     pub(crate) fn may_open_anew(&self) -> bool {
         let (opened, current) = (self.opened().ids, self.current());
         opened.is_some_and(|ids| {

@@ -105,7 +105,7 @@ impl Readers {
     }
 
     async fn permit(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
-        // At once: the pool would try to open another connection for as long as it waits for one.
+        // Checked at once: the pool would try to open another connection for as long as it waits for one.
         self.files.check()?;
         if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             return Ok(permit);

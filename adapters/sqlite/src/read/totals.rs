@@ -13,7 +13,8 @@ use crate::sql::schema::records;
 use crate::sql::statement::Composed;
 use crate::write::roll_ups::{self, RollUpWorker};
 
-/// A row of totals: destination, unit, type, count, sum, first and last time. The first three repeat.
+/// A row of totals: destination, unit, type, count, sum, first and last time. Several rows may have the same first
+/// three.
 type TotalSql = (Text, Text, Text, BigInt, Text, BigInt, BigInt);
 type TotalRow = (String, String, String, i64, String, i64, i64);
 

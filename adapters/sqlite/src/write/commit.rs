@@ -33,19 +33,20 @@ const KNOWN_SUMMARIES: &str = "SELECT destination_id, reference, summary FROM js
 
 type ProcessedSql = (BigInt, Text, BigInt, Text, Text, Text, Text, Text, Text, BigInt, BigInt);
 
-/// What a commit did, and the records that it stored, in order.
+/// The result of a commit, and the records that it stored, in order.
 type Done = (Committed, Vec<Arc<StoredRecord>>);
 
 /// Whether the ids of a batch are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ids {
-    /// They are taken for new ones.
+    /// They are assumed to be new.
     AssumedNew,
     LookedUp,
 }
 
 /// Commits a batch, which may be planned already; also returns the stored records, in order. Returns `None` if a
-/// predecessor is not committed yet. `planning` is dropped as soon as the batch is planned: then the next one may be.
+/// predecessor is not committed yet. `planning` is dropped as soon as the batch is planned: the next batch may be
+/// planned then.
 pub(crate) fn commit(
     session: &mut Session,
     batch: &Batch,

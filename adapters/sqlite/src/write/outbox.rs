@@ -50,7 +50,7 @@ pub(crate) fn candidates(
     let page = match scope {
         ClaimScope::Own => page.filter(outbox::owner.eq(owner.as_str())),
         ClaimScope::Abandoned | ClaimScope::Foreign => {
-            // A lease that ends further ahead than twice its length was written by a clock that was ahead.
+            // A lease that ends more than twice its length from now was written by a clock that was ahead.
             let is_valid = leases::until
                 .gt(now.as_micros())
                 .and((leases::until - leases::length - leases::length).le(now.as_micros()));

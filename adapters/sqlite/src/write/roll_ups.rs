@@ -118,7 +118,7 @@ impl RollUpWorker {
         if counted > 0 {
             return Ok(counted);
         }
-        // Records of other processes, or of this one before it counted.
+        // Records of other processes, or of this one before it began to count.
         let mut total = 0;
         loop {
             // A reader sums them up, so that the writer only has to write the totals.
@@ -130,7 +130,7 @@ impl RollUpWorker {
             self.writer.run(what, move |db| add(db, &totals)).await?;
             total += records;
         }
-        // The rest is rolled up on the writer, where no more can come. From there on this process counts.
+        // The rest is rolled up on the writer, which no commit can use meanwhile. This process counts later records.
         let state = Arc::clone(&self.state);
         let rest = self.writer.run(what, move |db| roll_up_rest(db, &state)).await?;
         Ok(total + rest)

@@ -89,8 +89,8 @@ impl Writer {
                     Session::new(db, cache)
                 }
             };
-            // Before the work, so that nothing is written to a file that is gone; after it, so that nothing is
-            // acknowledged that was.
+            // Checked before the work, so that nothing is written to a file that is gone, and after it, so that no such
+            // write is acknowledged.
             let checked = files.check().map_err(Failure::Connection);
             let result = checked.and_then(|()| work(&mut session)).and_then(|done| {
                 files.check()?;

@@ -89,8 +89,8 @@ impl Writer {
         }
     }
 
-    /// Notes that storage has refused a whole group. A store that refuses everything is as good as unavailable; one bad
-    /// record that comes again and again is not the store's fault, and must stop nothing.
+    /// Notes that storage has refused a whole group. A store that refuses everything is as good as unavailable. One bad
+    /// record that is sent again and again is not the store's fault, and must stop nothing.
     async fn note_refused(&self) {
         if self.breaker.refused()
             && let Err(error) = self.breaker.ping(self.repository.ping_write()).await
@@ -161,8 +161,8 @@ impl Writer {
                 return Err(CommitFailure { error: Arc::new(error), last_attempt: attempt });
             }
             self.clock.sleep(wait).await;
-            // A store that went back after an attempt may give its position again: the time tells the two records apart
-            // (see `Fingerprint`).
+            // A store that was restored to an earlier state may assign the same position again: the new time
+            // distinguishes the two records (see `Fingerprint`).
             batch.now = self.clock.now();
         }
     }

@@ -25,7 +25,7 @@ use crate::dependency::retry::RetryPolicy;
 const WARN_EVERY: Duration = Duration::from_secs(10);
 /// The time between two log lines about a breaker that stays open.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
-/// The number of refusals without a success from which a dependency may take nothing at all.
+/// The number of refusals without a success after which a dependency may be refusing everything.
 const REFUSALS_MIN: u32 = 3;
 
 /// The state of a circuit breaker.
@@ -169,14 +169,14 @@ impl Breaker {
         self.note(message, error, true);
     }
 
-    /// Notes that the dependency answers, but has refused everything in a call. Returns whether it has refused everything
-    /// for so long that it may take nothing at all: then the caller finds out whether it does.
+    /// Notes that the dependency answers, but has refused everything in a call. Returns whether it has refused
+    /// everything for so long that it may take nothing at all: then the caller has to check that with a ping.
     pub(crate) fn refused(&self) -> bool {
         let now = self.now();
         let mut outage = self.outage();
         let (since, count) = outage.refusals.map_or((now, 1), |(since, count)| (since, count.saturating_add(1)));
         let lasts = count >= REFUSALS_MIN && now.saturating_sub(since) >= self.0.settings.open_after;
-        // After this it is asked again only if the refusals last as long again.
+        // The next check follows only if the refusals last as long again.
         outage.refusals = (!lasts).then_some((since, count));
         lasts || self.state() == BreakerState::HalfOpen
     }

@@ -82,7 +82,8 @@ impl<T: Send + 'static> OrderedChunks<T> {
         self.under_way.is_empty()
     }
 
-    /// Says whether a further chunk would be under way at once. One that is pushed without room waits for the others.
+    /// Says whether a further chunk would be under way at once. A chunk that is pushed without room waits for the
+    /// others.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.under_way.len() < OrderedIngress::UNDER_WAY_MAX

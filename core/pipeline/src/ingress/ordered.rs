@@ -8,7 +8,8 @@ use crate::commit::order::{Place, Progress};
 use crate::ingress::Ingress;
 use crate::submit_error::Answer;
 
-/// An ingress for submissions that are processed in the order in which they are made, while two of them are under way. [`OrderedChunks`](crate::OrderedChunks) also keeps the submissions that are under way.
+/// An ingress for submissions that are processed in the order in which they are made, while two of them are under way.
+/// [`OrderedChunks`](crate::OrderedChunks) also keeps the submissions that are under way.
 ///
 /// ```
 /// # use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Counts and reports abandoned outbox entries of other emitters: their messages wait for an instance with their settings.
+//! Counts and reports abandoned outbox entries of other emitters: their messages wait for an instance with that
+//! emitter.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ impl ForeignEntries {
         has_passed(self.looked_at, lease, now)
     }
 
-    /// Looks for them, and reports what it found.
+    /// Looks for such entries, and reports how many there are.
     pub(crate) async fn look(
         &mut self,
         outbox: &dyn Outbox,

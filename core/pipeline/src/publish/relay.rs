@@ -32,8 +32,8 @@ const PAGE_RECORDS: usize = 500;
 const EMIT_WEIGHT_MAX: usize = 4 * 1024 * 1024;
 /// The outbox entries that are claimed at a time. While abandoned entries are published, new batches wait.
 const CLAIM_BATCHES: usize = 64;
-/// The polls of the outbox between two looks for entries of this instance that no writer hands over: a store that went
-/// back to an earlier state may have some. Four polls are one lease, so this is six leases.
+/// The polls of the outbox between two looks for entries of this instance that no writer hands over: a store that was
+/// restored to an earlier state may have some. Four polls are one lease, so this is six leases.
 const POLLS_PER_SWEEP: u32 = 24;
 /// The most records of other instances between two batches that are read as one run.
 const GAP_RECORDS: u64 = 16;
@@ -53,7 +53,7 @@ pub(crate) struct Relay {
     polls_to_sweep: u32,
 }
 
-/// What ends a wait of the relay.
+/// The events that end a wait of the relay.
 enum Event {
     Committed(CommittedBatch),
     TimedOut,
@@ -132,7 +132,7 @@ impl Relay {
     /// Publishes a batch that was handed over, together with the batches that wait after it.
     async fn publish_fresh(&mut self, batch: CommittedBatch, waiting: &mut mpsc::Receiver<CommittedBatch>) {
         let (mut ids, mut records, mut committed) = (Vec::new(), Vec::new(), Vec::new());
-        // They keep their room in the hand-off until they are published.
+        // The batches keep their room in the hand-off until they are published.
         let mut weights = Vec::new();
         let mut next = Some(batch);
         while let Some(CommittedBatch { entry, stored, since, weight }) = next {
@@ -239,8 +239,8 @@ impl Relay {
         note(&self.storage, &marked, "marking messages as published failed");
     }
 
-    /// Publishes abandoned entries. After a commit with an unknown result, and in each sweep, has this instance's own
-    /// entries read from the store. Returns whether there may be more.
+    /// Publishes abandoned entries. After a commit with an unknown result, and in each sweep, this instance's own
+    /// entries are read from the store, too. Returns whether there may be more.
     async fn poll_outbox(&mut self) -> bool {
         self.polls_to_sweep = self.polls_to_sweep.checked_sub(1).unwrap_or(POLLS_PER_SWEEP - 1);
         if self.state.take_commit_unknown() || self.polls_to_sweep == 0 {

@@ -47,8 +47,8 @@ pub struct DryRunReport {
     /// The [`DryRunReport::DESTINATIONS_LISTED`] destinations with the most alerts, with their number: most first, then by
     /// bytes.
     pub destinations: Vec<(DestinationId, u64)>,
-    /// The [`DryRunReport::ALERTS_LISTED`] latest alerts in the order of processing, the latest first: to the letter
-    /// what would have been published.
+    /// The [`DryRunReport::ALERTS_LISTED`] latest alerts in the order of processing, the latest first: exactly as they
+    /// would have been published.
     pub alerts: Vec<Message>,
 }
 

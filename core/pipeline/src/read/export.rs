@@ -64,8 +64,8 @@ pub struct ExportPage {
 /// # }
 /// ```
 ///
-/// If they are processed again in that order, whole keys get the same sequences. Memory: one page. Time: O(all records),
-/// for any filter.
+/// Records that are processed again in this order get the same sequences, if the filter selects whole keys. Memory: one
+/// page. Time: O(all records), for any filter.
 ///
 /// # Errors
 /// The store can't answer now; also in the stream, which then ends. [`PortErrorKind::Corrupt`] if a position has no record:

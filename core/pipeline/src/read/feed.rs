@@ -24,7 +24,7 @@ const PAGE_RECORDS: usize = 100;
 /// The weight of the messages that a follower holds at a time, in bytes. There are hundreds of followers.
 const FOLLOWED_WEIGHT_MAX: usize = 256 * 1024;
 
-/// How often the head is read at most, while the store goes back in between.
+/// How often the head is read at most, if the store keeps going back to an earlier state in between.
 const HEAD_READS_MAX: usize = 3;
 
 /// Consecutive messages of a topic.
@@ -107,7 +107,7 @@ impl Feed {
             if head == 0 {
                 return Ok(Cursor::START);
             }
-            // A store that goes back between the two reads has no record there any more.
+            // If the store has gone back between the two reads, the head may have no record any more.
             if let Some(stored) = self.record_at(head).await? {
                 return Ok(Cursor::at(Position::after_record(head), &stored));
             }
@@ -215,7 +215,7 @@ impl Feed {
     }
 }
 
-/// Keeps the first messages, up to and with the one by which they reach a weight.
+/// Keeps the first messages until their weight reaches `weight_max`, the message that reaches it included.
 fn truncate(messages: &mut Vec<Message>, weight_max: usize) {
     let mut total = 0;
     let full = messages.iter().position(|message| {

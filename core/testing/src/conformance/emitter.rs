@@ -1,4 +1,4 @@
-//! The conformance suite of [`MessageEmitter`]: what every emitter must do, run unchanged against each.
+//! The conformance suite of [`MessageEmitter`]: cases that every emitter must pass, run unchanged against each.
 //!
 //! An adapter implements [`EmitterFixture`] and calls [`emitter_conformance!`](crate::emitter_conformance) in a test
 //! module. Its crate needs tokio's `macros`, `rt-multi-thread` and `time` among its dev-dependencies.
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tallyhouse_core::Topic;
 use tallyhouse_core::ports::MessageEmitter;
 
-/// A receiver of its own for one case, which keeps what arrives.
+/// A receiver of its own for one case, which keeps every message that arrives.
 #[async_trait]
 pub trait EmitterFixture: Send + Sync + Sized {
     /// Makes a receiver of both topics that shares nothing with any other. Dropping the fixture removes it.

@@ -1,4 +1,4 @@
-//! The conformance suite of the repository ports: what every store must do, run unchanged against each.
+//! The conformance suite of the repository ports: cases that every store must pass, run unchanged against each.
 //!
 //! An adapter implements [`RepositoryFixture`] and calls [`repository_conformance!`](crate::repository_conformance) in
 //! a test module; each case becomes a test of its own. Its crate needs tokio's `macros`, `rt-multi-thread` and `time`
@@ -56,16 +56,16 @@ pub trait RepositoryFixture: Send + Sync + Sized {
     /// calls it for leases of [`SHORT_LEASE`] only.
     async fn let_lapse(&self, lease: Duration);
 
-    /// Closes the store and opens it again, as after the end of the process: nothing may be left of it but what is
-    /// durable. The case has dropped every handle before. Returns whether that was done.
+    /// Closes the store and opens it again, as after the end of the process: only its durable state may be left. The
+    /// case has dropped every handle before. Returns whether the store was reopened.
     ///
-    /// By default it can't be done, e.g. since the store lives in memory; durability is then not checked. Where the
+    /// By default the store can't be reopened, e.g. since it lives in memory; durability is then not checked. Where the
     /// store is a server of its own, new handles with new connections are enough.
     async fn reopen(&mut self) -> bool {
         false
     }
 
-    /// Runs now what the store does in the background, e.g. rolls up its records. By default there is nothing to run.
+    /// Runs the background work of the store now, e.g. rolls up its records. By default there is nothing to run.
     async fn run_background_work(&self) {}
 }
 
@@ -215,7 +215,7 @@ fn rule(name: &str, threshold: &str) -> RuleDraft {
     RuleDraft { name: name.to_owned(), threshold: threshold.to_owned(), ..RuleDraft::default() }
 }
 
-/// Writes all of a stored record as text: `==` takes 1.0 for 1.00, and a store must not.
+/// Writes all of a stored record as text: `==` equates 1.0 and 1.00, and a store must not.
 fn exact(stored: &StoredRecord) -> String {
     let json = serde_json::to_string(stored).expect("a stored record is always JSON");
     format!("{json} rules {} trace {:?}", rules_to_json(&stored.alerts), stored.traceparent)

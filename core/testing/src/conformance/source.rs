@@ -1,4 +1,4 @@
-//! The conformance suite of [`RecordSource`]: what every queue must do, run unchanged against each.
+//! The conformance suite of [`RecordSource`]: cases that every queue must pass, run unchanged against each.
 //!
 //! An adapter implements [`SourceFixture`] and calls [`source_conformance!`](crate::source_conformance) in a test
 //! module. Its crate needs tokio's `macros`, `rt-multi-thread` and `time` among its dev-dependencies.

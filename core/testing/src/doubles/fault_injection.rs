@@ -25,7 +25,7 @@ pub enum Call {
     Read(&'static str),
     /// A ping.
     Ping,
-    /// A question whether the store takes records.
+    /// A check whether the store takes records.
     PingWrite,
 }
 
@@ -75,7 +75,7 @@ pub struct Gated<G> {
     pub gate: G,
 }
 
-/// Gives a test that has the store its gate.
+/// Lets a test reach the gate through the store.
 impl<G> Deref for Gated<G> {
     type Target = G;
 

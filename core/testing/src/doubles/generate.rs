@@ -88,7 +88,7 @@ impl Generator {
         Self { state: seed, destinations: 5, references: 3 }
     }
 
-    /// Spreads the records over so many destinations, with so many references each.
+    /// Spreads the records over this many destinations, with this many references each.
     #[must_use]
     pub fn over(self, destinations: u64, references: u64) -> Self {
         Self { destinations, references, ..self }
@@ -107,7 +107,7 @@ impl Generator {
         self.number() % bound
     }
 
-    /// Says yes once in `times`.
+    /// Returns true once in `times` calls, on average.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

@@ -1,4 +1,4 @@
-//! An emitter that keeps what it is given.
+//! An emitter that keeps its messages in memory.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +22,7 @@ impl RecordingEmitter {
         Self { messages: Mutex::default(), calls_to_fail: Mutex::default(), count: watch::Sender::new(0) }
     }
 
-    /// Returns what was emitted so far, in order.
+    /// Returns the messages that were emitted so far, in order.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
         lock(&self.messages).clone()

@@ -1,4 +1,4 @@
-//! A repository in memory: for tests, for examples, and for hosts that need no more than the life of their process.
+//! A repository in memory: for tests, for examples, and for hosts whose data need not outlive their process.
 //!
 //! One lock around plain collections makes its transactions. A commit plans under the lock, and applying the plan can't
 //! fail half-way. It passes the conformance suite that every repository passes.
@@ -51,7 +51,7 @@ impl MemoryRepository {
     }
 }
 
-/// What a [`MemoryRepository`] held at one moment.
+/// The contents of a [`MemoryRepository`] at one moment.
 #[derive(Clone)]
 pub struct MemorySnapshot(Store);
 

@@ -117,7 +117,7 @@ impl State {
         let entries: Vec<Entry> = self.waiting.drain(..taken).collect();
         let deliver = |entry: Entry| {
             self.deliveries += 1;
-            // Padded, so that the tags sort as they were given out.
+            // Padded, so that the tags sort in the order of the deliveries.
             let tag = format!("{:020}", self.deliveries);
             let payload = entry.payload.clone().ok_or_else(|| Rejection::not_json("has no field \"record\""));
             let traceparent = entry.traceparent.clone();

@@ -62,7 +62,7 @@ struct Lease {
 impl Lease {
     fn is_live(&self, now: Timestamp) -> bool {
         let left = self.ends.as_micros().saturating_sub(now.as_micros());
-        // One that ends further ahead than twice its length was written by a clock that was ahead.
+        // A lease that ends more than twice its length from now was written by a clock that was ahead.
         left > 0 && left <= self.length_micros.saturating_mul(2)
     }
 }
@@ -74,8 +74,8 @@ struct Group {
 }
 
 impl Store {
-    /// Goes back to an earlier state. Only the number that tells outbox entries apart does not go back: in a real store it
-    /// is random.
+    /// Goes back to an earlier state, except for the number that identifies outbox entries: in a real store it is
+    /// random.
     pub(super) fn restore(&mut self, earlier: Self) {
         let entries_made = self.entries_made.max(earlier.entries_made);
         *self = Self { entries_made, ..earlier };

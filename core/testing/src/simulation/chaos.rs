@@ -25,7 +25,8 @@ pub(super) async fn inject_faults(cluster: Arc<Cluster>, until: Duration) {
                 world.take_away(port, outage);
             }
             5 if weather.full_disk && disk_may_fill => {
-                // Once: a record that is refused alone during two such times, with others stored in between, is rejected.
+                // Only once: a record that is refused alone during two such times, with others stored in between, is
+                // rejected.
                 disk_may_fill = false;
                 let until = world.now() + world.below(Duration::from_secs(5));
                 world.note(|| format!("storage is full until {until:?}"));

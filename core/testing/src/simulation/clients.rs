@@ -1,4 +1,4 @@
-//! The clients of the instances: producers that repeat what was not acknowledged, readers that resume where they were,
+//! The clients of the instances: producers that resend unacknowledged records, readers that resume at their cursors,
 //! and an auditor.
 
 use std::pin::pin;
@@ -63,7 +63,7 @@ async fn send_to(cluster: &Arc<Cluster>, instance: &Instance, submission: &[Arri
     true
 }
 
-/// Sends one more record to every instance: a suspect record is judged only once others are stored.
+/// Sends one more record to every instance: a suspect record is judged only after others are stored.
 pub(super) async fn pulse(cluster: &Arc<Cluster>, number: usize) {
     for slot in 0..cluster.slots() {
         let record = cluster.world.draw(|rng| workload::record(rng, &format!("pulse{number}-{slot}")));
@@ -106,7 +106,7 @@ pub(super) async fn read(cluster: Arc<Cluster>, topic: Topic, from_start: bool) 
                     world.ledger.lock().unwrap().start_over(reader);
                     break;
                 };
-                // As a client does, who is given it as a text.
+                // A real client gets the cursor as a text, too.
                 after = Some(message.cursor().to_string().parse().unwrap());
                 world.note(|| format!("reader {reader} sees {} at {}", message.id(), message.position()));
                 let json = MessageFormat::default().to_json(&message);
@@ -127,7 +127,7 @@ type Served = mpsc::Sender<Result<Message, HistoryChanged>>;
 #[derive(Debug)]
 struct HistoryChanged;
 
-/// Hands the end of a stream on, if it is one that the reader has to know.
+/// Passes on the end of a stream, if the reader has to know it.
 async fn end(tx: &Served, error: FeedError) {
     if let FeedError::HistoryChanged { .. } = error {
         // The reader may be gone.

@@ -1,4 +1,4 @@
-//! The running instances of one world, and what can happen to them: they start, crash, stop and freeze.
+//! The running instances of one world: they start, crash, stop and freeze.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use crate::simulation::world::{CLIENTS, World};
 use futures::future::{Either, select};
 use tokio::sync::{oneshot, watch};
 
-/// The group of an instance's connections has its number and this.
+/// The number of the group of an instance's connections is that of the instance's group plus this.
 const CONNECTIONS: u32 = 1_000_000;
 
 pub(super) struct Cluster {
@@ -149,7 +149,7 @@ impl Cluster {
         self.stopping.lock().unwrap().iter().map(|group| self.world.executor.alive(*group)).sum()
     }
 
-    /// Says whether every instance runs, and trusts all that it depends on.
+    /// Says whether every instance runs, and none of its breakers is open.
     pub(super) fn is_well(&self) -> bool {
         let is_well = |breaker: &Breaker| breaker.state() != BreakerState::Open;
         let well = |instance: &Instance| instance.pipeline.breakers().all().iter().all(is_well);
@@ -212,7 +212,7 @@ impl Instance {
 
     fn stop(&self, world: &World) {
         world.note(|| format!("{} stops", self.name));
-        // No consumer may be left to hear it.
+        // There may be no consumer left to receive the signal.
         self.stop.send_replace(true);
         world.executor.kill(self.connections);
         self.pipeline.close();
@@ -244,7 +244,7 @@ impl Instance {
         match select(answer, clock.sleep(time_out)).await {
             Either::Left((answer, _)) => answer.ok(),
             Either::Right(((), _)) => {
-                // A server that notices drops the call; one that does not goes on with it.
+                // A server that notices the time-out drops the call; otherwise the call goes on.
                 if world.chance(500) {
                     world.executor.abort(handler);
                 }

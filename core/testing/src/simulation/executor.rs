@@ -39,9 +39,10 @@ struct State {
     timers: BTreeMap<(Duration, u64), Waker>,
     timers_made: u64,
     frozen: BTreeMap<Group, Duration>,
-    /// Where set, the task with the highest priority runs, and now and then one is drawn again; else any ready one.
+    /// If set, the ready task with the highest priority runs. Now and then any ready task runs instead, and gets a new
+    /// priority. If not set, any ready task runs.
     by_priority: bool,
-    /// Once in so many polls some time passes although something could run; 0 for never.
+    /// Once in this many polls some time passes although a task is ready; 0 for never.
     creeps: u64,
     polls: u64,
 }
@@ -123,7 +124,7 @@ impl Executor {
         drop(tasks);
     }
 
-    /// Drops everything: tasks hold the executor, and it holds them.
+    /// Drops everything: tasks hold the executor, and the executor holds tasks.
     pub(super) fn clear(&self) {
         let tasks = std::mem::take(&mut self.state().tasks);
         drop(tasks);
@@ -147,7 +148,7 @@ impl Executor {
         self.state().polls
     }
 
-    /// Runs until it is `done`; says whether that was so by the deadline.
+    /// Runs until `done` returns true; returns whether it did so by the deadline.
     pub(super) fn run_until(&self, deadline: Duration, mut done: impl FnMut() -> bool) -> bool {
         while !done() {
             match self.next(deadline) {

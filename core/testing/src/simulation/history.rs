@@ -1,4 +1,4 @@
-//! What happens to the history of one world: the store goes back to an earlier state, and clocks show another time.
+//! Changes to the history of one world: the store goes back to an earlier state, and clocks show another time.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use tallyhouse_core::StoredRecord;
 use tallyhouse_core::ports::{Clock as _, HistoryQuery, Outbox as _, Owner, PortError, RecordReader as _};
 
-/// As many copies are kept at most.
+/// The most copies that are kept.
 const COPIES_MAX: usize = 4;
 /// A clock that jumps is ahead or behind by this: far more than a lease.
 const JUMP_MICROS: i64 = 5 * 3_600 * 1_000_000;
@@ -21,7 +21,8 @@ const JUMP_MICROS: i64 = 5 * 3_600 * 1_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum GoesBack {
     Never,
-    /// To a backup, or to an asynchronous standby without its tail. What is lost may have been acknowledged, even later.
+    /// To a backup, or to an asynchronous standby that lacks the latest commits. Lost records may have been
+    /// acknowledged, or may be afterwards.
     ToCopy,
     /// To a synchronous standby: nothing that was acknowledged may be lost.
     ToSynchronousStandby,
@@ -40,7 +41,7 @@ struct State {
     /// How often the store has gone back.
     times_back: u64,
     copies: Vec<MemorySnapshot>,
-    /// What the synchronous standby has.
+    /// The state of the synchronous standby.
     standby: Option<MemorySnapshot>,
     /// Until when nothing reaches the standby.
     cut_until: Duration,
@@ -79,8 +80,8 @@ impl History {
 }
 
 impl World {
-    /// Does what comes between a commit and its answer. The store may go back; a synchronous standby must have everything
-    /// that the store has.
+    /// Runs between a commit and its answer. The store may go back; a synchronous standby must have everything that the
+    /// store has.
     pub(super) async fn before_answer(&self) -> Result<(), PortError> {
         match self.history.goes_back {
             GoesBack::Never => Ok(()),
@@ -122,7 +123,7 @@ impl World {
         self.history.state.lock().unwrap().cut_until = until;
     }
 
-    /// Takes the store back to a copy, or to what the standby has.
+    /// Takes the store back to a copy, or to the state of the standby.
     fn go_back(&self) {
         let earlier = {
             let mut state = self.history.state.lock().unwrap();
@@ -132,7 +133,7 @@ impl World {
                 GoesBack::ToCopy if state.copies.is_empty() => None,
                 GoesBack::ToCopy => {
                     let place = self.draw(|rng| rng.below(state.copies.len() as u64));
-                    // Nobody goes on with a history that was left.
+                    // Later copies belong to a history that ends here.
                     state.copies.truncate(1 + usize::try_from(place).unwrap());
                     state.copies.last().cloned()
                 }

@@ -1,4 +1,5 @@
-//! What was sent, acknowledged, published and read in one world: the evidence for its verdict.
+//! The records and messages that were sent, acknowledged, published and read in one world: the evidence for its
+//! verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tallyhouse_core::{Message, MessageFormat, Outcome, Position, Record, StoredR
 pub(super) struct Ledger {
     /// By id, all contents that are sent under it.
     pub(super) sent: BTreeMap<String, Vec<Record>>,
-    /// What ingresses answered, in order.
+    /// The answers of ingresses, in order.
     pub(super) acknowledged: Vec<(Record, Outcome)>,
     /// The records that were put into the queue.
     pub(super) queued: Vec<Record>,
@@ -22,23 +23,23 @@ pub(super) struct Ledger {
     /// Ids and texts of the messages that were published, in order.
     pub(super) published: Vec<(String, String)>,
     pub(super) readers: Vec<Seen>,
-    /// What the store has lost although it may have been acknowledged, and when.
+    /// The records that the store has lost although they may have been acknowledged, with the time of the loss.
     lost: Vec<(Arc<StoredRecord>, Duration)>,
     /// The messages of all records that the store has lost.
     pub(super) lost_messages: BTreeSet<String>,
-    /// What was wrong at the moment it happened.
+    /// Faults that were noticed as they happened.
     pub(super) wrong: Vec<String>,
 }
 
-/// What one reader of a topic has seen, over all its connections.
+/// The messages that one reader of a topic has seen, over all its connections.
 pub(super) struct Seen {
     pub(super) topic: Topic,
-    /// Whether it began before the first message; else with those of its time.
+    /// Whether it began before the first message; otherwise it began at the head of the topic.
     pub(super) from_start: bool,
     pub(super) messages: Vec<(Position, String)>,
 }
 
-/// What has become of a commit when it is acknowledged.
+/// Whether a commit is still in the store when it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Kept,
@@ -51,8 +52,8 @@ impl Ledger {
         self.sent.entry(record.record_id.to_string()).or_default().push(record.clone());
     }
 
-    /// Notes that the store has gone back, and has these records no more. What was acknowledged of them is void if it
-    /// may have been; returns how many acknowledgements are.
+    /// Notes that the store has gone back, and has lost these records. If they may have been acknowledged, their
+    /// acknowledgements are void; returns the number of these.
     pub(super) fn lose(
         &mut self,
         lost: &[(u64, Arc<StoredRecord>)],
@@ -77,7 +78,8 @@ impl Ledger {
         self.lost.iter().any(|(stored, _)| stored.processed.record.record_id.as_str() == id)
     }
 
-    /// Notes that a reader was told that its history has changed. It must not be told so of a history that stands.
+    /// Notes that a reader was told that its history has changed. This is a fault if the reader's last message was
+    /// never lost.
     pub(super) fn start_over(&mut self, reader: usize) {
         let seen = &mut self.readers[reader];
         if seen.messages.last().is_some_and(|(_, last)| !self.lost_messages.contains(last)) {
@@ -87,8 +89,8 @@ impl Ledger {
         *seen = Seen { from_start: true, messages: Vec::new(), ..*seen };
     }
 
-    /// Notes the answer of an ingress to what was sent at a time. A record that it acknowledges must be stored at this very
-    /// moment, unless the store has gone back since.
+    /// Notes the answer of an ingress to a record that was sent at this time. A record that it acknowledges must be
+    /// stored at this very moment, unless the store has gone back since.
     pub(super) fn acknowledge(
         &mut self,
         record: &Record,
@@ -112,7 +114,7 @@ impl Ledger {
     }
 }
 
-/// Says whether the outcome of a record is right if this is stored under its id.
+/// Says whether the outcome of a record is right, given the record that is stored under its id.
 pub(super) fn fits(record: &Record, outcome: &Outcome, kept: Option<&StoredRecord>) -> bool {
     kept.is_some_and(|kept| match outcome {
         Outcome::Processed(told) => **told == *kept && kept.processed.record == *record,

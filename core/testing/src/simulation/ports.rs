@@ -175,7 +175,7 @@ impl Gate for StorageGate {
             Self::judge(&way, &call)?;
             let done = work.await;
             if matches!(call, Call::Commit(_)) {
-                // Also one that stored nothing: what it found may be known to the store alone.
+                // Also after a commit that stored nothing: its outcomes may rest on records that only this store has.
                 way.world.before_answer().await?;
             }
             done
@@ -185,7 +185,7 @@ impl Gate for StorageGate {
 
     fn shorten<T: Send>(&self, mut page: Vec<T>) -> Vec<T> {
         if self.0.world.chance(self.0.faults().is_partial) {
-            // Never to nothing: that would say that nothing is there.
+            // Never to an empty page, which would mean that there is no more.
             let length = 1 + self.0.world.draw(|rng| rng.below(page.len().max(1) as u64));
             page.truncate(usize::try_from(length).unwrap());
         }
@@ -215,7 +215,7 @@ fn describe(call: &Call) -> String {
     }
 }
 
-/// An emitter that notes in the ledger what reached the server.
+/// An emitter that notes in the ledger every message that reached the server.
 pub(super) struct SeededEmitter(Connection);
 
 impl SeededEmitter {
@@ -274,7 +274,7 @@ impl SeededSource {
         self.way.world.note(|| format!("{}: the connection to the queue is lost", self.way.owner));
         let another = Arc::new(self.connection().another());
         let lost = std::mem::replace(&mut *self.connection.lock().unwrap(), another);
-        // A call that is under way keeps it for that long.
+        // A call under way keeps the old connection until it ends.
         drop(lost);
     }
 }

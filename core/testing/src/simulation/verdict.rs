@@ -16,7 +16,7 @@ use tallyhouse_pipeline::audit;
 /// All that is stored, by id.
 type Stored = BTreeMap<String, Arc<StoredRecord>>;
 
-/// Returns what is wrong.
+/// Returns the faults found.
 pub(super) fn judge(world: &World, dead_letters: &[DeadLetter]) -> Vec<String> {
     let ledger = world.ledger.lock().unwrap();
     let mut wrong = ledger.wrong.clone();
@@ -46,7 +46,7 @@ pub(super) fn all_is_read(world: &World) -> bool {
     };
     world.ledger.lock().unwrap().readers.iter().all(|seen| match seen.messages.last() {
         Some(seen_last) => Some(seen_last) == last(seen.topic).as_ref(),
-        // One that began late may have seen nothing.
+        // A reader that began late may have seen nothing.
         None => !seen.from_start || last(seen.topic).is_none(),
     })
 }
@@ -166,7 +166,8 @@ fn judge_dead_letters(ledger: &Ledger, stored: &Stored, dead_letters: &[DeadLett
             Some((payload, found)) if is_refused && *found == reason => {
                 allowed.insert((payload, reason));
             }
-            // It was judged by what was stored then: it may have conflicted with what is lost, or have been stored itself.
+            // It was judged by the store of that time: it may have conflicted with a lost record, or have been stored
+            // itself.
             Some((payload, found)) if *found == "conflict" && ledger.has_lost(record.record_id.as_str()) => {
                 allowed.insert((payload, "conflict"));
             }
@@ -187,7 +188,7 @@ fn judge_reader(seen: &Seen, history: &[(u64, Arc<StoredRecord>)]) -> Option<Str
     let format = MessageFormat::default();
     let messages = history.iter().flat_map(|(record, stored)| Message::of(*record, stored, seen.topic));
     let all: Vec<(Position, String)> = messages.map(|message| (message.position(), format.to_json(&message))).collect();
-    // One that began late goes on from wherever it began, and may have begun only when all was done (see
+    // A reader that began late goes on from its first message, and may have begun only when all was done (see
     // `all_is_read`).
     let began = seen.messages.first().and_then(|first| all.iter().position(|message| message == first));
     let expected = match began.filter(|_| !seen.from_start) {

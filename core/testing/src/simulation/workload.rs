@@ -1,11 +1,11 @@
-//! What is sent in one world: records in submissions to ingresses and as payloads of the queue, with repeats, conflicts,
-//! poison and rubbish among them.
+//! The workload of one world: records in submissions to ingresses and as payloads of the queue, with repeats,
+//! conflicts, poison and rubbish among them.
 
 use crate::doubles::generate::{self, Generator};
 use crate::simulation::ledger::Ledger;
 use tallyhouse_core::{Arrival, Draft, Record};
 
-/// What one world is sent.
+/// The workload of one world.
 pub(super) struct Workload {
     /// For each producer at an ingress, its submissions in order.
     pub(super) producers: Vec<Vec<Vec<Arrival>>>,
@@ -19,11 +19,11 @@ pub(super) fn is_poisonous(record: &Record) -> bool {
 }
 
 impl Workload {
-    /// Draws a workload, and notes in the ledger what is sent.
+    /// Draws a workload, and notes its records in the ledger.
     pub(super) fn draw(rng: &mut Generator, ledger: &mut Ledger) -> Self {
         let mut records = pool(rng);
         records.iter().for_each(|record| ledger.will_send(record));
-        // Each is sent at least once; some several times, by any way.
+        // Each record is sent at least once; some several times, by any way.
         for _ in 0..rng.below(20) {
             let again = rng.pick(&records).clone();
             records.push(again);

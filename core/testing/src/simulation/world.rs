@@ -15,7 +15,7 @@ pub(super) const CLIENTS: Group = Group(0);
 /// The servers behind the ports: a call that has reached them continues when its caller has died.
 pub(super) const SERVERS: Group = Group(1);
 
-/// How often each thing goes wrong with a port, of 1,000 calls.
+/// How often each fault of a port happens, in 1,000 calls.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Faults {
     pub(super) fails_before: u64,
@@ -39,13 +39,13 @@ impl Faults {
     }
 }
 
-/// What can go wrong in one world.
+/// The faults of one world.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weather {
     pub(super) storage: Faults,
     pub(super) emitter: Faults,
     pub(super) queue: Faults,
-    /// Of 1,000 pings, how many say the opposite.
+    /// How many of 1,000 pings report the opposite.
     pub(super) ping_lies: u64,
     pub(super) crashes: bool,
     pub(super) stops: bool,
@@ -91,7 +91,7 @@ impl Weather {
     fn with_nothing_published_twice(self) -> Self {
         // Slow emitters build up a backlog while answers of storage are under way.
         let emitter = Faults { fails_after: 0, done_late: 0, is_partial: 0, is_slow: 500, ..self.emitter };
-        // Never so slow that storage counts as away: entries that can't be marked then are published again by others.
+        // Never so slow that storage counts as away: others would publish again the entries that can't be marked then.
         let slow_max = Duration::from_millis(40);
         let storage = Faults { is_slow: 2 * self.storage.is_slow, slow_max, ..NO_FAULTS };
         Self { storage, emitter, queue: self.queue, stops: self.stops, once: true, ..Self::FINE }
@@ -101,7 +101,7 @@ impl Weather {
 const NO_FAULTS: Faults =
     Faults { fails_before: 0, fails_after: 0, done_late: 0, is_partial: 0, is_slow: 0, slow_max: Duration::ZERO };
 
-/// Whether the store has one history, or may go back and go on in another way.
+/// Whether the store has one history, or may go back to an earlier state and continue from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Histories {
     One,
@@ -149,7 +149,7 @@ impl World {
         let store = Arc::new(MemoryRepository::new(Arc::new(store_clock.clone())));
         let history = match histories {
             Histories::One => History::single(),
-            // A store that goes back owes messages again that were published.
+            // After a store has gone back, published messages may be in the outbox again.
             Histories::Several => {
                 weather.once = false;
                 History::draw(&mut rng, &store)
@@ -180,7 +180,7 @@ impl World {
         *self.weather.lock().unwrap()
     }
 
-    /// Says yes so many times in 1,000.
+    /// Returns true for `times` of 1,000 calls, on average.
     pub(super) fn chance(&self, times: u64) -> bool {
         times > 0 && self.draw(|rng| rng.below(1_000)) < times
     }

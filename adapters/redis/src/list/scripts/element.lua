@@ -1,4 +1,4 @@
--- Returns an element as the adapter reads it: the payload, or of one that is longer than payload_max bytes its first
+-- Returns an element as the adapter reads it: the payload or, if that is longer than payload_max bytes, its first
 -- payload_max + 1 bytes, its length and its digest.
 local function element(payload, payload_max)
     if #payload <= payload_max then

@@ -1,7 +1,7 @@
 -- Requeues the elements (KEYS[2]) of the expired consumer ARGV[1] to the right end of the records (KEYS[3]), the oldest
 -- last, so that it is taken first. The consumer stays registered (KEYS[1]) for ARGV[2] ms more, because a move of its
--- own may still be under way. Returns how many elements there were. ARGV[3]: the length of a lease in ms; one that ends
--- later than after twice that was given before the clock went back, and has expired.
+-- own may still be under way. Returns how many elements there were. ARGV[3]: the length of a lease in ms. A lease that
+-- ends more than twice that from now was given before the clock went back, and has expired.
 redis.call('PERSIST', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,7 +1,7 @@
 -- Claims entries of the stream (KEYS[1]) that were idle for ARGV[3] ms, after the id ARGV[4], for the consumer ARGV[2] of
 -- the group ARGV[1]: looks at ARGV[5] of them, or stops at about ARGV[6] bytes. ARGV[7]: record_max; ARGV[8]: entry_max.
--- Returns the id from which the next claim goes on, `0-0` at the end, and the entries. One that was deleted is null
--- before Redis 7.
+-- Returns the id from which the next claim goes on, `0-0` at the end, and the entries. A deleted entry is null before
+-- Redis 7.
 local wanted, bytes_max = tonumber(ARGV[5]), tonumber(ARGV[6])
 local record_max, entry_max = tonumber(ARGV[7]), tonumber(ARGV[8])
 local after, entries, bytes, chunk, looked = ARGV[4], {}, 0, 1, 0

@@ -1,4 +1,4 @@
-//! What every emitter must do.
+//! The cases that every emitter must pass.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

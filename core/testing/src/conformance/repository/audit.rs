@@ -56,7 +56,7 @@ pub async fn an_audit_reads_keys_records_and_outbox_in_order<F: RepositoryFixtur
     assert_consistent(&*repository).await;
 }
 
-/// An audit sees nothing of what is committed or published while it reads.
+/// An audit sees nothing that is committed or published while it reads.
 pub async fn an_audit_is_one_snapshot_while_a_writer_goes_on<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (reader, writer) = (fixture.handle().await, fixture.handle().await);

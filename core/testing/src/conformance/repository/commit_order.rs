@@ -1,4 +1,4 @@
-//! Ordered commits: what the optional part of the repository port must do, and what a store without it must do.
+//! Ordered commits: cases for the optional part of the repository port, and for a store without it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub async fn a_batch_whose_predecessor_has_not_started_is_not_committed<F: Repos
     let records = || (0..20).map(|i| record(&format!("r-{i}"), &format!("d{}", i % 3), "", "1", "EUR"));
     let predecessor = Order::first();
     let successor = predecessor.next();
-    // Twice: the first commit of a process may take another way than later ones.
+    // Twice: the first commit of a process may take another path than later ones.
     for _ in 0..2 {
         assert!(commit_once(&*repository, records(), &successor).await.is_none(), "the predecessor has not started");
         assert_eq!(successor.stage(), Stage::Waiting, "the batch that was not committed has not started");

@@ -1,4 +1,4 @@
-//! What must hold for a store at any time. Nearly every case ends with this check.
+//! The invariants of a store at any time. Nearly every case ends with this check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

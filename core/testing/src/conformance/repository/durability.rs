@@ -1,4 +1,4 @@
-//! Durability: what was committed is there after the store is closed and opened again.
+//! Durability: committed data is there after the store is closed and opened again.
 
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ pub async fn managed_rules_are_durable<F: RepositoryFixture>() {
         for (name, threshold) in [("a", "5"), ("b", "10.50"), ("c", "1"), ("a", "7")] {
             rules.amend_rules(put(name, threshold)).await.expect("a change is made");
         }
-        // The last change, so that no version of another rule is as high as that of the rules.
+        // A deletion is the last change, so that the version of the rules is higher than that of any one rule.
         rules.amend_rules(RuleEdit { rule: None, ..put("c", "1") }).await.expect("a rule is deleted");
         rules.managed_rules().await.expect("the rules are read")
     };
@@ -112,8 +112,8 @@ pub async fn managed_rules_are_durable<F: RepositoryFixture>() {
     assert_eq!(processed(&outcomes[0]).alert_names(), ["a"]);
 }
 
-/// Positions, sequences and the identities of outbox entries go on where they were; none comes again, not even that of
-/// an entry that is gone.
+/// Positions, sequences and the identities of outbox entries continue where they were. None is reused, not even the
+/// identity of an entry that is gone.
 pub async fn positions_and_sequences_continue_after_a_reopen<F: RepositoryFixture>() {
     let mut fixture = F::fresh().await;
     let me = Owner::new("me");

@@ -159,7 +159,7 @@ pub async fn groups_page_by_destination<F: RepositoryFixture>() {
     assert_eq!(read_groups(&*repository, query).await, (Vec::new(), None));
 }
 
-/// What is committed while an answer is being read does not appear in it, not even in part.
+/// Records that are committed while an answer is being read do not appear in it, not even in part.
 pub async fn an_answer_is_one_snapshot_while_a_writer_goes_on<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (reader, writer) = (fixture.handle().await, fixture.handle().await);
@@ -243,7 +243,7 @@ fn gather(parts: Vec<GroupPart>) -> Gathered {
     groups
 }
 
-/// The records as text: `==` takes 1.0 for 1.00.
+/// The records as text: `==` equates 1.0 and 1.00.
 fn exact(records: &[ProcessedRecord]) -> String {
     serde_json::to_string(records).expect("records are always JSON")
 }

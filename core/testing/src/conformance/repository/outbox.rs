@@ -28,7 +28,7 @@ pub async fn a_commit_adds_an_entry_for_its_owner<F: RepositoryFixture>() {
     assert_eq!(claim(&*repository, &other, ClaimScope::Abandoned).await, []);
     mark_published(&*repository, &me, &[first.id]).await;
     assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, [second]);
-    // Once more, and what never was: no harm.
+    // Marking an entry again, or one that never existed, does no harm.
     mark_published(&*repository, &me, &[first.id, OutboxId::new(u64::MAX, 0), second.id]).await;
     mark_published(&*repository, &me, &[]).await;
     assert_eq!(backlog(&*repository).await, Backlog::default());
@@ -67,7 +67,7 @@ pub async fn an_entry_without_an_owner_goes_to_the_first_claim<F: RepositoryFixt
     assert_eq!(backlog(&*repository).await, Backlog::default());
 }
 
-/// Oldest first, and no more than asked for.
+/// A claim returns the oldest entries first, and no more than asked for.
 pub async fn claims_take_the_oldest_first_up_to_the_limit<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -117,7 +117,7 @@ pub async fn entries_of_a_lapsed_lease_go_to_one_claimant<F: RepositoryFixture>(
         let (by_one, by_two) = claims.await;
         let claimed: Vec<OutboxId> = by_one.iter().chain(&by_two).map(|batch| batch.id).collect();
         assert_distinct(claimed.clone());
-        // One claim may have skipped what the other had locked; one more claim must find the rest.
+        // One claim may have skipped entries that the other had locked; one more claim must find the rest.
         let rest = claim(&*repository, &one, ClaimScope::Abandoned).await;
         assert_distinct(claimed.iter().copied().chain(rest.iter().map(|batch| batch.id)));
         let all: BTreeSet<OutboxId> = claimed.into_iter().chain(rest.iter().map(|batch| batch.id)).collect();
@@ -200,8 +200,8 @@ pub async fn every_abandoned_entry_is_claimed_once<F: RepositoryFixture>() {
     assert_distinct(claimed);
 }
 
-/// An entry is marked as published by its owner only: not by another owner, and not by the one that lost it, neither by
-/// itself nor with its next commit.
+/// An entry is marked as published by its owner only: not by another owner, and not by the owner that lost it, neither
+/// directly nor with its next commit.
 pub async fn only_its_owner_marks_an_entry_as_published<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (repository, elsewhere) = (fixture.handle().await, fixture.handle().await);
@@ -257,7 +257,7 @@ pub async fn a_lease_of_zero_ends_the_lease<F: RepositoryFixture>() {
     let batch = store(&*repository, Some(&leaving), "a", 1).await;
     assert_eq!(claim(&*repository, &other, ClaimScope::Abandoned).await, []);
     repository.renew(&leaving, Duration::ZERO).await.expect("a lease is ended");
-    // Once more, and one that never was: no harm.
+    // Ending a lease again, or one that never existed, does no harm.
     repository.renew(&leaving, Duration::ZERO).await.expect("a lease is ended");
     repository.renew(&Owner::new("stranger"), Duration::ZERO).await.expect("a lease is ended");
     assert_eq!(claim(&*repository, &other, ClaimScope::Abandoned).await, [batch]);

@@ -1,4 +1,4 @@
-//! Ownership of outbox entries: what marks, claims and leases leave alone.
+//! Ownership of outbox entries: marks, claims and leases leave other entries alone.
 
 use tallyhouse_core::ports::{Batch, ClaimScope, OutboxId, Owner};
 
@@ -6,8 +6,8 @@ use super::outbox::{claim, mark_published, store};
 use super::{LONG_LEASE, RepositoryFixture, SHORT_LEASE, batch_of, commit};
 use crate::doubles::generate::record;
 
-/// The identity of an entry is its position *and* its nonce: another nonce at the same position marks nothing, neither by
-/// itself nor with the next commit.
+/// The identity of an entry is its position *and* its nonce: another nonce at the same position marks nothing, neither
+/// directly nor with the next commit.
 pub async fn an_id_with_another_nonce_marks_nothing<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (repository, me) = (fixture.handle().await, Owner::new("me"));

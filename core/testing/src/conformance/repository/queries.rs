@@ -84,7 +84,7 @@ pub async fn filters_compare_texts_by_bytes<F: RepositoryFixture>() {
     }
 }
 
-/// A record at `start` is in, one at `end` is not; the last instant of all can be asked for.
+/// A record at `start` is in, one at `end` is not; a filter can include the last instant of all.
 pub async fn start_is_inclusive_and_end_is_exclusive<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
@@ -219,7 +219,7 @@ fn newest_first(filter: Filter, limit: usize) -> RecordQuery {
     RecordQuery { filter, order: RecordOrder::NewestFirst, limit, ..RecordQuery::default() }
 }
 
-/// A page ends before it is much heavier than [`PAGE_WEIGHT_MAX`], and the next one goes on behind it.
+/// A page ends before it is much heavier than [`PAGE_WEIGHT_MAX`], and the next one continues after it.
 pub async fn pages_of_large_records_end_early_and_go_on_without_a_gap<F: RepositoryFixture>() {
     const RECORDS: usize = 900;
     let fixture = F::fresh().await;
@@ -289,12 +289,12 @@ async fn summaries(
     found.into_iter().map(|(reference, _)| reference.to_string()).collect()
 }
 
-/// Reads all that match in pages.
+/// Reads all matching records in pages.
 async fn all_pages(repository: &dyn Store, filter: &Filter, limit: usize) -> Vec<StoredRecord> {
     all_pages_of(repository, RecordQuery { filter: filter.clone(), limit, ..RecordQuery::default() }).await
 }
 
-/// Reads all that a query selects, in pages of its limit.
+/// Reads all records that a query selects, in pages of its limit.
 async fn all_pages_of(repository: &dyn Store, query: RecordQuery) -> Vec<StoredRecord> {
     let mut found = Vec::<StoredRecord>::new();
     let follows = |a: &(Timestamp, RecordId), b: &(Timestamp, RecordId)| match query.order {
@@ -326,8 +326,8 @@ fn assert_listed(found: &[StoredRecord], expected: &[&Record], context: &str) {
     assert_eq!(found.len(), expected.len(), "how many are listed, {context}");
 }
 
-/// Returns a filter whose conditions are taken from the records: in the first 128 rounds every combination that the
-/// bits of the round name.
+/// Returns a filter whose conditions are taken from the records. The bits of `round` choose the conditions, so 128
+/// rounds cover every combination.
 pub(super) fn random_filter(generator: &mut Generator, records: &[Record], round: usize) -> Filter {
     // A single record's values would find it alone; each condition has a record of its own.
     let mut wanted = |bit: usize| (round & (1 << bit) != 0).then(|| generator.pick(records).clone());
@@ -346,7 +346,7 @@ pub(super) fn random_filter(generator: &mut Generator, records: &[Record], round
     filter
 }
 
-/// Judges one record by its JSON: another way than that of [`Filter::matches`].
+/// Matches one record by its JSON, independently of [`Filter::matches`].
 pub(super) fn matches(filter: &Filter, record: &Record) -> bool {
     let json = serde_json::to_value(record).expect("a record is always JSON");
     let conditions = [

@@ -118,7 +118,7 @@ pub async fn history_shows_every_position_in_order_while_others_commit<F: Reposi
     let follow = async {
         let mut seen = Vec::<Arc<StoredRecord>>::new();
         loop {
-            // Asked before the read: what was committed then must be in it.
+            // Loaded before the read: the read must see everything that was committed by then.
             let done = writing.load(Ordering::SeqCst) == 0;
             let head = reader.head().await.expect("the head is read");
             let query = HistoryQuery { after: seen.len() as u64, alerting_only: false, limit: 50 };

@@ -1,4 +1,4 @@
-//! What every queue must do.
+//! The cases that every queue must pass.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -13,7 +13,7 @@ use tallyhouse_core::ports::{
 };
 use tallyhouse_core::{RejectionCode, Timestamp};
 
-/// Long enough for a queue to deliver what it has.
+/// Long enough for a queue to deliver its payloads.
 const A_WHILE: Duration = Duration::from_millis(300);
 
 /// Payloads come in the order in which they were pushed, with any bytes unchanged.
@@ -86,7 +86,7 @@ pub async fn a_refused_payload_becomes_a_dead_letter<F: SourceFixture>() {
     assert_eq!(fixture.kept().await, 0);
     let mut letters = fixture.dead_letters().await;
     assert_distinct(letters.iter().map(|letter| &letter.id));
-    // Those of one call have no order among each other.
+    // The dead letters of one call have no order among each other.
     let place = |payload: &[u8]| payloads.iter().position(|pushed| *pushed == payload);
     letters.sort_by_key(|letter| place(&letter.payload));
     assert_eq!(letters.len(), 4);
@@ -199,7 +199,7 @@ pub async fn a_call_returns_many_but_no_more_than_asked_for<F: SourceFixture>() 
     assert_eq!((one.len(), fixture.kept().await), (1, 1));
 }
 
-/// An empty queue is no error: the call waits, and ends with what arrives or, after a while, with nothing.
+/// An empty queue is no error: the call waits, and returns the payloads that arrive or, after a while, none.
 pub async fn a_call_waits_at_an_empty_queue<F: SourceFixture>() {
     let fixture = F::fresh().await;
     let consumer = fixture.consumer().await;
@@ -251,7 +251,7 @@ pub async fn unacknowledged_payloads_of_a_dead_consumer_go_to_another<F: SourceF
     assert_eq!(fixture.dead_letters().await, []);
 }
 
-/// The unacknowledged deliveries of all dead consumers are there for one that starts afterwards.
+/// The unacknowledged deliveries of all dead consumers go to a consumer that starts afterwards.
 pub async fn unacknowledged_payloads_wait_for_the_next_consumer<F: SourceFixture>() {
     let fixture = F::fresh().await;
     push(&fixture, "a", 6).await;
@@ -270,7 +270,7 @@ pub async fn unacknowledged_payloads_wait_for_the_next_consumer<F: SourceFixture
     assert_eq!(texts(&receive(&*next, 1).await), texts(&last));
 }
 
-/// A call may be cancelled at any moment: what it had taken by then comes again.
+/// A call may be cancelled at any moment: payloads that it had taken by then are received again.
 pub async fn a_cancelled_receive_loses_nothing<F: SourceFixture>() {
     let fixture = F::fresh().await;
     let consumer = fixture.consumer().await;
@@ -282,7 +282,7 @@ pub async fn a_cancelled_receive_loses_nothing<F: SourceFixture>() {
             }
             fixture.pause(Duration::from_micros(150 * round)).await;
         };
-        // A call that was cancelled acknowledges nothing: what it had taken stays with the consumer.
+        // A cancelled call acknowledges nothing: the payloads that it had taken stay with the consumer.
         if let Either::Left((received, give_up)) = select(pin!(consumer.receive(10)), pin!(give_up)).await {
             let deliveries = received.expect("payloads are received");
             end(&*consumer, &deliveries, &Disposition::Nack).await;
@@ -316,7 +316,7 @@ async fn receive(consumer: &dyn RecordSource, n: usize) -> Vec<Delivery> {
     deliveries
 }
 
-/// Receives what is there now, or nothing after a while.
+/// Receives the payloads that are there now, or none after a while.
 async fn peek_some<F: SourceFixture>(fixture: &F, consumer: &dyn RecordSource, max: usize) -> Vec<Delivery> {
     match select(pin!(consumer.receive(max)), pin!(fixture.pause(A_WHILE))).await {
         Either::Left((received, _)) => received.expect("payloads are received"),
