@@ -4,8 +4,8 @@
     pip install redis
     python3 subscribe.py notifications --redis redis://127.0.0.1:6379 --http http://127.0.0.1:8080
 
-Redis pub/sub hands a message to those that listen at that moment, so a subscriber that was away has missed some. This one catches
-up over HTTP: after every (re)connect, and now and then while it listens. What comes twice it drops by `source` and `id`. A key for
+Redis pub/sub delivers a message only to connected subscribers, so a disconnected one misses some. This subscriber catches up over HTTP
+after every (re)connect, and at intervals while it listens. It drops repeats by `source` and `id`. A key for
 HTTP is taken from TALLYHOUSE_KEY.
 """
 
@@ -20,7 +20,7 @@ import urllib.request
 
 import redis
 
-# A gap is one that stays: instances publish side by side, so a later message may overtake an earlier one for a moment.
+# A gap counts only if it lasts: instances publish concurrently, so a later message may briefly overtake an earlier one.
 GAP_SECONDS = 5
 # How long it listens by default before it catches up again. Only catching up moves its position: a message that is pushed may have overtaken one
 # that is still to come, which a reader that went on behind it would miss.
@@ -30,7 +30,7 @@ IDS_MAX = 1_000_000
 
 
 class Repeats:
-    """Remembers which messages were seen, by what identifies a CloudEvent."""
+    """Remembers the messages seen, by the identity of a CloudEvent: source and id."""
 
     def __init__(self):
         self.seen = collections.OrderedDict()
@@ -55,7 +55,7 @@ class Gaps:
     def note(self, event):
         record, sequence = event["data"]["record"], event["data"]["sequence"]
         key = (record["destinationId"], record["reference"])
-        # What was before the first message that we see is not ours to miss.
+        # Messages before the first one seen do not count as missing.
         expected = self.next.setdefault(key, sequence)
         if sequence >= expected:
             self.ahead[key][sequence] = time.monotonic()
@@ -90,7 +90,7 @@ class Subscriber:
 
     def handle(self, event, is_pushed):
         if self.repeats.is_repeat(event):
-            # What is read over HTTP has mostly been pushed before.
+            # Most messages read over HTTP were pushed before, so only a pushed repeat is reported.
             if is_pushed:
                 print("repeat", event["id"], flush=True)
             return
@@ -126,7 +126,7 @@ class Subscriber:
             return json.load(answer)
 
     def listen(self, subscription):
-        """Handles what is pushed, until it is time to catch up again."""
+        """Handles pushed messages, until it is time to catch up again."""
         until = time.monotonic() + self.pause
         while time.monotonic() < until:
             message = subscription.get_message(timeout=1)
@@ -151,7 +151,7 @@ def main():
         try:
             with redis.Redis.from_url(options.redis).pubsub(ignore_subscribe_messages=True) as subscription:
                 subscription.subscribe(f"{options.prefix}:{options.topic}")
-                # First listen, then catch up: nothing falls in between, and what comes both ways is a repeat.
+                # First listen, then catch up, so that no message falls in between; a message that comes both ways is a repeat.
                 subscription.get_message(timeout=5)
                 while True:
                     subscriber.catch_up()

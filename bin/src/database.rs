@@ -56,7 +56,7 @@ impl Database {
                 let folder = tempfile::Builder::new().prefix("tallyhouse-").permissions(owner_only).tempdir();
                 let folder = folder.context("a temporary folder for the database can't be made")?;
                 let path = folder.path().join("tallyhouse.db");
-                // It is always new, so that even a reading command has to migrate it.
+                // A temporary database is always new, so even a reading command has to migrate it.
                 Self::sqlite(SqliteSettings { path, ..settings.sqlite.clone() }, Schema::Migrate, Some(folder)).await
             }
             DatabaseUrl::Postgres(url) => {
@@ -67,7 +67,7 @@ impl Database {
         }
     }
 
-    /// Returns the migrations that were applied at its opening.
+    /// Returns the migrations that were applied when the database was opened.
     pub(crate) fn migrated(&self) -> &[String] {
         &self.migrated
     }
@@ -110,7 +110,7 @@ impl Database {
     }
 }
 
-/// Logs a warning if nothing says how the connection to another machine is protected.
+/// Logs a warning if no setting says how the connection to another machine is protected.
 pub(crate) fn warn_of_clear_text(database: &DatabaseUrl, url: &str) {
     if is_unprotected(url) {
         tracing::warn!(
@@ -121,8 +121,8 @@ pub(crate) fn warn_of_clear_text(database: &DatabaseUrl, url: &str) {
     }
 }
 
-/// Makes the error of a database that can't be used. A command shows the causes alone: the port's own text is written
-/// for the log of a running service.
+/// Makes the error of a database that can't be used. A command shows only the causes: the port's own text is meant for
+/// the log of a running service.
 fn unusable(database: &DatabaseUrl, error: &PortError) -> anyhow::Error {
     let mut causes = Vec::new();
     let mut next = error.source();

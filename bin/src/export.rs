@@ -1,4 +1,4 @@
-//! `export`: all matching records of one moment, from the configured database or over HTTP, as NDJSON or CSV.
+//! `export`: all matching records as of one moment, from the configured database or over HTTP, as NDJSON or CSV.
 
 mod format;
 mod local;
@@ -20,7 +20,7 @@ use sink::Sink;
 /// Exports, and prints the number of records unless they went to standard output.
 ///
 /// # Errors
-/// The database or the service can't answer, or the output can't be written. A file is then as it was before.
+/// The database or the service can't answer, or the output can't be written. An existing file then stays unchanged.
 pub(crate) async fn run(args: ExportArgs, settings: &Settings, environment: &Environment) -> anyhow::Result<ExitCode> {
     let remote = Remote::of(&args.remote, environment)?;
     let mut signals = Signals::install()?;

@@ -67,7 +67,8 @@ pub(crate) async fn run(args: ImportArgs, settings: &Settings, environment: &Env
     };
     let interrupted = chunks.interrupted;
     drop(chunks);
-    // A reader that waits for a terminal or a pipe would not notice that its channel is closed.
+    // After a signal the reader thread is not joined: while it waits for a terminal or a pipe, it does not notice that
+    // its channel is closed.
     let read = if interrupted { Ok(()) } else { reader.await.context("reading broke off")? };
     tally.end(args.dry_run)?;
     stored?;
@@ -83,7 +84,7 @@ pub(crate) async fn run(args: ImportArgs, settings: &Settings, environment: &Env
     })
 }
 
-/// Checks that all files exist before the first is read. Returns their length together, if it is known.
+/// Checks that all files exist before the first is read. Returns their total length, if it is known.
 fn check_files(files: &[PathBuf]) -> anyhow::Result<Option<u64>> {
     let mut total = Some(0);
     for file in files {

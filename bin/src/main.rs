@@ -35,7 +35,7 @@ const EXIT_FAILURE: u8 = 1;
 fn main() -> ExitCode {
     let (code, error) = match commands::run(cli::Cli::parsed()) {
         Ok(code) => (code, None),
-        // Like other Unix tools: a reader that has read enough is no failure.
+        // As in other Unix tools, a closed output is no failure: its reader has read enough.
         Err(error) if error.is::<OutputClosed>() => (ExitCode::SUCCESS, None),
         Err(error) => {
             let is_usage = error.is::<SettingsError>() || error.is::<OutputRefused>();
@@ -51,6 +51,6 @@ fn main() -> ExitCode {
 fn one_line(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    // The text may quote a hostile service.
+    // The text may quote a hostile service, so it is escaped.
     format!("error: {}\n", printable(&lines.join("; ")))
 }

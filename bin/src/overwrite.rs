@@ -1,8 +1,8 @@
 //! Keeps a command from overwriting what it reads.
 //!
 //! An output is compared with every input, the database and its journals before anything is opened for writing. Files
-//! are the same by device and inode: that holds for every spelling of a path, for symbolic links and for hard links. A
-//! file that does not exist yet is known by its folder and its name, because SQLite makes its journals later.
+//! are compared by device and inode, which finds every spelling of a path, symbolic links and hard links. A file that
+//! does not exist yet is identified by its folder and its name, because SQLite makes its journals later.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
@@ -18,13 +18,13 @@ use crate::settings::{DatabaseUrl, Environment, Settings};
 /// Most symbolic links that lead to one file, as Linux counts them (`path_resolution(7)`).
 const LINKS_MAX: usize = 40;
 
-/// What SQLite adds to the name of a database for the files that belong to it (<https://sqlite.org/tempfiles.html>).
+/// The suffixes of a SQLite database and its journals (<https://sqlite.org/tempfiles.html>).
 const SQLITE_ENDINGS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Permissions of a new file with records in it: its owner alone may read them.
 pub(crate) const OWNER_ONLY: u32 = 0o600;
 
-/// An output can't be written where the command line says.
+/// An output is refused, for example because it would overwrite an input.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct OutputRefused(pub(crate) String);
@@ -33,7 +33,7 @@ pub(crate) struct OutputRefused(pub(crate) String);
 #[derive(Debug, Default)]
 pub(crate) struct FilesRead(Vec<(String, Vec<Identity>)>);
 
-/// What a file is known by.
+/// The identity of a file.
 #[derive(Debug, PartialEq, Eq)]
 enum Identity {
     Inode { device: u64, inode: u64 },
@@ -41,7 +41,7 @@ enum Identity {
 }
 
 impl FilesRead {
-    /// Names the database and the other files of the configuration.
+    /// Adds the database and the other files of the configuration.
     pub(crate) fn of(settings: &Settings, remote: &RemoteArgs, environment: &Environment) -> Self {
         let mut files = Self::default();
         if let DatabaseUrl::Sqlite(database) = &settings.database {
@@ -95,7 +95,7 @@ impl FilesRead {
     }
 }
 
-/// Returns what a path is known by. What is no ordinary file, such as a pipe or `/dev/null`, loses nothing.
+/// Returns the identities of a path. A pipe or a device such as `/dev/null` has none: writing overwrites nothing there.
 fn identities(path: &Path) -> Vec<Identity> {
     let about = fs::metadata(path);
     if about.as_ref().is_ok_and(|about| !about.is_file()) {
@@ -115,7 +115,7 @@ fn entry(path: &Path) -> Option<Identity> {
     Some(Identity::Entry { device: folder.dev(), folder: folder.ino(), name })
 }
 
-/// Returns a path, and what it leads to link by link: the last file need not exist.
+/// Returns a path and the targets of its symbolic links, one after the other; the last file need not exist.
 fn hops(path: &Path) -> Vec<PathBuf> {
     let next = |path: &PathBuf| fs::read_link(path).ok().map(|target| folder_of(path).join(target));
     std::iter::successors(Some(path.to_owned()), next).take(LINKS_MAX).collect()

@@ -83,10 +83,10 @@ impl Remote {
         Ok(Self { client: client.context("the HTTP client can't be started")?, base, key: None, proxy: None })
     }
 
-    /// Asks `/readyz`. Returns whether the service is ready, and its answer.
+    /// Calls `/readyz`. Returns whether the service is ready, and the response.
     ///
     /// # Errors
-    /// The service can't be reached, or the answer is interrupted.
+    /// The service can't be reached, or the response is interrupted.
     pub(crate) async fn readiness(&self) -> anyhow::Result<(bool, String)> {
         let response = self.get("readyz", &[])?.send().await.map_err(|error| self.unreachable(error))?;
         let ready = response.status().is_success();
@@ -111,7 +111,7 @@ impl Remote {
         Ok(self.with_key(self.client.post(self.at(path)?).query(parameters)))
     }
 
-    /// Sends a request and returns a successful answer.
+    /// Sends a request and returns a successful response.
     ///
     /// # Errors
     /// The service can't be reached, or refuses; then the error quotes its problem document.
@@ -128,7 +128,7 @@ impl Remote {
             .context(format!("the service at {} can't be reached{through}", self.address()))
     }
 
-    /// Makes the error of an interrupted answer.
+    /// Makes the error of an interrupted response.
     pub(crate) fn interrupted(&self, error: reqwest::Error) -> anyhow::Error {
         anyhow::Error::new(error.without_url())
             .context(format!("the answer of the service at {} was interrupted", self.address()))
@@ -149,12 +149,12 @@ impl Remote {
             _ => "",
         };
         let detail = detail.map(|detail| format!(": {}", detail.trim_end_matches('.'))).unwrap_or_default();
-        // An answer without a problem document may be the proxy's own.
+        // A response without a problem document may be the proxy's own.
         let through = if detail.is_empty() { self.through() } else { String::new() };
         anyhow!("the service at {}{through} answers {status}{detail}{hint}", self.address())
     }
 
-    /// Names the proxy: a user may not know of one that the environment names.
+    /// Names the proxy: a user may not know about a proxy from the environment.
     fn through(&self) -> String {
         let named =
             |proxy| format!(" through the proxy {proxy}, which the environment names (NO_PROXY excludes hosts)");

@@ -28,7 +28,7 @@ use queues::{Consumers, Queues};
 use signals::{EXIT_INTERRUPTED, Signals};
 use tallyhouse_pipeline::TokioClock;
 
-/// Exit code of a service that failed, or was still busy at `stop.deadline_ms`.
+/// Exit code of a service that failed, or had not stopped by `stop.deadline_ms`.
 const EXIT_UNCLEAN: u8 = 1;
 
 /// How long a stop waits for the export of the last spans: a slow collector must not delay a restart.
@@ -149,8 +149,8 @@ impl Running {
         Self { pipeline, tasks, consumers, stop, serving }
     }
 
-    /// Returns when a part of the service has ended without a stop: it has panicked. The service must then end, too, so
-    /// that a supervisor restarts it.
+    /// Returns when a task of the service has ended without a stop, by a panic. The service must then end, too, so that
+    /// a supervisor restarts it.
     async fn failed(&mut self) {
         let ended = tokio::select! {
             Some(ended) = self.tasks.join_next() => ended,

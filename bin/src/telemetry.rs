@@ -1,4 +1,4 @@
-//! What the program reports about itself: its log, its metrics and its traces.
+//! Observability: log, metrics and traces.
 
 pub(crate) mod logging;
 pub(crate) mod metrics;

@@ -1,4 +1,4 @@
-//! Who may call, and how much: admission by API keys and hosts, rate limits and limits on concurrency.
+//! Access control: admission by API keys and hosts, rate limits and concurrency limits.
 
 pub(crate) mod admission;
 pub(crate) mod rate_limit;

@@ -1,4 +1,4 @@
-//! What callers share, and at what pace they must take it: the rules, without any words for those who exceed them.
+//! Limits that callers share, and the least pace of a transfer. The rules only: other modules word the refusals.
 
 pub(crate) mod caller;
 pub(crate) mod shared_room;

@@ -1,4 +1,4 @@
-//! One request and its response: context, parsing, answers, and what is observed of them.
+//! One request and its response: context, parsing, responses, and observability.
 
 pub(crate) mod context;
 pub(crate) mod request;

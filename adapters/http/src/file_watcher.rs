@@ -7,24 +7,25 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-/// The poll interval. Reading a small file finds every change, including those that its modification time hides.
+/// The poll interval. Each poll reads the whole file, because a modification time can miss a change.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Largest file that is read: room for thousands of keys or certificates, but not for any file at a wrong path.
+/// Largest file that is read. It has room for thousands of keys or certificates; a wrong path may name a file of any
+/// size.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Rights of the group and of others to write, as in `chmod go+w`.
+/// The write permissions of group and others, as in `chmod go+w`.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Right of others to read.
+/// The read permission of others.
 const OTHERS_READ: u32 = 0o004;
 
-/// Reads a file whole, or says why it can't be.
+/// Reads a whole file, or says why that fails.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     open(path).and_then(read_whole)
 }
 
-/// Reads a file that decides who has access. A file that others may write to is refused: they could let themselves in.
+/// Reads a file that grants access. A file that others may write to is refused: they could grant themselves access.
 pub(crate) fn read_protected(path: &Path) -> Result<Vec<u8>, String> {
     let file = open(path)?;
     if mode(&file) & OTHERS_WRITE != 0 {
@@ -49,11 +50,11 @@ fn read_whole(file: File) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Opens a regular file. Others are refused: reading a pipe waits for a writer, and polls would wait with it.
+/// Opens a regular file. Other kinds are refused: reading a pipe would block until there is a writer.
 fn open(path: &Path) -> Result<File, String> {
     let mut options = File::options();
     options.read(true);
-    // Opening a pipe would wait, too.
+    // Opening a pipe would block, too.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
     let file = options.open(path).map_err(|error| error.to_string())?;
@@ -67,11 +68,11 @@ fn open(path: &Path) -> Result<File, String> {
 #[cfg(unix)]
 fn mode(file: &File) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
-    // Without its metadata nobody knows who may write to it.
+    // Without metadata it is unknown who may write to the file.
     file.metadata().map_or(OTHERS_WRITE, |about| about.permissions().mode())
 }
 
-/// Elsewhere rights are no bits.
+/// Other systems have no permission bits.
 #[cfg(not(unix))]
 fn mode(_file: &File) -> u32 {
     0

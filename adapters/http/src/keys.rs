@@ -1,7 +1,7 @@
-//! API keys: how they are made, stored as hashes, and recognised.
+//! API keys: their creation, their storage as hashes, and their recognition.
 //!
-//! A key is 256 random bits, so that a fast hash protects it as well as a slow one: an attacker can't try that many. The
-//! keys file holds hashes only: reading it grants no access.
+//! A key is 256 random bits, so that a fast hash protects it as well as a slow one: an attacker can't try that many
+//! keys. The keys file holds hashes only: reading it grants no access.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const SECRET_BYTES: usize = 32;
 /// Longest name of a key, in bytes.
 const NAME_LEN_MAX: usize = 64;
 
-/// The hash of a key, by which it is known.
+/// The hash by which a key is recognised.
 pub(crate) type Hash = [u8; blake3::OUT_LEN];
 
 /// A permission of a key.
@@ -35,9 +35,9 @@ pub(crate) type Hash = [u8; blake3::OUT_LEN];
 pub enum Scope {
     /// Writing records.
     Ingest,
-    /// Every read, except for those of `Admin`.
+    /// All reads, except those that need `Admin`.
     Read,
-    /// Dead letters and rules.
+    /// Dead letters and alert rules.
     Admin,
 }
 
@@ -69,7 +69,7 @@ impl NewKey {
     /// Makes a key from the system's random numbers.
     ///
     /// # Errors
-    /// The name is none that a keys file may hold, no scope is given, or the system has no random numbers to give.
+    /// The name is not allowed in a keys file, no scope is given, or the system has no random numbers.
     pub fn make(name: &str, scopes: &[Scope]) -> Result<Self, NewKeyError> {
         check(name, scopes)?;
         let mut secret = [0; SECRET_BYTES];
@@ -82,19 +82,19 @@ impl NewKey {
                 names.push(scope.name());
             }
         }
-        // Names and hashes hold nothing that TOML would want escaped.
+        // Names and hashes hold no character that TOML needs escaped.
         let entry =
             format!("[[keys]]\nname = \"{name}\"\nhash = \"{hash}\"\nscopes = [\"{}\"]\n", names.join("\", \""));
         Ok(Self { text, entry })
     }
 
-    /// Returns the key itself, for the caller that will use it.
+    /// Returns the key itself, for its caller.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns the lines that the keys file is to hold.
+    /// Returns the lines for the keys file.
     #[must_use]
     pub fn entry(&self) -> &str {
         &self.entry
@@ -107,13 +107,13 @@ impl fmt::Debug for NewKey {
     }
 }
 
-/// Why a key can't be made.
+/// The reason why a key can't be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NewKeyError {
-    /// The name or the scopes are none that a keys file may hold.
+    /// The name or the scopes are not allowed in a keys file.
     #[error("{0}")]
     Unfit(String),
-    /// The system has no random numbers to give.
+    /// The system has no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(String),
 }
@@ -121,7 +121,7 @@ pub enum NewKeyError {
 /// The holder of a recognised key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
-    /// The keys of one name are one caller, so that a key can be exchanged without doubling what its holder may do.
+    /// Keys of one name are one caller, so that a second key, during an exchange, does not double its holder's limits.
     pub(crate) name: Arc<str>,
     scopes: Vec<Scope>,
 }
@@ -132,7 +132,7 @@ impl Holder {
     }
 }
 
-/// The keys that are known.
+/// The known keys.
 #[derive(Debug)]
 pub(crate) struct Keys(Vec<(Hash, Holder)>);
 
@@ -181,8 +181,8 @@ impl Keys {
         self.0.len()
     }
 
-    /// Returns whose key has this hash. The time that it takes depends on the number of keys alone, not on how much of one
-    /// was guessed.
+    /// Returns the holder of the key with this hash. The time depends on the number of keys alone, so that it reveals
+    /// nothing about a guess.
     pub(crate) fn of_hash(&self, hash: &Hash) -> Option<&Holder> {
         let mut found = None;
         for (known, holder) in &self.0 {
@@ -199,7 +199,7 @@ pub(crate) fn hash(key: &[u8]) -> Hash {
     blake3::hash(key).into()
 }
 
-/// Keeps the kind of a fault and the expected form, and never a value.
+/// Returns the kind of a fault and the expected form, never a value.
 fn quotes_removed(message: &str) -> String {
     match message.split_once(", expected") {
         Some((_, expected)) => format!("expected{expected}"),

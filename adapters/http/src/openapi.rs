@@ -1,7 +1,7 @@
 //! The API described by OpenAPI 3.1, derived from the limits, problems and routes of the code itself.
 //!
-//! It is put together here and not by derived schemas: the core derives none, our types write themselves by hand so
-//! that no value goes through a float, and a limit that is a constant of the code can't be read by an attribute.
+//! Schemas are built by hand, not derived. The core derives none; our types have hand-written serializers, so that no
+//! value goes through a float; and an attribute can't read a limit that is a constant in code.
 
 mod model;
 mod operations;
@@ -31,7 +31,7 @@ pub fn openapi() -> String {
     serde_json::to_string_pretty(&document()).expect("the document is always JSON") + "\n"
 }
 
-/// Writes the JSON Schemas of the messages: the name of a file and its text, for notifications and for alerts.
+/// Writes the JSON Schemas of the messages: the file name and the text, for notifications and for alerts.
 #[must_use]
 pub fn message_schemas() -> [(&'static str, String); 2] {
     messages::standalone(&schemas::all())

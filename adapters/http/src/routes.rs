@@ -1,4 +1,4 @@
-//! The routes: one table of paths with their methods, and how a path is matched.
+//! The routes: one table of paths with their methods, and the matching of a path.
 
 pub(crate) mod table;
 pub(crate) mod matching;

@@ -1,4 +1,4 @@
-//! Test support: answers whole requests without a socket, and opens the parsers of input to the fuzz targets. Compiled
+//! Test support: answers whole requests without a socket, and gives the fuzz targets access to the parsers. Compiled
 //! with the feature `testing` only.
 
 use std::fmt;
@@ -30,14 +30,14 @@ use crate::serving::connection::request_ids::RequestIds;
 use crate::serving::dispatch;
 use crate::settings::HttpSettings;
 
-/// The whole of an answer.
+/// A complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body; empty where it is an event stream, which has no end.
+    /// Its body; empty for an event stream, which has no end.
     pub body: Bytes,
 }
 
@@ -54,13 +54,13 @@ impl fmt::Debug for Api {
 }
 
 impl Api {
-    /// Makes one that works on these parts.
+    /// Makes a service of these parts.
     #[must_use]
     pub fn new(app: HttpApp, settings: HttpSettings) -> Self {
         Self { app: Arc::new(App::new(app, settings, CancellationToken::new())) }
     }
 
-    /// Answers a request whose body comes in these pieces; `None` if the answer breaks off.
+    /// Answers a request whose body comes in these pieces; `None` if the response breaks off.
     pub async fn answer(&self, request: Request<Vec<Bytes>>) -> Option<Response> {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let caller = Caller::at(peer.ip(), &[]);
@@ -125,7 +125,7 @@ pub fn next_page(query: &str, known: &[&str], cursor: &str) -> Option<String> {
     Parameters::read(query, known).ok().map(|parameters| parameters.link_to_next(cursor))
 }
 
-/// What a cursor stands for.
+/// The place that a cursor stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// A record.
@@ -156,7 +156,7 @@ pub fn cursor(place: &Place) -> String {
     .write()
 }
 
-/// Returns the trace context that is taken over from these headers.
+/// Returns the trace context that is accepted from these headers.
 #[must_use]
 pub fn traceparent(headers: &HeaderMap) -> Option<String> {
     traceparent::of(headers)

@@ -1,4 +1,4 @@
-//! The answer from the configured database.
+//! The aggregate from the configured database.
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
@@ -12,7 +12,7 @@ use crate::database::{Database, Schema};
 use crate::output::Output;
 use crate::settings::Settings;
 
-/// Shows the answer part by part.
+/// Shows the aggregate part by part.
 ///
 /// # Errors
 /// The database can't answer.
@@ -67,7 +67,7 @@ struct Document<'a> {
     records: bool,
     groups: u64,
     records_total: u64,
-    /// The number of records that were written of the open group; `None` before the first group and after the last.
+    /// The number of records written of the open group; `None` before the first group and after the last.
     in_group: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The answer of a service over HTTP.
+//! The aggregate of a service over HTTP.
 
 use anyhow::Context as _;
 use reqwest::Response;
@@ -23,7 +23,7 @@ pub(super) async fn copy_json(remote: &Remote, args: &AggregateArgs, out: &mut O
     out.write("\n")
 }
 
-/// Shows the answer group by group.
+/// Shows the aggregate group by group.
 ///
 /// # Errors
 /// The service can't answer, or breaks off.

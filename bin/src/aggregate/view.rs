@@ -2,7 +2,7 @@
 
 use super::response::{Group, Record};
 
-/// Shows an answer, part by part.
+/// Shows an aggregate, part by part.
 pub(super) trait View: Send {
     /// Shows a group.
     ///
@@ -16,7 +16,7 @@ pub(super) trait View: Send {
     /// As [`View::group`].
     fn record(&mut self, record: Record) -> anyhow::Result<()>;
 
-    /// Ends the answer.
+    /// Ends the output.
     ///
     /// # Errors
     /// As [`View::group`].

@@ -4,7 +4,7 @@ use clap::{Args as _, Command, CommandFactory as _};
 
 use super::{Cli, SettingsArgs};
 
-/// What every command reads that reads settings at all.
+/// The settings that every command reads, unless it reads none.
 const COMMON: [&str; 3] = ["config", "log_filter", "log_format"];
 
 /// The further settings that each command reads; `None` where it reads no settings.
@@ -24,7 +24,8 @@ pub(super) const SETTINGS_OF: [(&str, Option<&[&str]>); 13] = [
     ("completions", None),
 ];
 
-/// Returns the command line. A flag that a command does not read is taken all the same, as it is before the command.
+/// Returns the command line. A command accepts flags that it does not read, because they may also stand before the
+/// command; its help hides them.
 pub(crate) fn command() -> Command {
     SETTINGS_OF.into_iter().fold(Cli::command(), |cli, (name, read)| {
         let is_read = |id: &str| read.is_some_and(|further| COMMON.contains(&id) || further.contains(&id));

@@ -120,7 +120,7 @@ async fn replay(
     Ok(ExitCode::from(if left { EXIT_LEFT } else { 0 }))
 }
 
-/// Processes one payload again, and removes it if it was processed, now or before.
+/// Processes one payload again, and removes it if its record is processed, now or earlier.
 async fn replay_one(
     letters: &dyn DeadLetters,
     pipeline: &Pipeline,

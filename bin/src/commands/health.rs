@@ -11,13 +11,13 @@ use crate::output::{Output, printable};
 use crate::remote::Remote;
 use crate::settings::{Environment, Settings};
 
-/// The deadline of the answer: shorter than the usual timeout of a container's health check.
+/// The deadline of the response: shorter than the usual timeout of a container's health check.
 const TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// Exit code of a service that is not ready.
 const EXIT_NOT_READY: u8 = 1;
 
-/// Calls `/readyz` at `--url`, or at the configured address, and prints the answer.
+/// Calls `/readyz` at `--url`, or at the configured address, and prints the response.
 ///
 /// # Errors
 /// The service can't be reached.

@@ -1,21 +1,22 @@
-//! The form of an export: `--format`, or the ending of the output's name.
+//! The format of an export: `--format`, or the extension of the output's name.
 
 use std::path::Path;
 
 use crate::cli::ExportFormat;
 use crate::overwrite::OutputRefused;
 
-/// Endings of archives and compressors that an export does not write. A file of such a name would not be what it says.
+/// Extensions of archives and compressors that an export does not write. Such a file name would be wrong about its
+/// content.
 const PACKED: [&str; 9] = ["zst", "zstd", "bz2", "xz", "lz4", "br", "zip", "7z", "tar"];
 
-/// Returns the form that is asked for, or else the one that the name says; NDJSON without an ending.
+/// Returns the requested format, or else the format of the name's extension; NDJSON without an extension.
 ///
 /// # Errors
-/// The name has an ending that says nothing, or something that is not written.
+/// The name has an unknown extension, or that of a format that an export does not write.
 pub(super) fn of(asked: Option<ExportFormat>, output: &Path) -> Result<ExportFormat, OutputRefused> {
     let name = output.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
-    // A name that begins with a point has no ending by that alone.
+    // The dot at the beginning of a hidden file's name begins no extension.
     let ending = name.trim_start_matches('.').rsplit_once('.').map(|(_, ending)| ending);
     let device = std::fs::metadata(output).is_ok_and(|about| !about.is_file());
     match (ending, asked) {

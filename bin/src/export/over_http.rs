@@ -28,7 +28,7 @@ pub(super) async fn copy(
     while let Some(part) = response.chunk().await.map_err(|error| remote.interrupted(error))? {
         sink.write(&part)?;
         bytes += part.len() as u64;
-        // A row is a line: a field holds no line feed, because control characters are rejected.
+        // Every row is one line: a field holds no line feed, because control characters are rejected.
         lines += part.iter().filter(|b| **b == b'\n').count() as u64;
         progress.show(bytes, lines.saturating_sub(lines_before));
     }

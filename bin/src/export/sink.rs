@@ -1,4 +1,4 @@
-//! The output of an export: standard output, or a file that appears only when it is whole.
+//! The output of an export: standard output, or a file that appears only when it is complete.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
@@ -13,10 +13,10 @@ use tempfile::NamedTempFile;
 use crate::output::OutputClosed;
 use crate::overwrite::{OWNER_ONLY, folder_of};
 
-/// How much is gathered before it is written.
+/// The size of the write buffer.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Takes an export.
+/// The output of an export.
 pub(super) struct Sink {
     packing: Packing,
     /// The name of the output in messages.
@@ -33,7 +33,7 @@ enum Place {
     Standard(io::Stdout),
     /// A device or a named pipe.
     Device(File),
-    /// A temporary file beside the one that it becomes at the end.
+    /// A temporary file beside the final one, to which it is renamed at the end.
     Unfinished(NamedTempFile, PathBuf),
 }
 
@@ -114,7 +114,8 @@ impl Place {
         let (path, mode) = match fs::metadata(path) {
             Ok(about) if about.is_dir() => return Err(ErrorKind::IsADirectory.into()),
             Ok(about) if !about.is_file() => return File::options().write(true).open(path).map(Self::Device),
-            // The file that a link points to is replaced, not the link. Its readers keep their access.
+            // The target of a symbolic link is replaced, not the link. The new file keeps the permissions of the old
+            // one.
             Ok(about) => (path.canonicalize()?, about.permissions().mode()),
             Err(error) if error.kind() == ErrorKind::NotFound => (path.to_owned(), OWNER_ONLY),
             Err(error) => return Err(error),
@@ -132,7 +133,8 @@ impl Place {
             Self::Standard(mut out) => out.flush().map(|()| false),
             Self::Device(mut file) => file.flush().map(|()| true),
             Self::Unfinished(file, path) => {
-                // Renamed before its content is on the disk, the file would be empty after a crash.
+                // The content is flushed to the disk before the rename: otherwise the file could be empty after a
+                // crash.
                 file.as_file().sync_all()?;
                 file.persist(path).map(|_| true).map_err(|error| error.error)
             }

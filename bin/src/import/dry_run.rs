@@ -1,5 +1,5 @@
-//! An import that reads and checks every record, and stores none. It needs no database: whether a record is a duplicate
-//! or a conflict shows when it is stored.
+//! An import that reads and checks every record, and stores none. It needs no database, and so can't tell duplicates
+//! and conflicts.
 
 use tallyhouse_pipeline::Outcome;
 

@@ -1,4 +1,5 @@
-//! Reads files of records, of any size in bounded memory: recognises their form, unpacks them, and checks each record.
+//! Reads files of records, of any size in bounded memory: recognises their format, unpacks them, and checks each
+//! record.
 
 mod stop;
 mod source;
@@ -29,7 +30,7 @@ use stop::Stop;
 
 /// Most records of a chunk: a chunk is a batch, so that reading and committing overlap with few hand-overs.
 const CHUNK_RECORDS: usize = 1_000;
-/// Most bytes of input in a chunk, about: chunks of long records have fewer of them.
+/// Most bytes of input in a chunk, about: chunks of long records have fewer records.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// Some records of one file, in its order.
@@ -37,18 +38,18 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 pub(crate) struct Chunk {
     /// The file, as it was named.
     pub(crate) file: Arc<str>,
-    /// The records, and what is no record.
+    /// The records and the refused inputs.
     pub(crate) items: Vec<Item>,
 }
 
-/// One place of a file: a record, or the reason why it is none.
+/// One input of a file: a record, or the reason why it is none.
 #[derive(Debug)]
 pub(crate) struct Item {
-    /// Where it begins, counted from 1.
+    /// The line on which the input begins, counted from 1.
     pub(crate) line: u64,
     /// The text as it came, if `Reading::keep_input` is set.
     pub(crate) input: Option<Box<str>>,
-    /// The record, or why it is none.
+    /// The record, or the reason why it is none.
     pub(crate) record: Result<Record, Rejection>,
 }
 
@@ -61,7 +62,7 @@ pub(crate) enum ReadError {
     /// The file can't be opened.
     #[error("{0} can't be opened: {1}")]
     Open(String, std::io::Error),
-    /// The file holds something else than records.
+    /// The file is of another kind than files of records.
     #[error("{0} is {1}")]
     Foreign(String, &'static str),
     /// The file can't be read further.
@@ -71,7 +72,7 @@ pub(crate) enum ReadError {
         file: String,
         /// The line where it went wrong.
         line: u64,
-        /// What is wrong.
+        /// The fault.
         fault: String,
     },
 }
@@ -155,7 +156,7 @@ fn read_rows(opened: Opened, options: &CsvOptions, chunks: &mut Chunks<'_>) -> R
     Ok(())
 }
 
-/// Checks eight texts in the order of `Field::ALL`, after they are spelled as the API takes them.
+/// Checks eight texts in the order of `Field::ALL`, after normalising them to the API's spelling.
 fn check(fields: [&str; 8]) -> Result<Record, Rejection> {
     let [record_id, time, source_id, destination_id, record_type, value, unit, reference] = fields;
     let (time, value) = (lenient::time(time), lenient::value(value));

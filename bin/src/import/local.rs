@@ -17,13 +17,14 @@ use crate::database::{Database, Schema};
 use crate::settings::Settings;
 use tallyhouse_pipeline::TokioClock;
 
-/// Chunks that are submitted at once: those being committed, and the next one, so that no commit waits for it.
+/// Chunks that are submitted at once: those being committed, and the next one, so that the next commit never waits for
+/// input.
 const CHUNKS_SUBMITTED: usize = OrderedIngress::UNDER_WAY_MAX + 1;
 
 /// Stores all chunks.
 ///
 /// # Errors
-/// The database can't be used, or fails on the way.
+/// The database can't be used, or fails during the import.
 pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
     let store = Database::open(settings, Schema::Migrate).await?;
     let (pipeline, driver) = Pipeline::new(PipelineParts {
@@ -43,7 +44,7 @@ pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &
     stored
 }
 
-/// Submits the chunks in the order of the files, because it decides the sequence of the records of a key.
+/// Submits the chunks in the order of the files, because this order decides the sequences of a key's records.
 async fn submit_all(ingress: &Ingress, chunks: &mut Chunks, tally: &mut Tally) -> anyhow::Result<()> {
     let mut submitted = OrderedChunks::new(ingress);
     let mut more = true;
@@ -71,7 +72,7 @@ struct Places {
     places: Vec<Place>,
 }
 
-/// One place of a file, and why it holds no valid record, if it holds none.
+/// One input of a file, with the reason why it is no valid record, if it is none.
 struct Place {
     line: u64,
     input: Option<Box<str>>,

@@ -55,7 +55,7 @@ struct Place {
     input: Option<Box<str>>,
 }
 
-/// A line of the answer: a failed record, or at the end the counts.
+/// A line of the response: a failed record, or at the end the counts.
 #[derive(Deserialize)]
 struct Answer<'a> {
     index: Option<usize>,
@@ -70,7 +70,7 @@ struct Answer<'a> {
     rejected: Option<u64>,
 }
 
-/// The parts of a problem document (RFC 9457) that are used.
+/// The used parts of a problem document (RFC 9457).
 #[derive(Default, Deserialize)]
 struct Problem {
     detail: Option<String>,
@@ -87,7 +87,7 @@ struct Fault {
 }
 
 impl Request {
-    /// Adds the valid records of a chunk. The others are refused here: the rules are those of the service.
+    /// Adds the valid records of a chunk. Invalid ones are refused locally, by the same rules as the service's.
     fn add(&mut self, chunk: Chunk, tally: &mut Tally) -> anyhow::Result<()> {
         let Chunk { file, items } = chunk;
         for Item { line, input, record } in items {
@@ -141,7 +141,7 @@ impl Request {
                 refusals.push(line.refusal(&places)?);
             }
         }
-        // Without its last line the answer is incomplete, and its outcomes are not counted.
+        // Without its last line the response is incomplete, and its outcomes are not counted.
         let counts = counts.ok_or_else(|| anyhow!("the service's answer has no end"))?;
         for (place, outcome) in refusals {
             tally.refusals.keep(&tally.progress, &place.file, place.line, place.input.as_deref(), &outcome)?;
@@ -165,7 +165,7 @@ impl Answer<'_> {
         })
     }
 
-    /// Returns which record was refused, and why.
+    /// Returns the refused record, with the reason.
     fn refusal<'p>(&self, places: &'p [Place]) -> anyhow::Result<(&'p Place, Outcome)> {
         let place =
             self.index.and_then(|index| places.get(index)).context("the service names a record that was not sent")?;
@@ -192,7 +192,7 @@ impl Answer<'_> {
     }
 }
 
-/// Sends a request, and again if the service has read nothing of it.
+/// Sends a request, and sends it again if the service has read nothing of it.
 async fn send_with_retries(remote: &Remote, body: Vec<u8>) -> anyhow::Result<Response> {
     let mut wait = Duration::from_millis(500);
     for attempt in 1.. {

@@ -1,7 +1,7 @@
 //! The refused records of an import: the first are shown, and `--errors` keeps them all.
 //!
-//! They are written as they come, and not to a temporary file that is renamed at the end: an import that is killed
-//! leaves the refusals so far. Nothing can be lost, because a file that holds something already is refused.
+//! Refusals are written as they come, not to a temporary file that is renamed at the end, so that a killed import
+//! leaves the refusals so far. No earlier content is lost, because only a new or empty file is accepted.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -39,10 +39,10 @@ struct Line<'a> {
 }
 
 impl Refusals {
-    /// Makes the file that keeps them, if there is to be one.
+    /// Makes the file for `--errors`, if it is given.
     ///
     /// # Errors
-    /// The file can't be made, or holds something already: refusals of an earlier import, perhaps.
+    /// The file can't be made, or is not empty: it may hold the refusals of an earlier import.
     pub(super) fn open(errors: Option<&Path>) -> anyhow::Result<Self> {
         Ok(Self { kept: errors.map(open).transpose()?, seen: 0 })
     }
@@ -78,7 +78,7 @@ impl Refusals {
         written.and_then(|()| kept.write_all(b"\n")).with_context(|| format!("{} can't be written", path.display()))
     }
 
-    /// Flushes the file, and says where the refusals are that were not shown.
+    /// Flushes the file, and says where to find the refusals that were not shown.
     ///
     /// # Errors
     /// The file can't be written.
@@ -99,7 +99,7 @@ impl Refusals {
 
 fn open(path: &Path) -> anyhow::Result<(PathBuf, BufWriter<File>)> {
     let failed = || format!("--errors {} can't be written", path.display());
-    // Opening to append changes nothing in a file that turns out to hold something.
+    // Opening to append leaves a file intact that turns out not to be empty.
     let file = File::options().append(true).create(true).mode(OWNER_ONLY).open(path).with_context(failed)?;
     let about = file.metadata().with_context(failed)?;
     if about.is_file() && about.len() > 0 {

@@ -21,7 +21,7 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Every one of these is in the basic plane, so that four hexadecimal digits hold it.
+/// All of these characters are in the basic plane, so four hexadecimal digits hold each.
 fn is_unsafe(c: char) -> bool {
     (c.is_control() && c != '\t')
         || matches!(c,

@@ -1,6 +1,6 @@
-//! What can be checked before anything is connected to: keys, certificates, addresses, and the settings of Redis.
+//! The checks before any connection: keys, certificates, addresses, and the settings of Redis.
 //!
-//! `serve` and `config check` share it, so that settings that pass the check do not fail the start.
+//! `serve` and `config check` share them, so that settings that pass the check do not fail the start.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl Preflight {
     }
 }
 
-/// Looks up the addresses to listen on, and checks that access to them is decided.
+/// Looks up the addresses to listen on, and checks that keys, or an explicit setting, control access to them.
 async fn addresses(settings: &Settings) -> Result<Vec<SocketAddr>, SettingsError> {
     let listen = &settings.listen;
     let found = lookup_host(listen).await.map_err(|error| {
@@ -64,7 +64,7 @@ async fn addresses(settings: &Settings) -> Result<Vec<SocketAddr>, SettingsError
     Ok(found)
 }
 
-/// Checks as much of the database as can be seen without a connection, and changes nothing.
+/// Checks the database as far as possible without a connection, and changes nothing.
 ///
 /// # Errors
 /// The file or its folder can't be used, or a file that the URL of Postgres names can't be read.
@@ -86,18 +86,18 @@ pub(crate) async fn check_database(settings: &Settings) -> anyhow::Result<()> {
 async fn check_sqlite(path: &Path, settings: &Settings) -> anyhow::Result<()> {
     if !path.exists() {
         let folder = folder_of(path);
-        // A file without a name: nothing is left behind.
+        // The file has no name, so it leaves nothing behind.
         tempfile::tempfile_in(folder)
             .with_context(|| format!("the folder {} can't be written to", folder.display()))?;
         return Ok(());
     }
-    // It is opened for writing, and written nothing to.
+    // Opening for writing checks the permission; nothing is written.
     let opened = std::fs::File::options().append(true).open(path);
     opened.with_context(|| format!("{} can't be written to", path.display()))?;
     let settings = SqliteSettings { path: path.to_owned(), ..settings.sqlite.clone() };
     let database = SqliteRepository::open_read_only(settings, Arc::new(TokioClock::start())).await?;
     match database.check_schema().await {
-        // A start migrates it.
+        // An old schema is no error: a start migrates it.
         Err(error) if *error.problem() == SqliteProblem::NotMigrated => Ok(()),
         checked => Ok(checked?),
     }

@@ -6,8 +6,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Exit code of an interrupted program: 128 plus the number of SIGINT, as shells report it.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
-/// SIGTERM, SIGINT and SIGHUP. Each asks for a graceful stop: changed key and certificate files are read without a signal,
-/// so that a hang-up has no other meaning than that its terminal is gone. Once installed, they no longer end the process by default.
+/// SIGTERM, SIGINT and SIGHUP. Each asks for a graceful stop: changed key and certificate files are read without a
+/// signal, so a hang-up means only that the terminal is gone. Once installed, they no longer end the process by
+/// default.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
@@ -20,7 +21,7 @@ impl Signals {
     /// Installs the handlers.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The system refuses a handler.
     pub(crate) fn install() -> anyhow::Result<Self> {
         let take = |kind| signal(kind).context("signals can't be handled");
         Ok(Self {

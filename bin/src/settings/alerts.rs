@@ -9,7 +9,7 @@ use super::resolved::Resolved;
 /// The name of the rule of `alerts.threshold`.
 const DEFAULT_RULE: &str = "default";
 
-/// The value of `alerts.threshold` that switches its rule off.
+/// The value of `alerts.threshold` that switches the rule off.
 const NONE: &str = "none";
 
 /// The fields of a rule, named as in messages.

@@ -22,11 +22,11 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Clone, Default)]
 pub(crate) struct Environment {
     variables: Vec<Variable>,
-    /// The files of secrets, and those that libraries find by variables of their own.
+    /// The files of secrets, and the files that libraries find by their own variables.
     files: Vec<PathBuf>,
 }
 
-/// A variable, or a secret whose file a variable names.
+/// A variable, or a secret from a file that a variable names.
 #[derive(Clone)]
 pub(super) struct Variable {
     /// The name without the suffix `_FILE`.
@@ -127,15 +127,15 @@ impl Variable {
         self.name.starts_with(PREFIX) && ![KEY_VARIABLE, CA_FILE_VARIABLE].contains(&self.name.as_str())
     }
 
-    /// Returns whether both give the same secret. A variable of ours wins over its alias, as for all settings, unless one
-    /// of them names a file: who mounts a secret means it to be used.
+    /// Returns whether both give the same secret. A `TALLYHOUSE_` variable wins over its alias, as for all settings. If
+    /// one of them names a file, giving both is an error: a mounted secret must not be ignored.
     fn repeats(&self, other: &Self) -> bool {
         let is_file = |variable: &Self| variable.name != variable.origin;
         self.name == other.name
             || ((is_file(self) || is_file(other)) && self.setting().is_some() && self.setting() == other.setting())
     }
 
-    /// Returns the setting that this gives, by its own variable or by an alias.
+    /// Returns the setting that the variable gives, by its own name or by an alias.
     fn setting(&self) -> Option<&'static str> {
         setting_by(&self.name)
     }
@@ -156,8 +156,8 @@ pub(super) fn concerns_us(name: &str, value: &str) -> bool {
 ///
 /// Kubernetes gives each container variables about every service of its namespace
 /// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>), and Docker about linked
-/// containers. Those of services such as `tallyhouse` and `tallyhouse-redis-master` begin with our prefix. `PORT` is
-/// always a URL there; as a number it is a mistaken setting.
+/// containers. Variables of services such as `tallyhouse` and `tallyhouse-redis-master` begin with our prefix. Their
+/// `PORT` is always a URL; a number is a mistaken setting.
 fn is_service_link(name: &str, value: &str) -> bool {
     let ends_with = |end: &str| name == end || name.strip_suffix(end).is_some_and(|rest| rest.ends_with('_'));
     let is_named_port = name.starts_with("SERVICE_PORT_") || name.contains("_SERVICE_PORT_");
@@ -189,7 +189,7 @@ fn is_secret_variable(name: &str) -> bool {
     name == KEY_VARIABLE || setting_by(name).is_some_and(is_secret)
 }
 
-/// Returns the setting that a variable of this name gives, be it an alias.
+/// Returns the setting that a variable of this name gives, by its own name or by an alias.
 fn setting_by(name: &str) -> Option<&'static str> {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, key)| *key);
     alias.or_else(|| setting_of(name))
@@ -204,7 +204,7 @@ fn read_secret(variable: &str, path: &str) -> Result<String, SettingsError> {
         return Err(failed(&"it is too long for a secret"));
     }
     match without_line_end(text.strip_prefix('\u{feff}').unwrap_or(&text)) {
-        // Passed over, it would select the default: another database, or no key.
+        // If an empty file were ignored, the default would apply: another database, or no key.
         "" => Err(SettingsError(format!("{variable} = {path:?} holds no secret: the file is empty"))),
         secret => Ok(secret.to_owned()),
     }

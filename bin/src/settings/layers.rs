@@ -10,7 +10,7 @@ use super::environment::{Environment, Variable};
 use super::resolved::{Resolved, Sourced};
 use super::{FILE_DEFAULT, Overrides, SettingsError};
 
-/// The prefix of our variables.
+/// The prefix of the program's variables.
 pub(super) const PREFIX: &str = "TALLYHOUSE_";
 
 /// Variables that other programs read, too. A `TALLYHOUSE_` variable of the same setting wins.
@@ -106,7 +106,7 @@ fn check_toml(text: &str) -> Result<(), String> {
     let before = error.span().and_then(|span| text.get(..span.start));
     let at = before.map(|before| format!(" at line {}", before.matches('\n').count() + 1)).unwrap_or_default();
     let fault = match error.message().lines().next().unwrap_or_default() {
-        // This fault is the only one that quotes a value.
+        // Of these faults, only this one quotes a value.
         fault if fault.starts_with("invalid type") => "number too large (write a number this large as a string)",
         fault => fault,
     };

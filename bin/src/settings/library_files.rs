@@ -3,8 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// What libpq reads: the parameter of the URL, the variable, and the default below the home folder (PostgreSQL
-/// documentation, "Parameter Key Words" and "Environment Variables").
+/// The files that libpq reads: the parameter of the URL, the variable, and the default below the home folder
+/// (PostgreSQL documentation, "Parameter Key Words" and "Environment Variables").
 const LIBPQ: [(&str, &str, &str); 6] = [
     ("passfile", "PGPASSFILE", ".pgpass"),
     ("servicefile", "PGSERVICEFILE", ".pg_service.conf"),
@@ -14,10 +14,10 @@ const LIBPQ: [(&str, &str, &str); 6] = [
     ("sslcrl", "PGSSLCRL", ".postgresql/root.crl"),
 ];
 
-/// The authorities of the system, for OpenSSL and for rustls.
+/// The variable of the system's certificate authorities, for OpenSSL and for rustls.
 const AUTHORITIES: &str = "SSL_CERT_FILE";
 
-/// Returns the files that this process reads by its variables and its home folder, whether or not they exist.
+/// Returns the files that libraries read by the process's variables and its home folder, whether or not they exist.
 pub(super) fn of_process() -> Vec<PathBuf> {
     let variables = LIBPQ.iter().map(|(_, variable, _)| *variable).chain([AUTHORITIES]);
     let named = variables.filter_map(env::var_os).map(PathBuf::from);
@@ -29,12 +29,12 @@ pub(super) fn of_process() -> Vec<PathBuf> {
 /// Returns the files that a Postgres URL names, with their parameters.
 pub(super) fn of_url(url: &str) -> Vec<(&'static str, PathBuf)> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
-    // libpq, unlike forms, takes a plus for itself.
+    // In libpq, unlike in forms, a plus is a plus.
     let query = query.replace('+', "%2B");
     let parameters = url::form_urlencoded::parse(query.as_bytes());
     let file = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
         let (parameter, ..) = LIBPQ.iter().find(|(parameter, ..)| *parameter == name)?;
-        // The authorities of the system, not a file.
+        // `system` stands for the system's authorities, not for a file.
         (value != "system").then(|| (*parameter, Path::new(&*value).to_owned()))
     };
     parameters.filter_map(file).collect()

@@ -39,12 +39,12 @@ pub(crate) fn mask(url: &str) -> String {
         return url.to_owned();
     }
     let Some((scheme, rest)) = url.split_once("://") else {
-        // The scheme is mistyped, or this is libpq's `key=value` form: the password can't be located.
+        // The scheme is mistyped, or the text is in libpq's `key=value` form: the password can't be located.
         return if url.contains(['@', '=']) { MASK.to_owned() } else { url.to_owned() };
     };
     // A password may hold unescaped @, / and ?: the last @ ends it.
     match rest.rsplit_once('@') {
-        // Unless the @ belongs to a parameter.
+        // The last @ belongs to a parameter.
         Some((login, _)) if login.split_once('?').is_some_and(|(_, behind)| behind.contains('=')) => {
             format!("{scheme}://{MASK}")
         }

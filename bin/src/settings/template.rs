@@ -16,7 +16,7 @@ const RULE: &str = "
 #unit = \"EUR\"
 ";
 
-/// Returns the file.
+/// Returns the text of the file.
 pub(crate) fn template() -> String {
     let (mut text, mut section) = (HEAD.to_owned(), "");
     // In TOML a key belongs to the section above it: top-level keys come first.
@@ -34,7 +34,7 @@ pub(crate) fn template() -> String {
     text + RULE
 }
 
-/// Returns the default; for an optional setting an empty value of its kind, which has to be filled in.
+/// Returns the default; for an optional setting an empty value of its kind, to be filled in.
 fn value(setting: &Setting) -> String {
     let is_bare = matches!(setting.kind, Kind::Number(..) | Kind::Flag);
     match setting.default {

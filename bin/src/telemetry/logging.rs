@@ -14,8 +14,8 @@ use queue::{FLUSH_TIMEOUT, LogQueue};
 /// The filter directive that shows a line for each request.
 const REQUESTS: &str = "tallyhouse_http::requests=debug";
 
-/// The libraries that speak with clients, and warn of what these send: anyone who can connect could fill the log. Their
-/// errors are logged, and what comes of them is logged by the service itself.
+/// The libraries that talk to clients, and warn about clients' input: anyone who can connect could fill the log. So
+/// only their errors are logged; the service itself logs the consequences.
 const LIBRARIES: [&str; 5] = ["h2", "hyper", "hyper_util", "rustls", "tokio_rustls"];
 
 /// The queue of this process. The subscriber is global, too.
@@ -43,7 +43,7 @@ pub(crate) fn start(settings: &LogSettings) -> Result<(), SettingsError> {
     Ok(())
 }
 
-/// Returns how many lines of the log were lost, because they could not be written or not fast enough.
+/// Returns how many lines of the log were lost, because they could not be written, or not fast enough.
 pub(crate) fn lost_lines() -> u64 {
     QUEUE.get().map_or(0, LogQueue::lost)
 }

@@ -46,7 +46,7 @@ pub(crate) struct Metrics {
     queues: CachedPoll<QueueFigures>,
 }
 
-/// The files that are read again as they change.
+/// The files that are reloaded when they change.
 #[derive(Debug)]
 pub(crate) struct ReloadedFiles {
     /// The API keys.
@@ -94,7 +94,7 @@ impl Metrics {
         self.poll(&self.queues, "queue-list", redis.queues()).await
     }
 
-    /// Polls a dependency, unless its circuit breaker is open: then the answer is known to be none.
+    /// Polls a dependency, unless its circuit breaker is open: then it would not answer.
     async fn poll<T: Copy>(
         &self,
         cached: &CachedPoll<T>,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A client of Tallyhouse by its OpenAPI document, of the standard library alone.
+"""A client of Tallyhouse, written against its OpenAPI document with the standard library alone.
 
     python3 tallyhouse.py --url http://127.0.0.1:8080 load tests/data/flights-sample.ndjson
     python3 tallyhouse.py --url http://127.0.0.1:8080 totals IAH
@@ -25,12 +25,12 @@ import urllib.request
 from decimal import Decimal
 from typing import TypedDict
 
-# How many records go into one request: enough that its cost is not felt, and few enough to be sent again.
+# How many records go into one request: enough to make its overhead small, few enough to be sent again.
 CHUNK = 1000
-# How often a call is tried, and how long is waited at most where the service does not say.
+# Most attempts of a call, and the longest wait between them if the service does not say how long.
 TRIES = 10
 WAIT_SECONDS_MAX = 10
-# What may be sent again, and will then succeed or fail for good.
+# Statuses of temporary failures: the request may be sent again.
 REPEATABLE = (429, 500, 502, 503, 504)
 
 
@@ -131,7 +131,7 @@ class Client:
                 repeatable = not isinstance(error, Problem) or error.status in REPEATABLE
                 if not repeatable or attempt == self.tries:
                     raise
-                # A service that says when to come again knows; otherwise wait longer each time, and not all at once.
+                # Obey Retry-After; without it wait longer each time, with jitter so that clients do not retry all at once.
                 wait = min(WAIT_SECONDS_MAX, 0.1 * 2**attempt) * random.uniform(0.5, 1)
                 time.sleep(getattr(error, "retry_after", None) or wait)
 
@@ -182,7 +182,7 @@ def run(options):
     client = Client(options.url, os.environ.get("TALLYHOUSE_KEY"), tries=options.tries)
     if options.command == "totals":
         return totals(client, options.destination)
-    # A byte order mark is passed over, and lines end in "\n" alone.
+    # A byte order mark is skipped, and lines end in "\n" alone.
     with open(options.file, encoding="utf-8-sig", newline="\n") as file:
         records = (from_json(line) for line in file if line.strip())
         return {"load": load, "write": write}[options.command](client, records)

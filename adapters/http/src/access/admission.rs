@@ -1,4 +1,4 @@
-//! Admission: whether a caller may make a call. The head of the request decides, before any of its body is read.
+//! Admission: whether a caller may make a call. The request head decides, before any of the body is read.
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Request};
@@ -9,13 +9,13 @@ use crate::exchange::response::problem::{Problem, ProblemCode};
 use crate::keys::key_ring::{Grant, KeyRing};
 use crate::keys::{self, Hash, Holder, Keys, Scope};
 
-/// The header that tells which site a browser's request comes from.
+/// The header by which a browser tells which site a request comes from.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// How much of a foreign origin a refusal shows, in bytes: as long as a host name may be.
 const SHOWN_BYTES_MAX: usize = 255;
 
-/// What a call requires of its caller where API keys are on.
+/// The requirement that a call makes of its caller if API keys are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Nothing.
@@ -33,8 +33,8 @@ pub(crate) struct Admitted {
     pub(crate) grant: Grant,
 }
 
-/// Admits a call, or refuses it. Without keys it must name one of these `hosts`, if any are given, `localhost` or an
-/// address. Returns the caller where keys are on and the call requires one.
+/// Admits a call, or refuses it. Returns the caller if keys are on and the call requires one. Without keys, the request
+/// must name one of `hosts`, `localhost` or an address; `None` allows any host.
 pub(crate) fn admit(
     keys: Option<&KeyRing>,
     hosts: Option<&[String]>,
@@ -55,7 +55,7 @@ pub(crate) fn admit(
         Access::Needs(scope) => Some(scope),
     };
     let keys = ring.keys();
-    // A missing and an unknown key get the same answer, which tells nothing about how near a guess was.
+    // A missing and an unknown key get the same response, so that it reveals nothing about a guess.
     let (hash, holder) = holder(&keys, headers).ok_or_else(Problem::unauthorized)?;
     match scope {
         Some(scope) if !holder.may(scope) => {
@@ -89,9 +89,9 @@ fn admit_host(hosts: Option<&[String]>, context: &RequestContext) -> Result<(), 
     ))
 }
 
-/// Refuses writes of foreign pages. Without keys a browser is all that such a page needs to write to a service on the
-/// browser's machine: it may send some requests anywhere, and names its origin in `Origin` (Fetch Standard, section
-/// 3.2).
+/// Refuses writes of foreign pages. A browser sends some requests of a page to any host. Without this check, any page
+/// could write to a service without keys on the browser's machine. The browser names the page's origin in `Origin`
+/// (Fetch Standard, section 3.2).
 fn admit_without_keys(method: &Method, context: &RequestContext) -> Result<Option<Admitted>, Problem> {
     let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     match &context.cross_site {
@@ -117,7 +117,7 @@ pub(crate) fn cross_site<B>(request: &Request<B>) -> Option<CrossSite> {
             (None, _) | (_, None) => true,
         }
     });
-    // A browser says so, too, where it keeps the origin to itself (Fetch Metadata, section 2.3).
+    // A browser that withholds the origin still reports a cross-site request (Fetch Metadata, section 2.3).
     let fetched =
         request.headers().get(SEC_FETCH_SITE).filter(|site| matches!(site.as_bytes(), b"cross-site" | b"same-site"));
     let foreign = foreign.or(fetched)?;

@@ -1,6 +1,6 @@
 //! Concurrency limits for responses that hold a scarce resource for long: a snapshot of the database, or a connection
-//! and its memory. A request beyond the limit is refused soon, instead of waiting behind clients that may read slowly for
-//! hours. Callers share the permits.
+//! and its memory. A request beyond the limit is refused soon, because it might wait for hours behind slow readers.
+//! Callers share the permits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::exchange::response::problem::{Problem, ProblemCode};
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit {
     permits: Arc<SharedRoom>,
-    /// The longest wait for a permit. Short responses return theirs at any moment.
+    /// The longest wait for a permit. A wait pays off where responses are short and return their permits soon.
     wait_max: Duration,
-    /// The responses' name, for the refusal.
+    /// The name of the responses in a refusal.
     name: &'static str,
 }
 

@@ -1,8 +1,8 @@
 //! Rate limits: a token bucket for each caller.
 //!
 //! A bucket may run into debt. A batch takes one unit per record, and a batch larger than the burst must still pass
-//! once and be paid for afterwards. The limiters of the known crates refuse such a batch for ever, or charge it one full
-//! bucket. This one counts whole billionths of a unit, so that it never drifts.
+//! once; later refills pay for it. The limiters of the known crates refuse such a batch for ever, or charge it one full
+//! bucket. This limiter counts whole billionths of a unit, so that it never drifts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,17 +15,17 @@ use crate::bounds::caller::Caller;
 use crate::exchange::response::problem::Problem;
 use crate::settings::RateLimit;
 
-/// Billionths of a unit: what a rate of one unit a second gains in a nanosecond.
+/// Levels count billionths of a unit: a rate of one unit a second gains one of them in a nanosecond.
 const UNIT: i128 = 1_000_000_000;
 
 /// The number of callers with a bucket of their own. Callers beyond it share one, which bounds memory.
 const BUCKETS_MAX: usize = 100_000;
 
-/// The number of buckets from which on full ones are dropped, and how often. A full bucket equals no bucket.
+/// From this number of buckets on, full buckets are dropped at this interval. A full bucket equals no bucket.
 const BUCKETS_KEPT: usize = 1_024;
 const PURGE_EVERY: Duration = Duration::from_secs(1);
 
-/// What is left, and what there is altogether: draft-ietf-httpapi-ratelimit-headers-10.
+/// The headers for the remaining units and for the limit (draft-ietf-httpapi-ratelimit-headers-10).
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
@@ -102,7 +102,7 @@ impl Bucket {
         self.at = self.at.max(now);
     }
 
-    /// Takes units, into debt if need be, provided that the bucket holds at least `at_least`.
+    /// Takes units if the bucket holds at least `at_least`. More units than the bucket holds leave it in debt.
     fn try_acquire(&mut self, units: usize, at_least: u32) -> bool {
         let there_are = self.level >= i128::from(at_least) * UNIT;
         if there_are {
@@ -136,8 +136,8 @@ impl Meter {
         self.try_acquire(1, 1)
     }
 
-    /// Takes the other units of a batch, whose size is known once it is read. A bucket in debt refuses: parallel batches
-    /// must not all pass for the price of one.
+    /// Takes the remaining units of a batch, whose size is known only after the body is read. A bucket in debt refuses:
+    /// parallel batches must not all pass for the price of one.
     pub(crate) fn acquire_rest(&self, records: usize) -> Result<(), Problem> {
         self.try_acquire(records.saturating_sub(1), 0)
     }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use tallyhouse_pipeline::RuleSet;
 use tallyhouse_pipeline::ports::{Clock, RuleRepository};
 
-/// What is needed to show and to change the alert rules.
+/// The ports needed to show and to change the alert rules.
 #[derive(Clone)]
 pub struct AlertRules {
-    /// The host's own rules, as they were given to the pipeline. The one named `default` is shown as that of the
-    /// setting `alerts.threshold`, the others as those of the settings file.
+    /// The host's own rules, as they were given to the pipeline. The rule named `default` is shown with the origin
+    /// `setting` (`alerts.threshold`), the others with the origin `file`.
     pub own: RuleSet,
-    /// Where the managed ones are kept.
+    /// The store of the managed rules.
     pub repository: Arc<dyn RuleRepository>,
-    /// When they are changed.
+    /// The clock for the time of a change.
     pub clock: Arc<dyn Clock>,
 }
 

@@ -2,22 +2,22 @@
 
 use async_trait::async_trait;
 
-/// A dependency that can be asked how it is.
+/// A dependency whose health can be asked.
 #[async_trait]
 pub trait HealthProbe: Send + Sync {
     /// Returns the name that `/readyz` shows, e.g. `redis`.
     fn name(&self) -> &'static str;
 
-    /// Asks the dependency. It SHOULD answer within a second or two; later is as good as down.
+    /// Asks the dependency. It SHOULD answer within a second or two: after `probe_timeout` it counts as down.
     async fn check(&self) -> ProbeState;
 }
 
-/// How a dependency is.
+/// The health of a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeState {
-    /// It answers.
+    /// The dependency answers.
     Up,
-    /// It does not.
+    /// The dependency does not answer.
     Down,
 }
 

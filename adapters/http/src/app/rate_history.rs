@@ -1,4 +1,4 @@
-//! The recent rates: how many records had which outcome in each interval. The dashboard's chart begins with them.
+//! The recent rates: the number of records by outcome in each interval. The dashboard's chart begins with them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use tallyhouse_pipeline::ports::Clock;
 use tallyhouse_pipeline::{OutcomeCounts, Pipeline, Timestamp};
 
-/// The length of an interval. Intervals begin at the multiples of it since 1970, so that those of several instances can
-/// be added.
+/// The length of an interval. Intervals begin at multiples of this length since 1970, so that the counts of several
+/// instances can be added.
 pub(crate) const INTERVAL_SECONDS: i64 = 2;
 
-/// How many intervals are kept: five minutes of them.
+/// How many intervals are kept: five minutes.
 pub(crate) const INTERVALS_MAX: usize = 150;
 
 const INTERVAL_MICROS: i64 = INTERVAL_SECONDS * 1_000_000;
@@ -28,15 +28,15 @@ pub struct RateHistory {
 /// The counts of the last intervals.
 #[derive(Debug, Clone)]
 struct Kept {
-    /// The number of the interval that is under way, counted from 1970.
+    /// The number of the current interval, counted from 1970.
     current: i64,
-    /// The totals when it began.
+    /// The totals at the beginning of the current interval.
     totals: OutcomeCounts,
     /// Oldest first.
     counts: VecDeque<OutcomeCounts>,
 }
 
-/// What the history says at a moment.
+/// A reading of the history.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RateReading {
     pub(crate) started_at: Timestamp,
@@ -89,12 +89,12 @@ impl fmt::Debug for RateHistory {
 }
 
 impl Kept {
-    /// Ends the intervals before `current`. Several end at once where the process was suspended; the records since the
-    /// last sample are then spread over them.
+    /// Ends the intervals before `current`. Several end at once after the process was suspended; they share the records
+    /// since the last sample evenly.
     fn advance(&mut self, current: i64, totals: OutcomeCounts) {
         let ended = current.abs_diff(self.current);
         if current < self.current || ended > INTERVALS_MAX as u64 {
-            // The clock was set, or nothing of what is kept is recent.
+            // The clock was set back, or every kept interval is too old.
             *self = Self { current, totals, counts: VecDeque::new() };
             return;
         }

@@ -1,4 +1,4 @@
-//! `HttpApp`, the parts that a host hands in, and `App`, which adds the state of the server itself.
+//! `HttpApp`: the parts that a host provides. `App`: those parts and the server's own state.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,31 +26,31 @@ use crate::keys::key_ring::KeyRing;
 use crate::routes::table::ROUTES;
 use crate::settings::HttpSettings;
 
-/// The longest wait of an aggregate for a permit; most finish sooner.
+/// The longest wait of an aggregate for a permit. Most aggregates finish sooner and return theirs.
 const AGGREGATE_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The parts of the service that are reached by HTTP.
 #[derive(Clone)]
 pub struct HttpApp {
-    /// The ingress of the pipeline, with an intake of its own.
+    /// The pipeline's ingress for HTTP.
     pub ingress: Ingress,
-    /// Where queries are answered from.
+    /// The reader that answers queries.
     pub reader: Arc<dyn RecordReader>,
-    /// Where records are committed: `/readyz` pings it.
+    /// The repository that commits records; `/readyz` pings it.
     pub repository: Arc<dyn RecordRepository>,
     /// The messages, for catch-up and streams.
     pub feed: Feed,
-    /// How messages are written.
+    /// The format of messages.
     pub format: MessageFormat,
-    /// The refused queue payloads; without them their routes are not found.
+    /// The refused queue payloads; `None` answers their routes with `404`.
     pub dead_letters: Option<Arc<dyn DeadLetters>>,
-    /// The alert rules; without them their routes are not found.
+    /// The alert rules; `None` answers their routes with `404`.
     pub alert_rules: Option<AlertRules>,
     /// The circuit breakers that `/readyz` shows.
     pub breakers: Breakers,
     /// Further dependencies that `/readyz` shows. One that is down makes the service degraded, not unready.
     pub probes: Vec<Arc<dyn HealthProbe>>,
-    /// The API keys; without them every client that can connect may make every call.
+    /// The API keys; `None` lets every client that can connect make every call.
     pub keys: Option<Arc<KeyRing>>,
 }
 
@@ -64,31 +64,31 @@ impl fmt::Debug for HttpApp {
 pub(crate) struct App {
     pub(crate) http: HttpApp,
     pub(crate) settings: HttpSettings,
-    /// Room for the bodies of JSON batches.
+    /// The memory budget for bodies of JSON batches.
     pub(crate) batch_room: BodyRoom,
-    /// Room for results of batches that wait to be sent.
+    /// The memory budget for results of batches that wait to be sent.
     pub(crate) result_room: ResultRoom,
-    /// Room for responses that wait to be read, in bytes.
+    /// The memory budget for responses that clients have not read yet, in bytes.
     pub(crate) response_room: Arc<SharedRoom>,
-    /// Room for aggregates, each of which holds a snapshot of the database, and for exports and dry runs.
+    /// The limit on aggregates, each of which holds a snapshot of the database, and on exports and dry runs.
     pub(crate) aggregates: ConcurrencyLimit,
-    /// Responses with totals, for reuse.
+    /// The cache of responses with totals.
     pub(crate) response_cache: Arc<ResponseCache>,
-    /// Room for event streams.
+    /// The limit on event streams.
     pub(crate) event_streams: ConcurrencyLimit,
-    /// The rate limits of the callers, where there is one.
+    /// The rate limits of the callers; `None` without a limit.
     pub(crate) limits: Option<Arc<Limits>>,
-    /// The places of connections.
+    /// The limit on connections.
     pub(crate) connections: ConnectionLimit,
-    /// The connections that are open.
+    /// The open connections.
     pub(crate) open: TaskTracker,
-    /// The counts of requests.
+    /// The request counters.
     pub(crate) requests: Arc<RequestMeter>,
-    /// The writer of the metrics page; without it there is none.
+    /// The writer of the metrics page; `None` answers `/metrics` with `404`.
     pub(crate) metrics: Option<Arc<dyn MetricsPage>>,
-    /// The recent rates; without them their route is not found.
+    /// The recent rates; `None` answers their route with `404`.
     pub(crate) rates: Option<Arc<RateHistory>>,
-    /// The hosts that callers without keys may name, beside `localhost` and addresses; without it any.
+    /// The hosts that callers without keys may name, beside `localhost` and addresses; `None` for any.
     pub(crate) hosts: Option<Vec<String>>,
     /// Cancelled when the service is stopping.
     pub(crate) stop: CancellationToken,
@@ -102,7 +102,7 @@ impl App {
         let aggregates =
             ConcurrencyLimit::new(settings.aggregates_max, AGGREGATE_WAIT_MAX, "aggregates, exports and dry runs");
         let response_cache = Arc::new(ResponseCache::new(settings.cache_bytes));
-        // Waiting is pointless: an event stream has no end.
+        // An event stream has no end, so waiting for a permit is pointless.
         let event_streams = ConcurrencyLimit::new(settings.event_streams_max, Duration::ZERO, "event streams");
         let connections = ConnectionLimit::new(settings.connections_max);
         let routes = ROUTES.iter().map(|route| route.path);

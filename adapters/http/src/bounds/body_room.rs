@@ -1,7 +1,7 @@
-//! Room for bodies that are held in memory as a whole.
+//! The memory budget ("room") for bodies that are held in memory as a whole.
 //!
-//! A body takes its room as it arrives: an upload that announces much and sends nothing holds nothing. Bodies that each
-//! hold a part and wait for the rest would block one another for ever, so one of them at a time may exceed the room.
+//! A body takes room as its bytes arrive, so that an upload that announces many bytes and sends none holds none. Bodies
+//! that each hold a part and wait for more would deadlock, so one body at a time may exceed the room.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct BodyRoom {
     bytes: Arc<SharedRoom>,
-    /// Held by the body that may exceed the room.
+    /// The permit of the one body that may exceed the room.
     beyond: Arc<Semaphore>,
 }
 
@@ -43,7 +43,7 @@ impl BodyRoom {
 }
 
 impl BodyPart {
-    /// Takes room for bytes that have arrived, and waits for it; false where there is none.
+    /// Takes room for bytes that have arrived, and waits for it; `false` if none was free in time.
     pub(crate) async fn add(&mut self, bytes: usize) -> bool {
         if self.may_exceed.is_none() {
             tokio::select! {

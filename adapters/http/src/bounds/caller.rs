@@ -1,4 +1,4 @@
-//! Callers: whom limits are shared between.
+//! Callers: limits are shared between them.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -12,9 +12,9 @@ pub(crate) enum Caller {
     Key(Arc<str>),
     /// Where there are no keys, an address.
     Peer(IpAddr),
-    /// The address of a proxy, behind which many callers are.
+    /// The address of a proxy with many callers behind it.
     Proxy(IpAddr),
-    /// All callers beyond those that a limit tells apart.
+    /// All callers beyond the number that a limit tells apart.
     Others,
 }
 

@@ -1,7 +1,7 @@
 //! The limit on open connections, in all and for each address.
 //!
-//! A connection beyond it comes to a small waiting room: health probes are answered there, and every other request waits
-//! a moment for a place. So a full service still says that it lives.
+//! A connection beyond the limit enters a small waiting room. There, health probes are answered, and every other
+//! request waits a moment for a place. So a full service still answers liveness probes.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::bounds::caller::Caller;
 use crate::bounds::shared_room::{SharedRoom, Taken};
 
-/// Connections in the waiting room.
+/// Most connections in the waiting room.
 const WAITING_MAX: usize = 64;
 
 /// The longest stay in the waiting room.
@@ -55,13 +55,13 @@ impl Place {
         self.place.get().is_none()
     }
 
-    /// Waits for a place, unless the connection has one; false where there is none.
+    /// Waits for a place, unless the connection has one; `false` if none was free in time.
     pub(crate) async fn wait(&self) -> bool {
         if !self.is_waiting() {
             return true;
         }
         let Some(place) = self.places.take(&self.caller, 1, PLACE_WAIT_MAX).await else { return false };
-        // Where another request of the connection was faster, its place is enough.
+        // Another request of the connection may have got a place meanwhile; one is enough.
         _ = self.place.set(place);
         true
     }

@@ -1,7 +1,8 @@
-//! The pace of a transfer: how much longer the other side may take for what it owes.
+//! The pace of a transfer: how much longer the client may keep the server waiting.
 //!
-//! Time that passes while the client owes something is taken from its credit, and each byte that moves adds to it. A
-//! silent client loses its credit within the grace, one below the least rate a little later, and any other one never.
+//! While the server waits for the client to send or to read, time uses up the client's credit; each byte that moves
+//! adds credit. A silent client loses its credit within the grace, a client below the least rate a little later, and
+//! any other client never.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 /// The terms of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PaceLimit {
-    /// The greatest credit: how long nothing may move.
+    /// The greatest credit: the longest time without a byte.
     pub(crate) grace: Duration,
     /// The least rate; 0 where any byte renews the credit.
     pub(crate) bytes_per_second_min: u64,
@@ -21,7 +22,7 @@ pub(crate) struct PaceLimit {
 pub(crate) struct Pace {
     limit: PaceLimit,
     credit: Duration,
-    /// Whether it is the client's turn.
+    /// Whether the server waits for the client.
     owes: bool,
     /// The time at which `credit` was computed.
     at: Instant,
@@ -30,24 +31,24 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Begins with the whole credit, at our turn.
+    /// Begins with the whole credit, while the server does not wait for the client.
     pub(crate) fn new(limit: PaceLimit) -> Self {
         Self { limit, credit: limit.grace, owes: false, at: Instant::now(), spent: false }
     }
 
-    /// It is the client's turn.
+    /// The server now waits for the client: time uses up its credit.
     pub(crate) fn owes(&mut self) {
         self.advance();
         self.owes = true;
     }
 
-    /// It is our turn: time costs the client nothing.
+    /// The server no longer waits for the client: time costs it nothing.
     pub(crate) fn rests(&mut self) {
         self.advance();
         self.owes = false;
     }
 
-    /// The client has done all that it could.
+    /// The client has sent or read everything that it could, and gets its whole credit back.
     pub(crate) fn caught_up(&mut self) {
         self.rests();
         (self.credit, self.spent) = (self.limit.grace, false);

@@ -1,10 +1,10 @@
-//! The room for outcomes of batches that wait to be sent.
+//! The memory budget for outcomes of batches that wait to be sent.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Room for outcomes that wait, in KiB.
+/// Permits for waiting outcomes, one for each KiB.
 #[derive(Debug, Clone)]
 pub(crate) struct ResultRoom(Arc<Semaphore>);
 

@@ -1,8 +1,8 @@
-//! Room that callers share: places, or bytes.
+//! A budget ("room") that callers share: permits, or bytes.
 //!
-//! A caller may take more while it holds less than three times the free room. Alone it can take three quarters; the more
-//! others take, the less it may. So no caller shuts the others out, and no share has to be set (dynamic thresholds:
-//! Choudhury and Hahne, 1998).
+//! A caller may take more while it holds less than three times the free room. A single caller can take three quarters;
+//! the more others take, the less each may. So no caller shuts the others out, and nobody has to configure shares
+//! (dynamic thresholds: Choudhury and Hahne, 1998).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,7 @@ impl SharedRoom {
         self.lock().in_all
     }
 
-    /// Takes room, if the caller may have more. The last one who may can exceed the room, by these units.
+    /// Takes room, if the caller may have more. The last caller that still may can exceed the room by these units.
     pub(crate) fn try_take(self: &Arc<Self>, caller: &Caller, units: usize) -> Option<Taken> {
         let mut taken = self.none_for(caller);
         taken.try_add(units).then_some(taken)
@@ -60,7 +60,7 @@ impl SharedRoom {
         taken.add(units, wait_max).await.then_some(taken)
     }
 
-    /// Returns nothing yet, to which more can be added.
+    /// Returns an empty part, to which room can be added.
     pub(crate) fn none_for(self: &Arc<Self>, caller: &Caller) -> Taken {
         Taken { room: Arc::clone(self), caller: caller.clone(), units: 0 }
     }
@@ -118,7 +118,7 @@ impl Taken {
         let room = Arc::clone(&self.room);
         loop {
             let mut freed = std::pin::pin!(room.freed.notified());
-            // From here on no release is missed.
+            // Registered before the attempt, so that no release in between is missed.
             freed.as_mut().enable();
             if self.try_add(units) {
                 return true;
@@ -129,7 +129,7 @@ impl Taken {
         }
     }
 
-    /// Takes more, even beyond the room: for what can't be refused any more.
+    /// Takes more, even beyond the room: for data that can't be refused any more.
     pub(crate) fn add_beyond(&mut self, units: usize) {
         self.room.lock().add(&self.caller, units);
         self.units += units;

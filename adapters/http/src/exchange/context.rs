@@ -1,4 +1,4 @@
-//! The context of a request: its id, its trace, its connection, and whether a page of another site sent it.
+//! The context of a request: its id, its trace, its connection, its caller, and whether a page of another site sent it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,13 +18,14 @@ pub(crate) struct RequestContext {
     /// The id of the request's trace, for the log.
     pub(crate) trace_id: Option<Arc<str>>,
     pub(crate) connection: Arc<ConnectionContext>,
-    /// The holder of the key or, as long as it is not known, the address.
+    /// The holder of the key; the address until the key is recognised, or if there is none.
     pub(crate) caller: Caller,
-    /// The grant of the caller's key; none before the caller is admitted, and where the call needs no key.
+    /// The grant of the caller's key; `None` before the caller is admitted, and if the call needs no key.
     pub(crate) grant: Option<Grant>,
-    /// The name of the host that the request is sent to, where somebody else may resolve it.
+    /// The name of the host that the request is sent to; `None` for `localhost` and addresses, which no foreign DNS
+    /// resolves.
     pub(crate) foreign_host: Option<String>,
-    /// Set where a browser sends the request for a page of another host.
+    /// Set if a browser sends the request for a page of another host.
     pub(crate) cross_site: Option<CrossSite>,
 }
 
@@ -47,7 +48,7 @@ pub(crate) struct CrossSite {
     pub(crate) host: String,
 }
 
-/// Long partial lines that one connection keeps at once, each of up to 64 KiB.
+/// Most long partial lines that one connection buffers at once, each of up to 64 KiB.
 pub(crate) const LONG_LINES_MAX: usize = 16;
 
 /// The context that all requests of one connection share.
@@ -56,14 +57,14 @@ pub(crate) struct ConnectionContext {
     pub(crate) peer: SocketAddr,
     /// The caller of its address.
     pub(crate) caller: Caller,
-    /// Its place among the connections.
+    /// Its place under the limit on connections.
     pub(crate) place: Place,
     /// Whether the connection is behind TLS.
     pub(crate) secure: bool,
-    /// Permits to keep a long partial line of NDJSON: one connection carries many uploads by HTTP/2.
+    /// Permits to buffer a long partial line of NDJSON: by HTTP/2 one connection carries many uploads.
     pub(crate) long_lines: Arc<Semaphore>,
     /// Cancelled when the server begins to stop.
     pub(crate) stopping: CancellationToken,
-    /// Cancelled when the connection must close. Endless answers end then.
+    /// Cancelled when the connection must close. Endless responses end then.
     pub(crate) draining: CancellationToken,
 }

@@ -1,4 +1,4 @@
-//! The parts that responses are made of: problems, headers, formats, validators and streamed bodies.
+//! The parts of responses: problems, headers, formats, validators and streamed bodies.
 
 pub(crate) mod problem;
 pub(crate) mod json;

@@ -1,4 +1,4 @@
-//! The keys file, read again whenever it changes, and the grants that its keys give.
+//! The keys file, reloaded whenever it changes, and the grants of its keys.
 
 use std::future::pending;
 use std::path::{Path, PathBuf};
@@ -18,22 +18,22 @@ pub struct KeysFileError {
     fault: String,
 }
 
-/// The API keys in force: those of a file, as it was when it was last good.
+/// The API keys in force: those of the last valid version of the file.
 #[derive(Debug)]
 pub struct KeyRing {
     path: PathBuf,
     keys: watch::Sender<Arc<Keys>>,
-    /// The file's content at the last poll, so that each change is judged and logged once.
+    /// The file's content at the last poll, so that each change is checked and logged once.
     seen: Mutex<Result<String, String>>,
-    /// Whether the file, as it was at the last poll, can't be used.
+    /// Whether the file was invalid at the last poll.
     reload_fails: AtomicBool,
 }
 
 impl KeyRing {
-    /// Reads the keys from a file. An [`crate::HttpServer`] that is given them follows its changes while it serves.
+    /// Reads the keys from a file. A serving [`crate::HttpServer`] with these keys follows the file's changes.
     ///
     /// # Errors
-    /// The file can't be read, is not as a keys file must be, holds no key, or others may write to it.
+    /// The file can't be read, is malformed, holds no key, or others may write to it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, KeysFileError> {
         let path = path.into();
         let error = |fault| KeysFileError { path: path.display().to_string(), fault };
@@ -48,7 +48,7 @@ impl KeyRing {
         })
     }
 
-    /// Returns whether the file has changed and can't be used, so that the keys are still those before.
+    /// Returns whether the file has changed and is invalid, so that the keys before the change are still in force.
     #[must_use]
     pub fn reload_fails(&self) -> bool {
         self.reload_fails.load(Ordering::Relaxed)
@@ -59,12 +59,12 @@ impl KeyRing {
         Arc::clone(&self.keys.borrow())
     }
 
-    /// Returns the grant of a key for a call that needs this scope, or any.
+    /// Returns the grant of a key for a call that needs this scope; `None` stands for any scope.
     pub(crate) fn grant(&self, key: Hash, scope: Option<Scope>) -> Grant {
         Grant { keys: self.keys.subscribe(), key, scope }
     }
 
-    /// Polls the file, and loads it if it has changed and is valid. A broken file leaves the keys as they are: a typing
+    /// Polls the file, and loads it if it has changed and is valid. An invalid file leaves the keys in force: a typing
     /// error must not lock all callers out.
     pub(crate) fn refresh(&self) {
         let now = read(&self.path);
@@ -92,7 +92,7 @@ impl KeyRing {
     }
 }
 
-/// The right to a call that is under way, as long as its key and the scope stand in the keys file.
+/// The right to a call in flight. It lasts as long as the keys file has the key with the scope.
 #[derive(Debug, Clone)]
 pub(crate) struct Grant {
     keys: watch::Receiver<Arc<Keys>>,
@@ -106,7 +106,7 @@ impl Grant {
         let Self { keys, key, scope } = self;
         let is_lost = |keys: &Arc<Keys>| keys.of_hash(key).is_none_or(|holder| scope.is_some_and(|s| !holder.may(s)));
         if keys.wait_for(is_lost).await.is_err() {
-            // Without a ring the keys change no more.
+            // The key ring was dropped, so the keys no longer change.
             pending().await
         }
     }

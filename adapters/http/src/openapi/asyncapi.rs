@@ -9,10 +9,10 @@ use super::fields::instant;
 use super::messages::needed;
 use super::model::{Ordered, SCHEMAS, Schema};
 
-/// A channel: its name, its address, what is there, whether Tallyhouse reads it, and the schema of an entry.
+/// A channel: its name, its address, its description, whether Tallyhouse reads it, and the schema of an entry.
 type Channel = (&'static str, &'static str, &'static str, bool, Schema);
 
-/// Writes the description as a value of JSON.
+/// Writes the description as a JSON value.
 pub(super) fn document(schemas: &Ordered<Schema>) -> Value {
     let (mut channels, mut operations, mut messages) = (Map::new(), Map::new(), Map::new());
     let mut names = BTreeSet::new();
@@ -84,7 +84,7 @@ fn all() -> [Channel; 7] {
     ]
 }
 
-/// Writes a value as YAML: blocks, with texts and names as JSON writes them.
+/// Writes a value as YAML in block style, with texts and names as in JSON.
 pub(super) fn yaml(value: &Value) -> String {
     let mut text = String::new();
     block(value, 0, &mut text);

@@ -1,4 +1,4 @@
-//! The schemas of single fields, with the limits of the code itself.
+//! The schemas of single fields, with limits from the code's constants.
 
 use tallyhouse_pipeline::{DestinationId, Field, RecordId, Reference, SourceId, Summary, Unit, Value};
 
@@ -8,8 +8,8 @@ use crate::exchange::request::page_token::PageToken;
 /// A flight of January 2013, as it is sent.
 pub(super) const RECORD: &str = r#"{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA"}"#;
 
-/// No control character and no noncharacter; those beyond the first plane can't be written in a way that every dialect
-/// of patterns reads.
+/// No control character and no noncharacter. Noncharacters beyond the first plane are left out: not every regular
+/// expression dialect can express them.
 const CLEAN: &str = r"[^\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]";
 
 /// The grammar of a number in JSON, without a sign.
@@ -22,18 +22,18 @@ const INSTANT_OUT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{
 const POSITION: &str = r"^([0-9]{1,18}|[0-8][0-9]{18})(-([0-9]{1,9}|[1-3][0-9]{9}|4294967295))?(~[0-9a-f]{16})?$";
 const LAST_POSITION: &str =
     r"^(([0-9]{1,18}|[0-8][0-9]{18})(-([0-9]{1,9}|[1-3][0-9]{9}|4294967295))?(~[0-9a-f]{16})?)?$";
-/// Most characters of one: 19 digits, a part of 10, and a fingerprint of 16.
+/// Most characters of a position: 19 digits, a part of 10, and a fingerprint of 16.
 const POSITION_CHARS_MAX: usize = 47;
 
 /// A cursor of any kind: base64 by the alphabet for addresses.
 const CURSOR: &str = "^[A-Za-z0-9_-]+$";
 
-/// The dependencies that readiness shows.
+/// The dependencies that `/readyz` shows.
 pub(super) fn dependencies() -> Schema {
     Schema::map(Schema::word(["up", "down"]))
 }
 
-/// The circuit breakers that readiness shows.
+/// The circuit breakers that `/readyz` shows.
 pub(super) fn breakers() -> Schema {
     Schema::map(Schema::word(["closed", "open", "half-open"]))
 }
@@ -96,7 +96,8 @@ pub(super) fn cursor() -> Schema {
     Schema::text_of(2..=PageToken::CHARS_MAX).pattern(CURSOR)
 }
 
-/// What a reader of event streams was given last; before it was given anything, some send an empty text, which is none.
+/// The id of the last event that a client received. Before the first event, some clients send an empty text, which
+/// counts as none.
 pub(super) fn last_position() -> Schema {
     Schema::text_of(0..=POSITION_CHARS_MAX).pattern(LAST_POSITION).says("A position, as it was handed out, or nothing.")
 }

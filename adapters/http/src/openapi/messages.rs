@@ -10,7 +10,7 @@ use super::fields::{
 };
 use super::model::{DIALECT, Ordered, SCHEMAS, Schema};
 
-/// What a rule may be named.
+/// The pattern of a rule's name.
 const RULE_NAME: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
 
 /// A trace context: W3C Trace Context, section 3.2.
@@ -77,7 +77,7 @@ fn rules(all: &mut Ordered<Schema>) {
     all.push("DryRun", dry_run());
 }
 
-/// Adds a rule on values, one on totals, and that which is either.
+/// Adds the schemas of a rule on values, of a rule on totals, and of either.
 fn either_rule(
     all: &mut Ordered<Schema>,
     name: &str,
@@ -104,7 +104,7 @@ fn either_rule(
     all.push(name, Schema::one_of([on_value, on_total].map(Schema::named)).says(says));
 }
 
-/// What a rule would have raised.
+/// The report of a dry run: the alerts that a rule would have raised.
 fn dry_run() -> Schema {
     let count = |says: &str| Schema::integer(0).says(says);
     let destination = Schema::object().with("destinationId", destination_id()).with("alertCount", Schema::integer(1));
@@ -177,7 +177,7 @@ fn event(event_type: &str, source: &str, id: Schema, data: Schema) -> Schema {
         .with("data", data)
 }
 
-/// A schema that stands by itself: JSON Schema, draft 2020-12.
+/// A self-contained schema: JSON Schema, draft 2020-12.
 #[derive(Serialize)]
 struct Standalone {
     #[serde(rename = "$schema")]
@@ -190,7 +190,7 @@ struct Standalone {
     parts: Ordered<Schema>,
 }
 
-/// Writes the schemas of both messages, each by itself: the name of its file, and its text.
+/// Writes the self-contained schemas of both messages: file name and text.
 pub(super) fn standalone(all: &Ordered<Schema>) -> [(&'static str, String); 2] {
     [("notification.json", "Notification"), ("alert.json", "Alert")].map(|(file, name)| {
         let needed = needed(all, name);
@@ -205,7 +205,7 @@ pub(super) fn standalone(all: &Ordered<Schema>) -> [(&'static str, String); 2] {
     })
 }
 
-/// Returns the names of a schema and of all that it is made of.
+/// Returns the names of a schema and of all schemas that it refers to.
 pub(super) fn needed(all: &Ordered<Schema>, name: &str) -> BTreeSet<String> {
     let mut needed = BTreeSet::new();
     let mut open = vec![name.to_owned()];

@@ -10,7 +10,7 @@ pub(super) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// Where schemas are kept.
 pub(super) const SCHEMAS: &str = "#/components/schemas/";
 
-/// Names with what they stand for, in an order that is kept.
+/// A map from names to values that keeps the order of insertion.
 #[derive(Debug, Clone)]
 pub(super) struct Ordered<T>(pub(super) Vec<(String, T)>);
 
@@ -23,7 +23,7 @@ impl<T> Ordered<T> {
         self.0.push((name.into(), value));
     }
 
-    /// Returns what is kept by this name; makes it where it is not there.
+    /// Returns the value of this name; inserts it if there is none.
     pub(super) fn entry(&mut self, name: &str, make: impl FnOnce() -> T) -> &mut T {
         let place = self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
             self.push(name, make());
@@ -49,7 +49,7 @@ impl<T: Serialize> Serialize for Ordered<T> {
     }
 }
 
-/// An example, to the letter.
+/// An example, written verbatim.
 pub(super) type Example = Box<RawValue>;
 
 /// Takes the text of an example.
@@ -57,7 +57,7 @@ pub(super) fn example(json: &str) -> Example {
     serde_json::from_str(json).expect("the examples are JSON, which a test shows")
 }
 
-/// A reference to a part that is kept by its name.
+/// A reference to a component by its name.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Reference {
     #[serde(rename = "$ref")]
@@ -112,7 +112,7 @@ pub(super) struct Schema {
     examples: Vec<Example>,
 }
 
-/// Of which type of JSON a value is.
+/// The JSON type of a value.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 enum Kind {
@@ -120,7 +120,7 @@ enum Kind {
     OrNull([&'static str; 2]),
 }
 
-/// What further members an object may have.
+/// The further members that an object may have.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 enum Further {
@@ -133,7 +133,7 @@ impl Schema {
         Self { kind: Some(Kind::One(kind)), ..Self::default() }
     }
 
-    /// The schema that is kept by this name.
+    /// A reference to the schema of this name.
     pub(super) fn named(name: &str) -> Self {
         Self { reference: Some(format!("{SCHEMAS}{name}")), ..Self::default() }
     }
@@ -201,13 +201,13 @@ impl Schema {
         Self { one_of: schemas.into_iter().collect(), ..Self::default() }
     }
 
-    /// Adds a member that is always there.
+    /// Adds a required member.
     pub(super) fn with(mut self, name: &str, schema: Self) -> Self {
         self.required.push(name.to_owned());
         self.maybe(name, schema)
     }
 
-    /// Adds a member that may be missing.
+    /// Adds an optional member.
     pub(super) fn maybe(mut self, name: &str, schema: Self) -> Self {
         self.properties.push(name, schema);
         self
@@ -268,7 +268,7 @@ impl Schema {
     }
 }
 
-/// What a request is asked with beside its body.
+/// A parameter of a request: in its path, query or headers.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
@@ -282,18 +282,18 @@ pub(super) struct Parameter {
     pub(super) example: Option<Example>,
 }
 
-/// A body in one of its forms.
+/// A body in one media type.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Media {
     pub(super) schema: Schema,
-    /// What each line is, where it is lines: the `itemSchema` of OpenAPI 3.2.
+    /// The schema of each line, if the body is lines: the `itemSchema` of OpenAPI 3.2.
     #[serde(rename = "x-itemSchema", skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<Schema>,
     #[serde(skip_serializing_if = "Ordered::is_empty")]
     pub(super) examples: Ordered<NamedExample>,
 }
 
-/// An example with what it shows.
+/// An example with its summary.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct NamedExample {
     pub(super) summary: String,
@@ -308,7 +308,7 @@ pub(super) struct Body {
     pub(super) content: Ordered<Media>,
 }
 
-/// A header of an answer.
+/// A header of a response.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Header {
     pub(super) description: &'static str,
@@ -317,7 +317,7 @@ pub(super) struct Header {
     pub(super) schema: Schema,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Response {
     pub(super) description: String,
@@ -327,7 +327,7 @@ pub(super) struct Response {
     pub(super) content: Ordered<Media>,
 }
 
-/// An answer of one call, or one that many calls share.
+/// A response of one call, or a reference to one that many calls share.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub(super) enum ResponseOrReference {
@@ -349,7 +349,7 @@ pub(super) struct Operation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) request_body: Option<Body>,
     pub(super) responses: Ordered<ResponseOrReference>,
-    /// What it needs: one of these, each a scheme with its scopes.
+    /// The alternatives of security requirements, each a scheme with its scopes.
     pub(super) security: Vec<Ordered<Vec<&'static str>>>,
 }
 
@@ -367,7 +367,7 @@ pub(super) struct Document {
     pub(super) components: Components,
 }
 
-/// What the document is about.
+/// The metadata of the document.
 #[derive(Debug, Serialize)]
 pub(super) struct Info {
     pub(super) title: &'static str,
@@ -377,14 +377,14 @@ pub(super) struct Info {
     pub(super) license: License,
 }
 
-/// Under which licence it may be used.
+/// The licence.
 #[derive(Debug, Serialize)]
 pub(super) struct License {
     pub(super) name: &'static str,
     pub(super) identifier: &'static str,
 }
 
-/// Where the service is.
+/// The address of a service.
 #[derive(Debug, Serialize)]
 pub(super) struct Server {
     pub(super) url: &'static str,
@@ -398,7 +398,7 @@ pub(super) struct Tag {
     pub(super) description: &'static str,
 }
 
-/// What is kept by names.
+/// The components: named parts that operations refer to.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Components {
@@ -408,7 +408,7 @@ pub(super) struct Components {
     pub(super) security_schemes: Ordered<SecurityScheme>,
 }
 
-/// How callers show who they are.
+/// The way in which callers authenticate.
 #[derive(Debug, Serialize)]
 pub(super) struct SecurityScheme {
     #[serde(rename = "type")]

@@ -42,7 +42,7 @@ impl Description {
         self
     }
 
-    /// Takes a body in these forms, and may refuse one for its form or its size.
+    /// The call takes a body of these media types, and may refuse it for its type or its size.
     pub(super) fn body(mut self, description: String, forms: impl IntoIterator<Item = (&'static str, Media)>) -> Self {
         let content = Ordered(forms.into_iter().map(|(name, media)| (name.to_owned(), media)).collect());
         self.0.request_body = Some(Body { description, required: true, content });
@@ -58,7 +58,7 @@ impl Description {
         self.answers(404, plain(description, &[ProblemCode::NotFound]))
     }
 
-    /// It takes a cursor, which may be one of a history that the store has lost.
+    /// The call takes a cursor, which may belong to a history that the store has lost.
     pub(super) fn history_changed(self) -> Self {
         let gone =
             "The history has changed since the position was handed out, as when a backup is restored. Start over.";
@@ -71,17 +71,17 @@ impl Description {
             .answers(304, nothing("Your copy is good.").tagged())
     }
 
-    /// It needs storage or another thing that may be away.
+    /// The call needs storage or another dependency that may be unavailable.
     pub(super) fn may_be_away(self) -> Self {
         self.shares(503, "Unavailable")
     }
 
-    /// It may be away, and there is only room for so many at once.
+    /// The call needs a dependency that may be unavailable, and a permit of a concurrency limit.
     pub(super) fn may_be_full(self) -> Self {
         self.shares(503, "UnavailableOrFull")
     }
 
-    /// Takes over an answer that many calls share, unless it is said already what that status means.
+    /// Adds a shared response, unless the operation has a response for this status.
     fn shares(mut self, status: u16, name: &str) -> Self {
         let reference = Reference { to: format!("#/components/responses/{name}") };
         self.0.responses.entry(&status.to_string(), || ResponseOrReference::Shared(reference));
@@ -107,7 +107,7 @@ impl Description {
         operation
     }
 
-    /// What may be said to every call that is not open.
+    /// Adds the refusals that every call except open ones may get.
     fn refusals(self) -> Self {
         let call = match self.0.request_body.is_some() {
             true => self
@@ -121,7 +121,7 @@ impl Description {
     }
 }
 
-/// What a call needs, where there are keys; where there are none, it needs nothing.
+/// Returns the security requirements of a call. None is an alternative, for services without keys.
 fn security(access: Access) -> Vec<Ordered<Vec<&'static str>>> {
     let with_key = |scopes| Ordered(vec![("key".to_owned(), scopes)]);
     match access {
@@ -131,7 +131,7 @@ fn security(access: Access) -> Vec<Ordered<Vec<&'static str>>> {
     }
 }
 
-/// Says that nothing comes back but the head.
+/// Describes a response without a body.
 pub(super) fn nothing(description: &str) -> Response {
     describe(description)
 }

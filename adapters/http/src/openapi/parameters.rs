@@ -38,7 +38,7 @@ pub(super) fn filters() -> Vec<Parameter> {
     filters
 }
 
-/// Records of which times.
+/// The range of `time`.
 pub(super) fn window() -> Vec<Parameter> {
     vec![
         shown(query("start", time(), "Records from this `time` on."), "\"2013-01-01T00:00:00Z\""),
@@ -50,24 +50,24 @@ fn shown(parameter: Parameter, json: &str) -> Parameter {
     Parameter { example: Some(example(json)), ..parameter }
 }
 
-/// How many entries a page has.
+/// The number of entries of a page.
 pub(super) fn limit() -> Parameter {
     use crate::exchange::request::parameters::{PAGE, PAGE_MAX};
     let schema = Schema::integer(1).at_most(PAGE_MAX as u64).by_default(PAGE as u64);
     query("limit", schema, "Most entries of the page.")
 }
 
-/// Where a page begins.
+/// The cursor of a page.
 pub(super) fn cursor() -> Parameter {
     query("cursor", fields::cursor(), "Where the page begins: the `next` of the page before.")
 }
 
-/// Where messages are read from.
+/// The position after which messages are read.
 pub(super) fn after(description: &str) -> Parameter {
     query("after", position(), description)
 }
 
-/// The trace context that is handed on.
+/// The trace context that the record's messages carry.
 pub(super) fn traceparent() -> Parameter {
     let says = "W3C Trace Context, handed on with the messages of the records. One that is not valid is as if it were not there.";
     header("traceparent", Schema::text(), says)

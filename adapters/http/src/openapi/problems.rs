@@ -103,14 +103,14 @@ fn urn(code: ProblemCode) -> String {
     format!("urn:tallyhouse:problem:{}", code.name())
 }
 
-/// The head of a request is too large, which has a status of its own.
+/// The problem of a request head that is too large, which has its own status.
 fn head_too_large() -> Schema {
     let (kind, title) = (Schema::fixed(urn(ProblemCode::TooLarge)), Schema::fixed(ProblemCode::TooLarge.title()));
     let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16();
     document(kind, title, Schema::fixed_number(status))
 }
 
-/// The answers that many calls share.
+/// The responses that many calls share.
 pub(super) fn shared() -> Ordered<Response> {
     let parameter = || Schema::named("ParameterProblem");
     let unauthorized = plain("There are keys, and none of them was given.", &[ProblemCode::Unauthorized]);
@@ -138,13 +138,13 @@ pub(super) fn shared() -> Ordered<Response> {
     Ordered(shared.into_iter().map(|(name, answer)| (name.to_owned(), answer)).collect())
 }
 
-/// The answer that is a problem of this schema.
+/// The response with a problem of this schema.
 pub(super) fn answer(description: &str, schema: Schema) -> Response {
     let media = Media { schema, line: None, examples: Ordered::default() };
     describe(description).with_content(PROBLEM, media)
 }
 
-/// The answer that is a problem of one of these codes, without further members.
+/// The response with a problem of one of these codes, without further members.
 pub(super) fn plain(description: &str, codes: &[ProblemCode]) -> Response {
     let mut named = codes.iter().map(|code| Schema::named(&name_of(*code)));
     let schema = match (named.next(), codes.len()) {

@@ -6,19 +6,19 @@ const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
 
-/// Begins an answer.
+/// Begins a response.
 pub(super) fn describe(description: &str) -> Response {
     let answer =
         Response { description: description.to_owned(), headers: Ordered::default(), content: Ordered::default() };
     answer.with_header("X-Request-Id")
 }
 
-/// The answer that is this document.
+/// A response with this JSON document.
 pub(super) fn json(description: &str, schema: &str) -> Response {
     describe(description).with_content(JSON, media(Schema::named(schema)))
 }
 
-/// An answer of a call that a rate limit may hold back.
+/// A response of a rate-limited call.
 pub(super) fn limited(answer: Response) -> Response {
     answer.with_header("RateLimit").with_header("RateLimit-Policy")
 }
@@ -41,24 +41,24 @@ impl Response {
         self
     }
 
-    /// Adds a header by the name under which it is kept.
+    /// Adds a header by the name of its component.
     pub(super) fn with_header(mut self, name: &str) -> Self {
         self.headers.push(name, Reference { to: format!("#/components/headers/{name}") });
         self
     }
 
-    /// The same as lines, each of this schema.
+    /// Offers the same content as lines, each of this schema.
     pub(super) fn or_lines(self, line: &str) -> Self {
         self.with_content(NDJSON, lines(line))
     }
 
-    /// The same as rows of CSV.
+    /// Offers the same content as rows of CSV.
     pub(super) fn or_rows(self, columns: &[&str]) -> Self {
         let says = format!("RFC 4180; the first row names the columns: {}.", columns.join(", "));
         self.with_content(CSV, media(Schema::text().says(says))).with_header("Vary")
     }
 
-    /// A client may keep it, and ask whether it is still good.
+    /// A client may cache the response, and revalidate it.
     pub(super) fn tagged(self) -> Self {
         self.with_header("ETag").with_header("Cache-Control")
     }
@@ -68,7 +68,7 @@ impl Response {
         self.with_header("Link")
     }
 
-    /// Shows the form that came last by an example.
+    /// Adds an example to the media type that was added last.
     pub(super) fn shows(mut self, json: &str) -> Self {
         if let Some((_, media)) = self.content.0.last_mut() {
             media.shows("example", "An example", json);
@@ -88,7 +88,7 @@ impl Media {
     }
 }
 
-/// The headers of answers, by the names under which they are kept.
+/// The headers of responses, by the names of their components.
 pub(super) fn headers() -> Ordered<Header> {
     let text = |pattern: &str| Schema::text().pattern(pattern);
     let maybe = |description, schema| Header { description, required: false, schema };

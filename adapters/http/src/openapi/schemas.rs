@@ -1,4 +1,4 @@
-//! The schemas of what goes in and comes out. Their limits are those that the code goes by.
+//! The schemas of requests and responses. Their limits are the constants that the code checks.
 
 use tallyhouse_pipeline::Value;
 

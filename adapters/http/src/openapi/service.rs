@@ -54,7 +54,7 @@ pub(super) fn dashboard() -> Description {
     kept("readDashboard", "The dashboard, a page for people", "text/html", Schema::text())
 }
 
-/// What is the same until the next upgrade, and asked about by its tag.
+/// A response that stays the same until the next upgrade, and is revalidated by its `ETag`.
 fn kept(id: &'static str, summary: &'static str, media_type: &'static str, schema: Schema) -> Description {
     call(id, TAG, summary)
         .answers(200, describe("The whole.").with_content(media_type, media(schema)).tagged())

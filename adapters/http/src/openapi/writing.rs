@@ -40,7 +40,7 @@ pub(super) fn record() -> Description {
     written(call).may_be_full()
 }
 
-/// What a record that is written leads to.
+/// The responses to the write of a record.
 pub(super) fn written(call: Description) -> Description {
     let conflict = answer("Processed before with other content.", Schema::named("ConflictAnswer")).shows(CONFLICT);
     let rejected = answer("It breaks a rule or a limit: every reason is named.", Schema::named("RejectedAnswer"));

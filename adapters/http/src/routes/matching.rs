@@ -1,7 +1,7 @@
 //! Matches a path with the table of routes.
 //!
-//! The segments that a route names must match byte by byte: a proxy in front that filters by path sees the same path as
-//! this service. The variable segment is percent-decoded by itself, so that it may hold a slash.
+//! Fixed segments must match byte by byte, so that a proxy in front that filters by path sees the same path as this
+//! service. The variable segment is percent-decoded after the path is split, so that it may hold a slash.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use super::table::{ASSETS, ROUTES, Route};
 /// The route of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Match<'p> {
-    /// The route's place in the table.
+    /// The route's index in the table.
     pub(crate) index: usize,
     pub(crate) route: &'static Route,
     /// The variable segment, decoded; empty where the route has none.
@@ -35,7 +35,7 @@ pub(crate) fn find(path: &str) -> Result<Match<'_>, Problem> {
     Err(Problem::not_found())
 }
 
-/// Returns the variable segment of a path that fits a route's, and an empty one where the route has none.
+/// Returns the variable segment of a path that matches a route; an empty one if the route has none.
 fn variable<'p>(route: &'static str, path: &'p str) -> Option<&'p str> {
     let Some((before, after)) =
         route.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1)))

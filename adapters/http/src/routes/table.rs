@@ -10,10 +10,10 @@ use crate::exchange::request::body::BodyLimits;
 use crate::keys::Scope;
 use crate::settings::HttpSettings;
 
-/// Largest body of an alert rule, in bytes: its texts at their longest, every character escaped.
+/// Largest body of an alert rule, in bytes: all texts at their longest, with every character escaped.
 const RULE_BYTES_MAX: usize = 16 * 1024;
 
-/// A path and the calls that it takes. `HEAD` follows from `GET`, and every path takes `OPTIONS`.
+/// A path and its calls. `HEAD` follows from `GET`, and every path takes `OPTIONS`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     /// The path, with the name of its variable segment in braces. Also the route's name in the metrics.
@@ -67,7 +67,7 @@ pub(crate) enum Endpoint {
 pub(crate) enum BodyKind {
     None,
     Record,
-    /// A JSON array as a whole, or lines without an end.
+    /// A JSON array, read as a whole, or any number of lines.
     Batch,
     AlertRule,
 }
@@ -178,7 +178,7 @@ impl Route {
         allow + Method::OPTIONS.as_str()
     }
 
-    /// Returns what a method requires of its caller. Methods that the path does not take require a key too, unless the
+    /// Returns the access that a method requires. Methods that the path does not take require a key, too, unless the
     /// path is open.
     pub(crate) fn access(&self, method: &Method) -> Access {
         match self.call(method) {

@@ -1,7 +1,7 @@
-//! `/healthz`: the process answers. `/readyz`: it can process records, and is not stopping.
+//! `/healthz`: the process answers. `/readyz`: the instance can process records, and is not stopping.
 //!
-//! An instance that is not ready gets no more traffic. It becomes ready again without any: the breaker of storage finds out
-//! by itself when records can be written.
+//! An instance that is not ready gets no more traffic, and must become ready again without any. So the storage breaker
+//! probes by itself whether records can be written.
 
 use futures::future::join_all;
 use hyper::StatusCode;
@@ -20,13 +20,13 @@ pub(crate) fn alive() -> Response {
     json_response(StatusCode::OK, b"{\"status\":\"ok\"}".to_vec())
 }
 
-/// `GET /readyz`: `ready`; `degraded`, which is ready too, where only a dependency that can be done without is down, or
-/// a circuit breaker is not closed; or a problem.
+/// `GET /readyz`: `ready`, `degraded`, or a problem. `degraded` counts as ready: only an optional dependency is down,
+/// or a circuit breaker is not closed.
 pub(crate) async fn ready(app: &App) -> Response {
     let probe_timeout = app.settings.probe_timeout;
     let storage = async {
         match timeout(probe_timeout, app.http.repository.ping()).await {
-            // A store that answers, but takes no records, keeps its breaker open.
+            // The breaker stays open while a store answers pings but takes no records.
             Ok(Ok(())) => match storage_breaker(app).filter(|breaker| breaker.state() == BreakerState::Open) {
                 Some(breaker) => Err(because("Storage takes no records", breaker.reason())),
                 None => Ok(()),
@@ -68,7 +68,7 @@ fn storage_breaker(app: &App) -> Option<Breaker> {
     app.http.breakers.all().into_iter().find(|breaker| breaker.name() == "storage")
 }
 
-/// Returns a sentence with its reason, if that is known.
+/// Returns a sentence with the reason, if that is known.
 fn because(what: &str, reason: Option<&str>) -> String {
     match reason {
         Some(reason) => format!("{what}: {reason}."),

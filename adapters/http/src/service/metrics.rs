@@ -1,6 +1,6 @@
-//! `GET /metrics`: what the service counts, in Prometheus' text format.
+//! `GET /metrics`: the metrics in Prometheus' text format.
 //!
-//! The server counts its requests only; the host writes the page.
+//! The server knows its own metrics only, so the host writes the page.
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -11,7 +11,7 @@ use crate::app::state::App;
 use crate::exchange::request::parameters::Parameters;
 use crate::exchange::response::problem::Problem;
 
-/// The media type of the text format that every version of Prometheus reads.
+/// The media type of the text format, which every version of Prometheus reads.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers with the page.

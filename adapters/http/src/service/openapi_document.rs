@@ -8,7 +8,7 @@ use warp::reply::Response;
 use crate::openapi::openapi;
 use crate::service::pages::Asset;
 
-/// The document, written at the first request, and kept for ever.
+/// The document, written at the first request and then kept.
 static DOCUMENT: LazyLock<Asset> = LazyLock::new(|| Asset::made("application/json", openapi().leak().as_bytes()));
 
 /// Answers with the document.

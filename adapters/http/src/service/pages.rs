@@ -1,8 +1,8 @@
-//! The dashboard at `/`, the reference at `/docs`, and what a browser gets at an unknown path: pages and their assets,
-//! compiled in from `dashboard/`.
+//! The dashboard at `/`, the reference at `/docs`, the page for an unknown path, and their assets, compiled in from
+//! `dashboard/`.
 //!
-//! They are open: they hold nothing secret, and their calls need a key like all others. Their policy lets them load and
-//! run nothing from another host.
+//! The pages need no key: they hold nothing secret, and their calls need a key like all others. Their Content Security
+//! Policy lets them load and run nothing from another host.
 
 use std::sync::OnceLock;
 
@@ -13,14 +13,14 @@ use warp::reply::{Reply, Response};
 use crate::exchange::response::conditional;
 use crate::exchange::response::format;
 
-/// What the page may do: run scripts, take styles and make calls, all of them of this host alone. No text becomes
-/// markup or code (Trusted Types): the texts of records are untrusted.
+/// The pages' policy allows scripts, styles and calls of this host alone. Trusted Types keep text from becoming markup
+/// or code: texts of records are untrusted.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// A browser may keep them, and asks each time whether they are still the same: after an upgrade it never mixes old
-/// with new.
+/// A browser may cache the files, and revalidates them before each use, so that it never mixes versions after an
+/// upgrade.
 const CACHE: &str = "no-cache";
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -32,11 +32,11 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// A file that is compiled in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Asset {
-    /// Its path below `/assets/`.
+    /// The path below `/assets/`.
     name: &'static str,
     media_type: &'static str,
     bytes: &'static [u8],
-    /// Its validator: the hash of its bytes, made when it is first asked for.
+    /// The validator: the hash of the bytes, made at the first request.
     tag: OnceLock<HeaderValue>,
 }
 
@@ -58,13 +58,14 @@ static REFERENCE: Asset = asset!("reference.html", HTML);
 
 static UNKNOWN: Asset = asset!("unknown.html", HTML);
 
-/// What stands in `unknown.html` for the way to the root: a page at any depth has to link to it, behind a proxy's path too.
+/// The placeholder in `unknown.html` for the relative path to the root, which depends on the page's depth and holds
+/// below a proxy's sub-path.
 const ROOT: &str = "{root}";
 
-/// The deepest path that is answered with links.
+/// Greatest depth of a path that gets a page with links.
 const DEPTH_MAX: usize = 32;
 
-/// All that the pages load.
+/// All assets of the pages.
 static ASSETS: [Asset; 54] = [
     asset!("app.js", SCRIPT),
     asset!("icon.svg", IMAGE),
@@ -123,7 +124,7 @@ static ASSETS: [Asset; 54] = [
 ];
 
 impl Asset {
-    /// Makes one of what the program writes by itself.
+    /// Makes an asset of content that the program generates.
     pub(crate) fn made(media_type: &'static str, bytes: &'static [u8]) -> Self {
         Self { name: "", media_type, bytes, tag: OnceLock::new() }
     }
@@ -140,7 +141,7 @@ impl Asset {
         })
     }
 
-    /// Answers with the file, or with `304` where the client has it (RFC 9110, section 13.1.2).
+    /// Answers with the file, or with `304` if the client has it (RFC 9110, section 13.1.2).
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
         let mut response = if conditional::is_known(headers, self.tag()) {
             StatusCode::NOT_MODIFIED.into_response()
@@ -167,7 +168,7 @@ pub(crate) fn reference(headers: &HeaderMap) -> Response {
     REFERENCE.answer(headers)
 }
 
-/// Says whether a request is a visit by a browser: it reads, and wants a page.
+/// Says whether a request is a visit by a browser: a read that prefers HTML.
 pub(crate) fn is_visit(method: &Method, headers: &HeaderMap) -> bool {
     (method == Method::GET || method == Method::HEAD) && format::accepts_html(headers)
 }
@@ -184,7 +185,7 @@ pub(crate) fn unknown(path: &str) -> Response {
     response
 }
 
-/// Writes the page for an unknown path, with links to the root from there.
+/// Writes the page for an unknown path, with relative links to the root.
 fn unknown_text(path: &str) -> String {
     let depth = path.matches('/').count().saturating_sub(1).min(DEPTH_MAX);
     let root = if depth == 0 { "./".to_owned() } else { "../".repeat(depth) };

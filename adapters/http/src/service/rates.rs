@@ -11,7 +11,7 @@ use crate::exchange::request::parameters::Parameters;
 use crate::exchange::response::json::json_response;
 use crate::exchange::response::problem::Problem;
 
-/// Answers with what is kept.
+/// Answers with the kept counts.
 pub(crate) fn read(app: &App, query: &str) -> Result<Response, Problem> {
     let rates = app.rates.as_ref().ok_or_else(Problem::not_found)?;
     Parameters::none(query)?;

@@ -1,4 +1,5 @@
-//! From a request to its handler: finds the route, admits the caller, draws from its rate limit, and calls the endpoint.
+//! From a request to its handler: finds the route, admits the caller, takes from its rate limit, and calls the
+//! endpoint.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -86,7 +87,7 @@ async fn answer<B: Buf>(
     response
 }
 
-/// A request, taken apart.
+/// A request, split into its parts.
 struct Call {
     app: Arc<App>,
     context: RequestContext,
@@ -94,9 +95,9 @@ struct Call {
     query: String,
     headers: HeaderMap,
     body: RequestBody,
-    /// The caller's rate limit, where there is one.
+    /// The caller's rate limit, if there is one.
     meter: Option<Meter>,
-    /// The route that the metrics count it under.
+    /// The route under which the metrics count the request.
     route: Option<RouteIndex>,
 }
 
@@ -108,7 +109,7 @@ impl Call {
             return Ok(pages::unknown(path));
         }
         self.route = found.as_ref().ok().map(|found| RouteIndex(found.index));
-        // A caller without a key learns nothing of the path.
+        // A caller without a key must not learn which paths exist.
         let access = found.as_ref().map_or(Access::AnyKey, |found| found.route.access(&self.method));
         let endpoint = found.as_ref().ok().and_then(|found| found.route.call(&self.method)).map(|call| call.endpoint);
         if !matches!(endpoint, Some(Endpoint::Healthz | Endpoint::Readyz)) {
@@ -136,7 +137,8 @@ impl Call {
         }
     }
 
-    /// Draws the unit of the call from its caller's rate limit. A call with NDJSON draws, and waits, as its lines come.
+    /// Takes the unit of the call from its caller's rate limit. A call with NDJSON takes units as its lines come, and
+    /// waits for them.
     fn try_acquire(&mut self, endpoint: Option<Endpoint>) -> Result<(), Problem> {
         let Some(limits) = &self.app.limits else { return Ok(()) };
         let meter = Meter::new(limits, self.context.caller.clone());
@@ -199,7 +201,7 @@ impl Call {
     }
 }
 
-/// Finds the route of a path. An asset that does not exist has none, so that it is refused like any unknown path.
+/// Finds the route of a path. A missing asset has no route, so that it is refused like any unknown path.
 fn find(path: &str) -> Result<Match<'_>, Problem> {
     let found = matching::find(path)?;
     let is_missing = found.route.path == ASSETS && Asset::find(&found.variable).is_none();
@@ -217,7 +219,7 @@ fn options(allow: String) -> Response {
     response
 }
 
-/// Keeps the head of an answer alone. Dropping the body of a streamed one ends the work behind it.
+/// Keeps only the head of a response. Dropping a streamed body ends the work that writes it.
 fn without_body(response: Response) -> Response {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact() {

@@ -1,4 +1,4 @@
-//! The server: accepts connections up to a limit, and closes them in good order.
+//! The server: accepts connections up to a limit, and closes them gracefully.
 
 use std::convert::Infallible;
 use std::io;
@@ -27,10 +27,10 @@ use crate::serving::connection::tls_handshake;
 use crate::serving::dispatch;
 use crate::settings::HttpSettings;
 
-/// The pause of accepting after an error, for example when the process is out of file descriptors.
+/// The pause after a failed accept, for example when the process is out of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-/// A server that is bound to its address, but does not yet answer.
+/// A server that is bound to its address, but does not serve yet.
 #[derive(Debug)]
 pub struct HttpServer {
     listener: TcpListener,
@@ -46,10 +46,10 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Binds to an address; port 0 takes a free one. Clients may connect from now on, and wait.
+    /// Binds to an address; port 0 takes a free one. From now on clients may connect, and wait to be served.
     ///
     /// # Errors
-    /// The address can't be had, e.g. because it is taken.
+    /// The address is not available, e.g. because another process has it.
     pub async fn bind(address: impl ToSocketAddrs, settings: HttpSettings) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
@@ -64,8 +64,9 @@ impl HttpServer {
         Self { tls: Some(identity.into()), ..self }
     }
 
-    /// Lets callers without keys name these hosts, too, in any case; `*` stands for any. Where the server is bound to loopback
-    /// without TLS, it refuses all others but `localhost` and addresses: a foreign page may have its own name resolved to it.
+    /// Lets callers without keys name these hosts, too, in upper or lower case; `*` stands for any. A server on
+    /// loopback without TLS refuses all other hosts except `localhost` and addresses: a foreign page may have its own
+    /// name resolved to this machine.
     #[must_use]
     pub fn with_hosts(self, hosts: &[&str]) -> Self {
         let any = hosts.contains(&"*");
@@ -73,38 +74,39 @@ impl HttpServer {
         Self { hosts: (!any).then_some(hosts), ..self }
     }
 
-    /// Has a span made of each request.
+    /// Makes a span of each request with this tracer.
     #[must_use]
     pub fn with_tracer(self, tracer: Arc<dyn RequestTracer>) -> Self {
         Self { tracer: Some(tracer), ..self }
     }
 
-    /// Serves this page at `/metrics`, which is not found without one.
+    /// Serves this page at `/metrics`; without it `/metrics` is a `404`.
     #[must_use]
     pub fn with_metrics(self, page: Arc<dyn MetricsPage>) -> Self {
         Self { metrics: Some(page), ..self }
     }
 
-    /// Samples these rates, and serves them at `/v1/rates`, which is not found without them. The dashboard charts them.
+    /// Samples these rates, and serves them at `/v1/rates`; without them `/v1/rates` is a `404`. The dashboard charts
+    /// them.
     #[must_use]
     pub fn with_rates(self, rates: RateHistory) -> Self {
         Self { rates: Some(Arc::new(rates)), ..self }
     }
 
-    /// Takes these addresses for proxies, behind which many callers are: they may open every connection, and take all
-    /// that callers share.
+    /// Treats these addresses as proxies with many callers behind them: they may open every connection, and use up all
+    /// shared limits.
     #[must_use]
     pub fn with_proxies(self, proxies: Vec<IpNet>) -> Self {
         Self { proxies, ..self }
     }
 
-    /// Returns the address it is bound to.
+    /// Returns the address that the server is bound to.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Returns where it is reached: `http://` or `https://`, and the address.
+    /// Returns the URL of the server: `http://` or `https://`, and the address.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
@@ -120,7 +122,8 @@ impl HttpServer {
         let _tls_followed = self.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
         let _rates_followed =
             self.rates.clone().map(|rates| AbortOnDropHandle::new(tokio::spawn(async move { rates.follow().await })));
-        // Beyond loopback a page need not trick a browser to reach the service; and TLS tells a browser whom it reaches.
+        // The check of hosts is for loopback alone: beyond it, an attacker can reach the service without a browser.
+        // With TLS, the certificate tells a browser which server it reaches.
         let hosts = self.hosts.filter(|_| self.local_addr.ip().is_loopback() && self.tls.is_none());
         let app = App::new(app, self.settings, stop.clone()).with_metrics(self.metrics).with_rates(self.rates);
         let app = Arc::new(app.with_hosts(hosts));
@@ -156,8 +159,8 @@ impl HttpServer {
     }
 }
 
-/// Serves a connection, behind TLS where there is a certificate. It counts from its first byte on, so that handshakes
-/// that come to nothing are bounded like everything else.
+/// Serves a connection, by TLS if there is a certificate. A connection counts before its handshake, so that failed
+/// handshakes are bounded, too.
 async fn serve_connection<R>(socket: TcpStream, peer: Peer, tls: Option<Arc<TlsIdentity>>, shared: Arc<Shared<R>>)
 where
     R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
@@ -173,8 +176,7 @@ where
     }
 }
 
-/// Waits for a connection that there is room for. Others are closed: they belong to an address that has its share, or
-/// the server has no room at all.
+/// Waits for a connection within the limits. Others are closed: their address has its share, or the server is full.
 async fn accept(listener: &TcpListener, limit: &ConnectionLimit, proxies: &[IpNet]) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {

@@ -54,7 +54,7 @@ pub(super) async fn follow(settings: &Settings, topic: Topic, after: Option<Curs
     }
 }
 
-/// Returns where to go on after an error: after a wait where the database is unavailable, at the start where its
+/// Returns the cursor at which to go on after an error. Waits first if the database is unavailable; starts over if its
 /// history has changed.
 async fn recover(error: FeedError, after: Cursor) -> anyhow::Result<Cursor> {
     match error {

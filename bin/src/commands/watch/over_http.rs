@@ -97,8 +97,8 @@ impl Follower<'_> {
                 if let Some(data) = data {
                     print(&mut self.out, &data)?;
                 }
-                // Only a printed message moves the position: an interrupted print is repeated. The first event has none: it
-                // says where a stream from now on begins.
+                // Only a printed message moves the position, so that an interrupted print is repeated. The first event
+                // has no message: it sets the beginning of a stream from now on.
                 self.last = id.or(self.last.take());
             }
         }

@@ -3,7 +3,7 @@
 //! The `csv` crate and `csv-core` accept any bytes: text after a closing quote joins the field, and a quote that is
 //! never closed swallows the rest of the file. Neither has a strict mode, and a lost row has no trace in what they
 //! return. This reader reports each break of the grammar instead. It goes on at the next line where that is certainly
-//! the next row, and ends where it is not.
+//! the next row, and ends otherwise.
 
 use std::fmt;
 use std::io::BufRead;
@@ -14,7 +14,7 @@ use tallyhouse_pipeline::{PAYLOAD_BYTES_MAX, Rejection};
 
 use super::stop::Stop;
 
-/// Longest row in bytes, as it is written: quotes may double a record, and memory is bounded by it.
+/// Longest row in bytes, as it is written. It bounds memory, and leaves room for a record whose quotes are all doubled.
 const ROW_BYTES_MAX: usize = PAYLOAD_BYTES_MAX * 2;
 
 /// Reads rows.
@@ -59,13 +59,13 @@ enum Broken {
     Field {
         /// The line where the field begins.
         line: u64,
-        /// Where in `raw` it begins.
+        /// The offset in `raw` at which the field begins.
         start: usize,
         fault: Fault,
     },
 }
 
-/// What reading one line found.
+/// The result of reading one line.
 enum ReadLine {
     End,
     Line,
@@ -180,7 +180,7 @@ impl CsvReader {
         }
     }
 
-    /// Refuses the row, if the next line is certainly the next row.
+    /// Refuses the row if the next line certainly begins the next row; else ends reading.
     fn refuse(&self, row: u64, line: u64, start: usize, fault: Fault) -> Result<Rejection, Stop> {
         let spans_lines = self.line > row + 1;
         if spans_lines || matches!(fault, Fault::NotClosed | Fault::NoEnd) || self.may_stay_open(start) {
@@ -189,7 +189,7 @@ impl CsvReader {
         Ok(Rejection::at(None, "", fault.to_string()))
     }
 
-    /// Says whether a field from `start` on may have been meant to be quoted beyond the end of this line.
+    /// Says whether a quoted field from `start` on might continue beyond the end of this line.
     fn may_stay_open(&self, start: usize) -> bool {
         let fields = self.raw.get(start..).unwrap_or_default().split(|byte| *byte == self.delimiter);
         fields.map(<[u8]>::trim_ascii).fold(false, |open, field| {
@@ -199,7 +199,7 @@ impl CsvReader {
         })
     }
 
-    /// Appends the next line to the row. Of a line that makes the row too long the rest is skipped.
+    /// Appends the next line to the row. The rest of a line that makes the row too long is skipped.
     fn read_line(&mut self) -> Result<ReadLine, Stop> {
         let (mut found, mut too_long, mut has_quote) = (false, false, false);
         loop {

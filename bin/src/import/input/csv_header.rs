@@ -1,4 +1,4 @@
-//! The header row of a CSV file: which column holds which field, and what is wrong where that is not clear.
+//! The header row of a CSV file: maps fields to columns, and explains a header for which that fails.
 
 use tallyhouse_pipeline::Field;
 
@@ -17,7 +17,7 @@ const DELIMITERS: [(u8, &str); 4] = [(b',', "','"), (b';', "';'"), (b'\t', "tab"
 pub(crate) struct CsvOptions {
     /// The byte between two fields.
     pub(crate) delimiter: u8,
-    /// The columns of fields, where they do not bear the field's name.
+    /// The columns of fields whose column does not have the field's name.
     pub(crate) columns: Vec<(Field, String)>,
 }
 
@@ -31,7 +31,7 @@ impl CsvOptions {
     /// Makes the dialect of the command line.
     ///
     /// # Errors
-    /// A field has two columns: nobody could tell which one is meant.
+    /// A field is given two columns.
     pub(crate) fn new(delimiter: u8, columns: Vec<(Field, String)>) -> Result<Self, String> {
         for (at, (field, column)) in columns.iter().enumerate() {
             if let Some((_, first)) = columns[..at].iter().find(|(mapped, _)| mapped == field) {
@@ -53,7 +53,7 @@ impl CsvOptions {
 /// Finds the columns of the eight fields.
 ///
 /// # Errors
-/// A column is missing, or is there twice; the error shows what was found, and guesses.
+/// A column is missing, or is there twice. The error shows the names that were found, and guesses.
 pub(super) fn columns(names: &[&[u8]], raw: &[u8], options: &CsvOptions) -> Result<[usize; 8], String> {
     let mut columns = [0; 8];
     let (mut missing, mut twice) = (Vec::new(), Vec::new());

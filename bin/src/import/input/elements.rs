@@ -19,7 +19,7 @@ pub(super) struct Elements {
 /// One element, without white space around it.
 #[derive(Debug)]
 pub(super) struct Element<'a> {
-    /// Where it begins.
+    /// The line on which the element begins.
     pub(super) line: u64,
     /// `None` if the element is too long.
     pub(super) text: Option<&'a [u8]>,

@@ -5,7 +5,7 @@ use tallyhouse_pipeline::without_byte_order_mark;
 /// How many first bytes are enough to tell.
 pub(super) const HEAD_BYTES: usize = 16;
 
-/// First bytes, and what they are the first bytes of.
+/// Magic numbers with the names of their file kinds.
 const KNOWN: [(&[u8], &str); 16] = [
     (b"\xfd7zXZ\0", "packed with xz: unpack it first, e.g. xz -dc FILE | tallyhouse import -"),
     (b"\x04\x22\x4d\x18", "packed with lz4: unpack it first, e.g. lz4 -dc FILE | tallyhouse import -"),
@@ -29,7 +29,7 @@ const UTF_32: &str = "text in UTF-32: convert it first, e.g. iconv -f UTF-32 -t 
 
 const UTF_16: &str = "text in UTF-16: convert it first, e.g. iconv -f UTF-16 -t UTF-8 FILE | tallyhouse import -";
 
-/// Says what a file is, if it can't hold records that an import reads.
+/// Returns the name of a file's kind, if an import can't read it.
 pub(super) fn foreign(head: &[u8]) -> Option<&'static str> {
     let text = without_byte_order_mark(head);
     let known = KNOWN.iter().find(|(magic, _)| text.starts_with(magic)).map(|(_, what)| *what);

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 /// Where the offset of a date-time can begin: behind its seconds.
 const SECONDS_END: usize = "2024-01-01 00:00:00".len();
 
-/// Spells a time as RFC 3339 does, where Postgres writes it otherwise: with a blank for the `T`, and an offset such as
-/// `+00` (<https://www.postgresql.org/docs/current/datatype-datetime.html>, section 8.5.2), or with one such as
+/// Converts a time to RFC 3339 if it is written as Postgres does, with a blank for the `T` and an offset such as `+00`
+/// (<https://www.postgresql.org/docs/current/datatype-datetime.html>, section 8.5.2), or with an offset such as
 /// `+0000`. A time without an offset stays as it is: its zone is not known.
 pub(super) fn time(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
@@ -28,7 +28,7 @@ pub(super) fn time(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{date}T{}{fraction}{offset}", &time[1..]))
 }
 
-/// Writes the zero before a decimal point, which databases leave out: `.5` is `0.5`.
+/// Adds the zero before a decimal point, which some databases leave out: `.5` is `0.5`.
 pub(super) fn value(text: &str) -> Cow<'_, str> {
     match text.as_bytes() {
         [b'.', b'0'..=b'9', ..] => Cow::Owned(format!("0{text}")),

@@ -9,7 +9,7 @@ use super::csv::{CsvReader, ReadRow};
 use super::csv_header::{self, CsvOptions};
 use super::stop::Stop;
 
-/// Reads the rows behind the head.
+/// Reads the rows after the header row.
 pub(super) struct Rows {
     reader: CsvReader,
     /// The column of each field of a record.
@@ -22,14 +22,14 @@ pub(super) struct Rows {
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) line: u64,
-    /// The eight fields in the order of [`Field::ALL`], or why the row has none.
+    /// The eight fields in the order of [`Field::ALL`], or the reason why the row is refused.
     pub(super) fields: Result<[&'a str; 8], Rejection>,
     /// The row as it is written, without its line end.
     pub(super) raw: &'a [u8],
 }
 
 impl Rows {
-    /// Reads the names of the columns; `None` if the file holds nothing.
+    /// Reads the names of the columns; `None` if the file is empty.
     ///
     /// # Errors
     /// The names are not those of a record.
@@ -39,12 +39,12 @@ impl Rows {
         read.map_err(|rejection| Stop::Fault(line, rejection.detail()))?;
         let names: Vec<&[u8]> = reader.fields().collect();
         let columns = csv_header::columns(&names, reader.raw(), options).map_err(|fault| Stop::Fault(line, fault))?;
-        // Spreadsheets write empty cells beside a table, in its head or in its rows.
+        // Spreadsheets write empty cells to the right of a table, in its header or in its rows.
         let named = names.iter().rposition(|name| !name.trim_ascii().is_empty()).map_or(0, |last| last + 1);
         Ok(Some(Self { width: named..=names.len(), columns, reader }))
     }
 
-    /// Returns the next row, `None` after the last. Rows without content are passed over.
+    /// Returns the next row, `None` after the last. Rows without content are skipped.
     ///
     /// # Errors
     /// The file can't be read, or it can't be known where the next row begins.

@@ -1,4 +1,4 @@
-//! Opens a file: counts the bytes that are read, unpacks gzip and zstd, and recognises the form.
+//! Opens a file: counts the bytes that are read, unpacks gzip and zstd, and recognises the format.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -18,7 +18,7 @@ const BUFFER_BYTES: usize = 128 * 1024;
 /// First two bytes of a gzip member (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// How many first bytes tell how a file is packed.
+/// How many first bytes reveal a file's compression.
 const MAGIC_BYTES: usize = 4;
 
 /// Byte order mark in UTF-8.
@@ -27,21 +27,21 @@ const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 /// How the files of an import are read.
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
-    /// The form of the files; without it, content and name decide.
+    /// The format of the files; without it, content and name decide.
     pub(crate) format: Option<InputFormat>,
     /// The dialect of CSV.
     pub(crate) csv: CsvOptions,
     /// Whether to keep the text of each record.
     pub(crate) keep_input: bool,
-    /// The bytes that were read so far, packed as they are.
+    /// The bytes that were read so far, before unpacking.
     pub(crate) bytes_read: Arc<AtomicU64>,
 }
 
-/// A file, open at its first byte behind white space and byte order marks.
+/// A file, open at the first byte after white space and byte order marks.
 pub(super) struct Opened {
     pub(super) reader: Box<dyn BufRead>,
     pub(super) format: InputFormat,
-    /// The line of that byte.
+    /// The line of the first byte.
     pub(super) line: u64,
 }
 
@@ -55,11 +55,11 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     Ok(if is_standard_input(path) { Box::new(io::stdin()) } else { Box::new(File::open(path)?) })
 }
 
-/// Why a file is not read at all.
+/// The reason why a file is not read at all.
 pub(super) enum Unrecognised {
-    /// It can't be read.
+    /// The file can't be read.
     Unreadable(io::Error),
-    /// It holds something else than records.
+    /// The file is of another kind than files of records.
     Foreign(&'static str),
 }
 
@@ -69,20 +69,20 @@ impl From<io::Error> for Unrecognised {
     }
 }
 
-/// Unpacks a file of this name, and recognises its form.
+/// Unpacks a file of this name, and recognises its format.
 pub(super) fn recognise(raw: Box<dyn Read>, path: &Path, reading: &Reading) -> Result<Opened, Unrecognised> {
     let counted = Counted { reader: raw, bytes: Arc::clone(&reading.bytes_read) };
     let mut reader = unpack(Box::new(BufReader::with_capacity(BUFFER_BYTES, counted)))?;
-    // A form that is asked for is taken at its word.
+    // `--format` overrides the recognition of other kinds.
     if reading.format.is_none() {
         let head = peek(&mut reader, file_kind::HEAD_BYTES)?;
         file_kind::foreign(&head).map_or(Ok(()), |what| Err(Unrecognised::Foreign(what)))?;
     }
     let mut line = 1;
     let mut first = skip_white_space(&mut reader, &mut line)?;
-    // A mark that follows white space is left out, too: files are joined with `cat`.
+    // A byte order mark after white space is skipped, too: `cat` joins files so.
     while peek(&mut reader, BOM.len())? == BOM {
-        // What is read ahead may hold less of it than there is, and `consume` takes no more than that.
+        // `consume` would take no more than the read-ahead buffer holds, which may be only a part of the mark.
         reader.read_exact(&mut [0; BOM.len()])?;
         first = skip_white_space(&mut reader, &mut line)?;
     }
@@ -102,7 +102,7 @@ fn unpack(mut reader: Box<dyn BufRead>) -> io::Result<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked)))
 }
 
-/// Guesses the form of a file. CSV may begin with a bracket only if the name says `.csv`.
+/// Guesses the format of a file. CSV may begin with a bracket only if the name says `.csv`.
 fn guess(path: &Path, first: Option<u8>) -> InputFormat {
     let name = path.to_string_lossy().to_ascii_lowercase();
     let packed = [".gz", ".zst", ".zstd"].iter().find_map(|ending| name.strip_suffix(ending));
@@ -116,8 +116,8 @@ fn guess(path: &Path, first: Option<u8>) -> InputFormat {
     }
 }
 
-/// Returns the next bytes of a reader, fewer only at its end, and leaves them to be read. A buffer may hold fewer than
-/// there are: then they are read, and put in front of the rest.
+/// Returns the next bytes of a reader without consuming them; fewer only at its end. If the buffer holds fewer, more
+/// are read and put back in front of the rest.
 fn peek(reader: &mut Box<dyn BufRead>, bytes: usize) -> io::Result<Vec<u8>> {
     let buffer = reader.fill_buf()?;
     if buffer.len() >= bytes || buffer.is_empty() {

@@ -5,6 +5,6 @@
 pub(super) enum Stop {
     /// The records are no longer wanted.
     Cancelled,
-    /// The file can't be read further than this line, and why.
+    /// The file can't be read beyond this line, for this reason.
     Fault(u64, String),
 }

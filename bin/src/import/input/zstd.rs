@@ -10,7 +10,7 @@ pub(super) fn is_zstd(head: &[u8]) -> bool {
     matches!(head, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
-/// Reads what is packed.
+/// Reads the unpacked content.
 pub(super) struct Unpacked {
     source: Box<dyn BufRead>,
     decoder: FrameDecoder,

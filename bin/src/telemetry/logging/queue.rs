@@ -127,7 +127,8 @@ impl<W: Write> LineWriter<W> {
             if !writable {
                 self.shared.lost.fetch_add(1, Ordering::Relaxed);
             }
-            // Before the line counts as done: the end of the program waits for the report, too.
+            // The report comes before the line counts as done, so that the end of the program waits for the report,
+            // too.
             if writable && *self.shared.pending() == 1 {
                 self.report_loss();
             }
@@ -165,7 +166,7 @@ impl<W: Write> LineWriter<W> {
     }
 }
 
-/// Writes a text to standard error, and gives up when it is not taken in time.
+/// Writes a text to standard error, and gives up if the reader does not take it in time.
 pub(super) fn write_within(text: String, within: Duration) {
     let (done, written) = sync_channel::<()>(1);
     let writing = move || {

@@ -28,7 +28,7 @@ pub(super) fn log(page: &mut Page, lost_lines: u64) {
         .end();
 }
 
-/// The files that are read again as they change: the keys, and the certificate with its key.
+/// The files that are reloaded when they change: the keys, and the certificate with its key.
 pub(super) fn reloads(page: &mut Page, keys: bool, tls: bool) {
     let help = "Whether a changed file can't be used, so that its content before stays in force: 1, else 0.";
     page.gauge("tallyhouse_reload_failing", help)
@@ -159,7 +159,7 @@ pub(super) fn queues(page: &mut Page, queues: &QueueFigures) {
     let waiting = page
         .gauge("tallyhouse_queue_waiting", "Payloads in a queue that no instance has received yet.")
         .count(&list, queues.list);
-    // Redis can't always tell the lag of a group: then there is no sample.
+    // Redis can't always tell the lag of a group; then there is no sample.
     match queues.lag {
         Some(lag) => waiting.count(&stream, lag).end(),
         None => waiting.end(),

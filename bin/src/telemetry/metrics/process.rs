@@ -49,7 +49,7 @@ fn parse(stat: &str, status: &str, limits: &str, system: &str, open_fds: u64) ->
     })
 }
 
-/// Returns the first word after a line's beginning.
+/// Returns the first word after this beginning of a line.
 fn word_after<'t>(text: &'t str, beginning: &str) -> Option<&'t str> {
     text.lines().find_map(|line| line.strip_prefix(beginning))?.split_whitespace().next()
 }

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use crate::settings::OtlpSettings;
 
-/// Longest answer that is read. A valid answer only counts the rejected spans.
+/// Longest response that is read. A valid response only counts the rejected spans.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// How often a lasting failure is logged again.

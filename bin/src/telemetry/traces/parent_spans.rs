@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::trace::SpanContext;
 
-/// Contexts per generation; two generations are remembered. More than are ever between a commit and its publication.
+/// Contexts per generation; two generations are remembered. There are never so many between a commit and its
+/// publication.
 const GENERATION: usize = 4_096;
 
 /// The latest spans by the `traceparent` of their records. Without an entry the caller's own span is the parent.
@@ -42,12 +43,12 @@ impl ParentSpans {
         generations.young.insert(traceparent.to_owned(), Entry { span: Some(span.clone()), holders: 1 });
     }
 
-    /// Returns that span, if it is the only one of the context.
+    /// Returns the span of the context, if it is the only one.
     pub(super) fn of(&self, traceparent: &str) -> Option<SpanContext> {
         self.lock().get_mut(traceparent)?.span.clone()
     }
 
-    /// Forgets it. A context of several spans is forgotten with the last of them.
+    /// Forgets one span of the context. A context of several spans is forgotten with the last of them.
     pub(super) fn forget(&self, traceparent: &str) {
         let mut generations = self.lock();
         let Some(entry) = generations.get_mut(traceparent) else { return };

@@ -76,7 +76,7 @@ impl TracedRepository {
                 let [processed, duplicates, refused] = counted(committed);
                 spans.end(&[records, processed, duplicates, refused], None);
             }
-            // The causes may hold addresses: they go to the log alone.
+            // The causes may hold addresses, so they go to the log alone.
             Err(error) => spans.end(&[records], Some(error.to_string())),
         }
     }

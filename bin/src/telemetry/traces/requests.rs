@@ -31,7 +31,7 @@ pub(super) struct Requests(pub(super) Traces);
 #[derive(Debug)]
 struct ActiveRequest {
     span: Span,
-    /// The context of the request's records: the caller's, else that of the span.
+    /// The context of the request's records: the caller's, else the span's.
     traceparent: String,
     traces: Traces,
 }

@@ -68,10 +68,10 @@ impl Traces {
         })))
     }
 
-    /// Sends what waits, as far as the collector takes it within this time.
+    /// Sends the queued spans, as far as the collector takes them within this time.
     pub(crate) async fn stop(self, within: Duration) {
         let provider = self.0.provider.clone();
-        // What can't be sent is told by the exporter itself.
+        // The exporter itself logs failed exports.
         let sent = spawn_blocking(move || provider.shutdown_with_timeout(within).is_ok());
         if !matches!(timeout(within, sent).await, Ok(Ok(true))) {
             tracing::warn!("some traces were not sent before the stop");
@@ -84,12 +84,12 @@ impl Traces {
         self.0.tracer.build_with_context(span, &parent)
     }
 
-    /// Remembers that records with this context are inside a span.
+    /// Remembers the open span of records with this context.
     pub(super) fn enter(&self, traceparent: &str, span: &SpanContext) {
         self.0.entered.note(traceparent, span);
     }
 
-    /// Forgets it when the span ends.
+    /// Forgets the span when it ends.
     pub(super) fn leave(&self, traceparent: &str) {
         self.0.entered.forget(traceparent);
     }

@@ -1,5 +1,5 @@
-//! The client. What fails for the moment is sent again: a record that was processed is recognised, so a repeat changes
-//! nothing. Values and sums are texts: make decimals of them, never floats.
+//! The client. It retries temporary failures: a record that was processed is recognised, so a repeat changes nothing.
+//! Values and sums are texts: make decimals of them, never floats.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use reqwest::header::{CONTENT_TYPE, LINK, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-/// How often a call is tried by default.
+/// Most attempts of a call by default.
 pub(crate) const TRIES: u32 = 10;
 
-/// How long is waited at most where the service does not say.
+/// The longest wait between attempts if the service does not say how long.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A record, as it is sent: the schema `Record`.
@@ -31,13 +31,13 @@ pub(crate) struct Record {
     pub(crate) reference: String,
 }
 
-/// What became of a record: the schemas `Processed` and `Duplicate`, as far as they are alike.
+/// The result of a record: the common members of the schemas `Processed` and `Duplicate`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Written {
     pub(crate) outcome: String,
 }
 
-/// How many records had which outcome: the schema `Counts`.
+/// The number of records by outcome: the schema `Counts`.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) processed: u64,
@@ -69,7 +69,7 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) refused: Vec<Refused>,
@@ -108,7 +108,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// How many records go into one request: enough that its cost is not felt, and few enough to be sent again.
+    /// How many records go into one request: enough to make its overhead small, few enough to be sent again.
     pub(crate) const CHUNK: usize = 1_000;
 
     pub(crate) fn new(url: &str, key: Option<String>, tries: u32) -> Result<Self> {
@@ -152,7 +152,7 @@ impl Client {
         Ok(groups)
     }
 
-    /// Makes a call, and makes it again while it may succeed later.
+    /// Makes a call, and retries it while it may succeed later.
     fn call(&self, method: Method, target: &str, body: Option<(&str, &str)>) -> Result<Response> {
         let mut attempt = 1;
         loop {
@@ -186,7 +186,7 @@ fn is_repeatable(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
-/// How long the service asks to wait.
+/// The wait that the service asks for.
 fn said(answer: &Response) -> Option<Duration> {
     let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))

@@ -5,7 +5,8 @@
 //! tallyhouse-client http://127.0.0.1:8080 totals IAH
 //! ```
 //!
-//! A number at the end says how often a call is tried. A key is taken from `TALLYHOUSE_KEY`. `client.rs` is what to copy.
+//! A number at the end sets the most attempts of a call. A key is taken from `TALLYHOUSE_KEY`. Copy `client.rs` into
+//! your program.
 
 mod client;
 

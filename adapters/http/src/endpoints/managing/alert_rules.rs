@@ -23,7 +23,8 @@ use crate::exchange::response::problem::{Problem, ProblemCode};
 /// The name of the rule that the setting `alerts.threshold` makes.
 const DEFAULT_RULE: &str = "default";
 
-/// The members of a shown rule beyond its fields. A body may hold them, so that a rule can be read and written back.
+/// The members of a shown rule that a rule does not have. A body may hold them, so that a rule can be read and written
+/// back.
 const SAID_OF_A_RULE: [&str; 3] = ["origin", "inForce", "changedAt"];
 
 /// A rule as it is shown.
@@ -96,7 +97,7 @@ pub(crate) async fn put(
     }
 }
 
-/// `DELETE /v1/alert-rules/{name}`: deletes a managed rule; an own one of the same name is in force again.
+/// `DELETE /v1/alert-rules/{name}`: deletes a managed rule; the host's own rule of the same name is in force again.
 pub(crate) async fn remove(app: &App, query: &str, headers: &HeaderMap, name: &str) -> Result<Response, Problem> {
     let rules = managed(app)?;
     Parameters::none(query)?;
@@ -113,7 +114,7 @@ pub(crate) async fn remove(app: &App, query: &str, headers: &HeaderMap, name: &s
     }
 }
 
-/// Reads the rule in a body, checked in full. A body without a media type is taken for JSON.
+/// Reads the rule in a body, and checks it in full. A body without a media type is taken for JSON.
 pub(crate) async fn read_rule(
     headers: &HeaderMap,
     body: &mut RequestBody,
@@ -126,7 +127,7 @@ pub(crate) async fn read_rule(
     Rule::from_json(&json, name, &SAID_OF_A_RULE).map_err(|rejection| result::refused(&rejection))
 }
 
-/// Reads the condition of a change (RFC 9110, section 13.1).
+/// Reads the precondition of a change (RFC 9110, section 13.1).
 fn condition(headers: &HeaderMap) -> Result<Precondition, Problem> {
     let text_of = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default().trim());
     match (text_of(IF_MATCH), text_of(IF_NONE_MATCH)) {
@@ -154,7 +155,7 @@ fn written(status: StatusCode, shown: &Shown<'_>) -> Response {
     json_response(status, serde_json::to_vec(shown).expect("a rule is always JSON"))
 }
 
-/// Returns the rules, where they are managed.
+/// Returns the rules, or a problem if the host manages none.
 pub(crate) fn managed(app: &App) -> Result<&AlertRules, Problem> {
     app.http.alert_rules.as_ref().ok_or_else(Problem::not_found)
 }

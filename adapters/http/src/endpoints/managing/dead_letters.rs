@@ -22,7 +22,7 @@ use crate::exchange::response::problem::{Problem, ProblemCode};
 #[serde(rename_all = "camelCase")]
 struct Page<'a> {
     dead_letters: Vec<Entry<'a>>,
-    /// Where the next page begins; null at the end.
+    /// The cursor of the next page; null at the end.
     next: Option<&'a str>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["after", "limit"])?;
     let limit = parameters.limit()?;
     let after = parameters.text("after").map(str::to_owned);
-    // One more than asked for shows whether there is a next page.
+    // One row more than requested shows whether there is a next page.
     let mut found = store.list(after, limit + 1).await.map_err(|error| match error.kind() {
         PortErrorKind::Misuse => Problem::parameter("after", "must be an id as it was handed out"),
         PortErrorKind::Unavailable | PortErrorKind::Refused | PortErrorKind::Corrupt => away(error),
@@ -69,7 +69,7 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
 }
 
 /// `POST /v1/dead-letters/{id}/replay`: processes the payload as if it were posted with this request's trace; a success
-/// ends the dead letter.
+/// removes the dead letter.
 pub(crate) async fn replay(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
     let store = store(app)?;
     Parameters::none(query)?;
@@ -81,7 +81,7 @@ pub(crate) async fn replay(app: &App, query: &str, headers: &HeaderMap, id: &str
         record::process(app, &letter.payload, traceparent::of(headers)).await?
     };
     match outcome {
-        // If this fails, the next replay finds a duplicate and removes it then.
+        // If the removal fails, the next replay finds a duplicate and removes the dead letter then.
         Outcome::Processed(_) | Outcome::Duplicate { .. } => _ = store.remove(id).await.map_err(away)?,
         Outcome::Conflict { .. } | Outcome::Rejected(_) => {}
     }
@@ -100,7 +100,7 @@ fn store(app: &App) -> Result<&dyn DeadLetters, Problem> {
     app.http.dead_letters.as_deref().ok_or_else(none)
 }
 
-/// Dead letters are stored apart from records, so that their outage is named as such.
+/// Dead letters have a store of their own, so the problem names it.
 fn away(error: PortError) -> Problem {
     let is_away = error.kind() == PortErrorKind::Unavailable;
     let problem = Problem::from(error);

@@ -23,10 +23,10 @@ use crate::exchange::response::json::json_response;
 use crate::exchange::response::problem::Problem;
 use crate::exchange::response::stream::{self, BodyWriter, Broken};
 
-/// The longest wait before the response begins, and from then on the interval of its signs of life.
+/// The longest wait before the response begins, and after that the interval between keep-alive blanks.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// The answer.
+/// The response body.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown {
@@ -48,8 +48,8 @@ struct ShownDestination {
     alert_count: u64,
 }
 
-/// Tries the rule in the body. Where the time is over before every record was looked at, what was found until then is
-/// the answer.
+/// Tries the rule in the body. If the time-out passes before every record is examined, the response reports the records
+/// examined so far.
 pub(crate) async fn try_rule(
     app: &App,
     query: &str,
@@ -78,7 +78,7 @@ pub(crate) async fn try_rule(
     Ok(stream::answer("application/json", stall_timeout, context, move |body_writer| send(body_writer, answer)))
 }
 
-/// Goes on with a dry run until it is over, or its time is.
+/// Runs a dry run until it is complete, or until its deadline.
 async fn report(mut run: DryRun, deadline: Instant) -> Result<DryRunReport, PortError> {
     while let Ok(more) = timeout_at(deadline, run.step()).await {
         // A store that answers at once never yields to the timer.
@@ -89,8 +89,8 @@ async fn report(mut run: DryRun, deadline: Instant) -> Result<DryRunReport, Port
     Ok(run.report())
 }
 
-/// Sends the answer once it is ready, and blanks until then, which JSON allows before a value. Only a write notices that
-/// the client is gone, and without a client the rest of the work is wasted.
+/// Sends the report once it is ready, and blanks until then, which JSON allows before a value. Only a write notices
+/// that the client has gone, and the rest of the work would be wasted.
 async fn send(
     mut body_writer: BodyWriter,
     mut answer: impl Future<Output = Result<Vec<u8>, PortError>> + Unpin,

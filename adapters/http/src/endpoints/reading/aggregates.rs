@@ -20,10 +20,10 @@ use crate::exchange::response::problem::Problem;
 use crate::exchange::response::response_cache::Kept;
 use crate::exchange::response::stream::{self, BodyWriter, Broken, PIECE_BYTES};
 
-/// Most groups that may be asked for by number; without a limit all are sent.
+/// Greatest `limit` on groups; without `limit` all groups are sent.
 pub(crate) const LIMIT_MAX: usize = u32::MAX as usize;
 
-/// Answers the query. Where the client takes NDJSON, each group is a line; rows of CSV hold the totals alone.
+/// Answers the query. In NDJSON each group is a line; rows of CSV hold the totals alone.
 pub(crate) async fn read(
     app: &App,
     query: &str,
@@ -87,7 +87,7 @@ pub(crate) async fn read(
     Ok(response)
 }
 
-/// Sends an answer that was made before.
+/// Sends a cached response.
 fn again(kept: Kept, format: Format) -> Response {
     let mut response = kept.body.to_vec().into_response();
     format.set_headers(&mut response);
@@ -105,9 +105,9 @@ struct Writer {
     records: bool,
     /// The cursor of the next page.
     next: Option<String>,
-    /// What is sent next.
+    /// The bytes to send next.
     piece: Vec<u8>,
-    /// The group under way.
+    /// The current group.
     group: Option<Group>,
     groups: u64,
     /// Records in all groups so far.
@@ -116,7 +116,7 @@ struct Writer {
 
 /// A group whose records are being written.
 struct Group {
-    /// How many records its totals are of.
+    /// How many records its totals count.
     expected: u64,
     written: u64,
 }
@@ -131,7 +131,7 @@ impl Writer {
         loop {
             let part = tokio::select! {
                 part = parts.next() => part,
-                // Without a client the rest of the work is wasted, however long the next part takes.
+                // If the client has gone, the rest of the work would be wasted, however long the next part takes.
                 () = self.body_writer.gone() => return Err(Broken::Gone),
             };
             match part {
@@ -197,7 +197,7 @@ impl Writer {
         self.group = Some(Group { expected: summary.count(), written: 0 });
     }
 
-    /// Ends the group. Fails if its records are not as many as its totals say, which is a fault of the store.
+    /// Ends the group. Fails if it has another number of records than its totals count, which is a fault of the store.
     fn end_group(&mut self) -> Result<(), Broken> {
         let Some(group) = self.group.take() else { return Ok(()) };
         if self.records {

@@ -1,4 +1,4 @@
-//! `GET /v1/export`: every record that matches, of one moment, in the order of processing, streamed.
+//! `GET /v1/export`: every matching record as of one moment, in processing order, streamed.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ async fn write(
     loop {
         let page = tokio::select! {
             page = pages.next() => page,
-            // Without a client the rest of the work is wasted.
+            // If the client has gone, the rest of the work would be wasted.
             () = body_writer.gone() => return Err(Broken::Gone),
         };
         let Some(page) = page else { break };

@@ -1,4 +1,4 @@
-//! `GET /v1/notifications` and `/v1/alerts`: catching up with messages page by page, and following them as they come.
+//! `GET /v1/notifications` and `/v1/alerts`: catch-up with messages page by page, and event streams that follow them.
 
 use std::io::Write;
 use std::pin::pin;
@@ -72,7 +72,7 @@ pub(crate) async fn follow(
     }))
 }
 
-/// Reads where a client that was cut off left off; an empty id is none (HTML Standard, section 9.2).
+/// Reads the position at which a disconnected client resumes; an empty id is none (HTML Standard, section 9.2).
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Problem> {
     let Some(id) = headers.get("last-event-id").filter(|id| !id.is_empty()) else { return Ok(None) };
     let position = id.to_str().ok().and_then(|id| id.parse().ok());
@@ -81,7 +81,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Problem> {
 
 /// Writes messages as server-sent events.
 struct Events {
-    /// Where a stream begins that begins now.
+    /// The beginning of a stream from now on.
     begin: Option<Cursor>,
     format: MessageFormat,
     keep_alive: Duration,
@@ -116,8 +116,8 @@ impl Events {
         }
     }
 
-    /// Returns a comment and, if the client does not know where it begins, an event with an id alone: it sets the client's
-    /// last event id, and is no message (HTML Standard, section 9.2.6).
+    /// Returns a comment and, for a stream from now on, an event with an id alone. Such an event sets the client's last
+    /// event id, and is no message (HTML Standard, section 9.2.6).
     fn opening(&self) -> String {
         let id = self.begin.map(|begin| format!("id: {begin}\n\n")).unwrap_or_default();
         format!(": following\n\n{id}")
@@ -129,7 +129,7 @@ impl Events {
             let message = match next {
                 Ok(next) => next,
                 Err(error) => {
-                    // What came before it is good.
+                    // The messages before the error are valid.
                     body_writer.send(events).await?;
                     return Err(error.into());
                 }

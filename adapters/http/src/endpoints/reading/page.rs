@@ -1,4 +1,4 @@
-//! Pages: whether there is a next one, and how a response points to it.
+//! Pages: whether a next page exists, and the link to it.
 
 use hyper::StatusCode;
 use hyper::header::LINK;
@@ -8,7 +8,7 @@ use warp::reply::Response;
 use crate::exchange::request::parameters::Parameters;
 use crate::exchange::response::problem::Problem;
 
-/// Points to the next page, unless the client has this one, and with it the way to the next.
+/// Links to the next page, unless the response is a `304`: the client's copy has the link.
 pub(crate) fn set_next(response: &mut Response, parameters: &Parameters, cursor: &str) {
     if response.status() == StatusCode::NOT_MODIFIED {
         return;
@@ -16,8 +16,8 @@ pub(crate) fn set_next(response: &mut Response, parameters: &Parameters, cursor:
     response.headers_mut().insert(LINK, parameters.next_link(cursor));
 }
 
-/// Cuts what was read to the rows that were asked for. Returns whether there are more: one row more was read, or the store
-/// ended the page early because it is heavy, and `beyond` its last row there is another.
+/// Cuts the rows to `limit`. Returns whether there are more. That is so if one row more was read; or if the store ended
+/// a heavy page early, and `beyond` finds a row after the last.
 pub(crate) async fn cut<T>(
     rows: &mut Vec<T>,
     limit: usize,

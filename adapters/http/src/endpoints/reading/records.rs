@@ -21,7 +21,7 @@ const ORDERS: [(&str, RecordOrder); 2] = [("oldest", RecordOrder::OldestFirst), 
 pub(crate) async fn read_one(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
     Parameters::none(query)?;
     let missing = || Problem::new(ProblemCode::NotFound, "There is no record with this id.");
-    // What can't be an id is the id of no record.
+    // No record has an invalid id.
     let id = RecordId::new(id).map_err(|_| missing())?;
     let stored = app.http.reader.find(&id).await?.ok_or_else(missing)?;
     Ok(conditional::json(headers, serde_json::to_vec(&stored).expect("a record is always JSON")))
@@ -32,7 +32,7 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
     let parameters = Parameters::read_with_filter(query, &["alerting", "rule", "order", "limit", "cursor"])?;
     let limit = parameters.limit()?;
     let after = parameters.parsed("cursor", PageToken::record)?;
-    // One more than asked for shows whether there is a next page.
+    // One row more than requested shows whether there is a next page.
     let (filter, alerting) = (parameters.filter()?, alerting(&parameters)?);
     let order = parameters.one_of("order", &ORDERS)?.unwrap_or_default();
     let query = RecordQuery { filter, alerting, order, after, limit: limit + 1 };
@@ -57,7 +57,7 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
     Ok(response)
 }
 
-/// Reads which records by the rules that they met.
+/// Reads the selection by alert rules that records met.
 fn alerting(parameters: &Parameters) -> Result<Option<Alerting>, Problem> {
     let any = parameters.one_of("alerting", &[("true", true)])?.unwrap_or(false);
     let rule = parameters.parsed("rule", |name| Alerting::by_name(name).ok_or("must be the name of an alert rule"))?;

@@ -24,7 +24,7 @@ struct Page<'a> {
 #[derive(Serialize)]
 struct Entry<'a> {
     reference: &'a Reference,
-    /// That of the last record: a running summary counts them all.
+    /// The sequence of the last record, which is the count of the running summary.
     sequence: u64,
     #[serde(flatten)]
     summary: &'a Summary,
@@ -40,7 +40,7 @@ pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destinatio
         destination_id: destination_id.clone(),
         reference: parameters.parsed("reference", Reference::new)?,
         after: parameters.parsed("cursor", PageToken::summary)?,
-        // One more than asked for shows whether there is a next page.
+        // One row more than requested shows whether there is a next page.
         limit: limit + 1,
     };
     let reader = &app.http.reader;

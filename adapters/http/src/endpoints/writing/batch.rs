@@ -1,5 +1,5 @@
-//! `POST /v1/records/batch` with a JSON array: every record is committed, or fails with the batch, before the answer begins.
-//! After a failure the client repeats the batch safely. The results are streamed where they are large.
+//! `POST /v1/records/batch` with a JSON array: every record is committed, or fails with the batch, before the response
+//! begins. After a failure the client can repeat the batch safely. Large results are streamed.
 
 use std::iter::Enumerate;
 use std::sync::Arc;
@@ -28,13 +28,14 @@ use crate::exchange::response::json::json_response;
 use crate::exchange::response::problem::{Problem, ProblemCode};
 use crate::exchange::response::stream::{self, PIECE_BYTES, ReportsWrites};
 
-/// Bodies from this size on are parsed beside the threads that serve connections: it takes a millisecond or more.
+/// Bodies from this size on are parsed on a blocking thread: parsing takes a millisecond or more, and would delay other
+/// connections.
 const PARSE_BESIDE_BYTES: usize = 256 * 1024;
 
-/// Results of up to this weight are sent at once, with their length.
+/// Results of up to this weight are sent unstreamed, with `Content-Length`.
 const UNSTREAMED_BYTES_MAX: usize = 256 * 1024;
 
-/// What the elements of the array are.
+/// The kind of the array's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Elements {
     Records,
@@ -44,7 +45,7 @@ pub(crate) enum Elements {
 
 type Parsed = Result<Vec<EventRecord>, ArrayError>;
 
-/// Reads whether the results of the good records are wanted.
+/// Reads whether only the results of refused records are wanted.
 pub(crate) fn failed_only(query: &str) -> Result<bool, Problem> {
     let parameters = Parameters::read(query, &["results"])?;
     Ok(parameters.one_of("results", &[("failed", true)])?.unwrap_or(false))
@@ -81,7 +82,7 @@ pub(crate) async fn write(
     Ok(response)
 }
 
-/// Processes a batch: all of its records have outcomes then.
+/// Processes a batch until all of its records have outcomes.
 async fn process(
     app: &App,
     elements: Elements,
@@ -130,7 +131,7 @@ async fn parse(json: Bytes, elements: Elements, records_max: usize) -> Result<Pa
     if bytes < PARSE_BESIDE_BYTES {
         return Ok(parse());
     }
-    // It fails by a panic, or when the runtime shuts down.
+    // The task fails only by a panic, or when the runtime shuts down.
     tokio::task::spawn_blocking(parse).await.map_err(|_| Problem::internal())
 }
 
@@ -148,21 +149,21 @@ fn refuse(app: &App, error: ArrayError) -> Problem {
     }
 }
 
-/// The body of an answer, made piece by piece: the counts, then the results.
+/// The body of a response, made piece by piece: the counts, then the results.
 struct Body {
     results: Enumerate<IntoIter<WaitingResult>>,
     failed_only: bool,
     reader: Arc<dyn RecordReader>,
     piece: Vec<u8>,
     ended: bool,
-    /// Given back when the last result is sent.
+    /// The room is released when the last result is sent.
     _room: Vec<OwnedSemaphorePermit>,
 }
 
 impl Body {
     fn new(results: WaitingResults, failed_only: bool, reader: &Arc<dyn RecordReader>) -> Self {
         let mut piece = serde_json::to_vec(&results.counts()).expect("counts are always JSON");
-        // The closing brace gives way to one more member.
+        // The closing brace is removed, because one more member follows.
         piece.pop();
         piece.extend_from_slice(b",\"results\":[");
         let (results, room) = results.take();
@@ -179,7 +180,7 @@ impl Body {
                 continue;
             }
             let outcome = result.outcome(&*self.reader).await?;
-            // Only the head of the answer ends so: a result ends with a brace.
+            // Only the beginning of the body ends in a bracket: a result ends in a brace.
             if !self.piece.ends_with(b"[") {
                 self.piece.push(b',');
             }

@@ -1,13 +1,13 @@
-//! A part of a batch that is submitted at once: its good records, and its refused ones with their places.
+//! A part of a batch that is submitted together: its valid records, and its refused ones with their places.
 
 use tallyhouse_pipeline::{Arrival, Outcome, Record, Rejection};
 
 /// Records of a batch, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    /// The good ones.
+    /// The valid records.
     pub(crate) arrivals: Vec<Arrival>,
-    /// The others.
+    /// The refused records.
     pub(crate) refused: Refused,
 }
 
@@ -33,7 +33,7 @@ impl Refused {
         self.0.len()
     }
 
-    /// Puts the refused records back to their places among the outcomes of the good ones.
+    /// Puts the refused records back in their places among the outcomes of the valid ones.
     pub(crate) fn rejoin(self, outcomes: Vec<Outcome>) -> Vec<Outcome> {
         if self.0.is_empty() {
             return outcomes;

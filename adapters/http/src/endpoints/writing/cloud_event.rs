@@ -13,13 +13,13 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use tallyhouse_pipeline::{ArrayError, FieldError, Record, Rejection, RejectionCode, is_traceparent, json_text};
 
-/// The version of CloudEvents that is read.
+/// The supported version of CloudEvents.
 const VERSION: &str = "1.0";
 
-/// The attributes that every event has.
+/// The required attributes of an event.
 const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 
-/// The prefix of attributes that are headers, in binary mode (CloudEvents 1.0, HTTP protocol binding, section 3.1.3).
+/// The prefix of headers that are attributes, in binary mode (CloudEvents 1.0, HTTP protocol binding, section 3.1.3).
 const HEADER_PREFIX: &str = "ce-";
 
 /// The extension attribute of distributed tracing, in binary mode.
@@ -83,7 +83,7 @@ pub(crate) fn read_binary(headers: &HeaderMap, json: &[u8]) -> EventRecord {
     EventRecord { record: joined(faults, Record::from_json(json)), traceparent }
 }
 
-/// Says whether a request is an event in binary mode: it has an attribute, of which others may be missing.
+/// Says whether a request is an event in binary mode: it has at least one attribute.
 pub(crate) fn is_binary(headers: &HeaderMap) -> bool {
     attributes(headers).next().is_some()
 }
@@ -124,7 +124,8 @@ fn data_of(data: Option<&RawValue>, data_base64: Option<&RawValue>) -> Result<Re
     }
 }
 
-/// Joins the faults of the event's attributes with those of its record. A record that is no JSON is refused for that.
+/// Joins the faults of the event's attributes with those of its record. A record that is no JSON is refused for that
+/// fault alone.
 fn joined(faults: Vec<FieldError>, record: Result<Record, Rejection>) -> Result<Record, Rejection> {
     match record {
         Ok(record) if faults.is_empty() => Ok(record),
@@ -140,7 +141,7 @@ fn joined(faults: Vec<FieldError>, record: Result<Record, Rejection>) -> Result<
     }
 }
 
-/// Points into the event, whose `data` the record is.
+/// Makes the pointers of a record's faults point into the event, where the record is the member `data`.
 fn in_data(mut rejection: Rejection) -> Rejection {
     for error in &mut rejection.errors {
         error.pointer.insert_str(0, "/data");
@@ -172,7 +173,7 @@ fn text_of(json: &RawValue) -> Option<String> {
     serde_json::from_str(json.get()).ok()
 }
 
-/// A trace context that is not valid is as if there were none.
+/// An invalid trace context counts as none.
 fn trace_of(json: &RawValue) -> Option<String> {
     text_of(json).filter(|value| is_traceparent(value))
 }
@@ -204,7 +205,7 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// Reads an array, and stops at the first element beyond `max`: `None` then.
+/// Reads an array; `None` if it has more than `max` elements. Reading stops at the first element too many.
 struct Events {
     max: usize,
 }

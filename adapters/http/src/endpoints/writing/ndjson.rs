@@ -1,8 +1,8 @@
 //! `POST /v1/records/batch` with NDJSON: streamed both ways, without a limit on lines, in bounded memory.
 //!
-//! Lines are gathered while the chunk before them is committed, and submitted once that is done: a fast sender fills
-//! chunks, a slow one gets each line answered at once. A full chunk is submitted earlier, through an ordered ingress:
-//! lines are processed in their order, however many writers there are.
+//! Lines are gathered while the previous chunk is being committed, and submitted when that commit is done. So a fast
+//! sender fills chunks, and a slow one gets each result at once. A full chunk is submitted earlier. An ordered ingress
+//! keeps the order of lines, however many writers there are.
 
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ use crate::exchange::request::lines::{Line, Lines};
 use crate::exchange::request::traceparent;
 use crate::exchange::response::stream::{self, BodyWriter, Broken};
 
-/// How many bytes of lines a chunk is made of at most; what is kept of them is less.
+/// Most bytes of input lines in a chunk; the parsed records take less memory.
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 
-/// How many bytes of blank lines draw a unit from the rate limit: they are read, and have no result.
+/// So many bytes of blank lines take a unit from the rate limit: blank lines cost work, and have no result.
 const BLANK_BYTES_PER_UNIT: usize = 64 * 1024;
 
 /// Answers a batch in NDJSON. The head of the response is sent before the body has arrived.
@@ -63,7 +63,7 @@ pub(crate) async fn write(
     })
 }
 
-/// The chunks on their way through the pipeline.
+/// The chunks that are being committed.
 type Committing = OrderedChunks<Result<WaitingResults, SubmitError>>;
 
 async fn converse(
@@ -75,7 +75,7 @@ async fn converse(
     let (ingress, failed_only) = (&app.http.ingress, output.failed_only);
     let mut gathered = Gathered::new(ingress, meter);
     if let Some(meter) = meter {
-        // The call itself draws one unit, which its first line need not draw again.
+        // The call takes one unit, which also pays for its first line.
         tokio::select! {
             () = meter.acquire_when_available(1) => {}
             () = output.body_writer.gone() => return Err(Broken::Gone),
@@ -92,12 +92,12 @@ async fn converse(
             }
         }
         if has_room(&committing, &gathered) && !gathered.is_empty() {
-            // A client that has more to send right now fills the chunk first.
+            // If more input is ready, it fills the chunk first.
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
                 continue;
             }
             submit(app, &mut committing, meter, gathered.take(), failed_only);
-            // There may be more in what was read.
+            // The piece that was read may hold more lines.
             continue;
         }
         let reads = !input.ended && !gathered.is_full();
@@ -109,7 +109,7 @@ async fn converse(
             biased;
             Some(results) = committing.next() => {
                 let results = results?;
-                // The next chunk is on its way before the results of this one are written.
+                // The next chunk is submitted before the results of this one are written.
                 if has_room(&committing, &gathered) && !gathered.is_empty() {
                     submit(app, &mut committing, meter, gathered.take(), failed_only);
                 }
@@ -118,7 +118,7 @@ async fn converse(
             more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
                 Ok(more) => more?,
                 Err(_elapsed) if waits_for_client => return Err(Broken::Stalled),
-                // Storage has limits of its own.
+                // The delay is storage's, which has time-outs of its own.
                 Err(_elapsed) => {}
             },
             () = output.body_writer.gone() => return Err(Broken::Gone),
@@ -126,13 +126,13 @@ async fn converse(
     }
 }
 
-/// Says whether what was gathered may be submitted: what is less than a chunk waits for the one before.
+/// Says whether the gathered lines may be submitted. A chunk that is not full waits for the chunk before it.
 fn has_room(committing: &Committing, gathered: &Gathered) -> bool {
     committing.is_empty() || (committing.has_room() && gathered.is_full())
 }
 
-/// Sends a chunk on its way. It has entered the intake, or waits there for room, or for its turn by the rate limit or
-/// behind the chunk before, when this returns.
+/// Submits a chunk, and returns at once. The chunk may still wait for the rate limit, for the chunk before it, or for
+/// room in the intake.
 fn submit(
     app: &App,
     committing: &mut Committing,
@@ -160,9 +160,9 @@ struct Gathered {
     chunk: Chunk,
     bytes: usize,
     records_max: usize,
-    /// Bytes of blank lines that have drawn nothing yet, with their ends.
+    /// Bytes of blank lines, line ends included, for which no unit was taken yet.
     blank_bytes: usize,
-    /// Units that were drawn beforehand.
+    /// Units that were taken beforehand.
     drawn: usize,
 }
 
@@ -181,7 +181,7 @@ impl Gathered {
         self.chunk.len() >= self.records_max || self.bytes >= CHUNK_BYTES_MAX
     }
 
-    /// Takes the chunk, and the units that it has to draw.
+    /// Takes out the chunk, and the number of units that it costs.
     fn take(&mut self) -> (Chunk, usize) {
         self.bytes = 0;
         let chunk = std::mem::take(&mut self.chunk);
@@ -209,7 +209,7 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r'))
 }
 
-/// The client's side.
+/// The request: reads lines.
 struct Input {
     body: RequestBody,
     piece: Bytes,
@@ -217,13 +217,13 @@ struct Input {
     line_bytes_max: usize,
     traceparent: Option<String>,
     long_lines: Arc<Semaphore>,
-    /// The permit to keep a long partial line.
+    /// The permit to buffer a long partial line.
     long_line: Option<OwnedSemaphorePermit>,
     ended: bool,
 }
 
 impl Input {
-    /// Gathers lines out of what was read, as far as there is room.
+    /// Gathers lines from the piece that was read, until the chunk is full.
     fn gather(&mut self, gathered: &mut Gathered) {
         let traceparent = self.traceparent.as_ref();
         while !gathered.is_full() {
@@ -241,9 +241,9 @@ impl Input {
         }
     }
 
-    /// Reads on. Cancelling the call loses nothing.
+    /// Reads the next piece. Cancelling the call loses nothing.
     async fn read(&mut self) -> Result<(), Broken> {
-        // What was read before is gathered first.
+        // The rest of the last piece is gathered first.
         if !self.piece.is_empty() {
             return Ok(());
         }
@@ -259,11 +259,11 @@ impl Input {
     }
 }
 
-/// Our side.
+/// The response: writes results.
 struct Output {
     body_writer: BodyWriter,
     failed_only: bool,
-    /// Of the next line that is not blank.
+    /// The index of the next line that is not blank.
     index: u64,
     counts: OutcomeCounts,
     gathered: Vec<u8>,

@@ -14,7 +14,7 @@ use crate::exchange::response::problem::{Problem, ProblemCode};
 /// Marks the success of a duplicate.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// An outcome as it is written; with an index in a batch.
+/// An outcome as it is written. In a batch it has an index.
 pub(crate) struct WriteResult<'a> {
     pub(crate) index: Option<u64>,
     pub(crate) outcome: &'a Outcome,
@@ -46,7 +46,7 @@ impl Serialize for WriteResult<'_> {
     }
 }
 
-/// Answers the write of one record.
+/// Makes the response to the write of one record.
 pub(crate) fn answer(outcome: &Outcome) -> Response {
     match outcome {
         Outcome::Processed(_) => success(StatusCode::CREATED, outcome),
@@ -69,7 +69,7 @@ fn success(status: StatusCode, outcome: &Outcome) -> Response {
     json_response(status, serde_json::to_vec(&result).expect("a result is always JSON"))
 }
 
-/// Refuses a body that is no record, or no rule.
+/// Refuses a body that is not a valid record or rule.
 pub(crate) fn refused(rejection: &Rejection) -> Problem {
     match rejection.code {
         RejectionCode::NotJson => {

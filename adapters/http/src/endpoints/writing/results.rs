@@ -1,7 +1,8 @@
 //! Outcomes of a batch that wait to be sent.
 //!
-//! A processed record's outcome has the summary before it, which may be a hundred times as large as the record, and a client
-//! may read slowly. Outcomes beyond the room for them are dropped, and read from the store again as they are sent.
+//! A processed record's outcome holds the previous summary, which may be a hundred times as large as the record, and a
+//! client may read slowly. So outcomes beyond the memory budget are dropped, and read from the store again as they are
+//! sent.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::bounds::result_room::ResultRoom;
 
-/// Outcomes that wait, in their order, with the room that they take.
+/// Waiting outcomes in their order, with the room that they take.
 #[derive(Debug, Default)]
 pub(crate) struct WaitingResults {
     results: Vec<WaitingResult>,
@@ -19,17 +20,17 @@ pub(crate) struct WaitingResults {
     weight: usize,
 }
 
-/// An outcome that waits.
+/// A waiting outcome.
 #[derive(Debug)]
 pub(crate) enum WaitingResult {
     Whole(Outcome),
-    /// That of a processed record, in the store.
+    /// The outcome of a processed record, to be read from the store.
     Stored(RecordId),
 }
 
 impl WaitingResults {
-    /// Adds outcomes: whole where there is room for them. Those of processed records are not `wanted` where only failures are
-    /// sent.
+    /// Adds outcomes, whole if there is room for them. Outcomes of processed records are not `wanted` if only failures
+    /// are sent.
     pub(crate) fn add(&mut self, outcomes: Vec<Outcome>, room: &ResultRoom, wanted: bool) {
         let weight = outcomes.iter().map(weight).sum();
         let taken = if wanted { room.take(weight) } else { None };
@@ -42,20 +43,20 @@ impl WaitingResults {
         }));
     }
 
-    /// Says whether all that are sent are here, and take few bytes: they need not be streamed.
+    /// Says whether everything to send is in memory and small, so that it need not be streamed.
     pub(crate) fn are_small(&self, bytes_max: usize, failed_only: bool) -> bool {
         let is_here = |result: &WaitingResult| failed_only || matches!(result, WaitingResult::Whole(_));
         self.weight <= bytes_max && self.results.iter().all(is_here)
     }
 
-    /// Counts them.
+    /// Counts the outcomes.
     pub(crate) fn counts(&self) -> OutcomeCounts {
         let mut counts = OutcomeCounts::default();
         self.results.iter().for_each(|result| result.count(&mut counts));
         counts
     }
 
-    /// Takes them out, with the room to be given back when all are sent.
+    /// Takes the outcomes out, with their room. The caller releases the room when all are sent.
     pub(crate) fn take(self) -> (Vec<WaitingResult>, Vec<OwnedSemaphorePermit>) {
         (self.results, self.room)
     }
@@ -77,7 +78,7 @@ impl WaitingResult {
         }
     }
 
-    /// Returns the outcome, and reads it if need be: a stored record never changes.
+    /// Returns the outcome, read from the store if it was dropped. A stored record never changes, so it is the same.
     pub(crate) async fn outcome(self, reader: &dyn RecordReader) -> Result<Outcome, PortError> {
         let id = match self {
             Self::Whole(outcome) => return Ok(outcome),

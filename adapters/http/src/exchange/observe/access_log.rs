@@ -1,4 +1,4 @@
-//! The access log: one line for each request, where it is on.
+//! The access log: one line for each request, if the log is on.
 
 use hyper::{Method, Request};
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Begins a line; `None` where the access log is off, so that it costs nothing.
+    /// Begins a line; `None` if the access log is off, so that it costs nothing.
     pub(crate) fn begin<B>(request: &Request<B>) -> Option<Self> {
         tracing::enabled!(target: TARGET, Level::DEBUG).then(|| Self {
             method: request.method().clone(),

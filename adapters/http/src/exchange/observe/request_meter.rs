@@ -7,14 +7,14 @@ use hyper::{Method, StatusCode};
 use tallyhouse_pipeline::{Histogram, HistogramReading};
 use tokio::time::Instant;
 
-/// The methods that are told apart; all others count as the last one. Callers can invent methods, and must not be able to
-/// fill memory.
+/// The methods that are counted by name. All others count as the last one: callers can invent methods, and must not be
+/// able to fill memory.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
 
-/// The name of the requests that no route takes.
+/// The route name of requests that match no route.
 const NO_ROUTE: &str = "none";
 
-/// The place in the table of the route that a request took; an extension of its response.
+/// The index of a request's route in the table; an extension of its response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RouteIndex(pub(crate) usize);
 
@@ -23,11 +23,11 @@ pub(crate) struct RouteIndex(pub(crate) usize);
 pub struct RequestReading {
     /// The route, with the names of its parts: `/v1/records/{recordId}`; `none` for paths without a route.
     pub route: &'static str,
-    /// The method; `other` for those that no route has.
+    /// The method; `other` for methods that no route has.
     pub method: &'static str,
-    /// How many answers there were, by status. Only those that there were; 0 for a status that is not known here.
+    /// The number of responses by status, without zero counts. Unknown statuses are counted under 0.
     pub statuses: Vec<(u16, u64)>,
-    /// How long it took from the head of the request to the head of the answer, in microseconds.
+    /// The time from the head of the request to the head of the response, in microseconds.
     pub micros: HistogramReading,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct RequestMeter {
     under_way: AtomicU64,
     /// The names of the routes; the last is [`NO_ROUTE`].
     routes: Vec<&'static str>,
-    /// The statuses that are told apart; others are counted under 0.
+    /// The statuses that are counted by code; others are counted under 0.
     statuses: Vec<StatusCode>,
     /// By route, then by method.
     cells: Vec<Cell>,
@@ -45,12 +45,12 @@ pub(crate) struct RequestMeter {
 
 #[derive(Debug)]
 struct Cell {
-    /// By status; the last one counts those that are not told apart.
+    /// By status; the last one counts all other statuses.
     statuses: Vec<AtomicU64>,
     times: Histogram,
 }
 
-/// A request that is counted; it is under way until this is dropped.
+/// A counted request. It is in flight until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Request {
     meter: Arc<RequestMeter>,
@@ -68,7 +68,7 @@ impl RequestMeter {
         Self { under_way: AtomicU64::new(0), routes, statuses, cells }
     }
 
-    /// Counts a request as under way.
+    /// Counts a request as in flight.
     pub(crate) fn begin(self: &Arc<Self>, method: &Method) -> Request {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         let method = METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1);
@@ -97,7 +97,7 @@ impl RequestMeter {
 }
 
 impl Request {
-    /// Counts the answer, whose head is known now. One without a route is counted as such.
+    /// Counts the response, whose head is known now.
     pub(crate) fn answered(&self, route: Option<RouteIndex>, status: StatusCode) {
         let meter = &self.meter;
         let route = route.map_or(meter.routes.len() - 1, |RouteIndex(index)| index);

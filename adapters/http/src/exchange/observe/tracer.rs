@@ -4,15 +4,16 @@ use std::fmt;
 
 use hyper::Method;
 
-/// Makes a span of each request that is to be traced.
+/// Makes a span of each traced request.
 pub trait RequestTracer: fmt::Debug + Send + Sync {
-    /// Begins the span of a request; `None` where it is not traced. Called on the hot path: it must not wait.
+    /// Begins the span of a request; `None` if it is not traced. Called on the hot path: it must not block.
     fn begin(&self, request: &RequestHead<'_>) -> Option<Box<dyn RequestSpan>>;
 }
 
-/// The span of one request. It ends when it is dropped: with the last byte of the answer, or when the client is gone.
+/// The span of one request. Dropping it ends the span: after the last byte of the response, or when the client has
+/// gone.
 pub trait RequestSpan: fmt::Debug + Send + Sync {
-    /// Returns the trace context that records are given whose request brought none.
+    /// Returns the trace context for records whose request brought none.
     fn traceparent(&self) -> Option<&str>;
 
     /// Records the status of the response.

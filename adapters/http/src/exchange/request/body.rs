@@ -21,8 +21,8 @@ use crate::exchange::request::content_encoding::{self, Encoding};
 use crate::exchange::response::problem::{Problem, ProblemCode};
 use crate::keys::key_ring::{Grant, revoked};
 
-/// How much of a refused body is read and discarded, as it was sent, and for how long. A client that is still sending when the
-/// connection closes may never see the refusal.
+/// How much of a refused body is read and discarded, in bytes as sent, and for how long. A client that is still sending
+/// when the connection closes may never see the refusal.
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const LINGER_MAX: Duration = Duration::from_secs(5);
 
@@ -30,7 +30,7 @@ const LINGER_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyLimits {
     pub(crate) bytes_max: usize,
-    /// How slowly it may come.
+    /// The least pace of the body.
     pub(crate) pace: PaceLimit,
     /// The longest time that the whole body may take.
     pub(crate) timeout: Duration,
@@ -48,12 +48,12 @@ impl BodyLimits {
 struct Reading<'r> {
     deadline: Instant,
     pace: Pace,
-    /// The room for it, where there is not enough for every body.
+    /// The body's share of the memory budget; `None` for bodies without one.
     room: Option<&'r mut BodyPart>,
 }
 
 impl Reading<'_> {
-    /// Takes room for a piece. To wait for it is our time, not the client's.
+    /// Takes room for a piece. The wait for room does not count against the client's deadlines.
     async fn take(&mut self, bytes: usize) -> Result<(), Problem> {
         self.pace.moved(bytes);
         self.pace.rests();
@@ -71,12 +71,12 @@ impl Reading<'_> {
 /// The length of a byte order mark in UTF-8.
 pub(crate) const BYTE_ORDER_MARK_BYTES: usize = '\u{feff}'.len_utf8();
 
-/// How much is unpacked at once.
+/// Bytes that are unpacked at once.
 const UNPACKED_PIECE_BYTES: usize = 32 * 1024;
 
 type Piece = io::Result<Bytes>;
 
-/// A body as it was sent. What is left of it can be read without unpacking it.
+/// A body as it was sent. Its rest can be read without unpacking.
 #[derive(Clone)]
 struct Sent(Arc<Mutex<Pin<Box<dyn Stream<Item = Piece> + Send>>>>);
 
@@ -124,7 +124,7 @@ impl RequestBody {
             sent,
             ahead: None,
             ended: false,
-            // Limits count unpacked bytes, whose number nobody announces.
+            // Limits count unpacked bytes, and no header announces their number.
             length: length.filter(|_| !is_packed),
             expects_invitation,
             limits: BodyLimits::NONE,
@@ -132,14 +132,14 @@ impl RequestBody {
         }
     }
 
-    /// Sets the limits of a body that is read as a whole, and the grant that must last so long. Without limits it must be
-    /// empty.
+    /// Sets the limits of a body that is read as a whole, and the grant that must not be revoked before its end.
+    /// Without limits the body must be empty.
     pub(crate) fn limit(&mut self, limits: BodyLimits, grant: Option<Grant>) {
         self.limits = limits;
         self.grant = grant;
     }
 
-    /// Takes the body out, and leaves one that has ended.
+    /// Takes the body out, and leaves an ended one in its place.
     pub(crate) fn take(&mut self) -> Self {
         let rest = Self {
             sent: Sent::new(stream::empty()),
@@ -164,8 +164,8 @@ impl RequestBody {
         piece
     }
 
-    /// Sends `100 Continue` to a client that waits for it. The connection sends it when the body is first polled, and no
-    /// more once the head of the response is sent.
+    /// Sends `100 Continue` to a client that waits for it. The connection sends it when the body is first polled, but
+    /// not once the head of the response is sent.
     pub(crate) async fn invite(&mut self) {
         if self.expects_invitation && self.ahead.is_none() {
             self.ahead = self.pieces.next().now_or_never().flatten();
@@ -199,7 +199,7 @@ impl RequestBody {
 
     async fn read_all(&mut self, room: Option<&mut BodyPart>) -> Result<Bytes, Problem> {
         let BodyLimits { timeout, pace, .. } = self.limits;
-        // A byte order mark does not count, and whether there is one shows when the body is here.
+        // A byte order mark does not count towards the limit, and is recognised only when the body has arrived.
         let bytes_max = self.limits.bytes_max.saturating_add(BYTE_ORDER_MARK_BYTES);
         let too_large = Problem::too_large(self.limits.bytes_max);
         if self.length.is_some_and(|length| length > bytes_max) {

@@ -2,15 +2,15 @@
 
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 
-/// How a body is packed.
+/// The encoding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Identity,
     Gzip,
 }
 
-/// Reads how a body is packed; `None` where it is packed in a way that is not known here, or more than once. An empty
-/// `Content-Encoding` means none. `x-gzip` is `gzip` (RFC 9110, section 8.4.1.3).
+/// Reads the encoding of a body; `None` if it is unknown, or if there are several. An empty `Content-Encoding` means an
+/// unpacked body. `x-gzip` is `gzip` (RFC 9110, section 8.4.1.3).
 pub(crate) fn of_body(headers: &HeaderMap) -> Option<Encoding> {
     let mut found = Encoding::Identity;
     for list in headers.get_all(CONTENT_ENCODING) {

@@ -1,15 +1,15 @@
 //! The host that a request names, in `Host` or in its address.
 //!
-//! A browser that resolves a foreign name to this machine takes the service for that page's own (DNS rebinding), but names
-//! the foreign host. An address, or `localhost`, is nobody's to resolve.
+//! A foreign page may have its own host name resolved to this machine; the browser then takes the service for the
+//! page's own server (DNS rebinding). But the browser still names that host in its requests. An address or `localhost`
+//! can't be resolved by others.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hyper::header::HOST;
 use hyper::{Request, Version};
 
-/// Says whether a request fails to name its host as it must: at most once, and by HTTP/1.1 at least once (RFC 9112,
-/// section 3.2).
+/// Says whether a request names its host twice, or by HTTP/1.1 not at all (RFC 9112, section 3.2).
 pub(crate) fn is_unclear<B>(request: &Request<B>) -> bool {
     let hosts = request.headers().get_all(HOST).iter().count();
     hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11
@@ -21,7 +21,7 @@ pub(crate) fn of<B>(request: &Request<B>) -> Option<&[u8]> {
     by_address.or_else(|| request.headers().get(HOST).map(|host| host.as_bytes()))
 }
 
-/// Returns the name of a host that somebody else may resolve, in small letters and without its port.
+/// Returns the name of a host, in lower case and without its port; `None` for `localhost` and addresses.
 pub(crate) fn foreign_name(host: &[u8]) -> Option<String> {
     let host = String::from_utf8_lossy(host).to_ascii_lowercase();
     let name = match host.rsplit_once(':') {

@@ -1,5 +1,5 @@
-//! Cuts a stream of bytes into lines, and buffers at most one line of valid length. A byte order mark at the beginning of
-//! the stream is passed over.
+//! Cuts a stream of bytes into lines, and buffers at most one line of valid length. A byte order mark at the beginning
+//! of the stream is skipped.
 
 use bytes::{Buf, Bytes};
 
@@ -7,7 +7,7 @@ use tallyhouse_pipeline::without_byte_order_mark;
 
 use crate::exchange::request::body::BYTE_ORDER_MARK_BYTES;
 
-/// From which length on a partial line is long: few connections may keep many of them.
+/// A partial line is long beyond this length: a connection may buffer only a few long ones.
 const LONG_BYTES: usize = 8 * 1024;
 
 /// A line without its end.
@@ -18,7 +18,7 @@ pub(crate) enum Line<'a> {
     TooLong,
 }
 
-/// The cutter. Lines end with LF or CR LF; the last one may lack its end.
+/// The splitter. Lines end with LF or CR LF; the last one may lack its end.
 #[derive(Debug)]
 pub(crate) struct Lines {
     bytes_max: usize,
@@ -37,7 +37,7 @@ impl Lines {
         Self { bytes_max, kept: Vec::new(), handed_out: false, overlong: false, is_first: true }
     }
 
-    /// Takes the next line out of `piece`; `None` when `piece` is used up and the line goes on.
+    /// Takes the next line out of `piece`; `None` if `piece` ends within a line.
     pub(crate) fn next(&mut self, piece: &mut Bytes) -> Option<Line<'_>> {
         self.forget();
         let Some(end) = piece.iter().position(|b| *b == b'\n') else {
@@ -56,7 +56,7 @@ impl Lines {
         (self.overlong || !self.kept.is_empty()).then(|| self.hand_out())
     }
 
-    /// Says whether a partial line is kept that is long already.
+    /// Says whether a long partial line is buffered.
     pub(crate) fn is_long(&self) -> bool {
         !self.handed_out && self.kept.len() > LONG_BYTES
     }

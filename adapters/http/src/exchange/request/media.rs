@@ -19,7 +19,7 @@ pub(crate) enum Media {
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 
-/// The media types by their names. NDJSON has no registered one, and goes by several.
+/// The media types by their names. NDJSON has no registered name; several are in use.
 const NAMES: [(&str, Media); 7] = [
     (JSON, Media::Json),
     (NDJSON, Media::Ndjson),
@@ -30,7 +30,7 @@ const NAMES: [(&str, Media); 7] = [
     ("application/cloudevents-batch+json", Media::CloudEvents),
 ];
 
-/// Reads the media type of a body; `None` where the request states none. The only parameter with a meaning is `charset`,
+/// Reads the media type of a body; `None` if the request states none. The only parameter with a meaning is `charset`,
 /// which must be UTF-8.
 pub(crate) fn of_body(headers: &HeaderMap) -> Result<Option<Media>, Problem> {
     if content_encoding::of_body(headers).is_none() {
@@ -48,13 +48,13 @@ fn named(text: &str) -> Option<Media> {
     NAMES.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map(|(_, media)| *media)
 }
 
-/// Refuses a body for what it is.
+/// Refuses a body for its media type.
 pub(crate) fn unsupported(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemCode::UnsupportedMediaType, detail)
 }
 
 fn parse(text: &str) -> Option<Media> {
-    // What nearly every client sends.
+    // Nearly every client sends this spelling.
     if text == JSON {
         return Some(Media::Json);
     }

@@ -4,10 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tallyhouse_pipeline::{DestinationId, RecordId, Reference, Timestamp};
 
-/// The reason for refusing a text that is no cursor of this call.
+/// The reason for refusing an invalid cursor, or a cursor of another call.
 pub(crate) const NOT_A_PAGE_TOKEN: &str = "must be a cursor as it was handed out";
 
-/// The places of cursors. Each kind has a letter of its own, so that the cursor of one call is refused by another.
+/// The places that cursors stand for. Each kind begins with its own letter, so that one call refuses the cursor of
+/// another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PageToken {
     Record(Timestamp, RecordId),
@@ -16,8 +17,8 @@ pub(crate) enum PageToken {
 }
 
 impl PageToken {
-    /// Most characters of one: in base64, a letter, the 18 characters of a time in microseconds, a dot, and an id of
-    /// characters of four bytes.
+    /// Most characters of a token, in base64: a letter, the 18 characters of a time in microseconds, a dot, and an id
+    /// of characters of four bytes.
     pub(crate) const CHARS_MAX: usize = ((20 + RecordId::CHARS_MAX * 4) * 4).div_ceil(3);
 
     pub(crate) fn write(&self) -> String {
@@ -35,7 +36,7 @@ impl PageToken {
             let (micros, id) = plain.strip_prefix('r')?.split_once('.')?;
             Some((Timestamp::from_micros(micros.parse().ok()?)?, RecordId::new(id).ok()?))
         };
-        // A number has several spellings, of which only the written one is accepted.
+        // A number has several spellings; only the canonical one is accepted.
         let as_written = |place: &(Timestamp, RecordId)| Self::Record(place.0, place.1.clone()).write() == text;
         parse().filter(as_written).ok_or(NOT_A_PAGE_TOKEN)
     }

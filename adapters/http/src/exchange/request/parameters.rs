@@ -9,7 +9,7 @@ use crate::exchange::response::problem::Problem;
 /// All but the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// How many entries a page has where no limit is given, and at most.
+/// The default and the greatest `limit` of a page.
 pub(crate) const PAGE: usize = 100;
 pub(crate) const PAGE_MAX: usize = 1_000;
 
@@ -21,7 +21,7 @@ const FILTER: [&str; 7] = ["start", "end", "type", "destinationId", "sourceId", 
 pub(crate) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// Reads a query. A plus sign is a space, as forms have it; a parameter that is not `known` is refused.
+    /// Reads a query. A plus sign is a space, as in forms; a parameter that is not `known` is refused.
     pub(crate) fn read(query: &str, known: &[&str]) -> Result<Self, Problem> {
         let mut parameters = Vec::<(String, String)>::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -39,7 +39,7 @@ impl Parameters {
         Ok(Self(parameters))
     }
 
-    /// Reads a query in which the parameters of a filter are known too.
+    /// Reads a query, whose parameters may also be those of a filter.
     pub(crate) fn read_with_filter(query: &str, known: &[&str]) -> Result<Self, Problem> {
         let known: Vec<&str> = FILTER.iter().chain(known).copied().collect();
         Self::read(query, &known)
@@ -122,12 +122,12 @@ impl Parameters {
     }
 }
 
-/// Reads a bound. A bound holds no space, so that a space can only be the plus sign of an offset that was not encoded.
+/// Reads a bound. A bound holds no space, so a space can only be an unencoded plus sign of an offset.
 fn bound(text: &str) -> Result<Timestamp, tallyhouse_pipeline::TimestampError> {
     Timestamp::parse_bound(&text.replace(' ', "+"))
 }
 
-/// Decodes percent-encoded UTF-8; as forms have it, a plus sign is a space.
+/// Decodes percent-encoded UTF-8. In a `form` a plus sign is a space.
 pub(crate) fn decode(text: &str, form: bool) -> Result<String, &'static str> {
     let bytes = text.as_bytes();
     let hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);

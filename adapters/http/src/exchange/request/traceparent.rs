@@ -3,7 +3,7 @@
 use hyper::header::HeaderMap;
 use tallyhouse_pipeline::is_traceparent;
 
-/// Returns the trace context of a request. One that is invalid, or given twice, counts as none.
+/// Returns the trace context of a request. An invalid or repeated header counts as none.
 pub(crate) fn of(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all("traceparent").iter();
     let value = values.next()?.to_str().ok()?;

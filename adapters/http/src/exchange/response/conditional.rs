@@ -2,8 +2,8 @@
 //!
 //! A response is a function of the query and of the records up to some position: records never change, and none is
 //! stored at a position that readers have passed. So the head position, read **before** the response is made, is a
-//! validator: while it is still the head, the response is complete. A response may hold more records, if some came while
-//! it was made; but then that position is no longer the head.
+//! validator: while it is still the head, the response is complete. Records that come while the response is made may be
+//! in it; but then that position is no longer the head.
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
@@ -13,13 +13,13 @@ use warp::reply::{Reply, Response};
 use crate::exchange::response::format::Format;
 use crate::exchange::response::json::json_response;
 
-/// A client may keep the response for itself, and revalidates it each time.
+/// Only the client itself may cache the response, and it revalidates it before each use.
 const CACHE: &str = "private, no-cache";
 
-/// Makes the validator of the response to a query now. `question` is the query as it came.
+/// Makes the validator of the response to a query, as of now. `question` is the query as it was sent.
 ///
-/// It covers the last record as well as its position: a database that was restored from a backup reaches the same
-/// position again with other records.
+/// It covers the last record as well as its position: a database that was restored from a backup may reach the same
+/// position with other records.
 ///
 /// # Errors
 /// The store can't answer now.
@@ -30,7 +30,7 @@ pub(crate) async fn version(
 ) -> Result<HeaderValue, PortError> {
     let head = reader.head().await?;
     let mut hasher = blake3::Hasher::new();
-    // Another version of the program may write another response.
+    // Another version of the program may write the same data differently.
     for text in [env!("CARGO_PKG_VERSION"), format.media_type(), question] {
         hasher.update(text.as_bytes()).update(&[0]);
     }
@@ -44,11 +44,11 @@ pub(crate) async fn version(
         }
     }
     let hash = hasher.finalize().to_hex();
-    // A weak validator: two responses with the same one may differ by records that came while they were made.
+    // A weak validator: two responses with the same validator may differ by records that came while they were made.
     Ok(HeaderValue::try_from(format!("W/\"{}\"", &hash[..32])).expect("hexadecimal digits are fit for a header"))
 }
 
-/// Makes a response of JSON, or `304` where the client has it. Its validator is the hash of its bytes.
+/// Makes a response of JSON, or `304` if the client has it. Its validator is the hash of its bytes.
 pub(crate) fn json(headers: &HeaderMap, json: Vec<u8>) -> Response {
     let hash = blake3::hash(&json).to_hex();
     let tag = HeaderValue::try_from(format!("\"{}\"", &hash[..32])).expect("hexadecimal digits are fit for a header");
@@ -69,7 +69,7 @@ pub(crate) fn in_format(headers: &HeaderMap, format: Format, body: Vec<u8>) -> R
     response
 }
 
-/// Makes the response that the client's copy is current.
+/// Makes the `304` response: the client's copy is current.
 pub(crate) fn not_modified(tag: HeaderValue) -> Response {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
     mark(&mut response, tag);

@@ -6,17 +6,17 @@ use warp::reply::Response;
 /// The format of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// One document.
+    /// One JSON document.
     Json,
-    /// A document a line.
+    /// One JSON document per line.
     Ndjson,
-    /// A row of names, then rows.
+    /// A row of column names, then rows.
     Csv,
 }
 
 impl Format {
-    /// Chooses the format of a response (RFC 9110, section 12.5.1): the one with the highest quality among those that the
-    /// client names, and the first among equals. A client that names none gets `usual`.
+    /// Chooses the format of a response (RFC 9110, section 12.5.1): the format with the highest quality among those
+    /// that the client names, and the first among equals. A client that names no format gets `usual`.
     pub(crate) fn accepted(headers: &HeaderMap, usual: Self) -> Self {
         let mut best: Option<(f32, Self)> = None;
         for (media_type, quality) in accepted_types(headers) {
@@ -37,14 +37,14 @@ impl Format {
         }
     }
 
-    /// Says on an answer what it is, and that another client might get another format.
+    /// Sets `Content-Type`, and `Vary` because another client might get another format.
     pub(crate) fn set_headers(self, response: &mut Response) {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type()));
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
     }
 
     fn named(media_type: &str) -> Option<Self> {
-        // NDJSON has no registered media type, and goes by several.
+        // NDJSON has no registered media type; several are in use.
         let names = [
             ("application/json", Self::Json),
             ("application/x-ndjson", Self::Ndjson),
@@ -71,7 +71,7 @@ fn accepted_types(headers: &HeaderMap) -> impl Iterator<Item = (&str, f32)> {
     })
 }
 
-/// Says whether a client wants a page for people: it names HTML, and no JSON that it likes better.
+/// Says whether a client wants an HTML page: it names HTML, and no JSON of a higher quality.
 pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
     let best = |wanted: fn(&str) -> bool| {
         accepted_types(headers).filter(|(name, _)| wanted(name)).map(|(_, quality)| quality).fold(0.0, f32::max)

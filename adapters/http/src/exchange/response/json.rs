@@ -1,4 +1,4 @@
-//! A response from JSON that is serialized already.
+//! A response from serialized JSON.
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};

@@ -20,18 +20,18 @@ use crate::exchange::observe::log_throttle::LogThrottle;
 static UNSERVED: LogThrottle = LogThrottle::new();
 
 /// `Retry-After` of a `503`, in seconds: a short outage of storage ends within a retry or two, and a full intake drains
-/// within a second.
+/// within one second.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// The status of a request head that is too large. It shares its code with bodies, but not its status (RFC 6585, section
-/// 5).
+/// The status for a request head that is too large. The problem has the code of too large bodies, but this status (RFC
+/// 6585, section 5).
 const HEAD_TOO_LARGE: StatusCode = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
 
 /// The statuses of successes.
 const SUCCESSES: [StatusCode; 4] =
     [StatusCode::OK, StatusCode::CREATED, StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
 
-/// Returns all statuses that the service answers with, in ascending order.
+/// Returns all statuses of the service's responses, in ascending order.
 pub(crate) fn statuses() -> Vec<StatusCode> {
     let problems = ProblemCode::ALL.map(ProblemCode::status);
     let mut statuses: Vec<StatusCode> = SUCCESSES.into_iter().chain(problems).chain([HEAD_TOO_LARGE]).collect();
@@ -45,11 +45,11 @@ pub(crate) fn statuses() -> Vec<StatusCode> {
 pub enum ProblemCode {
     /// The body is not well-formed JSON in UTF-8.
     NotJson,
-    /// A query parameter or a part of the path is unknown, repeated, or has a bad value.
+    /// A query parameter or a part of the path is unknown, repeated, or has an invalid value.
     BadParameter,
     /// There is no key, or an unknown one.
     Unauthorized,
-    /// The key lacks the scope, or a page of another host would write.
+    /// The key lacks the scope, or a page of another host tries to write.
     Forbidden,
     /// There is nothing at this path.
     NotFound,
@@ -59,13 +59,13 @@ pub enum ProblemCode {
     Timeout,
     /// The record's id was seen before with other content.
     Conflict,
-    /// The cursor is one of a history that the store has lost, as when a backup is restored.
+    /// The cursor belongs to a history that the store has lost, for example because a backup was restored.
     HistoryChanged,
     /// The resource is not in the state that the request expects.
     PreconditionFailed,
     /// The body is larger than allowed.
     TooLarge,
-    /// The body is of a media type that is not read here.
+    /// The media type or the encoding of the body is not supported by this call.
     UnsupportedMediaType,
     /// The record, or the alert rule, breaks a rule or a limit.
     Rejected,
@@ -73,7 +73,7 @@ pub enum ProblemCode {
     RateLimited,
     /// A fault of the service.
     Internal,
-    /// Storage is away, or the service is stopping.
+    /// Storage is unavailable, or the service is stopping.
     Unavailable,
     /// The intake, or another bounded resource, is full.
     Overloaded,
@@ -125,7 +125,7 @@ impl ProblemCode {
         }
     }
 
-    /// Returns the status that it is answered with.
+    /// Returns the HTTP status of the code.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -176,12 +176,12 @@ impl ProblemCode {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Problem {
     code: ProblemCode,
-    /// The status, where it is not that of the code.
+    /// The status, if it differs from that of the code.
     status: Option<StatusCode>,
     detail: String,
     /// Members beyond the four of RFC 9457 that every problem has.
     members: Vec<(&'static str, Json)>,
-    /// The methods that the path takes, for `405`.
+    /// The methods of the path, for `Allow` in a `405`.
     allow: Option<String>,
     /// `Retry-After` in seconds, where it is known.
     retry_after: Option<u64>,
@@ -205,7 +205,7 @@ impl Problem {
         self
     }
 
-    /// Names a parameter and what is wrong with it.
+    /// Refuses a parameter, and says what is wrong with it.
     pub(crate) fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::new(ProblemCode::BadParameter, format!("The parameter {name:?} {reason}."))
             .with("errors", serde_json::json!([{ "parameter": name, "detail": reason.to_string() }]))
@@ -242,7 +242,7 @@ impl Problem {
         Self { retry_after: Some(retry_after), ..problem }
     }
 
-    /// Refuses a call without a key that is known.
+    /// Refuses a call without a known key.
     pub(crate) fn unauthorized() -> Self {
         Self::new(ProblemCode::Unauthorized, "This call needs a key: Authorization: Bearer, and the key.")
     }
@@ -315,7 +315,7 @@ impl From<FeedError> for Problem {
 }
 
 impl From<PortError> for Problem {
-    /// The detail says only what to do; the cause is kept for the log.
+    /// The detail says only how to react; the cause is kept for the log.
     fn from(error: PortError) -> Self {
         let problem = match error.kind() {
             PortErrorKind::Unavailable => {
@@ -333,12 +333,12 @@ impl From<SubmitError> for Problem {
             SubmitError::Overloaded => ProblemCode::Overloaded,
             SubmitError::Unavailable(_) | SubmitError::Stopped => ProblemCode::Unavailable,
         };
-        // The pipeline logs their causes, once for a whole batch.
+        // The pipeline logs the causes, once for a whole batch.
         Self::new(code, format!("The service can't take records now: {error}. Repeating them is safe."))
     }
 }
 
-/// Writes an error with its sources, for the log.
+/// Formats an error with its sources, for the log.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

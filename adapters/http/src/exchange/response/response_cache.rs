@@ -1,5 +1,5 @@
-//! A cache of responses, each valid until the next record is stored: [`crate::exchange::response::conditional`] says why. Bounded in
-//! bytes; the least recently used responses are evicted first.
+//! A cache of responses, each valid until the next record is stored: [`crate::exchange::response::conditional`] says
+//! why. The cache is bounded in bytes and evicts the least recently used responses first.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ pub(crate) struct Kept {
     /// Its validator.
     pub(crate) tag: HeaderValue,
     pub(crate) body: Bytes,
-    /// Where the next page is.
+    /// The cursor of the next page.
     pub(crate) link: Option<HeaderValue>,
 }
 

@@ -5,12 +5,12 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 /// Browsers must not guess another `Content-Type` (Fetch Standard, section 3.6), nor send a `Referer` to linked pages.
 const ALWAYS: [(&str, &str); 2] = [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")];
 
-/// No cache may keep a response, and a browser that shows one as a page may run and frame nothing of it (Content Security
-/// Policy Level 3). Endpoints may set others.
+/// No cache may store a response. A browser that shows a response as a page may load, run or frame nothing (Content
+/// Security Policy Level 3). Endpoints may set other values.
 const UNLESS_SET: [(&str, &str); 2] =
     [("cache-control", "no-store"), ("content-security-policy", "default-src 'none'; frame-ancestors 'none'")];
 
-/// A browser that has used HTTPS once does not use clear text for a year (RFC 6797).
+/// After one response over HTTPS, a browser refuses clear text for a year (RFC 6797).
 const BEHIND_TLS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
 
 /// Sets the headers on a response.
@@ -23,7 +23,7 @@ pub(crate) fn set(headers: &mut HeaderMap, secure: bool) {
     }
 }
 
-/// Returns the headers for a response that is written by hand.
+/// Returns the headers as text, for a response that is written by hand.
 pub(crate) fn all(secure: bool) -> impl Iterator<Item = (&'static str, &'static str)> {
     ALWAYS.into_iter().chain(UNLESS_SET).chain(secure.then_some(BEHIND_TLS))
 }

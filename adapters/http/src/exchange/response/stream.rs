@@ -1,7 +1,7 @@
 //! Streamed responses, in bounded memory.
 //!
-//! A task writes the body into a small channel, from which the connection reads. A body ends properly only if its task
-//! succeeds; a failure breaks the connection, so that no client takes a part for the whole.
+//! A task writes the body into a small channel, from which the connection reads. The body ends properly only if the
+//! task succeeds. A failure breaks the connection, so that no client mistakes a part for the whole.
 
 use std::future::Future;
 use std::io;
@@ -22,13 +22,13 @@ use crate::exchange::observe::log_throttle::LogThrottle;
 use crate::exchange::response::problem::chain;
 use crate::keys::key_ring::revoked;
 
-/// The size of a piece: large enough to make its own cost small.
+/// The size of a piece: large enough to make the cost per piece small.
 pub(crate) const PIECE_BYTES: usize = 32 * 1024;
 
-/// Tells nginx, and proxies that follow it, to hand each piece on at once.
+/// Tells nginx, and proxies that follow it, not to buffer the response.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Marks a response that reports what was written already: it is sent even where there is no room for it.
+/// Marks a response that reports committed writes: it is sent even if the memory budget for responses is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReportsWrites;
 
@@ -43,7 +43,7 @@ enum Piece {
     End,
 }
 
-/// The reason for which a response broke off.
+/// The reason why a response broke off.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
     #[error("the client is gone")]
@@ -104,7 +104,7 @@ impl Broken {
 /// The writer of a response's body.
 pub(crate) struct BodyWriter {
     pieces: mpsc::Sender<Piece>,
-    /// How long the client may read nothing.
+    /// The longest time without a read by the client.
     stall_timeout: Duration,
     /// A copy of the body for the cache, unless it is too long.
     copy: Option<Copy>,
@@ -149,13 +149,13 @@ impl BodyWriter {
         self.send(std::mem::replace(gathered, Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4))).await
     }
 
-    /// Waits until the client is gone.
+    /// Waits until the client has gone.
     pub(crate) async fn gone(&self) {
         self.pieces.closed().await;
     }
 
     async fn put(&self, piece: Piece) -> Result<(), Broken> {
-        // Without back pressure there is no need for a timer.
+        // A channel with room needs no timer.
         let piece = match self.pieces.try_send(piece) {
             Ok(()) => return Ok(()),
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(Broken::Gone),
@@ -169,8 +169,8 @@ impl BodyWriter {
     }
 }
 
-/// Answers `200` with the body that `make` writes. If it fails, or panics, the connection breaks; also if the caller's key
-/// is removed meanwhile, which drops the work.
+/// Answers `200` with the body that `make` writes. If `make` fails or panics, the connection breaks. If the caller's
+/// key is removed meanwhile, the work is dropped and the connection breaks, too.
 pub(crate) fn answer<M, F>(
     content_type: &'static str,
     stall_timeout: Duration,
@@ -206,7 +206,7 @@ where
     response
 }
 
-/// Breaks a body off that is not written by its deadline.
+/// Breaks off a body that is not complete by its deadline.
 pub(crate) async fn within(
     deadline: Instant,
     writing: impl Future<Output = Result<BodyWriter, Broken>>,

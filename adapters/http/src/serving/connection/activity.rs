@@ -1,8 +1,8 @@
-//! The activity of a connection, from which its deadlines are decided.
+//! The activity of a connection, by which its deadlines are checked.
 //!
 //! hyper's own timer covers the head of a request only, starts while the connection is idle, and does not see clients
 //! that stop reading. So the socket and the requests record their activity here, in a few atomics, and a periodic check
-//! decides.
+//! enforces the deadlines.
 
 use std::io;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ pub(crate) struct Activity {
     began: Instant,
     /// Requests in flight.
     requests: AtomicUsize,
-    /// Whether there was a request yet.
+    /// Whether the connection has carried a request.
     used: AtomicBool,
     /// The time since which no request is in flight; [`NEVER`] while one is.
     idle_since: AtomicU64,
@@ -47,9 +47,9 @@ pub(crate) enum Cut {
     NoHead,
     Idle,
     Stalled,
-    /// It has waited in vain for a place.
+    /// It waited too long for a place under the limit on connections.
     NoPlace,
-    /// It is older than a connection may become.
+    /// It exceeds the greatest age.
     TooOld,
 }
 
@@ -66,7 +66,7 @@ impl Activity {
         }
     }
 
-    /// Returns the reason for which the connection must be cut now, if any.
+    /// Returns the reason why the connection must be cut now, if any.
     pub(crate) fn verdict(&self, settings: &HttpSettings) -> Option<Cut> {
         if self.longer(&self.blocked_since, settings.stall_timeout) {
             return Some(Cut::Stalled);

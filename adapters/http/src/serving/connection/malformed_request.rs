@@ -1,7 +1,7 @@
 //! Malformed HTTP requests, answered with a problem document like every other error.
 //!
-//! hyper answers them itself, with a bare status, before any service is called. The socket recognises that response and
-//! sends a problem in its place.
+//! hyper answers such requests itself, with a bare status, before any service is called. The socket recognises hyper's
+//! response and sends a problem in its place.
 
 use std::io;
 use std::pin::Pin;
@@ -14,16 +14,16 @@ use tokio::io::AsyncWrite;
 use crate::exchange::response::security_headers;
 use crate::serving::connection::request_ids::RequestIds;
 
-/// The beginning and the end of hyper's own response. The service's responses have a body, and JSON holds no line break
-/// that is not escaped.
+/// The beginning, a header and the end of hyper's own response. No response of the service matches: it has a body, and
+/// JSON holds no unescaped line break.
 const BARE_START: &[u8] = b"HTTP/1.1 4";
 const BARE_MEMBER: &[u8] = b"\r\ncontent-length: 0\r\n";
 const BARE_END: &[u8] = b"\r\n\r\n";
 
-/// Longest answer that is looked at.
+/// Longest response that is compared with hyper's.
 const BARE_LEN_MAX: usize = 256;
 
-/// Puts problems in the place of bare answers.
+/// Replaces bare responses by problems.
 #[derive(Debug)]
 pub(crate) struct MalformedRequests {
     ids: Arc<RequestIds>,
@@ -31,7 +31,7 @@ pub(crate) struct MalformedRequests {
     under_way: Option<StandIn>,
 }
 
-/// An answer that is being sent in the place of one of `replaced` bytes.
+/// A response that is being sent in the place of a bare one of `replaced` bytes.
 #[derive(Debug)]
 struct StandIn {
     bytes: Vec<u8>,
@@ -44,7 +44,7 @@ impl MalformedRequests {
         Self { ids, secure, under_way: None }
     }
 
-    /// Sends another answer in the place of `buf`, if `buf` is a bare one; `None` if it is anything else.
+    /// Sends a problem in the place of `buf`, if `buf` is a bare response; `None` if it is not.
     pub(crate) fn poll_write(
         &mut self,
         mut socket: Pin<&mut (impl AsyncWrite + Unpin)>,
@@ -90,7 +90,7 @@ fn is_bare(buf: &[u8]) -> bool {
         && buf.windows(BARE_MEMBER.len()).any(|window| window == BARE_MEMBER)
 }
 
-/// Writes the problem that belongs to a bare answer, with the same status.
+/// Writes the problem for a bare response, with the same status.
 fn problem(bare: &[u8], request_id: &str, secure: bool) -> Vec<u8> {
     let line = bare.split(|b| *b == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);

@@ -41,10 +41,10 @@ pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The header of the trace that a request belongs to (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The room of an HTTP/2 stream from its beginning on: its task, its buffers, and a short body.
+/// The room that an HTTP/2 stream takes from its beginning on, for its task, its buffers, and a short body.
 const STREAM_ROOM_BYTES: usize = 8 * 1024;
 
-/// The room of a body whose length is not known: the pieces that wait for the client.
+/// The room that a body of unknown length takes, for the pieces that wait for the client.
 const ENDLESS_ROOM_BYTES: usize = 32 * 1024;
 
 /// Bodies up to this length take no room of their own.
@@ -60,13 +60,12 @@ pub(crate) struct Middleware<R> {
     pub(crate) connection: Arc<ConnectionContext>,
     pub(crate) activity: Arc<Activity>,
     pub(crate) transfers: Arc<Transfers>,
-    /// Room for responses that wait to be read.
+    /// The memory budget for responses that clients have not read yet.
     pub(crate) room: Arc<SharedRoom>,
     pub(crate) pace: PaceLimit,
 }
 
-/// The refusal of an HTTP/2 stream before anything of it was done. The client may repeat it safely (RFC 9113, section
-/// 8.7).
+/// The refusal of an HTTP/2 stream before any work. The client may repeat the request safely (RFC 9113, section 8.7).
 fn refused_stream() -> h2::Error {
     h2::Reason::REFUSED_STREAM.into()
 }
@@ -110,7 +109,7 @@ impl<R> Middleware<R> {
         } else {
             match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
                 Ok(Ok(response)) => response,
-                // The panic's own words are on stderr, where its hook wrote them.
+                // The panic hook has written the panic's message to stderr.
                 Err(_panic) => {
                     let (request_id, trace_id) = (context.request_id(), context.trace_id());
                     tracing::error!(request_id, trace_id, "a request panicked");
@@ -148,7 +147,8 @@ impl<R> Middleware<R> {
         self.room.try_take(&self.connection.caller, STREAM_ROOM_BYTES).ok_or_else(refused_stream)
     }
 
-    /// Takes room for the body of a response until it is sent. One that reports what was written is never refused.
+    /// Takes room for the body of a response until it is sent. A response that reports committed writes is never
+    /// refused.
     fn take_room(&self, response: &warp::reply::Response, is_safe: bool) -> Result<Option<Taken>, Problem> {
         let length = response.body().size_hint().exact();
         let bytes = length.map_or(ENDLESS_ROOM_BYTES, |length| usize::try_from(length).unwrap_or(usize::MAX));
@@ -169,8 +169,8 @@ impl<R> Middleware<R> {
         Ok(Some(taken))
     }
 
-    /// Begins the span of a request, where there is one, and returns the id of the trace that it belongs to. A request
-    /// that brought no trace context goes on with that of its span, which its records and their messages are given.
+    /// Begins the span of a request, if it is traced, and returns the trace id. A request without a trace context gets
+    /// that of its span, and passes it on to its records and their messages.
     fn trace<B>(
         &self,
         request: &mut Request<B>,
@@ -194,7 +194,8 @@ impl<R> Middleware<R> {
     }
 }
 
-/// HTTP/2 packs its heads, so that they are larger than they look, and hyper takes any number of headers by it.
+/// hyper has these limits for HTTP/1 only: in HTTP/2 it takes any number of headers, and a compressed head unpacks to a
+/// larger one.
 fn is_head_too_large<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
@@ -202,15 +203,15 @@ fn is_head_too_large<B>(request: &Request<B>) -> bool {
     headers.len() > HEADERS_MAX || bytes + address > HEAD_BYTES_MAX
 }
 
-/// Sets the headers of every answer.
+/// Sets the headers of every response.
 fn set_headers(
     response: &mut warp::reply::Response,
     request_id: HeaderValue,
     version: Version,
     on: &ConnectionContext,
 ) {
-    // A body that came too slowly is not read to its end. And a client with a kept-alive connection learns that the
-    // service stops, so that it sends no request just as the connection closes. HTTP/2 has GOAWAY for that.
+    // After a body that came too slowly, the connection can't be reused: the rest is not read. At a stop, a client with
+    // a kept-alive connection must not send a request just as the connection closes. HTTP/2 has GOAWAY for that.
     let leaves =
         response.status() == StatusCode::REQUEST_TIMEOUT || on.stopping.is_cancelled() || on.place.is_waiting();
     let closes = leaves && version < Version::HTTP_2;
@@ -222,7 +223,7 @@ fn set_headers(
     }
 }
 
-/// The body of an answer, with the request that it ends.
+/// The body of a response. Its end is the end of the request for metrics and trace.
 struct Sent<B> {
     body: InPieces<B>,
     _span: Option<Box<dyn RequestSpan>>,

@@ -1,7 +1,7 @@
-//! Names what a file is that was given as PEM (RFC 7468) and is none.
+//! Recognises the kind of a file that should be PEM (RFC 7468) and is not.
 
-/// Says what is wrong with the beginning of a file that should be PEM. A reader of PEM passes over what it does not know: a
-/// certificate behind a byte order mark would be missing from a chain.
+/// Says what is wrong with the beginning of a file that should be PEM. A PEM parser skips unknown text: a certificate
+/// behind a byte order mark would be missing from the chain.
 #[must_use]
 pub fn pem_fault(file: &[u8]) -> Option<&'static str> {
     match file {

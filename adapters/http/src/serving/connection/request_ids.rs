@@ -1,4 +1,4 @@
-//! Request ids: taken over from the caller where they are safe to log, else made here.
+//! Request ids: the caller's own if it is safe to log, else a new one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,10 +7,10 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 /// The header that ties a response to the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest request id that is taken over from a caller.
+/// Longest request id that is accepted from a caller.
 const REQUEST_ID_LEN_MAX: usize = 128;
 
-/// Makes request ids that no other process makes: a random part chosen at the start, and a counter.
+/// Makes request ids that are unique across processes: a random part chosen at the start, and a counter.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
     process: String,
@@ -24,7 +24,7 @@ impl RequestIds {
         Self { process, next: AtomicU64::new(1) }
     }
 
-    /// Takes over the caller's id where it is safe to echo and to log, else makes one.
+    /// Returns the caller's id if it is safe to echo and to log, else a new one.
     pub(crate) fn of(&self, headers: &HeaderMap) -> HeaderValue {
         if let Some(id) = headers.get(REQUEST_ID).filter(|id| is_safe(id.as_bytes())) {
             return id.clone();

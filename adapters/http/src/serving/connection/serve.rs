@@ -31,21 +31,22 @@ use crate::serving::connection::streams::StreamExecutor;
 use crate::serving::connection::transfer::{Progress, Transfers};
 use crate::settings::HttpSettings;
 
-/// Largest request head, and how much of a body hyper reads ahead. Times the connections it bounds their memory.
+/// Largest request head, and how much of a body hyper reads ahead. Multiplied by the number of connections, it bounds
+/// their memory.
 const READ_BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX;
 
-/// Largest head of an HTTP/2 request that is read at all, by its own count, which adds 32 to each header. It is above
-/// what is taken, so that what is too large for us is answered by us.
+/// Largest head of an HTTP/2 request that hyper reads, by HTTP/2's count, which adds 32 bytes to each header. It is
+/// above `HEAD_BYTES_MAX`, so that the service itself answers a too large head, with a problem.
 const HTTP2_HEAD_BYTES_MAX: u32 = 128 * 1024;
 
 /// Requests in flight at once on one HTTP/2 connection.
 const HTTP2_STREAMS_MAX: u32 = 100;
 
-/// How much of a body an HTTP/2 client may send ahead, by request and by connection.
+/// How much of a body an HTTP/2 client may send before it is read: per request and per connection.
 const HTTP2_STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
 
-/// How much of an answer waits for an HTTP/2 client's window.
+/// How much of a response waits for an HTTP/2 client's window.
 const HTTP2_SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// The interval of pings to an HTTP/2 client, and the timeout of each.
@@ -59,14 +60,14 @@ pub(crate) struct Shared<R> {
     pub(crate) ids: Arc<RequestIds>,
     pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
     pub(crate) requests: Arc<RequestMeter>,
-    /// Room for responses that wait to be read.
+    /// The memory budget for responses that clients have not read yet.
     room: Arc<SharedRoom>,
     builder: auto::Builder<StreamExecutor>,
     /// Cancelled when the server begins to stop: responses ask their clients to reconnect.
     pub(crate) stop: CancellationToken,
-    /// Cancelled when connections are to close as soon as their requests are answered.
+    /// Cancelled when connections must close as soon as their requests are answered.
     pub(crate) drain: CancellationToken,
-    /// Cancelled when they are to close at once.
+    /// Cancelled when connections must close at once.
     pub(crate) cut: CancellationToken,
 }
 
@@ -145,8 +146,8 @@ impl Deadlines {
         Self { settings, connection, activity, transfers, began: Instant::now(), drain, drained: None }
     }
 
-    /// Returns the reason for which the connection must be cut now, if any. Ends the streams that are too slow; their
-    /// connection takes no further ones.
+    /// Returns the reason why the connection must be cut now, if any. Ends streams that are too slow; their connection
+    /// takes no further streams.
     fn look(&mut self) -> Option<Cut> {
         let HttpSettings { connection_age_max, connection_grace, .. } = self.settings;
         let age = self.began.elapsed();

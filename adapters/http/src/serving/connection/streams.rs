@@ -1,7 +1,7 @@
 //! The tasks of HTTP/2 streams, each of which can be ended alone.
 //!
-//! hyper never looks at the body of a stream whose client opens no window, so that no body can end it. Dropping its task
-//! does: the stream is reset, and its unsent frames are discarded.
+//! hyper does not poll the body of a stream whose client opens no window, so the body can't end the stream. Dropping
+//! the stream's task can: the stream is reset, and its unsent frames are discarded.
 
 use std::future::Future;
 
@@ -33,7 +33,8 @@ where
     }
 }
 
-/// Returns what ends the stream whose task runs now; `None` for HTTP/1, where only the connection can be ended.
+/// Returns the token that ends the stream of the current task; `None` for HTTP/1, where only the connection can be
+/// ended.
 pub(crate) fn current_end() -> Option<CancellationToken> {
     END.try_with(CancellationToken::clone).ok()
 }

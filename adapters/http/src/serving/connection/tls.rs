@@ -26,35 +26,35 @@ pub struct TlsFilesError {
     fault: String,
 }
 
-/// The certificate and key in force: those of two PEM files when they last matched.
+/// The certificate and key in force: the last valid pair of two PEM files.
 pub struct TlsIdentity {
     cert_file: PathBuf,
     key_file: PathBuf,
     config: RwLock<Arc<ServerConfig>>,
     polls: Mutex<Polls>,
-    /// Whether the files, as they were judged last, can't be used.
+    /// Whether the pair was invalid at the last check.
     reload_fails: AtomicBool,
 }
 
-/// The files at earlier polls, so that each change is judged and logged once. Hashes suffice; the key is not kept.
+/// The files at earlier polls, so that each change is checked and logged once. Only hashes are kept, not the key.
 #[derive(Debug)]
 struct Polls {
     judged: blake3::Hash,
     last: blake3::Hash,
 }
 
-/// The files as they are now.
+/// The current content of the files.
 struct Pair {
     cert: Result<Vec<u8>, String>,
     key: Result<Vec<u8>, String>,
 }
 
 impl TlsIdentity {
-    /// Reads a certificate, with those between it and its authority behind it, and its key. An [`crate::HttpServer`]
-    /// that is given them follows their changes while it serves.
+    /// Reads a certificate, followed by its intermediates, and its key. A serving [`crate::HttpServer`] with this pair
+    /// follows the files' changes.
     ///
     /// # Errors
-    /// A file can't be read or is not as it must be, others may write to the key, or the two do not belong together.
+    /// A file can't be read or is malformed, others may write to the key, or certificate and key do not match.
     pub fn open(cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Result<Self, TlsFilesError> {
         let (cert_file, key_file) = (cert_file.into(), key_file.into());
         let pair = Pair::read(&cert_file, &key_file);
@@ -64,7 +64,8 @@ impl TlsIdentity {
         Ok(Self { cert_file, key_file, config, polls, reload_fails: AtomicBool::new(false) })
     }
 
-    /// Returns whether the files have changed and can't be used, so that the certificate is still the one before.
+    /// Returns whether the files have changed and are invalid, so that the certificate before the change is still in
+    /// force.
     #[must_use]
     pub fn reload_fails(&self) -> bool {
         self.reload_fails.load(Ordering::Relaxed)
@@ -75,8 +76,8 @@ impl TlsIdentity {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Polls the files, and loads them if they have changed and are valid. Broken files leave the old ones in force. Two
-    /// files can't be replaced atomically, so that a change is judged only once two polls have found the same.
+    /// Polls the files, and loads them if they have changed and are valid. Invalid files leave the old pair in force.
+    /// Two files can't be replaced atomically, so a change is checked only after two polls have found the same content.
     pub(crate) fn refresh(&self) {
         let pair = Pair::read(&self.cert_file, &self.key_file);
         let now = pair.hash();
@@ -131,14 +132,14 @@ impl Pair {
         hasher.finalize()
     }
 
-    /// Makes a configuration of the files.
+    /// Makes a server configuration from the files.
     fn config(&self, cert_file: &Path, key_file: &Path) -> Result<ServerConfig, TlsFilesError> {
         let at = |what, path: &Path| {
             let path = path.display().to_string();
             move |fault| TlsFilesError { what, path, fault }
         };
         let chain = self.chain().map_err(at("certificate", cert_file))?;
-        // The provider is named here and not found by chance: two of them may be compiled into one program.
+        // The provider is chosen explicitly: rustls can't choose if two are compiled into one program.
         let provider = ring::default_provider();
         let key = self.private_key().map_err(at("key", key_file))?;
         let key = provider.key_provider.load_private_key(key).map_err(|_| {
@@ -175,7 +176,7 @@ impl Pair {
         }
     }
 
-    /// The fault quotes nothing: this file holds a secret.
+    /// The fault quotes nothing of the file, which holds a secret.
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, String> {
         let pem = self.key.as_ref().map_err(Clone::clone)?;
         pem_fault(pem).map_or(Ok(()), |fault| Err(fault.to_owned()))?;

@@ -1,4 +1,4 @@
-//! The TLS handshake of one connection: off the accept loop, and no longer than it may take.
+//! The TLS handshake of one connection: outside the accept loop, and with a time-out.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use tokio_rustls::server::TlsStream;
 use crate::serving::connection::serve::Shared;
 use crate::serving::connection::tls::TlsIdentity;
 
-/// Secures a connection with the certificate in force; `None` where that came to nothing, and the connection is closed.
+/// Secures a connection with the certificate in force; `None` if the handshake failed, and the connection is closed.
 ///
 /// A failed handshake is logged at `debug` only: otherwise any client that can connect could fill the log.
 pub(crate) async fn secure<R>(
@@ -22,7 +22,7 @@ pub(crate) async fn secure<R>(
     let accepting = TlsAcceptor::from(identity.config()).accept(socket);
     let accepted = tokio::select! {
         accepted = timeout(shared.settings.handshake_timeout, accepting) => accepted,
-        // Nothing was asked for yet, so nothing is lost.
+        // The client has sent no request yet, so nothing is lost.
         () = shared.drain.cancelled() => return None,
         () = shared.cut.cancelled() => return None,
     };

@@ -1,7 +1,7 @@
 //! The transfer of one response, from its head to the last byte that the socket has taken.
 //!
-//! The body is handed out in small pieces, each of which reports that it was sent. So the pace of the client is known by
-//! HTTP/1 and HTTP/2 alike, and so are the bytes that a response keeps in memory.
+//! The body is handed out in small pieces, and each reports when it is sent. So the client's pace and the bytes in
+//! memory are known in HTTP/1 and HTTP/2 alike.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,7 +17,7 @@ use crate::bounds::pace::{Pace, PaceLimit};
 use crate::bounds::shared_room::Taken;
 use crate::serving::connection::activity::InFlight;
 
-/// The size of a piece. As much of a response may lie in a connection's buffers, where no window holds it back.
+/// The size of a piece. So much of a response may lie in a connection's buffers, beyond the client's window.
 const PIECE_BYTES_MAX: usize = 16 * 1024;
 
 /// The transfer of a response. It ends when nothing of the response is left in memory.
@@ -25,7 +25,7 @@ const PIECE_BYTES_MAX: usize = 16 * 1024;
 pub(crate) struct Transfer {
     state: Mutex<State>,
     all_sent: AtomicWaker,
-    /// Ends the stream by HTTP/2.
+    /// Ends the HTTP/2 stream; `None` in HTTP/1.
     end: Option<CancellationToken>,
     _in_flight: InFlight,
 }
@@ -33,23 +33,23 @@ pub(crate) struct Transfer {
 #[derive(Debug)]
 struct State {
     pace: Pace,
-    /// The room of a body of known length, which is given back as it is sent.
+    /// The room of a body of known length, released as the body is sent.
     room: Option<Taken>,
-    /// The room of a body without a known length, and that of an HTTP/2 stream: until the end.
+    /// The room of a body of unknown length, and that of an HTTP/2 stream, held until the end.
     _until_end: [Option<Taken>; 2],
     /// Pieces that are not yet sent.
     pieces: usize,
-    /// Whether the connection has asked for a piece that there was not.
+    /// Whether the connection asked for a piece when none was ready.
     wants_more: bool,
 }
 
-/// How a transfer is going.
+/// The progress of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Progress {
     Good,
-    /// The stream was ended now.
+    /// The check has just ended the stream.
     StreamEnded,
-    /// Only the end of the connection can end it.
+    /// The transfer stalls, and only cutting the connection can end it.
     Stalled,
 }
 
@@ -62,13 +62,13 @@ impl Transfer {
         in_flight: InFlight,
     ) -> Arc<Self> {
         let mut pace = Pace::new(limit);
-        // The head waits for the client from now on.
+        // From now on the head waits for the client.
         pace.owes();
         let state = Mutex::new(State { pace, room, _until_end: until_end, pieces: 0, wants_more: false });
         Arc::new(Self { state, all_sent: AtomicWaker::new(), end, _in_flight: in_flight })
     }
 
-    /// Looks at the pace, and ends the stream of a client that is too slow.
+    /// Checks the pace, and ends the stream of a client that is too slow.
     pub(crate) fn look(&self, hurry: Option<Duration>) -> Progress {
         let mut state = self.state();
         if let Some(grace) = hurry {
@@ -79,7 +79,8 @@ impl Transfer {
         }
         match &self.end {
             Some(end) if !end.is_cancelled() => {
-                // A stream that has ended, but for its last piece, can't be reset: its connection is cut later.
+                // A stream whose last piece is queued can't be reset any more. So the client gets its credit once more;
+                // then the connection is cut.
                 state.pace.caught_up();
                 state.pace.owes();
                 drop(state);
@@ -117,7 +118,7 @@ impl Transfer {
 }
 
 impl State {
-    /// It is our turn. A client that has taken all that there is has its whole credit again.
+    /// The server stops waiting for the client. A client that has read everything gets its whole credit back.
     fn rest(&mut self) {
         if self.wants_more {
             self.pace.caught_up();
@@ -138,9 +139,9 @@ impl Transfers {
         transfers.push(Arc::downgrade(transfer));
     }
 
-    /// Looks at each of them, and returns how the worst is going.
+    /// Checks each transfer, and returns the worst progress.
     pub(crate) fn look(&self, hurry: Option<Duration>) -> Progress {
-        // A transfer that ends here must not find the lock taken.
+        // The lock is released first: it must be free if the last reference to a transfer is dropped here.
         let transfers: Vec<_> = {
             let transfers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             transfers.iter().filter_map(Weak::upgrade).collect()
@@ -181,11 +182,11 @@ impl Drop for Piece {
 #[derive(Debug)]
 pub(crate) struct InPieces<B> {
     body: B,
-    /// What is left of a frame.
+    /// The rest of a frame.
     rest: Bytes,
     /// Whether there was more than one piece.
     is_long: bool,
-    /// Whether the body has come to its end. It is not asked again.
+    /// Whether the body has ended. An ended body must not be polled again.
     ended: bool,
     transfer: Arc<Transfer>,
 }
@@ -201,7 +202,7 @@ impl<B: Body<Data = Bytes> + Unpin> InPieces<B> {
         Piece { rest: self.rest.split_to(length), length, transfer: Arc::clone(&self.transfer) }
     }
 
-    /// Ends a long body by HTTP/2 only when all of it is sent: a stream that has ended can't be reset any more.
+    /// In HTTP/2, ends a long body only when all of it is sent: an ended stream can't be reset any more.
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.transfer.end.is_none() {
             return Poll::Ready(());
