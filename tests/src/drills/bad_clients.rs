@@ -165,7 +165,7 @@ impl Bad {
     async fn come(self, address: SocketAddr, time: usize) -> io::Result<()> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(BAD_ADDRESS.parse().expect("an address"))?;
-        let mut stream = socket.stream;
+        let mut stream = socket.connect(address).await?;
         match self {
             Self::Silent => until_cut(&mut stream, "", b"").await,
             Self::SlowHead => until_cut(&mut stream, "POST /v1/records HTTP/1.1\r\nX-Slow: ", b"x").await,
