@@ -30,7 +30,7 @@ const DRIP_EVERY: Duration = Duration::from_millis(200);
 /// How long a client that reads nothing is seen to: it can't tell whether it was cut.
 const UNREAD_FOR: Duration = Duration::from_secs(3);
 /// The wait before a client that was cut or refused comes again.
-const COME_AGAIN: Duration = Duration::from_millis(100);
+const COME_AGAIN: Duration = Duration::from_millis(500);
 /// Records that are stored beforehand, for answers of some size.
 const STORED: usize = 2_000;
 /// The most memory of the service, in MiB: that of a small container.
@@ -65,24 +65,27 @@ enum Bad {
     GreedyWriter,
 }
 
-/// All kinds, each with the number of its clients. Together they are more than the share of one address.
+/// All kinds, each with the number of its clients. Together they have nearly the share of one address: with more, most of
+/// them would be refused at once, and hold nothing.
 const CLIENTS: [(Bad, usize); 10] = [
-    (Bad::Silent, 200),
-    (Bad::SlowHead, 200),
-    (Bad::SlowBody, 100),
-    (Bad::SlowLines, 100),
-    (Bad::UnreadPage, 100),
-    (Bad::UnreadExport, 20),
-    (Bad::EventStream, 300),
-    (Bad::NoWindow, 100),
-    (Bad::GreedyReader, 4),
-    (Bad::GreedyWriter, 4),
+    (Bad::Silent, 150),
+    (Bad::SlowHead, 150),
+    (Bad::SlowBody, 60),
+    (Bad::SlowLines, 60),
+    (Bad::UnreadPage, 60),
+    (Bad::UnreadExport, 10),
+    (Bad::EventStream, 150),
+    (Bad::NoWindow, 60),
+    (Bad::GreedyReader, 1),
+    (Bad::GreedyWriter, 1),
 ];
 
 /// Returns the options of a service with short deadlines, and a rate limit for greedy clients.
 #[must_use]
 pub fn short_deadlines() -> Options {
     let options = Options::new().env("TALLYHOUSE_RATE_LIMIT__PER_SECOND", "500");
+    // What is stored beforehand leaves no debt.
+    let options = options.env("TALLYHOUSE_RATE_LIMIT__BURST", "4000");
     DEADLINES.iter().fold(options, |options, (name, value)| options.env(&format!("TALLYHOUSE_HTTP__{name}"), *value))
 }
 
@@ -94,8 +97,7 @@ pub fn short_deadlines() -> Options {
 #[must_use]
 #[track_caller]
 pub fn bad_clients(mut service: Service, measured: Duration) -> String {
-    let stored = many("stored", STORED);
-    stored.chunks(400).for_each(|records| drop(service.http().batch(records)));
+    service.http().batch(&many("stored", STORED));
     let memory = Memory::of(vec![service.pid()]);
     let load = Load::start(&[service.http()], GOOD_PER_SECOND, "good");
     // The first second belongs to connecting.
@@ -175,7 +177,7 @@ impl Bad {
             Self::UnreadExport => unread(&mut stream, "/v1/export").await,
             Self::EventStream => until_cut(&mut stream, &getting("/v1/notifications/stream"), b"").await,
             Self::NoWindow => no_window(stream).await,
-            Self::GreedyReader => whole(&mut stream, &getting("/v1/aggregates?include=records")).await,
+            Self::GreedyReader => whole(&mut stream, &getting("/v1/aggregates")).await,
             Self::GreedyWriter => {
                 let records = serde_json::to_string(&many(&format!("greedy{time}-"), 400)).expect("records are JSON");
                 let request = posting("/batch?results=failed", "json", records.len()) + &records;

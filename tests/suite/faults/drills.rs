@@ -38,7 +38,7 @@ fn intruders_neither_stop_good_clients_nor_fill_the_memory() {
 }
 
 #[test]
-fn a_thousand_bad_clients_take_nothing_from_good_ones() {
+fn hundreds_of_bad_clients_take_nothing_from_good_ones() {
     println!("{}", bad_clients(Service::start_with(short_deadlines()), Duration::from_secs(5)));
 }
 

@@ -64,8 +64,14 @@ fn an_entry_as_the_redis_output_adds_it_is_taken() {
     let redis = RedisServer::start().expect("Redis starts");
     let service = Service::start_with(Options::new().env("TALLYHOUSE_REDIS__URL", redis.url()));
     let entry = [(value_of(&text, "body_key"), record("r").to_string())];
-    let _: String = redis.connection().expect("Redis answers").xadd(value_of(&text, "stream"), "*", &entry).expect("Redis takes it");
-    let taken = wait::until("the record is taken", || Some(service.http().get("/v1/records/r")).filter(|answer| answer.status == 200));
+    let _: String = redis
+        .connection()
+        .expect("Redis answers")
+        .xadd(value_of(&text, "stream"), "*", &entry)
+        .expect("Redis takes it");
+    let taken = wait::until("the record is taken", || {
+        Some(service.http().get("/v1/records/r")).filter(|answer| answer.status == 200)
+    });
     assert_eq!(taken.json()["sequence"], json!(1));
     assert!(text.contains("exclude_prefixes: [\"\"]"), "metadata would become fields of the entry");
 }
