@@ -134,6 +134,7 @@ macro_rules! repository_conformance {
             groups::an_answer_is_one_snapshot_while_a_writer_goes_on;
             groups::dropping_an_answer_early_leaves_the_store_usable;
             outbox::a_commit_adds_an_entry_for_its_owner;
+            outbox::an_entry_has_the_time_of_its_records;
             outbox::a_batch_without_new_records_adds_no_entry;
             outbox::an_entry_without_an_owner_goes_to_the_first_claim;
             outbox::claims_take_the_oldest_first_up_to_the_limit;

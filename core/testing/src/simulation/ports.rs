@@ -178,6 +178,9 @@ impl Gate for StorageGate {
                 // Also one that stored nothing: what it found may be known to the store alone.
                 way.world.before_answer().await?;
             }
+            if matches!(call, Call::Read("history") | Call::Write("claim own" | "claim abandoned")) {
+                way.world.between_calls();
+            }
             done
         };
         self.0.send(what, Box::pin(judged)).await
