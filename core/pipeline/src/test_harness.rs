@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tallyhouse_core::ports::{Batch, Clock, CommitOrder, Committed, MessageEmitter, Owner, PortError, PortErrorKind};
 use tallyhouse_core::{Arrival, Message, Rule, RuleDraft, RuleSet, Timestamp};
-use tallyhouse_testing::{MemoryRepository, generate};
+use tallyhouse_testing::{MemoryRepository, MemorySnapshot, generate};
 use tokio::time::Instant;
 
 use crate::pipeline::{Pipeline, PipelineParts};
@@ -56,6 +56,8 @@ pub(crate) struct Script {
     pub(crate) answers_lost: AtomicUsize,
     /// The number of further claims of abandoned entries that are carried out without an answer.
     pub(crate) claims_lost: AtomicUsize,
+    /// Another state of the store: the next read of its history sees that one, and the store is as before afterwards.
+    pub(crate) detour: Mutex<Option<(Arc<MemoryRepository>, MemorySnapshot)>>,
     /// The name of the emitters of instances that start from now on.
     pub(crate) emitter_name: Mutex<Option<String>>,
     /// While it is set, the store says that it takes no records.
@@ -79,6 +81,7 @@ pub(crate) fn faulty_repository(clock: Arc<PausedClock>) -> Arc<FaultyRepository
         commit_takes: Mutex::default(),
         answers_lost: AtomicUsize::new(0),
         claims_lost: AtomicUsize::new(0),
+        detour: Mutex::default(),
         emitter_name: Mutex::default(),
         takes_nothing: AtomicBool::new(false),
         frozen: tokio::sync::watch::Sender::new(false),
@@ -167,6 +170,19 @@ impl Gate for Script {
                 self.thaw().await;
                 let done = work.await;
                 if what == "claim abandoned" { lose_if_scripted(&self.claims_lost, done) } else { done }
+            }
+            Call::Read("history") => {
+                let detour = self.detour.lock().unwrap().take();
+                let back = detour.map(|(store, other)| {
+                    let now = store.snapshot();
+                    store.restore(other);
+                    (store, now)
+                });
+                let done = work.await;
+                if let Some((store, now)) = back {
+                    store.restore(now);
+                }
+                done
             }
             Call::Read(_) => work.await,
         }

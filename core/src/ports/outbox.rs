@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::outcome::StoredRecord;
 use crate::ports::error::PortError;
 use crate::record::time::Timestamp;
 
@@ -23,7 +24,12 @@ use crate::record::time::Timestamp;
 ///     for entry in store.claim(owner, ClaimScope::Abandoned, 1).await? {
 ///         let limit = (entry.last - entry.first + 1) as usize;
 ///         let query = HistoryQuery { after: entry.first - 1, alerting_only: false, limit };
-///         for (position, stored) in store.history(query).await? {
+///         let page = store.history(query).await?;
+///         // The store may have gone back to an earlier state since the claim.
+///         if !page.iter().all(|(_, stored)| entry.has(stored)) {
+///             continue;
+///         }
+///         for (position, stored) in page {
 ///             emitter.emit(&Message::all_of(position, &stored).collect::<Vec<_>>()).await?;
 ///         }
 ///         store.mark_published(owner, &[entry.id]).await?;
@@ -147,6 +153,20 @@ pub struct OutboxEntry {
     pub first: u64,
     /// The last position.
     pub last: u64,
+    /// When its records were processed: the `now` of their [`Batch`](crate::ports::Batch).
+    pub processed_at: Timestamp,
+}
+
+impl OutboxEntry {
+    /// Says whether a record that was read at one of the entry's positions is one of the entry's own.
+    ///
+    /// Entry and record are read by two calls. Between them the store may go back to an earlier state and use the positions
+    /// again for records that were processed at another time. If those were published for this
+    /// entry, and the entry marked as published, its own messages would be lost once the store returns to the later state.
+    #[must_use]
+    pub fn has(&self, stored: &StoredRecord) -> bool {
+        stored.processed.processed_at == self.processed_at
+    }
 }
 
 /// How much is still to be published.

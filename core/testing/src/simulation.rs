@@ -63,7 +63,7 @@ fn live(world: &Arc<World>, histories: Histories) -> Vec<String> {
 
     let until = world.below(FAULTS_MAX);
     world.executor.spawn(CLIENTS, chaos::inject_faults(Arc::clone(&cluster), until));
-    if histories == Histories::Several {
+    if histories != Histories::One {
         world.executor.spawn(CLIENTS, history::change_history(Arc::clone(&cluster), until));
     }
     world.executor.run_until(until, || false);

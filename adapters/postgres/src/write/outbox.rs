@@ -17,7 +17,8 @@ use crate::write::plan::id_columns;
 /// Age at which a lapsed lease is deleted. A missing lease means the same.
 const LAPSED_LEASES_KEPT: &str = "1 day";
 
-type EntrySql = (BigInt, BigInt, BigInt);
+type EntrySql = (BigInt, BigInt, BigInt, Timestamptz);
+type EntryRow = (i64, i64, i64, PgTimestamp);
 
 /// Entries without an owner, and those of an owner without a live lease.
 const ABANDONED: &str = "(o.owner IS NULL OR NOT EXISTS (SELECT 1 FROM leases l WHERE l.owner = o.owner \
@@ -59,7 +60,7 @@ pub(crate) fn claim(
     entries_max: usize,
 ) -> Result<Vec<OutboxEntry>, Fault> {
     let statement = match scope {
-        ClaimScope::Own => Statement::<EntrySql>::new("SELECT first, last, nonce FROM outbox WHERE owner = ")
+        ClaimScope::Own => Statement::<EntrySql>::new("SELECT first, last, nonce, processed_at FROM outbox WHERE owner = ")
             .bind::<Text, _>(owner.as_str())
             .sql(" ORDER BY first LIMIT ")
             .bind::<BigInt, _>(limit(entries_max)),
@@ -78,9 +79,10 @@ pub(crate) fn claim(
         .bind::<BigInt, _>(limit(entries_max))
         .sql(" FOR UPDATE SKIP LOCKED) UPDATE outbox SET owner = ")
         .bind::<Text, _>(owner.as_str())
-        .sql(" FROM claimed WHERE outbox.first = claimed.first RETURNING outbox.first, outbox.last, outbox.nonce"),
+        .sql(" FROM claimed WHERE outbox.first = claimed.first RETURNING outbox.first, outbox.last, \
+              outbox.nonce, outbox.processed_at"),
         ClaimScope::Foreign => Statement::<EntrySql>::new(
-            "SELECT o.first, o.last, o.nonce FROM outbox o WHERE o.emitter IS NOT NULL AND o.emitter IS DISTINCT FROM ",
+            "SELECT o.first, o.last, o.nonce, o.processed_at FROM outbox o WHERE o.emitter IS NOT NULL AND o.emitter IS DISTINCT FROM ",
         )
         .bind::<Nullable<Text>, _>(owner.emitter())
         .sql(" AND ")
@@ -90,8 +92,8 @@ pub(crate) fn claim(
         .sql(" ORDER BY o.first LIMIT ")
         .bind::<BigInt, _>(limit(entries_max)),
     };
-    let mut rows: Vec<(i64, i64, i64)> = statement.load(connection)?;
-    rows.sort_unstable();
+    let mut rows: Vec<EntryRow> = statement.load(connection)?;
+    rows.sort_unstable_by_key(|(first, ..)| *first);
     rows.into_iter().map(entry).collect()
 }
 
@@ -122,7 +124,9 @@ pub(crate) fn backlog(connection: &mut PgConnection) -> Result<Backlog, Fault> {
     Ok(Backlog { batches: count(batches)?, records: count(records)?, oldest: oldest.and_then(timestamp) })
 }
 
-fn entry((first, last, nonce): (i64, i64, i64)) -> Result<OutboxEntry, Fault> {
+fn entry((first, last, nonce, processed_at): EntryRow) -> Result<OutboxEntry, Fault> {
     let (first, last) = (count(first)?, count(last)?);
-    Ok(OutboxEntry { id: OutboxId::new(first, nonce.cast_unsigned()), first, last })
+    let unreadable = || Fault::Corrupt(format!("outbox, first {first}: processed_at is out of range"));
+    let processed_at = timestamp(processed_at).ok_or_else(unreadable)?;
+    Ok(OutboxEntry { id: OutboxId::new(first, nonce.cast_unsigned()), first, last, processed_at })
 }

@@ -44,7 +44,7 @@ pub(crate) enum Written {
 
 impl Written {
     /// Reads the result of the SQL functions.
-    fn read(first: i64, plan: &Plan, nonce: u64) -> Result<Self, Fault> {
+    fn read(first: i64, batch: &Batch, plan: &Plan, nonce: u64) -> Result<Self, Fault> {
         match first {
             -1 => Ok(Self::IdTaken),
             -2 => Ok(Self::SummaryDiffers),
@@ -53,7 +53,8 @@ impl Written {
             first => {
                 let last = first + row_count(plan) - 1;
                 let (first, last) = (count(first)?, count(last)?);
-                Ok(Self::All(Some(OutboxEntry { id: OutboxId::new(first, nonce), first, last })))
+                let id = OutboxId::new(first, nonce);
+                Ok(Self::All(Some(OutboxEntry { id, first, last, processed_at: batch.now })))
             }
         }
     }
@@ -78,7 +79,7 @@ pub(crate) fn write_plan(
         .sql(", ");
     let nonce = random_nonce()?;
     let first = bind_end(statement, batch, expectations, nonce).get_result(connection)?;
-    Written::read(first, plan, nonce)
+    Written::read(first, batch, plan, nonce)
 }
 
 /// Inserts the records of a plan, and returns their slot. The first half of a pipelined commit; [`write_pipelined`] is
@@ -111,7 +112,7 @@ pub(crate) fn write_pipelined(
     let nonce = random_nonce()?;
     let first =
         bind_end(bind_keys(statement, plan, expectations), batch, expectations, nonce).get_result(connection)?;
-    Written::read(first, plan, nonce)
+    Written::read(first, batch, plan, nonce)
 }
 
 /// Binds the keys of a plan: their columns, and their expected and planned summaries.

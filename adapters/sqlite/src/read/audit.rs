@@ -11,7 +11,7 @@ use crate::sql::error::Unreadable;
 use crate::sql::rows::{ProcessedRow, StoredRow, read_key, read_summary};
 use crate::sql::schema::{outbox, roll_up_position};
 use crate::sql::statement::Statement;
-use crate::write::outbox::read_entry;
+use crate::write::outbox::{EntryRow, read_entry};
 
 /// Summaries and records merged by key, each summary before its records, then the roll-ups of the destination, in the
 /// columns of records. SQLite sorts them in a temporary file if they do not fit into memory.
@@ -110,8 +110,9 @@ fn read_roll_up(days: i64, starts: i64, sum: &str, row: &ProcessedRow) -> Option
 }
 
 fn send_outbox(db: &mut SqliteConnection, parts: &Parts<AuditPart>) -> Result<(), Stop> {
-    let rows = outbox::table.select((outbox::first, outbox::last, outbox::nonce)).order(outbox::first);
-    for row in rows.load_iter::<(i64, i64, i64), DefaultLoadingMode>(db)? {
+    let rows =
+        outbox::table.select((outbox::first, outbox::last, outbox::nonce, outbox::processed_at)).order(outbox::first);
+    for row in rows.load_iter::<EntryRow, DefaultLoadingMode>(db)? {
         parts.send(read_entry(row?).map_or_else(unreadable, |entry| AuditPart::Outbox(entry.first, entry.last)))?;
     }
     Ok(())

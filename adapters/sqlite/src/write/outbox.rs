@@ -13,6 +13,9 @@ use crate::sql::schema::{leases, outbox};
 use crate::sql::statement::Statement;
 use crate::write::writer::transaction;
 
+/// The first and last position of an entry, its nonce, and when its records were processed.
+pub(crate) type EntryRow = (i64, i64, i64, i64);
+
 /// `SUM` of whole numbers is exact, and fails rather than wraps.
 const STATS: &str = "SELECT count(*), coalesce(sum(last - first + 1), 0), min(processed_at) FROM outbox";
 
@@ -43,7 +46,7 @@ pub(crate) fn candidates(
     entries_max: usize,
 ) -> Result<Vec<OutboxEntry>, Failure> {
     let page = outbox::table
-        .select((outbox::first, outbox::last, outbox::nonce))
+        .select((outbox::first, outbox::last, outbox::nonce, outbox::processed_at))
         .order(outbox::first)
         .limit(limit(entries_max))
         .into_boxed();
@@ -67,7 +70,7 @@ pub(crate) fn candidates(
             }
         }
     };
-    let rows: Vec<(i64, i64, i64)> = page.load(db)?;
+    let rows: Vec<EntryRow> = page.load(db)?;
     Ok(rows.into_iter().map(read_entry).collect::<Result<_, _>>()?)
 }
 
@@ -107,13 +110,14 @@ pub(crate) fn backlog(db: &mut SqliteConnection) -> Result<Backlog, Failure> {
 }
 
 /// Decodes an entry.
-pub(crate) fn read_entry((first, last, nonce): (i64, i64, i64)) -> Result<OutboxEntry, Unreadable> {
-    let position = |n: i64| {
-        let what = format!("position {n} must be 1 or more");
-        u64::try_from(n).map_err(|_| Unreadable { place: format!("table outbox, first {first}"), what })
+pub(crate) fn read_entry((first, last, nonce, processed_at): EntryRow) -> Result<OutboxEntry, Unreadable> {
+    let unreadable = |what: String| Unreadable { place: format!("table outbox, first {first}"), what };
+    let position = |n: i64| u64::try_from(n).map_err(|_| unreadable(format!("position {n} must be 1 or more")));
+    let time = |micros: i64| {
+        Timestamp::from_micros(micros).ok_or_else(|| unreadable("processed_at is out of range".to_owned()))
     };
-    let (first, last) = (position(first)?, position(last)?);
-    Ok(OutboxEntry { id: OutboxId::new(first, nonce.cast_unsigned()), first, last })
+    let (first, last, processed_at) = (position(first)?, position(last)?, time(processed_at)?);
+    Ok(OutboxEntry { id: OutboxId::new(first, nonce.cast_unsigned()), first, last, processed_at })
 }
 
 fn first_of(id: OutboxId) -> i64 {

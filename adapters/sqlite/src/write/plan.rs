@@ -132,5 +132,5 @@ fn add_entry(db: &mut SqliteConnection, batch: &Batch, first: i64, last: i64) ->
             outbox::emitter.eq(batch.owner.as_ref().and_then(|owner| owner.emitter())),
         ))
         .execute(db)?;
-    Ok(read_entry((first, last, nonce))?)
+    Ok(read_entry((first, last, nonce, batch.now.as_micros()))?)
 }

@@ -323,36 +323,57 @@ impl Relay {
             self.clock.sleep(self.settings.mark_published_delay).await;
         }
         self.caught_up.extend(unpublished.iter().map(|batch| batch.id));
-        self.publish_stored(&unpublished).await?;
-        Ok(few)
+        let left = self.publish_stored(&unpublished).await?;
+        left.iter().for_each(|id| {
+            self.caught_up.remove(id);
+        });
+        // The next claim would find the same ones.
+        let none_published = !left.is_empty() && left.len() == unpublished.len();
+        Ok(if none_published { Some(()) } else { few })
     }
 
-    /// Reads batches from the store and publishes them, small ones together.
-    async fn publish_stored(&self, batches: &[OutboxEntry]) -> Result<(), PortError> {
+    /// Reads batches from the store and publishes them, small ones together. Returns the entries that it leaves
+    /// unpublished, since the store has other records at their positions now.
+    async fn publish_stored(&self, batches: &[OutboxEntry]) -> Result<HashSet<OutboxId>, PortError> {
+        let mut left = HashSet::new();
         for run in runs(batches) {
-            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-            let mut after = first.first.saturating_sub(1);
-            while after < last.last {
-                let left = usize::try_from(last.last - after).unwrap_or(PAGE_RECORDS);
-                let query = HistoryQuery { after, alerting_only: false, limit: left.min(PAGE_RECORDS) };
-                let page = self.publisher.reader.history(query).await?;
-                let Some((reached, _)) = page.last() else {
-                    let lost = format!("no records at the positions {} to {}", after + 1, last.last);
-                    return Err(PortError::new(PortErrorKind::Corrupt, "reading unpublished messages", lost));
-                };
-                after = *reached;
-                // Batches of other instances lie between these.
-                let is_ours = |position: u64| run.iter().any(|batch| (batch.first..=batch.last).contains(&position));
-                let stored: Vec<_> = page.into_iter().filter(|(position, _)| is_ours(*position)).collect();
-                if !stored.is_empty() && !self.emit(&stored).await {
-                    let stopping = "the pipeline was closed while the emitter was away";
-                    return Err(PortError::new(PortErrorKind::Unavailable, "publishing from the outbox", stopping));
-                }
-                self.measure_delay(&stored);
-            }
-            run.iter().for_each(|batch| self.note_published(batch.id));
+            left.extend(self.publish_run(run).await?);
         }
-        Ok(())
+        if !left.is_empty() {
+            // The entries are gone with the later state. A sweep finds them if the store returns to it.
+            let entries = left.len();
+            tracing::warn!(entries, "the store has gone back: other records are at the positions of outbox entries");
+        }
+        Ok(left)
+    }
+
+    async fn publish_run(&self, run: &[OutboxEntry]) -> Result<HashSet<OutboxId>, PortError> {
+        let mut left = HashSet::new();
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(left) };
+        let mut after = first.first.saturating_sub(1);
+        while after < last.last {
+            let rest = usize::try_from(last.last - after).unwrap_or(PAGE_RECORDS);
+            let query = HistoryQuery { after, alerting_only: false, limit: rest.min(PAGE_RECORDS) };
+            let mut page = self.publisher.reader.history(query).await?;
+            let Some((reached, _)) = page.last() else {
+                let lost = format!("no records at the positions {} to {}", after + 1, last.last);
+                return Err(PortError::new(PortErrorKind::Corrupt, "reading unpublished messages", lost));
+            };
+            after = *reached;
+            page.retain(|(position, stored)| {
+                // Batches of other instances lie between these.
+                let entry = run.iter().find(|entry| (entry.first..=entry.last).contains(position));
+                left.extend(entry.filter(|entry| !entry.has(stored)).map(|entry| entry.id));
+                entry.is_some_and(|entry| entry.has(stored))
+            });
+            if !page.is_empty() && !self.emit(&page).await {
+                let stopping = "the pipeline was closed while the emitter was away";
+                return Err(PortError::new(PortErrorKind::Unavailable, "publishing from the outbox", stopping));
+            }
+            self.measure_delay(&page);
+        }
+        run.iter().filter(|entry| !left.contains(&entry.id)).for_each(|entry| self.note_published(entry.id));
+        Ok(left)
     }
 }
 

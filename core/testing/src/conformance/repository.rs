@@ -15,6 +15,8 @@
 //!   that they have checked nothing.
 //! - That memory stays bounded while a large answer is streamed, and that reading stops soon after the stream is
 //!   dropped. The suite only checks that the store stays usable.
+//! - That an answer is of one snapshot where its statements always run within the same microseconds: the cases read while
+//!   others commit, as often as there are commits, and may miss a rare interleaving.
 //! - That a failed commit leaves nothing behind: the suite can't make a store fail. It cancels commits instead.
 
 pub mod commits;
@@ -28,6 +30,7 @@ pub mod outbox;
 pub mod ownership;
 pub mod rules;
 pub mod audit;
+pub mod snapshots;
 mod consistency;
 
 use std::sync::Arc;
@@ -114,6 +117,7 @@ macro_rules! repository_conformance {
             commit_order::a_batch_whose_predecessor_has_not_started_is_not_committed;
             commit_order::a_successor_is_committed_after_its_predecessor;
             commit_order::a_successor_of_a_cancelled_commit_is_not_committed_without_it;
+            commit_order::a_start_revoked_while_its_successor_asks_is_noticed;
             durability::records_and_summaries_are_durable;
             durability::outbox_entries_are_durable;
             durability::claims_are_durable;
@@ -134,6 +138,7 @@ macro_rules! repository_conformance {
             groups::an_answer_is_one_snapshot_while_a_writer_goes_on;
             groups::dropping_an_answer_early_leaves_the_store_usable;
             outbox::a_commit_adds_an_entry_for_its_owner;
+            outbox::an_entry_has_the_time_of_its_records;
             outbox::a_batch_without_new_records_adds_no_entry;
             outbox::an_entry_without_an_owner_goes_to_the_first_claim;
             outbox::claims_take_the_oldest_first_up_to_the_limit;
@@ -145,6 +150,7 @@ macro_rules! repository_conformance {
             outbox::a_commit_removes_the_published_entries_of_its_owner;
             outbox::a_lease_of_zero_ends_the_lease;
             outbox::the_backlog_counts_entries_and_records;
+            ownership::every_entry_has_a_nonce_of_its_own_also_in_another_store;
             ownership::an_id_with_another_nonce_marks_nothing;
             ownership::a_mark_leaves_earlier_entries;
             ownership::an_owner_without_a_lease_has_no_abandoned_entries;
@@ -157,6 +163,7 @@ macro_rules! repository_conformance {
             rules::a_batch_meets_the_rules_of_one_version;
             audit::an_audit_reads_keys_records_and_outbox_in_order;
             audit::an_audit_is_one_snapshot_while_a_writer_goes_on;
+            snapshots::every_answer_is_one_snapshot_while_others_commit;
         }
     };
 }

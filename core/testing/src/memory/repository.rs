@@ -43,7 +43,7 @@ impl MemoryRepository {
 
     /// Takes the store back to an earlier state, as the restoration of a backup does.
     pub fn restore(&self, snapshot: MemorySnapshot) {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner).restore(snapshot.0);
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = snapshot.0;
     }
 
     fn lock(&self, what: &'static str) -> Result<MutexGuard<'_, Store>, PortError> {

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::iter;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::stream;
@@ -20,6 +21,10 @@ use tallyhouse_core::{
 /// Records in one part of a streamed answer: enough to make the cost of a part small, few enough to take little memory.
 const PART_RECORDS: usize = 256;
 
+/// The next nonce of an outbox entry: one sequence for all stores of the process, so that no entry has that of another one,
+/// also not after a store went back to an earlier state.
+static NONCE_NEXT: AtomicU64 = AtomicU64::new(0);
+
 /// Everything that is kept. Texts order by bytes, so the maps do too.
 #[derive(Clone, Default)]
 pub(super) struct Store {
@@ -31,7 +36,6 @@ pub(super) struct Store {
     by_time: BTreeMap<Timestamp, BTreeMap<RecordId, u64>>,
     keys: BTreeMap<Key, KeyState>,
     outbox: BTreeMap<OutboxId, Unpublished>,
-    entries_made: u64,
     leases: HashMap<Owner, Lease>,
     managed: ManagedRules,
 }
@@ -49,7 +53,6 @@ struct Unpublished {
     owner: Option<Owner>,
     /// The emitter of the commit's owner.
     emitter: Option<String>,
-    processed_at: Timestamp,
 }
 
 /// How long an owner keeps its entries, by the time of day of the clock.
@@ -74,13 +77,6 @@ struct Group {
 }
 
 impl Store {
-    /// Goes back to an earlier state, except for the number that identifies outbox entries: in a real store it is
-    /// random.
-    pub(super) fn restore(&mut self, earlier: Self) {
-        let entries_made = self.entries_made.max(earlier.entries_made);
-        *self = Self { entries_made, ..earlier };
-    }
-
     pub(super) fn commit(&mut self, batch: &Batch) -> Committed {
         let Ok(rules) = batch.rules.in_force(self.managed.version, || Ok::<_, Infallible>(self.managed.clone()));
         let Plan { outcomes, stored, summaries } = plan(&batch.arrivals, self.known(batch), &rules, batch.now);
@@ -122,11 +118,11 @@ impl Store {
     }
 
     fn add_entry(&mut self, first: u64, batch: &Batch) -> OutboxEntry {
-        self.entries_made += 1;
-        let entry = OutboxEntry { id: OutboxId::new(first, self.entries_made), first, last: self.head() };
+        let id = OutboxId::new(first, NONCE_NEXT.fetch_add(1, Ordering::Relaxed));
+        let entry = OutboxEntry { id, first, last: self.head(), processed_at: batch.now };
         let owner = batch.owner.clone();
         let emitter = owner.as_ref().and_then(Owner::emitter).map(str::to_owned);
-        self.outbox.insert(entry.id, Unpublished { batch: entry, owner, emitter, processed_at: batch.now });
+        self.outbox.insert(entry.id, Unpublished { batch: entry, owner, emitter });
         entry
     }
 
@@ -283,7 +279,7 @@ impl Store {
         Backlog {
             batches: self.outbox.len() as u64,
             records: self.outbox.values().map(|entry| entry.batch.last - entry.batch.first + 1).sum(),
-            oldest: self.outbox.values().map(|entry| entry.processed_at).min(),
+            oldest: self.outbox.values().map(|entry| entry.batch.processed_at).min(),
         }
     }
 

@@ -33,6 +33,8 @@ enum GoesBack {
 pub(super) struct History {
     goes_back: GoesBack,
     clocks_jump: bool,
+    /// Whether the store returns to the state that it left, and so changes between two histories.
+    returns: bool,
     state: Mutex<State>,
 }
 
@@ -41,6 +43,8 @@ struct State {
     /// How often the store has gone back.
     times_back: u64,
     copies: Vec<MemorySnapshot>,
+    /// The state that the store has left.
+    left: Option<MemorySnapshot>,
     /// The state of the synchronous standby.
     standby: Option<MemorySnapshot>,
     /// Until when nothing reaches the standby.
@@ -52,7 +56,12 @@ struct State {
 impl History {
     /// The store never goes back, and clocks go on steadily.
     pub(super) fn single() -> Self {
-        Self { goes_back: GoesBack::Never, clocks_jump: false, state: Mutex::default() }
+        Self { goes_back: GoesBack::Never, clocks_jump: false, returns: false, state: Mutex::default() }
+    }
+
+    /// The store goes back, and returns from there.
+    pub(super) fn returning() -> Self {
+        Self { goes_back: GoesBack::ToCopy, clocks_jump: false, returns: true, state: Mutex::default() }
     }
 
     pub(super) fn draw(rng: &mut Generator, store: &MemoryRepository) -> Self {
@@ -60,7 +69,12 @@ impl History {
         let goes_back = *rng.pick(&all);
         let clocks_jump = goes_back == GoesBack::Never || rng.once_in(2);
         let state = State { standby: Some(store.snapshot()), ..State::default() };
-        Self { goes_back, clocks_jump, state: Mutex::new(state) }
+        Self { goes_back, clocks_jump, returns: false, state: Mutex::new(state) }
+    }
+
+    /// Says whether the store returns to states that it left.
+    pub(super) fn returns(&self) -> bool {
+        self.returns
     }
 
     pub(super) fn times_back(&self) -> u64 {
@@ -140,14 +154,41 @@ impl World {
                 GoesBack::ToSynchronousStandby => state.standby.clone(),
             };
             state.times_back += u64::from(earlier.is_some());
+            state.left = earlier.as_ref().map(|_| self.store.snapshot());
             earlier
         };
-        let Some(earlier) = earlier else { return };
+        if let Some(earlier) = earlier {
+            self.restore(earlier);
+        }
+    }
+
+    /// Does what comes between a call of the outbox or of the history and the next one: the store may return to the state
+    /// that it left, so that two histories go on in turn.
+    pub(super) fn between_calls(&self) {
+        if !self.history.returns || !self.chance(100) {
+            return;
+        }
+        let left = {
+            let mut state = self.history.state.lock().unwrap();
+            let left = if state.is_settled { None } else { state.left.take() };
+            state.left = left.as_ref().map(|_| self.store.snapshot());
+            state.times_back += u64::from(left.is_some());
+            left
+        };
+        if let Some(left) = left {
+            self.note(|| "the store returns to the state that it left".to_owned());
+            self.restore(left);
+        }
+    }
+
+    fn restore(&self, state: MemorySnapshot) {
         let before = self.all_stored();
-        self.store.restore(earlier);
+        self.store.restore(state);
         let after = self.all_stored();
-        let is_lost = |found: &(u64, Arc<StoredRecord>)| !after.contains(found);
-        let lost: Vec<_> = before.into_iter().filter(is_lost).collect();
+        // Both have the positions 1, 2, 3 ….
+        let lost: Vec<_> = (before.into_iter().enumerate())
+            .filter_map(|(place, found)| (after.get(place) != Some(&found)).then_some(found))
+            .collect();
         let may_be_acknowledged = self.history.goes_back == GoesBack::ToCopy;
         let void = self.ledger.lock().unwrap().lose(&lost, self.now(), may_be_acknowledged);
         self.note(|| {

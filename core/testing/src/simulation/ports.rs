@@ -178,6 +178,9 @@ impl Gate for StorageGate {
                 // Also after a commit that stored nothing: its outcomes may rest on records that only this store has.
                 way.world.before_answer().await?;
             }
+            if matches!(call, Call::Read("history") | Call::Write("claim own" | "claim abandoned")) {
+                way.world.between_calls();
+            }
             done
         };
         self.0.send(what, Box::pin(judged)).await

@@ -9,6 +9,7 @@ use super::*;
 /// The seeds of every test run: as many as take less than a minute on two slow cores.
 const SEEDS: Range<u64> = 0..4_000;
 const SEEDS_OF_HISTORIES: Range<u64> = 0..2_000;
+const SEEDS_OF_RETURNS: Range<u64> = 0..2_000;
 
 fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "which seeds to run is no setting of the service")]
@@ -71,8 +72,14 @@ fn every_promise_holds_where_history_goes_back_and_clocks_jump() {
 }
 
 #[test]
+fn every_promise_holds_where_the_store_leaves_its_history_and_returns() {
+    check("history_and_returns", seeds(SEEDS_OF_RETURNS), Histories::Returning);
+}
+
+#[test]
 fn a_seed_gives_the_same_events_to_the_letter() {
-    for (seed, histories) in (0..20).flat_map(|seed| [(seed, Histories::One), (seed, Histories::Several)]) {
+    let all = [Histories::One, Histories::Several, Histories::Returning];
+    for (seed, histories) in (0..20).flat_map(|seed| all.map(|histories| (seed, histories))) {
         let (once, again) = (run(seed, histories, true), run(seed, histories, true));
         assert!(once.trace.lines().count() > 50, "hardly anything happens: {}", once.trace);
         assert!(once == again, "seed {seed} gives different events");
@@ -93,6 +100,10 @@ fn histories_change_in_every_way() {
         "the acknowledgement of",
         "Some(Ok([\"duplicate\"",
     ];
+    assert!(
+        SEEDS_OF_RETURNS.take(20).any(|seed| run(seed, Histories::Returning, true).trace.contains("the store returns")),
+        "the store never returns to a state that it left"
+    );
     for seed in SEEDS_OF_HISTORIES {
         let trace = run(seed, Histories::Several, true).trace;
         missing.retain(|event| !trace.contains(event));

@@ -106,6 +106,8 @@ const NO_FAULTS: Faults =
 pub(super) enum Histories {
     One,
     Several,
+    /// Goes back, and soon after returns to the state that it left.
+    Returning,
 }
 
 pub(super) struct World {
@@ -153,6 +155,10 @@ impl World {
             Histories::Several => {
                 weather.once = false;
                 History::draw(&mut rng, &store)
+            }
+            Histories::Returning => {
+                weather.once = false;
+                History::returning()
             }
         };
         let world = Arc::new(Self {

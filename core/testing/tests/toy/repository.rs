@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -73,6 +74,8 @@ impl RecordRepository for Toy {
             "owner": batch.owner.as_ref().map(Owner::as_str),
             "emitter": batch.owner.as_ref().and_then(Owner::emitter),
             "now": batch.now.as_micros(),
+            // A hasher is made with random keys.
+            "nonce": RandomState::new().build_hasher().finish(),
             "published": batch.published.iter().map(|id| id.nonce()).collect::<Vec<_>>(),
         }))?;
         let entry = inner.state.outbox.last().map(|unpublished| unpublished.entry);
@@ -219,7 +222,7 @@ impl Outbox for Toy {
         Ok(self.read(|state| Backlog {
             batches: state.outbox.len() as u64,
             records: state.outbox.iter().map(|found| found.entry.last - found.entry.first + 1).sum(),
-            oldest: state.outbox.iter().map(|found| found.now).min(),
+            oldest: state.outbox.iter().map(|found| found.entry.processed_at).min(),
         }))
     }
 }

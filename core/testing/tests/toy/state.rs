@@ -6,12 +6,11 @@ use serde_json::{Value, json};
 use tallyhouse_core::ports::{OutboxEntry, OutboxId};
 use tallyhouse_core::{Key, Known, ManagedRule, ManagedRules, Rule, StoredRecord, Summary, Timestamp};
 
-/// An outbox entry, its owner, and when its records were processed.
+/// An outbox entry, and its owner.
 pub(crate) struct Unpublished {
     pub(crate) entry: OutboxEntry,
     pub(crate) owner: Option<String>,
     pub(crate) emitter: Option<String>,
-    pub(crate) now: Timestamp,
 }
 
 /// Everything that was committed. A record's position is its place, counted from 1.
@@ -19,7 +18,6 @@ pub(crate) struct Unpublished {
 pub(crate) struct State {
     pub(crate) records: Vec<Arc<StoredRecord>>,
     pub(crate) outbox: Vec<Unpublished>,
-    pub(crate) entries_made: u64,
     pub(crate) rules: ManagedRules,
 }
 
@@ -39,9 +37,9 @@ impl State {
         let last = self.records.len() as u64;
         self.publish(owner.as_deref(), &ids("published"));
         if first <= last {
-            self.entries_made += 1;
-            let entry = OutboxEntry { id: OutboxId::new(first, self.entries_made), first, last };
-            self.outbox.push(Unpublished { entry, owner: owner.clone(), emitter, now: now.unwrap() });
+            let id = OutboxId::new(first, line["nonce"].as_u64().unwrap());
+            let entry = OutboxEntry { id, first, last, processed_at: now.unwrap() };
+            self.outbox.push(Unpublished { entry, owner: owner.clone(), emitter });
         }
         for id in ids("claimed") {
             let claimed = self.outbox.iter_mut().find(|unpublished| unpublished.entry.id.nonce() == id);

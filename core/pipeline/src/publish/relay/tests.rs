@@ -9,7 +9,7 @@ use tallyhouse_core::ports::{Batch, Outbox as _, Owner, RecordRepository as _};
 use tallyhouse_core::{Arrival, Known, RuleSet, StoredRecord, Timestamp, plan};
 use tallyhouse_testing::generate;
 
-use super::{EMIT_WEIGHT_MAX, parts};
+use super::{CLAIM_BATCHES, EMIT_WEIGHT_MAX, parts};
 use crate::dependency::breaker::BreakerState;
 use crate::publish::handoff::Weight;
 use crate::settings::PipelineSettings;
@@ -40,10 +40,14 @@ fn unique(ids: &[String]) -> HashSet<&String> {
 
 /// Commits records whose messages have no owner, or one that never comes back.
 async fn abandon(repository: &FaultyRepository, prefix: &str, owner: Option<Owner>) {
+    abandon_at("2026-01-01T00:00:00Z", repository, prefix, owner).await;
+}
+
+async fn abandon_at(now: &str, repository: &FaultyRepository, prefix: &str, owner: Option<Owner>) {
     let batch = Batch {
         arrivals: arrivals(prefix, 10).into(),
         rules: Arc::default(),
-        now: Timestamp::parse("2026-01-01T00:00:00Z").unwrap(),
+        now: Timestamp::parse(now).unwrap(),
         owner,
         published: Vec::new(),
     };
@@ -311,4 +315,45 @@ async fn entries_that_come_back_with_an_earlier_state_are_published_by_their_liv
     until_outbox_is_empty(&instance.repository).await;
     let ids = instance.published();
     assert_eq!((ids.len(), unique(&ids).len()), (20, 10));
+}
+
+/// The store goes back between the claim of an entry and the read of its records, has other records at the same positions
+/// for that moment, and returns.
+#[tokio::test(start_paused = true)]
+async fn an_entry_whose_positions_had_other_records_when_they_were_read_is_published_with_its_own() {
+    let repository = crate::test_harness::faulty_repository(PausedClock::start());
+    let empty = repository.inner.snapshot();
+    abandon_at("2026-01-01T00:00:01Z", &repository, "other", None).await;
+    let other = repository.inner.snapshot();
+    repository.inner.restore(empty);
+    abandon(&repository, "own", None).await;
+
+    *repository.detour.lock().unwrap() = Some((Arc::clone(&repository.inner), other));
+    let instance = Instance::on(repository, "instance", PipelineSettings::default());
+    until_outbox_is_empty(&instance.repository).await;
+    assert!(instance.repository.detour.lock().unwrap().is_none(), "the other records were read");
+    let ids = instance.published();
+    assert_eq!((ids.len(), ids.iter().all(|id| id.starts_with("own"))), (10, true), "{ids:?}");
+}
+
+/// The same for entries of this instance, which a sweep finds, with more of them than one claim takes.
+#[tokio::test(start_paused = true)]
+async fn own_entries_that_are_read_in_another_history_hold_up_no_later_one() {
+    let instance = Instance::start(PipelineSettings::default());
+    let (repository, owner) = (Arc::clone(&instance.repository), Owner::new("instance"));
+    let empty = repository.inner.snapshot();
+    for i in 0..CLAIM_BATCHES + 1 {
+        abandon_at("2026-01-01T00:00:01Z", &repository, &format!("other{i}"), Some(owner.clone())).await;
+    }
+    let other = repository.inner.snapshot();
+    repository.inner.restore(empty);
+    for i in 0..CLAIM_BATCHES + 1 {
+        abandon(&repository, &format!("own{i}"), Some(owner.clone())).await;
+    }
+    *repository.detour.lock().unwrap() = Some((Arc::clone(&repository.inner), other));
+    until_outbox_is_empty(&repository).await;
+    assert!(repository.detour.lock().unwrap().is_none(), "the other records were read");
+    let ids = instance.published();
+    assert_eq!((ids.len(), unique(&ids).len()), (650, 650));
+    assert!(ids.iter().all(|id| id.starts_with("own")));
 }

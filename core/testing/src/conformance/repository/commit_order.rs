@@ -1,7 +1,9 @@
 //! Ordered commits: cases for the optional part of the repository port, and for a store without it.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use futures::future::{Either, join, join_all, select};
 use futures::stream::{FuturesOrdered, StreamExt as _};
@@ -150,6 +152,83 @@ pub async fn a_successor_of_a_cancelled_commit_is_not_committed_without_it<F: Re
         }
     }
     assert_consistent(&*repository).await;
+}
+
+/// A predecessor has started, and is cancelled at the moment at which the store asks whether its successor may start: the
+/// successor is then committed after it, or not at all. A store that asks before it takes its lock lets the predecessor revoke
+/// its start between the answer and the lock.
+pub async fn a_start_revoked_while_its_successor_asks_is_noticed<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    if !is_pipelined::<F>(&*repository) {
+        return;
+    }
+    let one = |id: &str| [record(id, "D", "", "1", "EUR")];
+    // So that the store knows the key.
+    commit_patiently(&*repository, one("first"), &Order::first()).await;
+    for round in 0..10 {
+        let (predecessor, store) = (Order::first(), Arc::clone(&repository));
+        let (successor, before, order) = (predecessor.next(), one(&format!("{round}-a")), predecessor.clone());
+        let mut commit = Box::pin(async move { commit_once(&*store, before, &order).await });
+        let mut stage = predecessor.stage.subscribe();
+        if let Either::Left(_) = select(&mut commit, pin!(stage.wait_for(|stage| *stage != Stage::Waiting))).await {
+            // It was done as soon as it had started.
+            continue;
+        }
+        let (asks, asked) = mpsc::channel();
+        let cancelling = thread::spawn(move || {
+            // An error means that the store has not asked.
+            let _: Result<(), mpsc::RecvError> = asked.recv();
+            drop(commit);
+        });
+        let order = Arc::new(Hesitant { order: successor, asks });
+        let pipelined = repository.pipelined().expect("the case has checked it");
+        let second = pipelined.commit_in_order(batch(one(&format!("{round}-b"))), order).await;
+        cancelling.join().expect("a commit can be cancelled on any thread");
+        if let Some(second) = second.expect("a good batch is no error") {
+            let found = repository.find(&id(&format!("{round}-a"))).await.expect("a record is looked up");
+            let found = found.expect("the predecessor is committed when its successor is");
+            let second = processed(&second.outcomes[0]);
+            assert!(found.processed.sequence < second.processed.sequence, "the predecessor comes first");
+        }
+    }
+    assert_consistent(&*repository).await;
+}
+
+/// Says that it was asked whether it may start, and takes its time to answer.
+#[derive(Debug)]
+struct Hesitant {
+    order: Order,
+    asks: mpsc::Sender<()>,
+}
+
+impl CommitOrder for Hesitant {
+    fn may_start(&self) -> bool {
+        let may_start = self.order.may_start();
+        // Nobody listens after the first time.
+        if self.order.predecessor() == Stage::Started && self.asks.send(()).is_ok() {
+            // A store that asks under its lock has the predecessor wait for it, so the time must be bounded.
+            for _ in 0..20 {
+                if self.order.predecessor() != Stage::Started {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        may_start
+    }
+
+    fn predecessors_done(&self) -> bool {
+        self.order.predecessors_done()
+    }
+
+    fn start(&self) {
+        self.order.start();
+    }
+
+    fn revoke(&self) {
+        self.order.revoke();
+    }
 }
 
 /// How far a batch has come.

@@ -1,8 +1,10 @@
 //! The outbox: entries, owners, leases, claims and marks.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
-use tallyhouse_core::ports::{Backlog, Batch, ClaimScope, OutboxEntry, OutboxId, Owner, Store};
+use tallyhouse_core::StoredRecord;
+use tallyhouse_core::ports::{Backlog, Batch, ClaimScope, HistoryQuery, OutboxEntry, OutboxId, Owner, Store};
 
 use futures::future::{join, join_all};
 
@@ -33,6 +35,29 @@ pub async fn a_commit_adds_an_entry_for_its_owner<F: RepositoryFixture>() {
     mark_published(&*repository, &me, &[]).await;
     assert_eq!(backlog(&*repository).await, Backlog::default());
     assert_consistent(&*repository).await;
+}
+
+/// An entry has the time of processing of its records, to the microsecond, and of no other ones.
+pub async fn an_entry_has_the_time_of_its_records<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let (repository, me, other) = (fixture.handle().await, Owner::new("me"), Owner::new("other"));
+    repository.renew(&me, LONG_LEASE).await.expect("a lease is renewed");
+    let mut entries = Vec::new();
+    for n in [1_234_567, 1_234_568, 0] {
+        let records = (0..3).map(|i| record(&format!("{n}-{i}"), "D", "", "1", "EUR"));
+        let batch = Batch { now: moment(n), ..batch_of(&me, records) };
+        let entry = commit(&*repository, batch).await.entry.expect("records are stored");
+        assert_eq!(entry.processed_at, moment(n));
+        entries.push(entry);
+    }
+    assert_eq!(claim(&*repository, &me, ClaimScope::Own).await, entries);
+    for (position, stored) in history(&*repository).await {
+        for entry in &entries {
+            assert_eq!(entry.has(&stored), (entry.first..=entry.last).contains(&position), "{entry:?} at {position}");
+        }
+    }
+    repository.renew(&me, Duration::ZERO).await.expect("a lease is ended");
+    assert_eq!(claim(&*repository, &other, ClaimScope::Abandoned).await, entries);
 }
 
 /// A batch that stores nothing adds no entry.
@@ -300,6 +325,11 @@ pub(super) async fn claim(repository: &dyn Store, owner: &Owner, scope: ClaimSco
 
 pub(super) async fn mark_published(repository: &dyn Store, owner: &Owner, published: &[OutboxId]) {
     repository.mark_published(owner, published).await.expect("entries are marked");
+}
+
+async fn history(repository: &dyn Store) -> Vec<(u64, Arc<StoredRecord>)> {
+    let all = HistoryQuery { after: 0, alerting_only: false, limit: 100 };
+    repository.history(all).await.expect("the history is read")
 }
 
 async fn backlog(repository: &dyn Store) -> Backlog {

@@ -4,7 +4,22 @@ use tallyhouse_core::ports::{Batch, ClaimScope, OutboxId, Owner};
 
 use super::outbox::{claim, mark_published, store};
 use super::{LONG_LEASE, RepositoryFixture, SHORT_LEASE, batch_of, commit};
+use crate::conformance::assert_distinct;
 use crate::doubles::generate::record;
+
+/// No two entries have the same nonce, also not in two stores that have stored the same: a store that was restored to an
+/// earlier state is such another one.
+pub async fn every_entry_has_a_nonce_of_its_own_also_in_another_store<F: RepositoryFixture>() {
+    let mut nonces = Vec::new();
+    for _ in 0..2 {
+        let fixture = F::fresh().await;
+        let repository = fixture.handle().await;
+        for i in 0..8 {
+            nonces.push(store(&*repository, None, &i.to_string(), 1).await.id.nonce());
+        }
+    }
+    assert_distinct(nonces);
+}
 
 /// The identity of an entry is its position *and* its nonce: another nonce at the same position marks nothing, neither
 /// directly nor with the next commit.
