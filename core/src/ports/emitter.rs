@@ -33,6 +33,8 @@ pub trait MessageEmitter: Send + Sync {
 
     /// Returns the name of the place where this emitter publishes, e.g. its channels. Messages that one emitter owes are
     /// published by another only if both have the same name, so two emitters with one name MUST reach the same subscribers.
+    /// The store keeps the name, so that it MUST be the same after a restart, and in later versions of the emitter.
+    ///
     /// By default there is no name: any emitter may publish its messages, and it publishes those of no named one.
     fn name(&self) -> Option<String> {
         None
