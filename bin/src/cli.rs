@@ -348,6 +348,12 @@ pub(crate) struct NewKeyArgs {
     /// Scopes of the key, separated by commas
     #[arg(long, value_enum, required = true, value_delimiter = ',', value_name = "SCOPES")]
     pub(crate) scope: Vec<ScopeName>,
+    /// Let the key write only records whose sourceId begins so; its only scope is ingest then
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) source_prefix: Option<String>,
+    /// Let the key write only records whose destinationId begins so; its only scope is ingest then
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) destination_prefix: Option<String>,
     /// Add the key to this keys file, which is created if it does not exist
     #[arg(long, value_name = "FILE")]
     pub(crate) append: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! Real servers and the real service: on free ports, in temporary folders, gone when dropped.
 
 pub mod postgres;
+pub mod plain_password;
 pub mod redis_server;
 pub mod prometheus;
 pub mod collector;

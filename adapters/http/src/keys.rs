@@ -11,6 +11,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
+use crate::keys::write_prefixes::WritePrefixes;
+
+pub(crate) mod write_prefixes;
 // The file that holds them.
 pub(crate) mod key_ring;
 
@@ -71,7 +74,15 @@ impl NewKey {
     /// # Errors
     /// The name is not allowed in a keys file, no scope is given, or the system has no random numbers.
     pub fn make(name: &str, scopes: &[Scope]) -> Result<Self, NewKeyError> {
-        check(name, scopes)?;
+        Self::make_bound(name, scopes, &WritePrefixes::default())
+    }
+
+    /// Makes a key that writes only records with these prefixes.
+    ///
+    /// # Errors
+    /// As [`NewKey::make`]; also where a bound key would have another scope than [`Scope::Ingest`].
+    pub fn make_bound(name: &str, scopes: &[Scope], prefixes: &WritePrefixes) -> Result<Self, NewKeyError> {
+        check(name, scopes, prefixes)?;
         let mut secret = [0; SECRET_BYTES];
         getrandom::fill(&mut secret).map_err(|error| NewKeyError::Random(error.to_string()))?;
         let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret));
@@ -82,9 +93,13 @@ impl NewKey {
                 names.push(scope.name());
             }
         }
-        // Names and hashes hold no character that TOML needs escaped.
-        let entry =
+        // Names and hashes hold nothing that TOML would want escaped.
+        let mut entry =
             format!("[[keys]]\nname = \"{name}\"\nhash = \"{hash}\"\nscopes = [\"{}\"]\n", names.join("\", \""));
+        for (member, prefix) in prefixes.named() {
+            // A string in JSON without control characters is one in TOML, too (TOML 1.0, "Basic strings").
+            entry.push_str(&format!("{member} = {}\n", serde_json::Value::from(prefix)));
+        }
         Ok(Self { text, entry })
     }
 
@@ -124,6 +139,8 @@ pub(crate) struct Holder {
     /// Keys of one name are one caller, so that a second key, during an exchange, does not double its holder's limits.
     pub(crate) name: Arc<str>,
     scopes: Vec<Scope>,
+    /// The records that the key may write.
+    pub(crate) prefixes: WritePrefixes,
 }
 
 impl Holder {
@@ -149,6 +166,8 @@ struct Entry {
     name: String,
     hash: String,
     scopes: Vec<Scope>,
+    source_prefix: Option<String>,
+    destination_prefix: Option<String>,
 }
 
 impl Keys {
@@ -163,16 +182,18 @@ impl Keys {
             return Err("it holds no key; make one with: tallyhouse keys new".to_owned());
         }
         let mut keys: Vec<(Hash, Holder)> = Vec::with_capacity(file.keys.len());
-        for (i, Entry { name, hash, scopes }) in file.keys.into_iter().enumerate() {
+        for (i, Entry { name, hash, scopes, source_prefix, destination_prefix }) in file.keys.into_iter().enumerate() {
             let fault = |fault: String| format!("its key number {} is not right: {fault}", i + 1);
-            check(&name, &scopes).map_err(|error| fault(error.to_string()))?;
+            let prefixes = WritePrefixes::new(source_prefix.as_deref(), destination_prefix.as_deref());
+            let prefixes = prefixes.map_err(|error| fault(error.to_string()))?;
+            check(&name, &scopes, &prefixes).map_err(|error| fault(error.to_string()))?;
             let hash = read_hash(&hash).ok_or_else(|| {
                 fault(format!("hash must be {HASH_PREFIX} and 64 hexadecimal digits, as keys new prints it"))
             })?;
             if keys.iter().any(|(known, _)| *known == hash) {
                 return Err(fault("its hash stands there twice".to_owned()));
             }
-            keys.push((hash, Holder { name: name.into(), scopes }));
+            keys.push((hash, Holder { name: name.into(), scopes, prefixes }));
         }
         Ok(Self(keys))
     }
@@ -207,7 +228,7 @@ fn quotes_removed(message: &str) -> String {
     }
 }
 
-fn check(name: &str, scopes: &[Scope]) -> Result<(), NewKeyError> {
+fn check(name: &str, scopes: &[Scope], prefixes: &WritePrefixes) -> Result<(), NewKeyError> {
     let fit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if name.is_empty() || name.len() > NAME_LEN_MAX || !name.bytes().all(fit) {
         let fault = format!("a name must be 1 to {NAME_LEN_MAX} letters, digits, dots, underscores and hyphens");
@@ -215,6 +236,13 @@ fn check(name: &str, scopes: &[Scope]) -> Result<(), NewKeyError> {
     }
     if scopes.is_empty() {
         return Err(NewKeyError::Unfit("a key needs a scope: ingest, read or admin".to_owned()));
+    }
+    if let Some((member, _)) = prefixes.named().next()
+        && scopes.iter().any(|scope| *scope != Scope::Ingest)
+    {
+        // What the other scopes are for shows or changes records of any source and destination.
+        let fault = format!("a key with a {member} must have the scope ingest alone: the others are for all records");
+        return Err(NewKeyError::Unfit(fault));
     }
     Ok(())
 }

@@ -48,6 +48,7 @@ pub use exchange::observe::request_meter::RequestReading;
 pub use exchange::observe::tracer::{RequestHead, RequestSpan, RequestTracer};
 pub use exchange::response::problem::ProblemCode;
 pub use keys::key_ring::{KeyRing, KeysFileError};
+pub use keys::write_prefixes::{WritePrefixError, WritePrefixes};
 pub use keys::{NewKey, NewKeyError, Scope};
 pub use openapi::{asyncapi, asyncapi_yaml, message_schemas, openapi};
 pub use serving::connection::pem::pem_fault;

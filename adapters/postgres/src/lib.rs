@@ -40,6 +40,5 @@ mod connection;
 mod sql;
 
 pub use connection::address::check_url;
-pub use connection::clear_text::is_unprotected;
-pub use connection::settings::PostgresSettings;
+pub use connection::settings::{PostgresSettings, is_unprotected};
 pub use repository::{PoolUsage, PostgresRepository};

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use redis::{Pipeline, RedisResult, pipe};
+use serde_json::Value;
 use tallyhouse_core::ports::{MessageEmitter, PortError};
 use tallyhouse_core::{Message, MessageFormat, Topic};
 
@@ -93,15 +94,27 @@ impl MessageEmitter for RedisEmitter {
         Ok(())
     }
 
-    /// Names the channels, the streams if there are any, and the sources of the messages.
     fn name(&self) -> Option<String> {
         let RedisSettings { prefix, durable, .. } = self.client.settings();
-        let MessageFormat { records_source, alerts_source } = &self.format;
-        let streams = if *durable { " with streams" } else { "" };
-        Some(format!("redis {prefix:?}{streams} {records_source:?} {alerts_source:?}"))
+        Some(name(prefix, *durable, &self.format))
     }
 
     async fn ping(&self) -> Result<(), PortError> {
         self.client.ping().await
     }
 }
+
+/// Names the channels, the streams if there are any, and the sources of the messages.
+///
+/// The form is `redis PREFIX RECORDS ALERTS`, or `redis PREFIX with streams RECORDS ALERTS`, of strings in JSON (RFC 8259,
+/// section 7). Only `"`, `\` and the characters below U+0020 are escaped. The form never changes: names are stored with outbox
+/// entries, and an emitter with another name leaves these entries unpublished.
+fn name(prefix: &str, durable: bool, format: &MessageFormat) -> String {
+    let MessageFormat { records_source, alerts_source } = format;
+    let [prefix, records, alerts] = [prefix, records_source.as_str(), alerts_source.as_str()].map(Value::from);
+    let streams = if durable { " with streams" } else { "" };
+    format!("redis {prefix}{streams} {records} {alerts}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use tallyhouse_http::{KeyRing, NewKey, NewKeyError};
+use tallyhouse_http::{KeyRing, NewKey, NewKeyError, WritePrefixes};
 
 use crate::cli::{KeysCommand, NewKeyArgs};
 use crate::output::Output;
@@ -16,11 +16,13 @@ use crate::settings::SettingsError;
 /// Creates a key and prints it. The operator adds the printed lines to the keys file.
 ///
 /// # Errors
-/// The name is not allowed in a keys file, or the system gives no random numbers.
+/// The name, the scopes or the prefixes are not allowed in a keys file, or the system gives no random numbers.
 pub(crate) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
-    let KeysCommand::New(NewKeyArgs { name, scope, append }) = command;
+    let KeysCommand::New(NewKeyArgs { name, scope, source_prefix, destination_prefix, append }) = command;
     let scopes: Vec<_> = scope.into_iter().map(Into::into).collect();
-    let key = NewKey::make(&name, &scopes).map_err(|error| match error {
+    let prefixes = WritePrefixes::new(source_prefix.as_deref(), destination_prefix.as_deref())
+        .map_err(|error| SettingsError(error.to_string()))?;
+    let key = NewKey::make_bound(&name, &scopes, &prefixes).map_err(|error| match error {
         NewKeyError::Unfit(fault) => anyhow::Error::new(SettingsError(fault)),
         NewKeyError::Random(_) => error.into(),
     })?;

@@ -37,9 +37,9 @@ pub struct Readings {
     pub published: [(Topic, u64); 2],
     /// The number of failed attempts to publish.
     pub publishing_failed: u64,
-    /// The number of abandoned outbox entries that only another emitter may publish, when this instance last looked: at most
-    /// 1,000 are counted.
-    pub foreign_entries: u64,
+    /// The number of abandoned batches in the outbox that only another emitter may publish, when this instance last looked:
+    /// at most 1,000 are counted.
+    pub foreign_batches: u64,
 }
 
 /// The counts of one ingress.
@@ -78,7 +78,7 @@ pub(crate) struct Meter {
     notifications: AtomicU64,
     alerts: AtomicU64,
     publishing_failed: AtomicU64,
-    foreign_entries: AtomicU64,
+    foreign_batches: AtomicU64,
 }
 
 impl Meter {
@@ -93,7 +93,7 @@ impl Meter {
             notifications: AtomicU64::new(0),
             alerts: AtomicU64::new(0),
             publishing_failed: AtomicU64::new(0),
-            foreign_entries: AtomicU64::new(0),
+            foreign_batches: AtomicU64::new(0),
         }
     }
 
@@ -137,8 +137,8 @@ impl Meter {
         self.commit_to_publish.observe_time(waited, number(records));
     }
 
-    pub(crate) fn set_foreign(&self, entries: usize) {
-        self.foreign_entries.store(number(entries), Ordering::Relaxed);
+    pub(crate) fn set_foreign(&self, batches: usize) {
+        self.foreign_batches.store(number(batches), Ordering::Relaxed);
     }
 
     pub(crate) fn publishing_failed(&self) {
@@ -164,7 +164,7 @@ impl Meter {
             commit_to_publish_micros: self.commit_to_publish.read(),
             published: [(Topic::Notifications, load(&self.notifications)), (Topic::Alerts, load(&self.alerts))],
             publishing_failed: load(&self.publishing_failed),
-            foreign_entries: load(&self.foreign_entries),
+            foreign_batches: load(&self.foreign_batches),
         }
     }
 }

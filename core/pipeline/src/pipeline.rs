@@ -121,8 +121,9 @@ impl Pipeline {
         let poison = Arc::new(PoisonTracker::default());
         let PipelineSettings { open_after, ping_timeout, retry, commit_retry_timeout, .. } = settings;
         let usual = BreakerSettings { open_after, ping_timeout, retry };
-        let breakers = Breakers::new(Arc::clone(&clock), usual);
-        let breaker = breakers.named_with("storage", BreakerSettings { open_after: commit_retry_timeout, ..usual });
+        let of_storage = BreakerSettings { open_after: commit_retry_timeout, ..usual };
+        let breakers = Breakers::new(Arc::clone(&clock), of_storage, usual);
+        let breaker = breakers.storage();
         let probe = probe_storage(breaker.clone(), Arc::clone(&repository), intake.closing());
         let mut tasks = vec![probe.boxed()];
         let rules = Arc::new(RuleBook::new(rules));

@@ -31,10 +31,11 @@ pub trait MessageEmitter: Send + Sync {
     /// Some may not have been published; the caller repeats all of them.
     async fn emit(&self, messages: &[Message]) -> Result<(), PortError>;
 
-    /// Returns the name of the place where this emitter publishes, e.g. its channels. Another emitter may publish this
-    /// one's outstanding messages only if both have the same name, so emitters with one name MUST reach the same
-    /// subscribers. By default an emitter has no name: any emitter may publish its messages, and it publishes none of a
-    /// named emitter.
+    /// Returns the name of the place where this emitter publishes, e.g. its channels. Unpublished messages of one emitter are
+    /// published by another only if both have the same name, so two emitters with one name MUST reach the same subscribers.
+    /// The store keeps the name, so it MUST be the same after a restart, and in later versions of the emitter.
+    ///
+    /// By default there is no name: any emitter may publish its messages, and it publishes those of no named one.
     fn name(&self) -> Option<String> {
         None
     }

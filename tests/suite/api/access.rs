@@ -12,7 +12,11 @@ use tallyhouse_tests::servers::service::{Options, Service};
 
 /// Makes a key, puts its lines into the file of keys, and returns the key.
 pub(crate) fn new_key(folder: &Folder, name: &str, scopes: &str) -> String {
-    let printed = folder.run(&["keys", "new", "--name", name, "--scope", scopes]).ok().stdout;
+    new_key_with(folder, &["--name", name, "--scope", scopes])
+}
+
+fn new_key_with(folder: &Folder, options: &[&str]) -> String {
+    let printed = folder.run(&[&["keys", "new"], options].concat()).ok().stdout;
     let (first, entry) = printed.split_once('\n').expect("the key, and the lines to keep");
     let key = first.strip_prefix("key: ").expect("the key comes first").to_owned();
     assert!(!entry.contains(&key), "what is kept is not the key");
@@ -149,6 +153,48 @@ fn several_scopes_may_be_given_and_keys_differ() {
     assert_eq!(call(&service, "GET", "/v1/dead-letters", Some(&bearer)).status, 403);
     for bad in [&["keys", "new", "--name", "x", "--scope", "everything"][..], &["keys", "new", "--name", "x"]] {
         assert_eq!(service.run(bad).code, Some(2), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_bound_key_writes_its_own_records_and_no_others() {
+    let folder = Folder::new();
+    let by_source = new_key_with(&folder, &["--name", "till", "--scope", "ingest", "--source-prefix", "till-\"3\"/"]);
+    let by_destination =
+        new_key_with(&folder, &["--name", "shop", "--scope", "ingest", "--destination-prefix", "shop-9/"]);
+    for bad in [
+        &["--scope", "ingest", "--source-prefix", ""][..],
+        &["--scope", "ingest", "--destination-prefix", "a\nb"],
+        &["--scope", "ingest,read", "--source-prefix", "till-"],
+        &["--scope", "admin", "--destination-prefix", "shop-9/"],
+    ] {
+        let ran = folder.run(&[&["keys", "new", "--name", "x", "--append", "none.toml"], bad].concat()).exits(2);
+        assert!(ran.stderr.contains("_prefix must"), "{ran:?}");
+        assert!(ran.stdout.is_empty() && !folder.path().join("none.toml").exists(), "{bad:?}");
+    }
+    let options = Options::new().env("TALLYHOUSE_AUTH__KEYS_FILE", "keys.toml");
+    let service = Service::start_in(Arc::new(folder), options);
+    let own = record_with("own", json!({"sourceId": "till-\"3\"/a", "destinationId": "shop-9/b"}));
+    let foreign = record_with("foreign", json!({"sourceId": "till-4", "destinationId": "shop-8"}));
+    service.folder().write("a.ndjson", ndjson(&[own.clone(), foreign.clone()]));
+    for (key, pointer, counts) in
+        [(&by_source, "/sourceId", [1, 0, 0, 1]), (&by_destination, "/destinationId", [0, 1, 0, 1])]
+    {
+        let send = |record: &Value| {
+            let request =
+                service.http().request("POST", "/v1/records").header("authorization", format!("Bearer {key}"));
+            send(request.header("content-type", "application/json").body(record.to_string()))
+        };
+        let errors = format!("refused-{}.ndjson", &pointer[1..]);
+        let arguments = ["import", "a.ndjson", "--url", &service.url(), "--key", key, "--errors", &errors];
+        let imported = service.run(&arguments).exits(1);
+        assert_eq!(imported.counts(), counts);
+        let refused = service.folder().read(&errors);
+        assert!(refused.contains(pointer) && refused.lines().count() == 1, "{refused}");
+        assert_eq!(send(&own).status, 200, "it was imported before");
+        let detail = send(&foreign).problem(403, "forbidden")["detail"].to_string();
+        assert!(detail.contains(pointer), "{detail}");
+        assert_eq!(call(&service, "GET", "/v1/records/own", Some(&format!("Bearer {key}"))).status, 403);
     }
 }
 

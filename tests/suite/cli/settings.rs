@@ -3,6 +3,7 @@
 use serde_json::json;
 use tallyhouse_tests::data::records::record_with;
 use tallyhouse_tests::folder::{Folder, Ran};
+use tallyhouse_tests::servers::plain_password::PlainPasswordServer;
 use tallyhouse_tests::servers::service::{Options, Service};
 
 fn config(folder: &Folder, env: &[(&str, &str)], args: &[&str]) -> Ran {
@@ -254,4 +255,26 @@ fn a_database_on_another_machine_without_sslmode_is_warned_of() {
     let url = [("DATABASE_URL", "postgres://u:hunter2@0.0.0.0:1/d")];
     let ran = folder.run_with(&url, &["migrate"], b"").exits(1);
     assert!(ran.stderr.contains("has no sslmode") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_environment_of_libpq_says_as_well_how_the_database_is_protected() {
+    let folder = Folder::new();
+    for (variables, warns, is_sent) in [
+        (&[][..], true, false),
+        (&[("PGREQUIREAUTH", "")], true, false),
+        (&[("PGSSLMODE", "disable")], false, true),
+        (&[("PGSSLMODE", "verify-full")], false, false),
+        (&[("PGREQUIREAUTH", "password")], false, true),
+        (&[("PGREQUIREAUTH", "scram-sha-256")], false, false),
+        (&[("PGSSLMODE", "disable"), ("PGREQUIREAUTH", "!password")], false, false),
+    ] {
+        let server = PlainPasswordServer::start().expect("a free port");
+        let url = format!("postgres://u:hunter2@0.0.0.0:{}/d", server.port());
+        let ours = [("DATABASE_URL", url.as_str()), ("TALLYHOUSE_POSTGRES__ACQUIRE_TIMEOUT_MS", "1000")];
+        let ran = folder.run_with(&[&ours[..], variables].concat(), &["migrate"], b"").exits(1);
+        assert_eq!(ran.stderr.contains("has no sslmode"), warns, "{variables:?}: {}", ran.stderr);
+        assert_eq!(server.has_heard("hunter2").expect("a client"), is_sent, "{variables:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
 }

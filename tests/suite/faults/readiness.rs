@@ -40,13 +40,13 @@ fn a_postgres_that_refuses_every_record_makes_the_service_unready_until_it_takes
         (
             "ALTER TABLE records ADD CONSTRAINT nothing CHECK (false) NOT VALID",
             "ALTER TABLE records DROP CONSTRAINT nothing",
-            "Storage takes no records: the database refuses the records.",
+            "Writes to storage fail: the database refuses the records.",
         ),
         (
             "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'secret'; END $$; \
              CREATE TRIGGER fail BEFORE INSERT ON records FOR EACH ROW EXECUTE FUNCTION fail()",
             "DROP TRIGGER fail ON records",
-            "Storage takes no records.",
+            "Writes to storage fail.",
         ),
     ]
     .into_iter()
@@ -74,7 +74,7 @@ fn an_sqlite_database_that_refuses_every_record_makes_the_service_unready_until_
     let spoil = "CREATE TRIGGER broken BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'secret'); END";
     database.execute_batch(spoil).expect("it is spoilt");
     let problem = await_unready(&client);
-    assert_eq!(problem["detail"], "Storage takes no records.");
+    assert_eq!(problem["detail"], "Writes to storage fail.");
     database.execute_batch("DROP TRIGGER broken").expect("it is mended");
     await_ready(&client, &nth("after", 0));
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use crate::file_watcher;
-use crate::keys::{Hash, Keys, Scope};
+use crate::keys::write_prefixes::WritePrefixes;
+use crate::keys::{Hash, Holder, Keys, Scope};
 
 /// A keys file can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,12 +105,21 @@ impl Grant {
     /// Waits until the key is removed, or loses the scope. Cancelling the call loses nothing.
     pub(crate) async fn revoked(&mut self) {
         let Self { keys, key, scope } = self;
-        let is_lost = |keys: &Arc<Keys>| keys.of_hash(key).is_none_or(|holder| scope.is_some_and(|s| !holder.may(s)));
-        if keys.wait_for(is_lost).await.is_err() {
-            // The key ring was dropped, so the keys no longer change.
+        if keys.wait_for(|keys| holder(keys, key, *scope).is_none()).await.is_err() {
+            // Without a ring the keys change no more.
             pending().await
         }
     }
+
+    /// Returns the records that the key may write as the keys file is now; `None` once the grant is revoked.
+    fn write_prefixes(&self) -> Option<WritePrefixes> {
+        holder(&self.keys.borrow(), &self.key, self.scope).map(|holder| holder.prefixes.clone())
+    }
+}
+
+/// Returns the holder of a key, as long as it has the scope.
+fn holder<'k>(keys: &'k Keys, key: &Hash, scope: Option<Scope>) -> Option<&'k Holder> {
+    keys.of_hash(key).filter(|holder| scope.is_none_or(|scope| holder.may(scope)))
 }
 
 /// Waits until a grant is revoked: for ever where a call needs none.
@@ -118,6 +128,12 @@ pub(crate) async fn revoked(grant: Option<&mut Grant>) {
         Some(grant) => grant.revoked().await,
         None => pending().await,
     }
+}
+
+/// Returns the records that a caller may write now: all of them where a call needs no grant, and `None` once its grant is
+/// revoked.
+pub(crate) fn write_prefixes(grant: Option<&Grant>) -> Option<WritePrefixes> {
+    grant.map_or(Some(WritePrefixes::default()), Grant::write_prefixes)
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -1,5 +1,7 @@
 //! Keys: random, and recognised whole or not at all.
 
+use proptest::prelude::{any, proptest};
+
 use super::*;
 
 fn holder_of<'k>(keys: &'k Keys, key: &str) -> Option<&'k Holder> {
@@ -21,6 +23,37 @@ fn a_new_key_is_recognised_by_the_entry_that_it_came_with() {
     assert_eq!(&*holder.name, "till-3");
     assert_eq!([Scope::Ingest, Scope::Read, Scope::Admin].map(|scope| holder.may(scope)), [true, true, false]);
     assert_eq!(&*holder_of(&keys, boss.text()).unwrap().name, "boss");
+}
+
+#[test]
+fn a_bound_key_is_kept_with_its_prefixes() {
+    for (source, destination) in [(None, None), (Some("till-"), None), (None, Some("shop-9/")), (Some("a"), Some("b"))]
+    {
+        let prefixes = WritePrefixes::new(source, destination).unwrap();
+        let key = NewKey::make_bound("till-3", &[Scope::Ingest], &prefixes).unwrap();
+        let named = ["source_prefix", "destination_prefix"].map(|member| key.entry().contains(member));
+        assert_eq!(named, [source.is_some(), destination.is_some()], "{}", key.entry());
+        assert_eq!(holder_of(&parsed(&[&key]), key.text()).unwrap().prefixes, prefixes);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_prefix_comes_back_from_the_keys_file(prefix in any::<String>()) {
+        if let Ok(prefixes) = WritePrefixes::new(Some(&prefix), Some(&prefix)) {
+            let key = NewKey::make_bound("a", &[Scope::Ingest], &prefixes).unwrap();
+            assert_eq!(holder_of(&parsed(&[&key]), key.text()).unwrap().prefixes, prefixes);
+        }
+    }
+}
+
+#[test]
+fn a_bound_key_is_for_writing_alone() {
+    let prefixes = WritePrefixes::new(None, Some("shop-9/")).unwrap();
+    for scopes in [&[Scope::Read][..], &[Scope::Admin], &[Scope::Ingest, Scope::Read], &[]] {
+        let error = NewKey::make_bound("a", scopes, &prefixes).unwrap_err();
+        assert!(matches!(error, NewKeyError::Unfit(_)), "{scopes:?}");
+    }
 }
 
 #[test]
@@ -100,4 +133,26 @@ fn a_broken_file_is_refused_without_quoting_it() {
     check_refused(&entry("a", &format!("blake3:{hash}"), "[\"th_secret\"]"), "expected one of `ingest`");
     check_refused(&entry("a", &format!("blake3:{hash}"), "\"secret\""), "at line 4");
     check_refused(&format!("{good}{good}"), "key number 2");
+}
+
+#[test]
+fn a_file_with_a_prefix_that_binds_nothing_or_too_little_is_refused() {
+    let entry = |scopes: &str, members: &str| {
+        format!("[[keys]]\nname = \"a\"\nhash = \"blake3:{}\"\nscopes = {scopes}\n{members}\n", "0".repeat(64))
+    };
+    let ingest = "[\"ingest\"]";
+    assert!(Keys::parse(&entry(ingest, "source_prefix = \"a\"\ndestination_prefix = 'b\"'")).is_ok());
+    check_refused(&entry(ingest, "source_prefix = \"\""), "source_prefix must have 1 to 255 characters");
+    check_refused(&entry(ingest, "destination_prefix = \"\""), "destination_prefix must have 1 to 255 characters");
+    check_refused(&entry(ingest, "source_prefix = \"secret\\u0007\""), "no control characters");
+    check_refused(&entry(ingest, &format!("source_prefix = \"{}\"", "secret".repeat(43))), "1 to 255 characters");
+    check_refused(&entry(ingest, "source_prefix = 7"), "at line 5");
+    check_refused(&entry(ingest, "source_prefix = [\"secret\"]"), "at line 5");
+    check_refused(&entry(ingest, "source_prefix = \"a\"\nsource_prefix = \"b\""), "at line 6");
+    check_refused(&entry(ingest, "sourcePrefix = \"secret\""), "at line 5");
+    check_refused(&entry(ingest, "prefix = \"secret\""), "`source_prefix`");
+    let alone = "must have the scope ingest alone";
+    check_refused(&entry("[\"read\"]", "source_prefix = \"secret\""), alone);
+    check_refused(&entry("[\"ingest\", \"read\"]", "destination_prefix = \"secret\""), alone);
+    check_refused(&entry("[\"admin\", \"ingest\"]", "source_prefix = \"secret\""), alone);
 }

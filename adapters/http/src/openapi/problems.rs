@@ -114,7 +114,7 @@ fn head_too_large() -> Schema {
 pub(super) fn shared() -> Ordered<Response> {
     let parameter = || Schema::named("ParameterProblem");
     let unauthorized = plain("There are keys, and none of them was given.", &[ProblemCode::Unauthorized]);
-    let forbidden = "The key lacks the scope; or a page of another host would write.";
+    let forbidden = "The key lacks the scope, or may not write the record; or a page of another host would write.";
     let again = "It can't be done now. Repeat it after `Retry-After`; a write may be repeated safely.";
     let full = [ProblemCode::Unavailable, ProblemCode::Overloaded];
     let later = |answer: Response| answer.with_header("Retry-After");

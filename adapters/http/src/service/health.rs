@@ -6,7 +6,7 @@
 use futures::future::join_all;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
-use tallyhouse_pipeline::{Breaker, BreakerState};
+use tallyhouse_pipeline::BreakerState;
 use tokio::time::timeout;
 use warp::reply::{Reply, Response};
 
@@ -24,13 +24,14 @@ pub(crate) fn alive() -> Response {
 /// or a circuit breaker is not closed.
 pub(crate) async fn ready(app: &App) -> Response {
     let probe_timeout = app.settings.probe_timeout;
+    let breaker = app.http.breakers.storage();
     let storage = async {
         match timeout(probe_timeout, app.http.repository.ping()).await {
-            // The breaker stays open while a store answers pings but takes no records.
-            Ok(Ok(())) => match storage_breaker(app).filter(|breaker| breaker.state() == BreakerState::Open) {
-                Some(breaker) => Err(because("Storage takes no records", breaker.reason())),
-                None => Ok(()),
-            },
+            // A store that answers pings, but refuses records or is too slow for them, keeps its breaker open.
+            Ok(Ok(())) if breaker.state() == BreakerState::Open => {
+                Err(because("Writes to storage fail", breaker.reason()))
+            }
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 tracing::debug!(error = %chain(&error), "storage is down");
                 Err(because("Storage does not answer", error.reason()))
@@ -64,11 +65,7 @@ pub(crate) async fn ready(app: &App) -> Response {
     json_response(StatusCode::OK, state.to_string().into_bytes())
 }
 
-fn storage_breaker(app: &App) -> Option<Breaker> {
-    app.http.breakers.all().into_iter().find(|breaker| breaker.name() == "storage")
-}
-
-/// Returns a sentence with the reason, if that is known.
+/// Returns a sentence with its reason, if that is known.
 fn because(what: &str, reason: Option<&str>) -> String {
     match reason {
         Some(reason) => format!("{what}: {reason}."),

@@ -151,8 +151,9 @@ impl Call {
 
     async fn run(&mut self, endpoint: Endpoint, variable: &str) -> Result<Response, Problem> {
         let Self { app, context, query, headers, body, .. } = self;
+        let grant = context.grant.as_ref();
         match endpoint {
-            Endpoint::WriteRecord => record::write(app, query, headers, body).await,
+            Endpoint::WriteRecord => record::write(app, query, headers, body, grant).await,
             Endpoint::ListRecords => records::read_page(app, query, headers).await,
             Endpoint::WriteBatch => self.write_batch().await,
             Endpoint::ReadRecordNamedBatch => records::read_one(app, query, headers, "batch").await,
@@ -164,7 +165,7 @@ impl Call {
             Endpoint::FollowMessages(topic) => messages::follow(app, query, headers, context, topic).await,
             Endpoint::ListDeadLetters => dead_letters::list(app, query).await,
             Endpoint::DeleteDeadLetter => dead_letters::remove(app, query, variable).await,
-            Endpoint::ReplayDeadLetter => dead_letters::replay(app, query, headers, variable).await,
+            Endpoint::ReplayDeadLetter => dead_letters::replay(app, query, headers, grant, variable).await,
             Endpoint::ListAlertRules => alert_rules::list(app, query).await,
             Endpoint::ReadAlertRule => alert_rules::read(app, query, variable).await,
             Endpoint::PutAlertRule => alert_rules::put(app, query, headers, body, variable).await,

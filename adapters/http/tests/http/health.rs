@@ -9,6 +9,7 @@ use serde_json::json;
 use tallyhouse_http::{HealthProbe, ProbeState};
 
 use crate::support::service::{Plan, Service, record};
+use crate::support::store::Writes;
 
 /// A dependency that is down, or never answers.
 struct Redis {
@@ -75,6 +76,40 @@ async fn a_breaker_that_is_open_shows_in_ready_and_unready_answers() {
     assert_eq!(half_open["status"], "degraded", "the next write decides");
     assert_eq!(service.post_record(&record("r")).await.status, 201);
     assert_eq!(service.get("/readyz").await.json()["status"], "ready");
+}
+
+#[tokio::test]
+async fn while_writes_fail_the_last_failure_is_told_as_far_as_it_is_known() {
+    for (writes, detail) in [
+        (Writes::Fail(Some("the disk is full")), "Writes to storage fail: the disk is full."),
+        (Writes::Fail(None), "Writes to storage fail."),
+        (Writes::Hang, "Writes to storage fail: it does not answer in time."),
+    ] {
+        let mut plan = Plan::default();
+        plan.pipeline.ping_timeout = Duration::from_millis(20);
+        let service = plan.start().await;
+        *service.store.writes.lock().unwrap() = writes;
+        service.post_record(&record("r")).await.is_problem(503, "unavailable");
+        // The commit failed before the first attempt to write, maybe for another reason.
+        let begun = std::time::Instant::now();
+        loop {
+            let unready = service.get("/readyz").await;
+            unready.is_problem(503, "unavailable");
+            let problem = unready.json();
+            assert_eq!(
+                (&problem["dependencies"]["storage"], &problem["breakers"]["storage"]),
+                (&json!("down"), &json!("open"))
+            );
+            if problem["detail"] == detail {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "{writes:?}: {problem}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        *service.store.writes.lock().unwrap() = Writes::Succeed;
+        service.recovers().await;
+        assert_eq!(service.get("/readyz").await.status, 200);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Keeps a password off the network. Without `sslmode`, libpq falls back to clear text when a server refuses TLS, and
 //! sends a plain password when a server asks for it: an impostor would learn the password.
 
-use std::env;
 use std::net::IpAddr;
 
 /// Any kind of authentication but a plain password (PostgreSQL documentation, "require_auth").
@@ -13,12 +12,10 @@ const VARIABLES: [&str; 2] = ["PGSSLMODE", "PGREQUIREAUTH"];
 /// Parameters that say how the connection is protected. `ssl` is that of JDBC, which libpq understands.
 const PARAMETERS: [&str; 3] = ["sslmode", "ssl", "require_auth"];
 
-/// Returns whether a URL leaves the connection to another machine unprotected: it has no `sslmode`, and neither has the
-/// environment. The repository then refuses to send a plain password. A list of `name=value` is not looked at.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "libpq reads these variables, too")]
-pub fn is_unprotected(url: &str) -> bool {
-    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+/// Returns whether a URL leaves the connection to another machine unprotected, with these variables of libpq: neither
+/// says how it is protected. An empty variable is as good as none.
+pub(super) fn is_unprotected(url: &str, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     let is_protected = VARIABLES.iter().any(|name| variable(name).is_some());
     let default_host = variable("PGHOSTADDR").or_else(|| variable("PGHOST")).unwrap_or_default();
     !is_protected && leaves_machine_unprotected(url, &default_host)

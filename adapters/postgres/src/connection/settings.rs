@@ -1,9 +1,10 @@
 //! The settings of the repository. The defaults serve a user who sets only the URL.
 
+use std::env;
 use std::fmt;
 use std::time::Duration;
 
-use crate::connection::clear_text::{NO_PLAIN_PASSWORD, is_unprotected};
+use crate::connection::clear_text::{self, NO_PLAIN_PASSWORD};
 
 /// How to reach Postgres, and how long to wait for it.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,6 +112,14 @@ impl PostgresSettings {
         }
         string
     }
+}
+
+/// Returns whether a URL leaves the connection to another machine unprotected: it has no `sslmode`, and neither has the
+/// environment. The repository then refuses to send a plain password. A list of `name=value` is not looked at.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "libpq reads these variables, too")]
+pub fn is_unprotected(url: &str) -> bool {
+    clear_text::is_unprotected(url, |name| env::var(name).ok())
 }
 
 #[cfg(test)]

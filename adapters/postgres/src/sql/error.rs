@@ -122,14 +122,10 @@ impl Fault {
             Self::CommitUnknown(fault) => fault.reason(),
             Self::PoolBusy => Some("every connection is busy"),
             Self::Corrupt(_) => Some("stored data can't be read"),
-            Self::Connection(_)
-            | Self::Unreachable(_)
-            | Self::Migration(_)
-            | Self::NoAnswer
-            | Self::IdConflict
-            | Self::CommitInterrupted
-            | Self::StreamDropped
-            | Self::Misuse(_) => None,
+            Self::Connection(_) | Self::Unreachable(_) => Some("there is no connection to the database"),
+            Self::NoAnswer => Some("the database does not answer in time"),
+            Self::CommitInterrupted => Some("the connection to the database was cut"),
+            Self::Migration(_) | Self::IdConflict | Self::StreamDropped | Self::Misuse(_) => None,
         }
     }
 }

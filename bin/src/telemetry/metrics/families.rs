@@ -73,7 +73,7 @@ pub(super) fn pipeline(page: &mut Page, readings: &Readings) {
         "tallyhouse_outbox_foreign_batches",
         "Abandoned batches that only an emitter with other settings may publish.",
     )
-    .count(&[], readings.foreign_entries)
+    .count(&[], readings.foreign_batches)
     .end();
 }
 

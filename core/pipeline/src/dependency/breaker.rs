@@ -21,6 +21,8 @@ use crate::closing::Closing;
 use crate::dependency::error_chain::ErrorChain;
 use crate::dependency::retry::RetryPolicy;
 
+/// The name of storage as a dependency.
+const STORAGE: &str = "storage";
 /// The least time between two log lines about failures that are retried. Metrics count every failure.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 /// The time between two log lines about a breaker that stays open.
@@ -185,11 +187,11 @@ impl Breaker {
     pub(crate) async fn ping(&self, ping: impl Future<Output = Result<(), PortError>>) -> Result<(), PortError> {
         match select(pin!(ping), pin!(self.0.clock.sleep(self.0.settings.ping_timeout))).await {
             Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(PortError::new(
-                PortErrorKind::Unavailable,
-                "pinging a dependency",
-                "no answer within the ping timeout",
-            )),
+            Either::Right(_) => {
+                let (what, cause) = ("pinging a dependency", "no answer within the ping timeout");
+                Err(PortError::new(PortErrorKind::Unavailable, what, cause)
+                    .with_reason(Some("it does not answer in time")))
+            }
         }
     }
 
@@ -282,7 +284,9 @@ pub struct Breakers(Arc<Registry>);
 
 struct Registry {
     clock: Arc<dyn Clock>,
+    /// Those of all breakers but that of storage.
     settings: BreakerSettings,
+    storage: Breaker,
     all: Mutex<Vec<Breaker>>,
 }
 
@@ -293,30 +297,35 @@ impl fmt::Debug for Registry {
 }
 
 impl Breakers {
-    pub(crate) fn new(clock: Arc<dyn Clock>, settings: BreakerSettings) -> Self {
-        Self(Arc::new(Registry { clock, settings, all: Mutex::default() }))
+    /// Makes the breaker of storage, with settings of its own. The others are made when they are named.
+    pub(crate) fn new(clock: Arc<dyn Clock>, storage: BreakerSettings, settings: BreakerSettings) -> Self {
+        let storage = Breaker::new(STORAGE, Arc::clone(&clock), storage);
+        let all = Mutex::new(vec![storage.clone()]);
+        Self(Arc::new(Registry { clock, settings, storage, all }))
+    }
+
+    /// Returns the breaker of storage, which [`Breakers::named`] knows as `storage`.
+    #[must_use]
+    pub fn storage(&self) -> Breaker {
+        self.0.storage.clone()
     }
 
     /// Returns the breaker of the dependency with this name. The first call makes it.
     #[must_use]
     pub fn named(&self, name: &str) -> Breaker {
-        self.named_with(name, self.0.settings)
+        let mut all = self.lock();
+        if let Some(breaker) = all.iter().find(|breaker| breaker.name() == name) {
+            return breaker.clone();
+        }
+        let breaker = Breaker::new(name, Arc::clone(&self.0.clock), self.0.settings);
+        all.push(breaker.clone());
+        breaker
     }
 
     /// Returns all breakers, in the order in which they were made.
     #[must_use]
     pub fn all(&self) -> Vec<Breaker> {
         self.lock().clone()
-    }
-
-    pub(crate) fn named_with(&self, name: &str, settings: BreakerSettings) -> Breaker {
-        let mut all = self.lock();
-        if let Some(breaker) = all.iter().find(|breaker| breaker.name() == name) {
-            return breaker.clone();
-        }
-        let breaker = Breaker::new(name, Arc::clone(&self.0.clock), settings);
-        all.push(breaker.clone());
-        breaker
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Breaker>> {

@@ -17,6 +17,7 @@ use crate::exchange::request::parameters::Parameters;
 use crate::exchange::request::traceparent;
 use crate::exchange::response::json::json_response;
 use crate::exchange::response::problem::{Problem, ProblemCode};
+use crate::keys::key_ring::Grant;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,8 +70,14 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
 }
 
 /// `POST /v1/dead-letters/{id}/replay`: processes the payload as if it were posted with this request's trace; a success
-/// removes the dead letter.
-pub(crate) async fn replay(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
+/// ends the dead letter.
+pub(crate) async fn replay(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    grant: Option<&Grant>,
+    id: &str,
+) -> Result<Response, Problem> {
     let store = store(app)?;
     Parameters::none(query)?;
     let letter = store.find(id).await.map_err(away)?.ok_or_else(missing)?;
@@ -78,7 +85,7 @@ pub(crate) async fn replay(app: &App, query: &str, headers: &HeaderMap, id: &str
     let outcome = if letter.payload.len() > bytes_max {
         Outcome::Rejected(Rejection::too_large(bytes_max))
     } else {
-        record::process(app, &letter.payload, traceparent::of(headers)).await?
+        record::process(app, &letter.payload, traceparent::of(headers), grant).await?
     };
     match outcome {
         // If the removal fails, the next replay finds a duplicate and removes the dead letter then.

@@ -27,6 +27,7 @@ use crate::exchange::request::traceparent;
 use crate::exchange::response::json::json_response;
 use crate::exchange::response::problem::{Problem, ProblemCode};
 use crate::exchange::response::stream::{self, PIECE_BYTES, ReportsWrites};
+use crate::keys::key_ring::write_prefixes;
 
 /// Bodies from this size on are parsed on a blocking thread: parsing takes a millisecond or more, and would delay other
 /// connections.
@@ -96,6 +97,7 @@ async fn process(
     let json = body.read_whole_into(&mut room).await?;
     let records = parse(json, elements, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
     meter.map_or(Ok(()), |meter| meter.acquire_rest(records.len()))?;
+    let prefixes = write_prefixes(context.grant.as_ref()).ok_or_else(Problem::unauthorized)?;
 
     let traceparent = traceparent::of(headers);
     let mut results = WaitingResults::default();
@@ -105,14 +107,15 @@ async fn process(
     loop {
         while committing.has_room() && records.peek().is_some() {
             let mut chunk = Chunk::default();
-            records.by_ref().take(chunk_records_max).for_each(|element| {
-                chunk.push(element.record, element.traceparent.as_ref().or(traceparent.as_ref()));
+            records.by_ref().take(chunk_records_max).for_each(|mut element| {
+                let traceparent = element.traceparent.take().or_else(|| traceparent.clone());
+                chunk.push(element.bound(&prefixes), traceparent);
             });
             let refused = chunk.refused;
             committing.push(chunk.arrivals, |submission| async move { (submission.await, refused) });
         }
         let Some((outcomes, refused)) = committing.next().await else { break };
-        let outcomes = outcomes?;
+        let outcomes = outcomes?.into_iter().map(|outcome| prefixes.conceal(outcome)).collect();
         app.http.ingress.count_refused(refused.count());
         results.add(refused.rejoin(outcomes), &app.result_room, !failed_only);
     }
@@ -123,10 +126,8 @@ async fn parse(json: Bytes, elements: Elements, records_max: usize) -> Result<Pa
     let bytes = json.len();
     let parse = move || match elements {
         Elements::Events => cloud_event::read_array(&json, records_max),
-        Elements::Records => {
-            let plain = |record| EventRecord { record, traceparent: None };
-            records_from_json_array(&json, records_max).map(|records| records.into_iter().map(plain).collect())
-        }
+        Elements::Records => records_from_json_array(&json, records_max)
+            .map(|records| records.into_iter().map(EventRecord::plain).collect()),
     };
     if bytes < PARSE_BESIDE_BYTES {
         return Ok(parse());

@@ -16,9 +16,9 @@ pub(crate) struct Chunk {
 pub(crate) struct Refused(Vec<(usize, Rejection)>);
 
 impl Chunk {
-    pub(crate) fn push(&mut self, record: Result<Record, Rejection>, traceparent: Option<&String>) {
+    pub(crate) fn push(&mut self, record: Result<Record, Rejection>, traceparent: Option<String>) {
         match record {
-            Ok(record) => self.arrivals.push(Arrival { record, traceparent: traceparent.cloned() }),
+            Ok(record) => self.arrivals.push(Arrival { record, traceparent }),
             Err(rejection) => self.refused.0.push((self.len(), rejection)),
         }
     }

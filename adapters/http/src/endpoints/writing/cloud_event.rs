@@ -13,7 +13,9 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use tallyhouse_pipeline::{ArrayError, FieldError, Record, Rejection, RejectionCode, is_traceparent, json_text};
 
-/// The supported version of CloudEvents.
+use crate::keys::write_prefixes::WritePrefixes;
+
+/// The version of CloudEvents that is read.
 const VERSION: &str = "1.0";
 
 /// The required attributes of an event.
@@ -25,12 +27,29 @@ const HEADER_PREFIX: &str = "ce-";
 /// The extension attribute of distributed tracing, in binary mode.
 const TRACEPARENT: &str = "ce-traceparent";
 
+/// The pointer to the record in an event that holds it as JSON.
+const DATA: &str = "/data";
+
 const REPEATED: &str = "must not be given more than once";
 
 /// A record with the trace context of its event.
 pub(crate) struct EventRecord {
     pub(crate) record: Result<Record, Rejection>,
     pub(crate) traceparent: Option<String>,
+    /// The pointer to the record in the event; empty where pointers into the record are given.
+    pub(crate) place: &'static str,
+}
+
+impl EventRecord {
+    /// Takes a record that is no event.
+    pub(crate) fn plain(record: Result<Record, Rejection>) -> Self {
+        Self { record, traceparent: None, place: "" }
+    }
+
+    /// Refuses a record that the caller's key may not write.
+    pub(crate) fn bound(self, prefixes: &WritePrefixes) -> Result<Record, Rejection> {
+        prefixes.admit(self.record?).map_err(|rejection| beneath(self.place, rejection))
+    }
 }
 
 /// The members of an event in JSON, each given once.
@@ -53,9 +72,10 @@ pub(crate) fn read(json: &[u8]) -> EventRecord {
     match event {
         Ok(event) => {
             let traceparent = event.0.get("traceparent").and_then(|json| trace_of(json));
-            EventRecord { record: record_of(&event), traceparent }
+            let place = if event.0.contains_key("data") { DATA } else { "" };
+            EventRecord { record: record_of(&event), traceparent, place }
         }
-        Err(rejection) => EventRecord { record: Err(rejection), traceparent: None },
+        Err(rejection) => EventRecord::plain(Err(rejection)),
     }
 }
 
@@ -80,7 +100,7 @@ pub(crate) fn read_binary(headers: &HeaderMap, json: &[u8]) -> EventRecord {
         Attribute::Text(value) => Some(value).filter(|value| is_traceparent(value)),
         Attribute::Missing | Attribute::Repeated | Attribute::NotText => None,
     };
-    EventRecord { record: joined(faults, Record::from_json(json)), traceparent }
+    EventRecord { record: joined(faults, Record::from_json(json)), traceparent, place: "" }
 }
 
 /// Says whether a request is an event in binary mode: it has at least one attribute.
@@ -113,7 +133,7 @@ fn record_of(event: &Event<'_>) -> Result<Record, Rejection> {
 
 fn data_of(data: Option<&RawValue>, data_base64: Option<&RawValue>) -> Result<Record, Rejection> {
     match (data, data_base64) {
-        (Some(data), None) => Record::from_json(data.get().as_bytes()).map_err(in_data),
+        (Some(data), None) => Record::from_json(data.get().as_bytes()).map_err(|rejection| beneath(DATA, rejection)),
         (None, Some(packed)) => {
             let bytes = text_of(packed).and_then(|text| STANDARD.decode(text).ok());
             let bytes = bytes.ok_or_else(|| Rejection::at(None, "/data_base64", "must be a string in Base64"))?;
@@ -141,10 +161,10 @@ fn joined(faults: Vec<FieldError>, record: Result<Record, Rejection>) -> Result<
     }
 }
 
-/// Makes the pointers of a record's faults point into the event, where the record is the member `data`.
-fn in_data(mut rejection: Rejection) -> Rejection {
+/// Points to the faults of a record that stands at this place.
+pub(crate) fn beneath(place: &str, mut rejection: Rejection) -> Rejection {
     for error in &mut rejection.errors {
-        error.pointer.insert_str(0, "/data");
+        error.pointer.insert_str(0, place);
     }
     rejection
 }

@@ -26,6 +26,8 @@ use crate::exchange::request::body::RequestBody;
 use crate::exchange::request::lines::{Line, Lines};
 use crate::exchange::request::traceparent;
 use crate::exchange::response::stream::{self, BodyWriter, Broken};
+use crate::keys::key_ring::{Grant, write_prefixes};
+use crate::keys::write_prefixes::WritePrefixes;
 
 /// Most bytes of input lines in a chunk; the parsed records take less memory.
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
@@ -44,7 +46,7 @@ pub(crate) async fn write(
 ) -> Response {
     let stall_timeout = app.settings.stall_timeout;
     let long_lines = Arc::clone(&context.connection.long_lines);
-    let (app, traceparent) = (Arc::clone(app), traceparent::of(headers));
+    let (app, traceparent, grant) = (Arc::clone(app), traceparent::of(headers), context.grant.clone());
     body.invite().await;
     stream::answer("application/x-ndjson", stall_timeout, context, move |body_writer| async move {
         let input = Input {
@@ -59,7 +61,7 @@ pub(crate) async fn write(
         };
         let output =
             Output { body_writer, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
-        converse(&app, meter.as_ref(), input, output).await
+        converse(&app, meter.as_ref(), grant.as_ref(), input, output).await
     })
 }
 
@@ -69,6 +71,7 @@ type Committing = OrderedChunks<Result<WaitingResults, SubmitError>>;
 async fn converse(
     app: &App,
     meter: Option<&Meter>,
+    grant: Option<&Grant>,
     mut input: Input,
     mut output: Output,
 ) -> Result<BodyWriter, Broken> {
@@ -83,6 +86,8 @@ async fn converse(
     }
     let mut committing = OrderedChunks::new(ingress);
     loop {
+        // An upload may last: its later lines are judged by the keys file as it is then.
+        gathered.prefixes = write_prefixes(grant).ok_or(Broken::Revoked)?;
         input.gather(&mut gathered);
         if let Some(meter) = meter.filter(|_| gathered.blank_bytes >= BLANK_BYTES_PER_UNIT) {
             gathered.blank_bytes = 0;
@@ -137,7 +142,7 @@ fn submit(
     app: &App,
     committing: &mut Committing,
     meter: Option<&Meter>,
-    (chunk, units): (Chunk, usize),
+    Ready { chunk, units, prefixes }: Ready,
     failed_only: bool,
 ) {
     let (ingress, room) = (app.http.ingress.clone(), app.result_room.clone());
@@ -147,7 +152,7 @@ fn submit(
         if let Some(meter) = meter.filter(|_| units > 0) {
             meter.acquire_when_available(units).await;
         }
-        let outcomes = submission.await?;
+        let outcomes = submission.await?.into_iter().map(|outcome| prefixes.conceal(outcome)).collect();
         ingress.count_refused(refused.count());
         let mut results = WaitingResults::default();
         results.add(refused.rejoin(outcomes), &room, !failed_only);
@@ -164,13 +169,24 @@ struct Gathered {
     blank_bytes: usize,
     /// Units that were taken beforehand.
     drawn: usize,
+    /// The records that the caller may write.
+    prefixes: WritePrefixes,
+}
+
+/// What was gathered, to be submitted.
+struct Ready {
+    chunk: Chunk,
+    /// Units that it has to draw.
+    units: usize,
+    prefixes: WritePrefixes,
 }
 
 impl Gathered {
     fn new(ingress: &Ingress, meter: Option<&Meter>) -> Self {
         let at_once = meter.map_or(usize::MAX, Meter::records_at_once);
         let records_max = ingress.chunk_records_max().min(at_once).max(1);
-        Self { chunk: Chunk::default(), bytes: 0, records_max, blank_bytes: 0, drawn: 1 }
+        let prefixes = WritePrefixes::default();
+        Self { chunk: Chunk::default(), bytes: 0, records_max, blank_bytes: 0, drawn: 1, prefixes }
     }
 
     fn is_empty(&self) -> bool {
@@ -181,12 +197,11 @@ impl Gathered {
         self.chunk.len() >= self.records_max || self.bytes >= CHUNK_BYTES_MAX
     }
 
-    /// Takes out the chunk, and the number of units that it costs.
-    fn take(&mut self) -> (Chunk, usize) {
+    fn take(&mut self) -> Ready {
         self.bytes = 0;
         let chunk = std::mem::take(&mut self.chunk);
         let units = chunk.len() - std::mem::take(&mut self.drawn);
-        (chunk, units)
+        Ready { chunk, units, prefixes: self.prefixes.clone() }
     }
 
     fn push(&mut self, line: &Line<'_>, line_bytes_max: usize, traceparent: Option<&String>) {
@@ -197,11 +212,11 @@ impl Gathered {
             }
             Line::Whole(line) => {
                 self.bytes += line.len();
-                Record::from_json(line)
+                Record::from_json(line).and_then(|record| self.prefixes.admit(record))
             }
             Line::TooLong => Err(Rejection::too_large(line_bytes_max)),
         };
-        self.chunk.push(record, traceparent);
+        self.chunk.push(record, traceparent.cloned());
     }
 }
 

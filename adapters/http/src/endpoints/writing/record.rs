@@ -1,7 +1,7 @@
 //! `POST /v1/records`: processes one record.
 
 use hyper::header::HeaderMap;
-use tallyhouse_pipeline::{Arrival, Outcome, Record, Rejection, RejectionCode, without_byte_order_mark};
+use tallyhouse_pipeline::{Arrival, Outcome, Record, RejectionCode, without_byte_order_mark};
 use warp::reply::Response;
 
 use crate::app::state::App;
@@ -12,6 +12,7 @@ use crate::exchange::request::media::{self, Media};
 use crate::exchange::request::parameters::Parameters;
 use crate::exchange::request::traceparent;
 use crate::exchange::response::problem::Problem;
+use crate::keys::key_ring::{Grant, write_prefixes};
 
 /// `POST /v1/records`. A body without a media type is taken for JSON.
 pub(crate) async fn write(
@@ -19,6 +20,7 @@ pub(crate) async fn write(
     query: &str,
     headers: &HeaderMap,
     body: &mut RequestBody,
+    grant: Option<&Grant>,
 ) -> Result<Response, Problem> {
     Parameters::none(query)?;
     let media = media::of_body(headers)?;
@@ -30,21 +32,34 @@ pub(crate) async fn write(
             ));
         }
     };
-    let EventRecord { record, traceparent } = match media {
+    let sent = match media {
         Some(Media::CloudEvent) => cloud_event::read(&json),
         _ if cloud_event::is_binary(headers) => cloud_event::read_binary(headers, &json),
-        _ => EventRecord { record: Record::from_json(&json), traceparent: None },
+        _ => EventRecord::plain(Record::from_json(&json)),
     };
-    let outcome = submit(app, record, traceparent.or_else(|| traceparent::of(headers))).await?;
+    let outcome = submit(app, sent, traceparent::of(headers), grant).await?;
     Ok(result::answer(&outcome))
 }
 
 /// Processes the JSON of one record.
-pub(crate) async fn process(app: &App, json: &[u8], traceparent: Option<String>) -> Result<Outcome, Problem> {
-    submit(app, Record::from_json(without_byte_order_mark(json)), traceparent).await
+pub(crate) async fn process(
+    app: &App,
+    json: &[u8],
+    traceparent: Option<String>,
+    grant: Option<&Grant>,
+) -> Result<Outcome, Problem> {
+    let sent = EventRecord::plain(Record::from_json(without_byte_order_mark(json)));
+    submit(app, sent, traceparent, grant).await
 }
 
-async fn submit(app: &App, record: Result<Record, Rejection>, traceparent: Option<String>) -> Result<Outcome, Problem> {
+/// Processes a record, with the trace context of its event or else of its request.
+async fn submit(
+    app: &App,
+    sent: EventRecord,
+    traceparent: Option<String>,
+    grant: Option<&Grant>,
+) -> Result<Outcome, Problem> {
+    let EventRecord { record, traceparent: of_event, place } = sent;
     let record = match record {
         Ok(record) => record,
         Err(rejection) => {
@@ -53,6 +68,12 @@ async fn submit(app: &App, record: Result<Record, Rejection>, traceparent: Optio
             return if is_json { Ok(Outcome::Rejected(rejection)) } else { Err(result::refused(&rejection)) };
         }
     };
-    let outcomes = app.http.ingress.submit_now(vec![Arrival { record, traceparent }]).await?;
-    outcomes.into_iter().next().ok_or_else(Problem::internal)
+    let prefixes = write_prefixes(grant).ok_or_else(Problem::unauthorized)?;
+    let record = prefixes.admit(record).map_err(|rejection| {
+        app.http.ingress.count_refused(1);
+        result::forbidden(&cloud_event::beneath(place, rejection))
+    })?;
+    let arrival = Arrival { record, traceparent: of_event.or(traceparent) };
+    let outcomes = app.http.ingress.submit_now(vec![arrival]).await?;
+    outcomes.into_iter().next().map(|outcome| prefixes.conceal(outcome)).ok_or_else(Problem::internal)
 }

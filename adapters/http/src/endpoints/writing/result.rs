@@ -80,6 +80,11 @@ pub(crate) fn refused(rejection: &Rejection) -> Problem {
     }
 }
 
+/// Refuses a record that the caller's key may not write.
+pub(crate) fn forbidden(rejection: &Rejection) -> Problem {
+    Problem::new(ProblemCode::Forbidden, format!("The record may not be written: {}.", rejection.detail()))
+}
+
 fn identified(problem: Problem, record_id: Option<&RecordId>, outcome: &Outcome) -> Problem {
     problem.with("recordId", json!(record_id)).with("outcome", json!(outcome.name()))
 }

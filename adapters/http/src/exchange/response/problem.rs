@@ -49,7 +49,7 @@ pub enum ProblemCode {
     BadParameter,
     /// There is no key, or an unknown one.
     Unauthorized,
-    /// The key lacks the scope, or a page of another host tries to write.
+    /// The key lacks the scope or may not write the record, or a page of another host would write.
     Forbidden,
     /// There is nothing at this path.
     NotFound,

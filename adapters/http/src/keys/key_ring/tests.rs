@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::keys::write_prefixes::WritePrefixes;
 use crate::keys::{NewKey, Scope, hash};
 
 fn known(ring: &KeyRing, key: &NewKey) -> bool {
@@ -34,6 +35,32 @@ fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
     fs::write(&path, new.entry()).unwrap();
     ring.refresh();
     assert_eq!((known(&ring, &old), known(&ring, &new)), (false, true));
+}
+
+#[test]
+fn a_grant_tells_the_prefixes_as_the_file_is_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.toml");
+    let (key, other) = (NewKey::make("a", &[Scope::Ingest]).unwrap(), NewKey::make("b", &[Scope::Ingest]).unwrap());
+    fs::write(&path, key.entry()).unwrap();
+    let ring = KeyRing::open(&path).unwrap();
+    let grant = ring.grant(hash(key.text().as_bytes()), Some(Scope::Ingest));
+    assert_eq!(write_prefixes(Some(&grant)), Some(WritePrefixes::default()));
+    assert_eq!(write_prefixes(None), Some(WritePrefixes::default()));
+    let narrowed = |prefix: &str| format!("{}source_prefix = \"{prefix}\"\n", key.entry());
+    let read_again = |text: &str| {
+        fs::write(&path, text).unwrap();
+        ring.refresh();
+        write_prefixes(Some(&grant))
+    };
+    for prefix in ["till-", "shop-"] {
+        let expect = WritePrefixes::new(Some(prefix), None).ok();
+        assert_eq!(read_again(&narrowed(prefix)), expect);
+        assert_eq!(read_again(&narrowed("")), expect, "a broken file changes nothing");
+    }
+    assert_eq!(read_again(other.entry()), None, "the key is removed");
+    assert_eq!(read_again(&key.entry().replace("ingest", "read")), None, "the scope is lost");
+    assert_eq!(read_again(key.entry()), Some(WritePrefixes::default()));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A repository in memory that can be made to fail, and a clock that runs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tallyhouse_pipeline::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Clock, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
@@ -61,6 +61,18 @@ pub(crate) struct FaultyStore {
     pub(crate) panics: AtomicBool,
     /// A commit waits until it is let through.
     pub(crate) gate: Semaphore,
+    /// What becomes of commits and of attempts to write. Pings are answered all the same.
+    pub(crate) writes: Mutex<Writes>,
+}
+
+/// What becomes of writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writes {
+    Succeed,
+    /// They fail, for this reason if it is known.
+    Fail(Option<&'static str>),
+    /// Commits fail, and attempts to write get no answer.
+    Hang,
 }
 
 /// More than any test needs.
@@ -78,6 +90,17 @@ impl FaultyStore {
             pages: Semaphore::new(MANY),
             panics: AtomicBool::new(false),
             gate: Semaphore::new(MANY),
+            writes: Mutex::new(Writes::Succeed),
+        }
+    }
+
+    async fn write(&self, what: &'static str, waits: bool) -> Result<(), PortError> {
+        let writes = *self.writes.lock().unwrap();
+        match writes {
+            Writes::Succeed => Ok(()),
+            Writes::Fail(reason) => Err(away(what).with_reason(reason)),
+            Writes::Hang if waits => std::future::pending().await,
+            Writes::Hang => Err(away(what)),
         }
     }
 
@@ -108,11 +131,17 @@ impl RecordRepository for FaultyStore {
         if left.is_err() {
             return Err(away("committing"));
         }
+        self.write("committing", false).await?;
         self.answers("committing")?.commit(batch).await
     }
 
     async fn ping(&self) -> Result<(), PortError> {
         self.answers("pinging")?.ping().await
+    }
+
+    async fn ping_write(&self) -> Result<(), PortError> {
+        self.write("trying to write", true).await?;
+        self.ping().await
     }
 }
 

@@ -132,15 +132,26 @@ async fn a_dependency_that_answers_only_pings_is_tried_with_back_off() {
 async fn a_ping_without_an_answer_in_time_is_a_failure() {
     let breaker = breaker();
     let begun = tokio::time::Instant::now();
-    breaker.ping(std::future::pending()).await.unwrap_err();
+    let error = breaker.ping(std::future::pending()).await.unwrap_err();
     assert_eq!(begun.elapsed(), SETTINGS.ping_timeout);
+    breaker.gave_up("a test", &unavailable().with_reason(Some("the disk is full")));
+    breaker.failed("a test", &error);
+    assert_eq!(breaker.reason(), Some("it does not answer in time"), "the last failure tells");
 }
 
 #[tokio::test(start_paused = true)]
 async fn breakers_of_one_name_are_the_same() {
-    let breakers = Breakers::new(PausedClock::start(), SETTINGS);
+    let breakers = Breakers::new(PausedClock::start(), SETTINGS, SETTINGS);
+    breakers.storage().gave_up("a test", &unavailable());
+    assert_eq!(breakers.named("storage").state(), BreakerState::Open);
+    breakers.named("storage").probe(|| async { Ok(()) }).await;
     breakers.named("queue-list").gave_up("a test", &unavailable());
     let _other = breakers.named("queue-stream");
     let all: Vec<_> = breakers.all().iter().map(|breaker| (breaker.name().to_owned(), breaker.state())).collect();
-    assert_eq!(all, [("queue-list".to_owned(), BreakerState::Open), ("queue-stream".to_owned(), BreakerState::Closed)]);
+    let expected = [
+        ("storage", BreakerState::HalfOpen),
+        ("queue-list", BreakerState::Open),
+        ("queue-stream", BreakerState::Closed),
+    ];
+    assert_eq!(all, expected.map(|(name, state)| (name.to_owned(), state)));
 }

@@ -292,13 +292,13 @@ async fn entries_of_another_emitter_stay_in_the_outbox_and_are_counted() {
     eventually(|| instance.published().len() == 10).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!((instance.published().len(), unpublished(&instance.repository).await), (10, 10));
-    assert_eq!(instance.pipeline.readings().foreign_entries, 1);
+    assert_eq!(instance.pipeline.readings().foreign_batches, 1);
 
     *instance.repository.emitter_name.lock().unwrap() = Some("elsewhere".to_owned());
     let heir = Instance::on(Arc::clone(&instance.repository), "heir", PipelineSettings::default());
     until_outbox_is_empty(&heir.repository).await;
     assert!(heir.published().iter().all(|id| id.starts_with("theirs")));
-    eventually(|| instance.pipeline.readings().foreign_entries == 0).await;
+    eventually(|| instance.pipeline.readings().foreign_batches == 0).await;
 }
 
 #[tokio::test(start_paused = true)]
