@@ -89,7 +89,7 @@ async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
     let mut out = Output::standard();
     out.line(format!(
         "records {}  keys {}  messages owed for {} records",
-        report.records, report.keys, report.owed_records
+        report.records, report.keys, report.backlog_records
     ))?;
     for finding in &report.findings {
         out.line(format!("wrong: {finding}"))?;

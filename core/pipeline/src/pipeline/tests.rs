@@ -239,7 +239,7 @@ async fn a_closed_pipeline_finishes_what_it_accepted_and_takes_no_more() {
     instance.stop().await;
     assert_eq!(emitter.ids.lock().unwrap().len(), 300);
     let report = audit(&*repository).await.unwrap();
-    assert_eq!((report.records, report.owed_records, report.findings), (300, 0, vec![]));
+    assert_eq!((report.records, report.backlog_records, report.findings), (300, 0, vec![]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -255,5 +255,5 @@ async fn several_writers_keep_every_invariant() {
     instance.stop().await;
     assert_eq!(emitter.ids.lock().unwrap().len(), 500);
     let report = audit(&*repository).await.unwrap();
-    assert_eq!((report.records, report.owed_records, report.findings), (500, 0, vec![]));
+    assert_eq!((report.records, report.backlog_records, report.findings), (500, 0, vec![]));
 }

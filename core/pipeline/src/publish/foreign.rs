@@ -42,7 +42,7 @@ impl ForeignEntries {
             tracing::error!(
                 batches,
                 ours = state.owner.emitter(),
-                "messages stay unpublished: an instance with other settings of redis and messages owes them"
+                "messages stay unpublished: they belong to an instance with other settings of redis and messages"
             );
         }
         Ok(())

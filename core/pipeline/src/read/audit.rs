@@ -20,7 +20,7 @@ pub struct AuditReport {
     /// The number of their keys (destination and reference).
     pub keys: u64,
     /// The number of records in the outbox, whose messages are still to be published.
-    pub owed_records: u64,
+    pub backlog_records: u64,
     /// The first hundred faults, each with its place.
     pub findings: Vec<String>,
     /// The number of all faults.
@@ -200,7 +200,7 @@ impl Audit {
         if first == 0 || last < first {
             self.find(format!("the outbox has the positions {first} to {last}, which is no range"));
         } else {
-            self.report.owed_records += last - first + 1;
+            self.report.backlog_records += last - first + 1;
             if first <= self.outbox_last {
                 self.find(format!("two entries of the outbox have the position {first}"));
             }

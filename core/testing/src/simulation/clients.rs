@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::simulation::cluster::{Cluster, Instance};
-use crate::simulation::ledger::{Fate, Seen};
+use crate::simulation::ledger::{Seen, StoredState};
 use crate::simulation::workload;
 use crate::simulation::world::CLIENTS;
 use futures::StreamExt as _;
@@ -56,7 +56,7 @@ async fn send_to(cluster: &Arc<Cluster>, instance: &Instance, submission: &[Arri
         ledger.wrong.push(format!("{} records were answered with {} outcomes", submission.len(), outcomes.len()));
     }
     for (arrival, outcome) in submission.iter().zip(outcomes) {
-        if ledger.acknowledge(&arrival.record, outcome, sent_at, &world.store) == Fate::Lost {
+        if ledger.acknowledge(&arrival.record, outcome, sent_at, &world.store) == StoredState::Lost {
             world.note(|| format!("the acknowledgement of {} outlives its commit", arrival.record.record_id));
         }
     }

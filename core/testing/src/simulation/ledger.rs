@@ -41,7 +41,7 @@ pub(super) struct Seen {
 
 /// Whether a commit is still in the store when it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum StoredState {
     Kept,
     /// The store has gone back since.
     Lost,
@@ -97,11 +97,11 @@ impl Ledger {
         outcome: Outcome,
         sent_at: Duration,
         store: &MemoryRepository,
-    ) -> Fate {
+    ) -> StoredState {
         let stored = store.find(&record.record_id).now_or_never().unwrap().unwrap();
         let mut lost = self.lost.iter().filter(|(_, lost_at)| *lost_at >= sent_at);
         if !fits(record, &outcome, stored.as_ref()) && lost.any(|(lost, _)| fits(record, &outcome, Some(lost))) {
-            return Fate::Lost;
+            return StoredState::Lost;
         }
         let same = stored.is_some_and(|stored| stored.processed.record.differs(record).is_empty());
         let says_so = matches!(outcome, Outcome::Processed(_) | Outcome::Duplicate { .. });
@@ -110,7 +110,7 @@ impl Ledger {
             self.wrong.push(format!("{id} was answered as {name}, but stored with this content: {same}"));
         }
         self.acknowledged.push((record.clone(), outcome));
-        Fate::Kept
+        StoredState::Kept
     }
 }
 

@@ -55,8 +55,8 @@ pub(super) fn all_is_read(world: &World) -> bool {
 fn judge_store(world: &World, stored: &Stored) -> Vec<String> {
     let report = audit(&*world.store).now_or_never().unwrap().unwrap();
     let mut wrong = report.findings;
-    if report.owed_records > 0 {
-        wrong.push(format!("the messages of {} records are still owed", report.owed_records));
+    if report.backlog_records > 0 {
+        wrong.push(format!("the messages of {} records are still owed", report.backlog_records));
     }
     let mut groups = world.store.groups(GroupQuery::default()).now_or_never().unwrap().unwrap();
     while let Some(part) = futures::StreamExt::next(&mut groups.parts).now_or_never().unwrap() {

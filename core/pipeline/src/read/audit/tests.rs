@@ -92,7 +92,7 @@ fn a_report_counts_records_keys_and_the_outbox() {
     let mut repository = MockRecordReader::new();
     repository.expect_audit().return_once(|| Ok(Box::pin(stream::iter(whole().into_iter().map(Ok)))));
     let report = futures::executor::block_on(audit(&repository)).unwrap();
-    assert_eq!((report.records, report.keys, report.owed_records), (4, 2, 2));
+    assert_eq!((report.records, report.keys, report.backlog_records), (4, 2, 2));
 }
 
 /// The roll-ups of [`whole`]'s records up to the third, which are all of one destination.
