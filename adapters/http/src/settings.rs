@@ -64,6 +64,9 @@ pub struct HttpSettings {
     /// refused with `overloaded`. No more than the store can stream at once. A caller has about three quarters. Default
     /// 4.
     pub aggregates_max: usize,
+    /// How many short reads are under way at once; further ones wait up to five seconds, their callers in turn. No more than
+    /// the store has connections for short reads. A caller has about three quarters. Default 4.
+    pub reads_max: usize,
     /// How long an aggregate or an export may take: then it breaks off. Each keeps a place, and an aggregate a snapshot.
     /// Default 30 min.
     pub snapshot_age_max: Duration,
@@ -111,6 +114,7 @@ impl Default for HttpSettings {
             response_buffer_bytes_max: 64 * 1024 * 1024,
             dry_run_timeout: Duration::from_secs(10),
             aggregates_max: 4,
+            reads_max: 4,
             snapshot_age_max: Duration::from_secs(1_800),
             cache_bytes: 8 * 1024 * 1024,
             event_streams_max: 256,

@@ -11,11 +11,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::concurrency_limit::ConcurrencyLimit;
 use crate::access::rate_limit::Limits;
+use crate::access::read_limit::ReadLimit;
 use crate::app::alert_rules::AlertRules;
 use crate::app::health_probe::HealthProbe;
 use crate::app::metrics_page::MetricsPage;
 use crate::app::rate_history::RateHistory;
 use crate::bounds::body_room::BodyRoom;
+use crate::bounds::caller::Caller;
 use crate::bounds::connection_limit::ConnectionLimit;
 use crate::bounds::result_room::ResultRoom;
 use crate::bounds::shared_room::SharedRoom;
@@ -72,6 +74,8 @@ pub(crate) struct App {
     pub(crate) response_room: Arc<SharedRoom>,
     /// Room for aggregates, each of which holds a snapshot of the database, and for exports and dry runs.
     pub(crate) aggregates: ConcurrencyLimit,
+    /// The limit on short reads.
+    pub(crate) reads: ReadLimit,
     /// Responses with totals, for reuse.
     pub(crate) response_cache: Arc<ResponseCache>,
     /// Room for event streams.
@@ -101,6 +105,7 @@ impl App {
         let limits = settings.rate_limit.map(|limit| Arc::new(Limits::new(limit)));
         let aggregates =
             ConcurrencyLimit::new(settings.aggregates_max, AGGREGATE_WAIT_MAX, "aggregates, exports and dry runs");
+        let reads = ReadLimit::new(Arc::clone(&http.reader), settings.reads_max);
         let response_cache = Arc::new(ResponseCache::new(settings.cache_bytes));
         // Waiting is pointless: an event stream has no end.
         let event_streams = ConcurrencyLimit::new(settings.event_streams_max, Duration::ZERO, "event streams");
@@ -114,6 +119,7 @@ impl App {
             result_room: ResultRoom::new(settings.result_buffer_bytes_max),
             response_room,
             aggregates,
+            reads,
             response_cache,
             event_streams,
             limits,
@@ -125,6 +131,11 @@ impl App {
             hosts: None,
             stop,
         }
+    }
+
+    /// Returns the reader for the requests of a caller.
+    pub(crate) fn reader(&self, caller: &Caller) -> Arc<dyn RecordReader> {
+        self.reads.reader(caller)
     }
 
     pub(crate) fn with_hosts(self, hosts: Option<Vec<String>>) -> Self {

@@ -8,6 +8,7 @@ use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::endpoints::reading::page::{self, set_next};
+use crate::exchange::context::RequestContext;
 use crate::exchange::request::page_token::PageToken;
 use crate::exchange::request::parameters::Parameters;
 use crate::exchange::response::conditional;
@@ -18,17 +19,28 @@ use crate::exchange::response::problem::{Problem, ProblemCode};
 const ORDERS: [(&str, RecordOrder); 2] = [("oldest", RecordOrder::OldestFirst), ("newest", RecordOrder::NewestFirst)];
 
 /// `GET /v1/records/{recordId}`.
-pub(crate) async fn read_one(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
+pub(crate) async fn read_one(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    context: &RequestContext,
+    id: &str,
+) -> Result<Response, Problem> {
     Parameters::none(query)?;
     let missing = || Problem::new(ProblemCode::NotFound, "There is no record with this id.");
     // What can't be an id is the id of no record.
     let id = RecordId::new(id).map_err(|_| missing())?;
-    let stored = app.http.reader.find(&id).await?.ok_or_else(missing)?;
+    let stored = app.reader(&context.caller).find(&id).await?.ok_or_else(missing)?;
     Ok(conditional::json(headers, serde_json::to_vec(&stored).expect("a record is always JSON")))
 }
 
 /// `GET /v1/records`.
-pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn read_page(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    context: &RequestContext,
+) -> Result<Response, Problem> {
     let parameters = Parameters::read_with_filter(query, &["alerting", "rule", "order", "limit", "cursor"])?;
     let limit = parameters.limit()?;
     let after = parameters.parsed("cursor", PageToken::record)?;
@@ -36,7 +48,7 @@ pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Re
     let (filter, alerting) = (parameters.filter()?, alerting(&parameters)?);
     let order = parameters.one_of("order", &ORDERS)?.unwrap_or_default();
     let query = RecordQuery { filter, alerting, order, after, limit: limit + 1 };
-    let reader = &app.http.reader;
+    let reader = app.reader(&context.caller);
     let mut records = reader.records(query.clone()).await?;
     let more = page::cut(&mut records, limit, StoredRecord::weight, async |last| {
         let record = &last.processed.record;

@@ -7,6 +7,7 @@ use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::endpoints::reading::page::{self, set_next};
+use crate::exchange::context::RequestContext;
 use crate::exchange::request::page_token::PageToken;
 use crate::exchange::request::parameters::Parameters;
 use crate::exchange::response::conditional;
@@ -31,7 +32,13 @@ struct Entry<'a> {
 }
 
 /// Answers the query. A destination without records has no summaries.
-pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destination: &str) -> Result<Response, Problem> {
+pub(crate) async fn read(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    context: &RequestContext,
+    destination: &str,
+) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["reference", "limit", "cursor"])?;
     let limit = parameters.limit()?;
     let destination_id =
@@ -43,7 +50,7 @@ pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destinatio
         // One more than asked for shows whether there is a next page.
         limit: limit + 1,
     };
-    let reader = &app.http.reader;
+    let reader = app.reader(&context.caller);
     let mut found = reader.summaries(query.clone()).await?;
     let weight = |(_, summary): &(Reference, Summary)| summary.weight();
     let more = page::cut(&mut found, limit, weight, async |(last, _)| {

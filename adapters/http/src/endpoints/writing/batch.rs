@@ -62,7 +62,7 @@ pub(crate) async fn write(
 ) -> Result<Response, Problem> {
     let results = process(app, elements, failed_only, headers, body, context, meter).await?;
     let is_small = results.are_small(UNSTREAMED_BYTES_MAX, failed_only);
-    let mut body = Body::new(results, failed_only, &app.http.reader);
+    let mut body = Body::new(results, failed_only, app.reader(&context.caller));
     if is_small {
         let mut json = Vec::new();
         while let Some(mut piece) = body.next().await? {
@@ -160,14 +160,14 @@ struct Body {
 }
 
 impl Body {
-    fn new(results: WaitingResults, failed_only: bool, reader: &Arc<dyn RecordReader>) -> Self {
+    fn new(results: WaitingResults, failed_only: bool, reader: Arc<dyn RecordReader>) -> Self {
         let mut piece = serde_json::to_vec(&results.counts()).expect("counts are always JSON");
         // The closing brace gives way to one more member.
         piece.pop();
         piece.extend_from_slice(b",\"results\":[");
         let (results, room) = results.take();
         let results = results.into_iter().enumerate();
-        Self { results, failed_only, reader: Arc::clone(reader), piece, ended: false, _room: room }
+        Self { results, failed_only, reader, piece, ended: false, _room: room }
     }
 
     /// Returns the next piece; `None` at the end.

@@ -44,7 +44,7 @@ pub(crate) async fn write(
 ) -> Response {
     let stall_timeout = app.settings.stall_timeout;
     let long_lines = Arc::clone(&context.connection.long_lines);
-    let (app, traceparent) = (Arc::clone(app), traceparent::of(headers));
+    let (app, caller, traceparent) = (Arc::clone(app), context.caller.clone(), traceparent::of(headers));
     body.invite().await;
     stream::answer("application/x-ndjson", stall_timeout, context, move |body_writer| async move {
         let input = Input {
@@ -59,7 +59,7 @@ pub(crate) async fn write(
         };
         let output =
             Output { body_writer, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
-        converse(&app, meter.as_ref(), input, output).await
+        converse(&app, &*app.reader(&caller), meter.as_ref(), input, output).await
     })
 }
 
@@ -68,6 +68,7 @@ type Committing = OrderedChunks<Result<WaitingResults, SubmitError>>;
 
 async fn converse(
     app: &App,
+    reader: &dyn RecordReader,
     meter: Option<&Meter>,
     mut input: Input,
     mut output: Output,
@@ -113,7 +114,7 @@ async fn converse(
                 if has_room(&committing, &gathered) && !gathered.is_empty() {
                     submit(app, &mut committing, meter, gathered.take(), failed_only);
                 }
-                output.write(results, &*app.http.reader).await?;
+                output.write(results, reader).await?;
             }
             more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
                 Ok(more) => more?,

@@ -1,7 +1,7 @@
 //! A repository in memory that can be made to fail, and a clock that runs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tallyhouse_pipeline::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Clock, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
@@ -57,6 +57,10 @@ pub(crate) struct FaultyStore {
     pub(crate) pages_left: AtomicUsize,
     /// A page of the history waits until it is let through.
     pub(crate) pages: Semaphore,
+    /// A look-up by id waits until it is let through.
+    pub(crate) finds: Semaphore,
+    /// The ids that were looked up, in their order.
+    pub(crate) found: Mutex<Vec<String>>,
     /// A look-up by id panics.
     pub(crate) panics: AtomicBool,
     /// A commit waits until it is let through.
@@ -76,6 +80,8 @@ impl FaultyStore {
             parts_left: AtomicUsize::new(MANY),
             pages_left: AtomicUsize::new(MANY),
             pages: Semaphore::new(MANY),
+            finds: Semaphore::new(MANY),
+            found: Mutex::default(),
             panics: AtomicBool::new(false),
             gate: Semaphore::new(MANY),
         }
@@ -89,6 +95,11 @@ impl FaultyStore {
     /// Makes pages of the history wait from now on, but for the next ones.
     pub(crate) fn let_through(&self, pages: usize) {
         self.pages.forget_permits(MANY - pages);
+    }
+
+    /// Makes look-ups by id wait from now on, until permits are added.
+    pub(crate) fn hold_finds(&self) {
+        self.finds.forget_permits(MANY);
     }
 
     fn answers(&self, what: &'static str) -> Result<&MemoryRepository, PortError> {
@@ -120,6 +131,8 @@ impl RecordRepository for FaultyStore {
 impl RecordReader for FaultyStore {
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
         assert!(!self.panics.load(Ordering::SeqCst), "this look-up panics");
+        self.found.lock().unwrap().push(id.to_string());
+        self.finds.acquire().await.unwrap().forget();
         let left = self.finds_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_err() {
             return Err(away("finding"));
