@@ -9,6 +9,7 @@ use futures_core::Stream;
 
 use crate::outcome::{ProcessedRecord, StoredRecord};
 use crate::ports::error::PortError;
+use crate::ports::page::Page;
 use crate::query::{GroupQuery, RecordQuery, SummaryQuery};
 use crate::record::text::{DestinationId, Key, RecordId, Reference};
 use crate::roll_up::RollUp;
@@ -16,10 +17,10 @@ use crate::summary::Summary;
 
 /// Answers queries over the stored records.
 ///
-/// A page of `records`, `summaries` or `history` SHOULD end early once it weighs
-/// [`PAGE_WEIGHT_MAX`](crate::ports::PAGE_WEIGHT_MAX), or soon after: an adapter MUST NOT load the rest of a page that is much
-/// larger. A page with fewer rows than asked for is therefore not the last one; only an empty one is. Each page MUST be of
-/// one snapshot.
+/// A page SHOULD end early once it weighs [`PAGE_WEIGHT_MAX`](crate::ports::PAGE_WEIGHT_MAX), as that of
+/// [`Page::take`] does: an adapter MUST NOT load the rest of a page that is much larger. Fewer rows than asked for
+/// therefore do not make a page the last one. [`Page::more`] MUST say whether there are rows behind it; a page of
+/// `history`, which goes on for ever, is the last one for now if it is empty. Each page MUST be of one snapshot.
 ///
 /// ```
 /// use tallyhouse_core::ports::{HistoryQuery, PortError, RecordReader};
@@ -47,13 +48,13 @@ pub trait RecordReader: Send + Sync {
     ///
     /// # Errors
     /// The store can't answer now.
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError>;
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError>;
 
     /// Returns a page of the running summaries of one destination, ordered by reference (bytes).
     ///
     /// # Errors
     /// The store can't answer now.
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError>;
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError>;
 
     /// Returns the matching records grouped by destination (bytes), from one snapshot.
     ///

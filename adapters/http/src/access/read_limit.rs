@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tallyhouse_pipeline::ports::{AuditPart, Groups, HistoryQuery, PartStream, PortError, PortErrorKind, RecordReader};
+use tallyhouse_pipeline::ports::{
+    AuditPart, Groups, HistoryQuery, Page, PartStream, PortError, PortErrorKind, RecordReader,
+};
 use tallyhouse_pipeline::{GroupQuery, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
 use crate::bounds::caller::Caller;
@@ -70,12 +72,12 @@ impl RecordReader for LimitedReader {
         self.reader.find(id).await
     }
 
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         let _place = self.place().await?;
         self.reader.records(query).await
     }
 
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
         let _place = self.place().await?;
         self.reader.summaries(query).await
     }

@@ -1,13 +1,14 @@
 //! Records: one by `GET /v1/records/{recordId}`, pages by `GET /v1/records`.
 
 use hyper::header::HeaderMap;
+use tallyhouse_pipeline::ports::Page;
 use tallyhouse_pipeline::{
     Alerting, RECORD_COLUMNS, RecordId, RecordOrder, RecordQuery, StoredRecord, write_record_row, write_row,
 };
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::endpoints::reading::page::{self, set_next};
+use crate::endpoints::reading::page::set_next;
 use crate::exchange::context::RequestContext;
 use crate::exchange::request::page_token::PageToken;
 use crate::exchange::request::parameters::Parameters;
@@ -44,18 +45,10 @@ pub(crate) async fn read_page(
     let parameters = Parameters::read_with_filter(query, &["alerting", "rule", "order", "limit", "cursor"])?;
     let limit = parameters.limit()?;
     let after = parameters.parsed("cursor", PageToken::record)?;
-    // One more than asked for shows whether there is a next page.
     let (filter, alerting) = (parameters.filter()?, alerting(&parameters)?);
     let order = parameters.one_of("order", &ORDERS)?.unwrap_or_default();
-    let query = RecordQuery { filter, alerting, order, after, limit: limit + 1 };
-    let reader = app.reader(&context.caller);
-    let mut records = reader.records(query.clone()).await?;
-    let more = page::cut(&mut records, limit, StoredRecord::weight, async |last| {
-        let record = &last.processed.record;
-        let after = Some((record.time, record.record_id.clone()));
-        Ok(!reader.records(RecordQuery { after, limit: 1, ..query }).await?.is_empty())
-    });
-    let more = more.await?;
+    let query = RecordQuery { filter, alerting, order, after, limit };
+    let Page { rows: records, more } = app.reader(&context.caller).records(query).await?;
 
     let format = Format::accepted(headers, Format::Json);
     let next = records.last().filter(|_| more).map(|last| {

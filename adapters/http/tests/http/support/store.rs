@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tallyhouse_pipeline::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Clock, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
-    Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
+    Owner, Page, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
 };
 use tallyhouse_pipeline::{
     GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
@@ -140,11 +140,11 @@ impl RecordReader for FaultyStore {
         self.answers("finding")?.find(id).await
     }
 
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         self.answers("reading")?.records(query).await
     }
 
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
         self.answers("reading")?.summaries(query).await
     }
 
