@@ -49,8 +49,8 @@ pub struct HttpSettings {
     pub batch_bytes_max: usize,
     /// Most records in a JSON batch. Default 10,000.
     pub batch_records_max: usize,
-    /// How many bytes of results of batches wait to be sent, over all connections; results beyond are read from the store
-    /// again as they are sent. Default 64 MiB.
+    /// How many bytes of results of batches wait to be sent, over all connections; a caller has about three quarters. Results
+    /// beyond are read from the store again as they are sent. Default 64 MiB.
     pub result_buffer_bytes_max: usize,
     /// How many bytes of JSON batches are held at once, over all connections; further ones wait. A caller has about
     /// three quarters, and one batch at a time may exceed it. Default 128 MiB, and never below `batch_bytes_max`.

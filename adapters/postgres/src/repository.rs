@@ -161,6 +161,11 @@ impl RecordReader for PostgresRepository {
         self.pools.readers.run("finding a record", move |connection| records::find(connection, &id)).await
     }
 
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let ids = ids.to_vec();
+        self.pools.readers.run("finding records", move |connection| records::find_all(connection, &ids)).await
+    }
+
     async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         self.pools.readers.run("reading records", move |connection| records::records(connection, &query)).await
     }

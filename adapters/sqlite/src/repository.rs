@@ -189,6 +189,11 @@ impl RecordReader for SqliteRepository {
         self.readers.run("finding a record", move |db| records::find(db, &id)).await
     }
 
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let ids = ids.to_vec();
+        self.readers.run("finding records", move |db| records::find_all(db, &ids)).await
+    }
+
     async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         self.readers.run("reading records", move |db| records::records(db, &query)).await
     }

@@ -44,6 +44,21 @@ pub trait RecordReader: Send + Sync {
     /// The store can't answer now.
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError>;
 
+    /// Returns the stored records with these ids: for each id, in their order, its record or `None`.
+    ///
+    /// By default it looks up one id after the other. An adapter SHOULD read them together, and MUST answer from one
+    /// snapshot then. A caller names a few hundred ids at most, since the answer is in memory as a whole, and none twice.
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(self.find(id).await?);
+        }
+        Ok(found)
+    }
+
     /// Returns a page of records, ordered by `time`, then `recordId` (bytes), in the order that the query asks for.
     ///
     /// # Errors

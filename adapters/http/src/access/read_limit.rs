@@ -72,6 +72,11 @@ impl RecordReader for LimitedReader {
         self.reader.find(id).await
     }
 
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let _place = self.place().await?;
+        self.reader.find_all(ids).await
+    }
+
     async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         let _place = self.place().await?;
         self.reader.records(query).await

@@ -19,7 +19,6 @@ use crate::app::rate_history::RateHistory;
 use crate::bounds::body_room::BodyRoom;
 use crate::bounds::caller::Caller;
 use crate::bounds::connection_limit::ConnectionLimit;
-use crate::bounds::result_room::ResultRoom;
 use crate::bounds::shared_room::SharedRoom;
 use crate::exchange::observe::request_meter::RequestMeter;
 use crate::exchange::response::problem;
@@ -69,7 +68,7 @@ pub(crate) struct App {
     /// Room for the bodies of JSON batches.
     pub(crate) batch_room: BodyRoom,
     /// Room for results of batches that wait to be sent.
-    pub(crate) result_room: ResultRoom,
+    pub(crate) result_room: Arc<SharedRoom>,
     /// Room for responses that wait to be read, in bytes.
     pub(crate) response_room: Arc<SharedRoom>,
     /// Room for aggregates, each of which holds a snapshot of the database, and for exports and dry runs.
@@ -116,7 +115,7 @@ impl App {
             http,
             settings,
             batch_room,
-            result_room: ResultRoom::new(settings.result_buffer_bytes_max),
+            result_room: SharedRoom::new(settings.result_buffer_bytes_max),
             response_room,
             aggregates,
             reads,

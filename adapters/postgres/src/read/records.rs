@@ -1,11 +1,12 @@
 //! Short reads: each is one snapshot, and nearly each one statement.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use tallyhouse_core::ports::{HistoryQuery, Page, PageBuilder, Weigh};
 use tallyhouse_core::{RecordId, RecordOrder, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
@@ -23,6 +24,20 @@ pub(crate) fn find(connection: &mut PgConnection, id: &RecordId) -> Result<Optio
     let rows: Vec<StoredRow> =
         stored_records().sql(" FROM records r WHERE r.record_id = ").bind::<Text, _>(id.as_str()).load(connection)?;
     rows.into_iter().next().map(StoredRow::decode).transpose()
+}
+
+/// Returns the stored record of each of these ids.
+pub(crate) fn find_all(connection: &mut PgConnection, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, Fault> {
+    let texts: Vec<&str> = ids.iter().map(RecordId::as_str).collect();
+    let rows: Vec<StoredRow> = stored_records()
+        .sql(" FROM records r WHERE r.record_id = ANY(")
+        .bind::<Array<Text>, _>(texts)
+        .sql(")")
+        .load(connection)?;
+    let stored: Vec<StoredRecord> = rows.into_iter().map(StoredRow::decode).collect::<Result<_, _>>()?;
+    let mut by_id: HashMap<RecordId, StoredRecord> =
+        stored.into_iter().map(|stored| (stored.processed.record.record_id.clone(), stored)).collect();
+    Ok(ids.iter().map(|id| by_id.remove(id)).collect())
 }
 
 /// Returns a page of records by time and id.

@@ -22,6 +22,11 @@ pub(crate) fn find(db: &mut SqliteConnection, id: &RecordId) -> Result<Option<St
     Ok(row.map(StoredRow::read).transpose()?.map(|(_, stored)| stored))
 }
 
+/// Returns the stored record of each of these ids. The statement stays prepared, and a call of SQLite is no round trip.
+pub(crate) fn find_all(db: &mut SqliteConnection, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, Failure> {
+    db.transaction(|db| ids.iter().map(|id| find(db, id)).collect())
+}
+
 #[diesel::dsl::auto_type]
 pub(crate) fn find_query<'a>(id: &'a str) -> _ {
     let row: diesel::dsl::AsSelect<StoredRow, Sqlite> = StoredRow::as_select();

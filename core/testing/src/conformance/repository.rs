@@ -119,6 +119,7 @@ macro_rules! repository_conformance {
             durability::claims_are_durable;
             durability::managed_rules_are_durable;
             durability::positions_and_sequences_continue_after_a_reopen;
+            queries::records_are_found_together_in_the_order_asked_for;
             queries::records_page_by_time_then_id;
             queries::every_filter_finds_what_a_full_scan_finds;
             queries::filters_compare_texts_by_bytes;

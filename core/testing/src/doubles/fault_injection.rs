@@ -127,6 +127,11 @@ impl<G: Gate> RecordReader for Gated<G> {
         pass!(self, Call::Read("find"), |inner| inner.find(&id))
     }
 
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let ids = ids.to_vec();
+        pass!(self, Call::Read("find_all"), |inner| inner.find_all(&ids))
+    }
+
     async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         pass!(self, Call::Read("records"), |inner| inner.records(query))
     }

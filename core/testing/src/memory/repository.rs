@@ -84,6 +84,11 @@ impl RecordReader for MemoryRepository {
         Ok(self.lock("finding a record")?.find(id))
     }
 
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let store = self.lock("finding records")?;
+        Ok(ids.iter().map(|id| store.find(id)).collect())
+    }
+
     async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         Ok(self.lock("reading records")?.records(&query))
     }

@@ -18,6 +18,7 @@ use warp::reply::Response;
 
 use crate::access::rate_limit::Meter;
 use crate::app::state::App;
+use crate::bounds::caller::Caller;
 use crate::endpoints::writing::chunk::Chunk;
 use crate::endpoints::writing::result::WriteResult;
 use crate::endpoints::writing::results::WaitingResults;
@@ -59,7 +60,7 @@ pub(crate) async fn write(
         };
         let output =
             Output { body_writer, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
-        converse(&app, &*app.reader(&caller), meter.as_ref(), input, output).await
+        converse(&app, &caller, meter.as_ref(), input, output).await
     })
 }
 
@@ -68,12 +69,14 @@ type Committing = OrderedChunks<Result<WaitingResults, SubmitError>>;
 
 async fn converse(
     app: &App,
-    reader: &dyn RecordReader,
+    caller: &Caller,
     meter: Option<&Meter>,
     mut input: Input,
     mut output: Output,
 ) -> Result<BodyWriter, Broken> {
-    let (ingress, failed_only) = (&app.http.ingress, output.failed_only);
+    let ingress = &app.http.ingress;
+    let (reader, failed_only) = (app.reader(caller), output.failed_only);
+    let none = || WaitingResults::none(&app.result_room, caller, failed_only);
     let mut gathered = Gathered::new(ingress, meter);
     if let Some(meter) = meter {
         // The call itself draws one unit, which its first line need not draw again.
@@ -97,7 +100,7 @@ async fn converse(
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
                 continue;
             }
-            submit(app, &mut committing, meter, gathered.take(), failed_only);
+            submit(app, &mut committing, meter, gathered.take(), none());
             // There may be more in what was read.
             continue;
         }
@@ -112,9 +115,9 @@ async fn converse(
                 let results = results?;
                 // The next chunk is on its way before the results of this one are written.
                 if has_room(&committing, &gathered) && !gathered.is_empty() {
-                    submit(app, &mut committing, meter, gathered.take(), failed_only);
+                    submit(app, &mut committing, meter, gathered.take(), none());
                 }
-                output.write(results, reader).await?;
+                output.write(results, Arc::clone(&reader)).await?;
             }
             more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
                 Ok(more) => more?,
@@ -139,9 +142,9 @@ fn submit(
     committing: &mut Committing,
     meter: Option<&Meter>,
     (chunk, units): (Chunk, usize),
-    failed_only: bool,
+    mut results: WaitingResults,
 ) {
-    let (ingress, room) = (app.http.ingress.clone(), app.result_room.clone());
+    let ingress = app.http.ingress.clone();
     let meter = meter.cloned();
     let refused = chunk.refused;
     committing.push(chunk.arrivals, |submission| async move {
@@ -150,8 +153,7 @@ fn submit(
         }
         let outcomes = submission.await?;
         ingress.count_refused(refused.count());
-        let mut results = WaitingResults::default();
-        results.add(refused.rejoin(outcomes), &room, !failed_only);
+        results.add(refused.rejoin(outcomes));
         Ok(results)
     });
 }
@@ -271,17 +273,15 @@ struct Output {
 }
 
 impl Output {
-    async fn write(&mut self, results: WaitingResults, reader: &dyn RecordReader) -> Result<(), Broken> {
-        let (results, _room) = results.take();
-        for result in results {
-            result.count(&mut self.counts);
-            if !self.failed_only || result.is_failed() {
-                let outcome = result.outcome(reader).await?;
-                self.line(&WriteResult { index: Some(self.index), outcome: &outcome });
-                self.body_writer.send_if_large(&mut self.gathered).await?;
-            }
-            self.index += 1;
+    async fn write(&mut self, results: WaitingResults, reader: Arc<dyn RecordReader>) -> Result<(), Broken> {
+        let counts = results.counts();
+        let mut results = results.send(reader);
+        while let Some((index, outcome)) = results.next().await? {
+            self.line(&WriteResult { index: Some(self.index + index), outcome: &outcome });
+            self.body_writer.send_if_large(&mut self.gathered).await?;
         }
+        self.index += counts.all();
+        self.counts.add(counts);
         self.flush().await
     }
 

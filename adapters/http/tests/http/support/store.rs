@@ -61,6 +61,8 @@ pub(crate) struct FaultyStore {
     pub(crate) finds: Semaphore,
     /// The ids that were looked up, in their order.
     pub(crate) found: Mutex<Vec<String>>,
+    /// How often several ids were looked up together.
+    pub(crate) found_together: AtomicUsize,
     /// A look-up by id panics.
     pub(crate) panics: AtomicBool,
     /// A commit waits until it is let through.
@@ -82,6 +84,7 @@ impl FaultyStore {
             pages: Semaphore::new(MANY),
             finds: Semaphore::new(MANY),
             found: Mutex::default(),
+            found_together: AtomicUsize::new(0),
             panics: AtomicBool::new(false),
             gate: Semaphore::new(MANY),
         }
@@ -138,6 +141,15 @@ impl RecordReader for FaultyStore {
             return Err(away("finding"));
         }
         self.answers("finding")?.find(id).await
+    }
+
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        self.found_together.fetch_add(1, Ordering::SeqCst);
+        let mut found = Vec::new();
+        for id in ids {
+            found.push(self.find(id).await?);
+        }
+        Ok(found)
     }
 
     async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {

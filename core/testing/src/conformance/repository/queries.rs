@@ -215,6 +215,29 @@ pub async fn records_are_selected_by_the_rules_that_they_met<F: RepositoryFixtur
     }
 }
 
+/// Records are found together as they are found one by one, in the order of their ids, with those that are missing.
+pub async fn records_are_found_together_in_the_order_asked_for<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let mut generator = Generator::new(47);
+    commit_records(&*repository, generator.records("r", 300)).await;
+    let mut ids: Vec<RecordId> = (0..350).map(|n| id(&format!("r-{n}"))).collect();
+    let history = HistoryQuery { after: 0, alerting_only: false, limit: 300 };
+    let stored = repository.history(history).await.expect("the history is read");
+    ids.extend(stored.iter().map(|(_, stored)| stored.processed.record.record_id.clone()));
+    ids.sort_unstable();
+    ids.dedup();
+    generator.shuffle(&mut ids);
+    let found = repository.find_all(&ids).await.expect("records are looked up");
+    assert_eq!(found.len(), ids.len(), "one answer for each id");
+    assert_eq!(found.iter().flatten().count(), 300, "all are found");
+    for (id, found) in ids.iter().zip(found) {
+        let one = repository.find(id).await.expect("a record is looked up");
+        assert_eq!(found.as_ref().map(exact), one.as_ref().map(exact), "{id}");
+    }
+    assert_eq!(repository.find_all(&[]).await.expect("no record is looked up"), []);
+}
+
 fn newest_first(filter: Filter, limit: usize) -> RecordQuery {
     RecordQuery { filter, order: RecordOrder::NewestFirst, limit, ..RecordQuery::default() }
 }
