@@ -74,7 +74,8 @@ pub trait RecordReader: Send + Sync {
     /// Returns the matching records grouped by destination (bytes), from one snapshot.
     ///
     /// An adapter MUST stream in bounded memory, however many groups and records there are, and MUST stop reading soon
-    /// after the stream is dropped. A group's summary MUST be exactly that of its matching records.
+    /// after the stream is dropped. The same holds for a page of groups, which `limit` alone ends, however heavy its totals
+    /// are. A group's summary MUST be exactly that of its matching records.
     ///
     /// # Errors
     /// The store can't answer now; also in the stream, where the error ends the answer.

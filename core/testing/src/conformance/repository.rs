@@ -132,6 +132,7 @@ macro_rules! repository_conformance {
             groups::totals_are_those_of_the_records_listed;
             groups::totals_are_exact_however_much_is_rolled_up;
             groups::groups_page_by_destination;
+            groups::pages_of_heavy_totals_have_as_many_groups_as_asked_for;
             groups::an_answer_is_one_snapshot_while_a_writer_goes_on;
             groups::dropping_an_answer_early_leaves_the_store_usable;
             outbox::a_commit_adds_an_entry_for_its_owner;
