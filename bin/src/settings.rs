@@ -149,12 +149,13 @@ impl Settings {
     /// A setting is unknown or wrong. The error names it, its origin, and a right value.
     pub(crate) fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, SettingsError> {
         let resolved = Layers::read(overrides, environment)?.resolve()?;
+        let database = DatabaseUrl::of(&resolved)?;
         Ok(Self {
             listen: resolved.text("listen"),
-            database: DatabaseUrl::of(&resolved)?,
             sqlite: adapters::sqlite(&resolved),
             postgres: adapters::postgres(&resolved),
-            http: adapters::http(&resolved)?,
+            http: adapters::http(&resolved, &database)?,
+            database,
             proxies: adapters::proxies(&resolved)?,
             file: overrides.file.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT)),
             tls: adapters::tls(&resolved)?,

@@ -85,6 +85,18 @@ impl Outcome {
             Self::Rejected(rejection) => rejection.record_id.as_ref(),
         }
     }
+
+    /// Returns about how many bytes the outcome takes in memory, for bounds on results that wait.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let rest = match self {
+            Self::Processed(stored) => stored.weight(),
+            Self::Duplicate { record_id, .. } => record_id.as_str().len(),
+            Self::Conflict { record_id, differs } => record_id.as_str().len() + size_of_val(&differs[..]),
+            Self::Rejected(rejection) => rejection.weight(),
+        };
+        size_of::<Self>() + rest
+    }
 }
 
 /// How many records had which outcome.
@@ -109,6 +121,20 @@ impl OutcomeCounts {
             Outcome::Conflict { .. } => self.conflicts += 1,
             Outcome::Rejected(_) => self.rejected += 1,
         }
+    }
+
+    /// Adds the counts of other records.
+    pub fn add(&mut self, other: Self) {
+        self.processed += other.processed;
+        self.duplicates += other.duplicates;
+        self.conflicts += other.conflicts;
+        self.rejected += other.rejected;
+    }
+
+    /// Returns how many records there are of all outcomes.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.processed + self.duplicates + self.conflicts + self.rejected
     }
 
     /// Returns how many records were refused: conflicts and rejected ones.

@@ -32,7 +32,7 @@ pub use dead_letters::{DeadLetter, DeadLetters};
 pub use emitter::MessageEmitter;
 pub use error::{PortError, PortErrorKind};
 pub use outbox::{Backlog, ClaimScope, Outbox, OutboxEntry, OutboxId, Owner};
-pub use page::{PAGE_WEIGHT_MAX, page};
+pub use page::{PAGE_WEIGHT_MAX, Page, PageBuilder, Weigh};
 pub use pipelined::{CommitOrder, PipelinedRepository, Unordered};
 pub use reader::{AuditPart, GroupPart, Groups, HistoryQuery, PartStream, RecordReader};
 pub use repository::{Batch, Committed, RecordRepository};

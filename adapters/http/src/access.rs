@@ -3,3 +3,4 @@
 pub(crate) mod admission;
 pub(crate) mod rate_limit;
 pub(crate) mod concurrency_limit;
+pub(crate) mod read_limit;

@@ -3,6 +3,5 @@
 pub(crate) mod caller;
 pub(crate) mod shared_room;
 pub(crate) mod body_room;
-pub(crate) mod result_room;
 pub(crate) mod connection_limit;
 pub(crate) mod pace;

@@ -49,7 +49,7 @@ pub struct HttpSettings {
     pub batch_bytes_max: usize,
     /// Most records in a JSON batch. Default 10,000.
     pub batch_records_max: usize,
-    /// How many bytes of batch results wait to be sent, over all connections; results beyond it are read from the store
+    /// How many bytes of batch results wait to be sent, over all connections; a caller has about three quarters. Results beyond it are read from the store
     /// again as they are sent. Default 64 MiB.
     pub result_buffer_bytes_max: usize,
     /// How many bytes of JSON batches are in memory at once, over all connections; further ones wait. A caller has
@@ -66,6 +66,9 @@ pub struct HttpSettings {
     /// with `overloaded`. At most as many as the store can stream at once. A caller has about three quarters. Default
     /// 4.
     pub aggregates_max: usize,
+    /// How many short reads are in flight at once; further ones wait up to five seconds, their callers in turn. At most as
+    /// many as the store has connections for short reads. A caller has about three quarters. Default 4.
+    pub reads_max: usize,
     /// How long an aggregate or an export may take; then it breaks off. Each holds a permit, and an aggregate a
     /// snapshot. Default 30 min.
     pub snapshot_age_max: Duration,
@@ -114,6 +117,7 @@ impl Default for HttpSettings {
             response_buffer_bytes_max: 64 * 1024 * 1024,
             dry_run_timeout: Duration::from_secs(10),
             aggregates_max: 4,
+            reads_max: 4,
             snapshot_age_max: Duration::from_secs(1_800),
             cache_bytes: 8 * 1024 * 1024,
             event_streams_max: 256,

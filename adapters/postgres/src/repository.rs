@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, CommitOrder, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
-    Owner, PartStream, PipelinedRepository, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
-    Unordered,
+    Owner, Page, PartStream, PipelinedRepository, PortError, PortErrorKind, RecordReader, RecordRepository,
+    RuleRepository, Unordered,
 };
 use tallyhouse_core::{
     GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
@@ -161,11 +161,16 @@ impl RecordReader for PostgresRepository {
         self.pools.readers.run("finding a record", move |connection| records::find(connection, &id)).await
     }
 
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let ids = ids.to_vec();
+        self.pools.readers.run("finding records", move |connection| records::find_all(connection, &ids)).await
+    }
+
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         self.pools.readers.run("reading records", move |connection| records::records(connection, &query)).await
     }
 
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
         self.pools.readers.run("reading summaries", move |connection| records::summaries(connection, &query)).await
     }
 

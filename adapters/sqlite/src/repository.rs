@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use futures::StreamExt as _;
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Clock, CommitOrder, Committed, Groups, HistoryQuery, Outbox, OutboxEntry,
-    OutboxId, Owner, PartStream, PipelinedRepository, PortError, PortErrorKind, RecordReader, RecordRepository,
+    OutboxId, Owner, Page, PartStream, PipelinedRepository, PortError, PortErrorKind, RecordReader, RecordRepository,
     RuleRepository, Unordered,
 };
 use tallyhouse_core::{
@@ -189,11 +189,16 @@ impl RecordReader for SqliteRepository {
         self.readers.run("finding a record", move |db| records::find(db, &id)).await
     }
 
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let ids = ids.to_vec();
+        self.readers.run("finding records", move |db| records::find_all(db, &ids)).await
+    }
+
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         self.readers.run("reading records", move |db| records::records(db, &query)).await
     }
 
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
         self.readers.run("reading summaries", move |db| records::summaries(db, &query)).await
     }
 

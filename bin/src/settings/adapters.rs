@@ -10,6 +10,7 @@ use tallyhouse_redis::RedisSettings;
 use tallyhouse_sqlite::SqliteSettings;
 use url::Url;
 
+use super::database::DatabaseUrl;
 use super::resolved::Resolved;
 use super::{SettingsError, TlsFiles};
 
@@ -79,7 +80,11 @@ fn check_redis_parameters(url: &str) -> Result<(), String> {
 }
 
 /// Returns the settings of the HTTP server.
-pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
+pub(super) fn http(resolved: &Resolved, database: &DatabaseUrl) -> Result<HttpSettings, SettingsError> {
+    let readers = match database {
+        DatabaseUrl::Sqlite(_) | DatabaseUrl::Temporary => "sqlite.readers",
+        DatabaseUrl::Postgres(_) => "postgres.readers",
+    };
     Ok(HttpSettings {
         connections_max: resolved.count("http.connections_max"),
         handshake_timeout: resolved.millis("tls.handshake_timeout_ms"),
@@ -103,6 +108,7 @@ pub(super) fn http(resolved: &Resolved) -> Result<HttpSettings, SettingsError> {
         response_buffer_bytes_max: resolved.count("http.response_buffer_bytes_max"),
         dry_run_timeout: resolved.millis("http.dry_run_timeout_ms"),
         aggregates_max: resolved.count("http.aggregates_max"),
+        reads_max: resolved.count(readers),
         snapshot_age_max: resolved.millis("http.snapshot_age_max_ms"),
         cache_bytes: resolved.count("http.cache_bytes"),
         event_streams_max: resolved.count("http.event_streams_max"),

@@ -223,7 +223,7 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "http.result_buffer_bytes_max",
         Kind::Number(65_536, 4_294_967_295),
         "67108864",
-        "Bytes of results of batches that wait to be sent, over all connections; beyond, results are read from the database again.",
+        "Bytes of results of batches that wait to be sent, over all connections, a caller having about three quarters; beyond, results are read from the database again.",
     ),
     setting(
         "http.batch_buffer_bytes_max",

@@ -9,6 +9,7 @@ use futures_core::Stream;
 
 use crate::outcome::{ProcessedRecord, StoredRecord};
 use crate::ports::error::PortError;
+use crate::ports::page::Page;
 use crate::query::{GroupQuery, RecordQuery, SummaryQuery};
 use crate::record::text::{DestinationId, Key, RecordId, Reference};
 use crate::roll_up::RollUp;
@@ -16,10 +17,10 @@ use crate::summary::Summary;
 
 /// Answers queries over the stored records.
 ///
-/// A page of `records`, `summaries` or `history` SHOULD end early at about
-/// [`PAGE_WEIGHT_MAX`](crate::ports::PAGE_WEIGHT_MAX): an adapter MUST NOT load the rest of a page that is much larger.
-/// A page with fewer rows than asked for is therefore not the end; only an empty page is. Each page MUST be of one
-/// snapshot.
+/// A page SHOULD end early once it weighs [`PAGE_WEIGHT_MAX`](crate::ports::PAGE_WEIGHT_MAX), as that of
+/// [`Page::take`] does: an adapter MUST NOT load the rest of a page that is much larger. Fewer rows than asked for
+/// therefore do not make a page the last one. [`Page::more`] MUST say whether there are rows behind it; a page of
+/// `history`, which goes on for ever, is the last one for now if it is empty. Each page MUST be of one snapshot.
 ///
 /// ```
 /// use tallyhouse_core::ports::{HistoryQuery, PortError, RecordReader};
@@ -43,22 +44,38 @@ pub trait RecordReader: Send + Sync {
     /// The store can't answer now.
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError>;
 
+    /// Returns the stored records with these ids: for each id, in their order, its record or `None`.
+    ///
+    /// By default it looks up one id after the other. An adapter SHOULD read them together, and MUST answer from one
+    /// snapshot then. A caller names a few hundred ids at most, since the answer is in memory as a whole, and none twice.
+    ///
+    /// # Errors
+    /// The store can't answer now.
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(self.find(id).await?);
+        }
+        Ok(found)
+    }
+
     /// Returns a page of records, ordered by `time`, then `recordId` (bytes), in the order that the query asks for.
     ///
     /// # Errors
     /// The store can't answer now.
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError>;
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError>;
 
     /// Returns a page of the running summaries of one destination, ordered by reference (bytes).
     ///
     /// # Errors
     /// The store can't answer now.
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError>;
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError>;
 
     /// Returns the matching records grouped by destination (bytes), from one snapshot.
     ///
     /// An adapter MUST stream in bounded memory, however many groups and records there are, and MUST stop reading soon
-    /// after the stream is dropped. A group's summary MUST be exactly that of its matching records.
+    /// after the stream is dropped. The same holds for a page of groups, which `limit` alone ends, however heavy its totals
+    /// are. A group's summary MUST be exactly that of its matching records.
     ///
     /// # Errors
     /// The store can't answer now; also in the stream, where the error ends the answer.

@@ -75,6 +75,14 @@ impl Rejection {
         }
     }
 
+    /// Returns about how many bytes the rejection takes in memory.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let error = |error: &FieldError| size_of::<FieldError>() + error.pointer.len() + error.detail.len();
+        let id = self.record_id.as_ref().map_or(0, |id| id.as_str().len());
+        size_of::<Self>() + id + self.errors.iter().map(error).sum::<usize>()
+    }
+
     /// Returns the reasons in one line.
     #[must_use]
     pub fn detail(&self) -> String {

@@ -66,12 +66,12 @@ fn stored(arrivals: &[Arrival], batch: usize) -> Stored {
         outcomes.extend(block_on(store.commit(batch)).expect("memory takes them").outcomes);
     }
     let query = RecordQuery { limit: usize::MAX, ..RecordQuery::default() };
-    let records = block_on(store.records(query)).expect("memory answers");
+    let records = block_on(store.records(query)).expect("memory answers").rows;
     let summaries = records.iter().map(|stored| {
         let record = &stored.processed.record;
         let (destination_id, reference) = (record.destination_id.clone(), Some(record.reference.clone()));
         let query = SummaryQuery { destination_id, reference, after: None, limit: 2 };
-        format!("{:?}", block_on(store.summaries(query)).expect("memory answers"))
+        format!("{:?}", block_on(store.summaries(query)).expect("memory answers").rows)
     });
     Stored { outcomes, summaries: summaries.collect(), records }
 }

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tallyhouse_pipeline::ports::{
-    AuditPart, Batch, Clock, Committed, Groups, HistoryQuery, PartStream, PortError, PortErrorKind, RecordReader,
+    AuditPart, Batch, Clock, Committed, Groups, HistoryQuery, Page, PartStream, PortError, PortErrorKind, RecordReader,
     RecordRepository,
 };
 use tallyhouse_pipeline::{
@@ -209,11 +209,11 @@ impl RecordReader for Forgetful {
         nothing()
     }
 
-    async fn records(&self, _: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+    async fn records(&self, _: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         nothing()
     }
 
-    async fn summaries(&self, _: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+    async fn summaries(&self, _: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
         nothing()
     }
 

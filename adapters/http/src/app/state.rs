@@ -11,13 +11,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::concurrency_limit::ConcurrencyLimit;
 use crate::access::rate_limit::Limits;
+use crate::access::read_limit::ReadLimit;
 use crate::app::alert_rules::AlertRules;
 use crate::app::health_probe::HealthProbe;
 use crate::app::metrics_page::MetricsPage;
 use crate::app::rate_history::RateHistory;
 use crate::bounds::body_room::BodyRoom;
+use crate::bounds::caller::Caller;
 use crate::bounds::connection_limit::ConnectionLimit;
-use crate::bounds::result_room::ResultRoom;
 use crate::bounds::shared_room::SharedRoom;
 use crate::exchange::observe::request_meter::RequestMeter;
 use crate::exchange::response::problem;
@@ -66,12 +67,14 @@ pub(crate) struct App {
     pub(crate) settings: HttpSettings,
     /// The memory budget for bodies of JSON batches.
     pub(crate) batch_room: BodyRoom,
-    /// The memory budget for results of batches that wait to be sent.
-    pub(crate) result_room: ResultRoom,
-    /// The memory budget for responses that clients have not read yet, in bytes.
+    /// Room for results of batches that wait to be sent.
+    pub(crate) result_room: Arc<SharedRoom>,
+    /// Room for responses that wait to be read, in bytes.
     pub(crate) response_room: Arc<SharedRoom>,
     /// The limit on aggregates, each of which holds a snapshot of the database, and on exports and dry runs.
     pub(crate) aggregates: ConcurrencyLimit,
+    /// The limit on short reads.
+    pub(crate) reads: ReadLimit,
     /// The cache of responses with totals.
     pub(crate) response_cache: Arc<ResponseCache>,
     /// The limit on event streams.
@@ -101,6 +104,7 @@ impl App {
         let limits = settings.rate_limit.map(|limit| Arc::new(Limits::new(limit)));
         let aggregates =
             ConcurrencyLimit::new(settings.aggregates_max, AGGREGATE_WAIT_MAX, "aggregates, exports and dry runs");
+        let reads = ReadLimit::new(Arc::clone(&http.reader), settings.reads_max);
         let response_cache = Arc::new(ResponseCache::new(settings.cache_bytes));
         // An event stream has no end, so waiting for a permit is pointless.
         let event_streams = ConcurrencyLimit::new(settings.event_streams_max, Duration::ZERO, "event streams");
@@ -111,9 +115,10 @@ impl App {
             http,
             settings,
             batch_room,
-            result_room: ResultRoom::new(settings.result_buffer_bytes_max),
+            result_room: SharedRoom::new(settings.result_buffer_bytes_max),
             response_room,
             aggregates,
+            reads,
             response_cache,
             event_streams,
             limits,
@@ -125,6 +130,11 @@ impl App {
             hosts: None,
             stop,
         }
+    }
+
+    /// Returns the reader for the requests of a caller.
+    pub(crate) fn reader(&self, caller: &Caller) -> Arc<dyn RecordReader> {
+        self.reads.reader(caller)
     }
 
     pub(crate) fn with_hosts(self, hosts: Option<Vec<String>>) -> Self {

@@ -1,12 +1,13 @@
 //! Short reads: each is one snapshot, and nearly each one statement.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::query_dsl::RunQueryDsl;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
-use tallyhouse_core::ports::{HistoryQuery, PAGE_WEIGHT_MAX};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use tallyhouse_core::ports::{HistoryQuery, Page, PageBuilder, Weigh};
 use tallyhouse_core::{RecordId, RecordOrder, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
 use crate::sql::error::Fault;
@@ -25,9 +26,23 @@ pub(crate) fn find(connection: &mut PgConnection, id: &RecordId) -> Result<Optio
     rows.into_iter().next().map(StoredRow::decode).transpose()
 }
 
+/// Returns the stored record of each of these ids.
+pub(crate) fn find_all(connection: &mut PgConnection, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, Fault> {
+    let texts: Vec<&str> = ids.iter().map(RecordId::as_str).collect();
+    let rows: Vec<StoredRow> = stored_records()
+        .sql(" FROM records r WHERE r.record_id = ANY(")
+        .bind::<Array<Text>, _>(texts)
+        .sql(")")
+        .load(connection)?;
+    let stored: Vec<StoredRecord> = rows.into_iter().map(StoredRow::decode).collect::<Result<_, _>>()?;
+    let mut by_id: HashMap<RecordId, StoredRecord> =
+        stored.into_iter().map(|stored| (stored.processed.record.record_id.clone(), stored)).collect();
+    Ok(ids.iter().map(|id| by_id.remove(id)).collect())
+}
+
 /// Returns a page of records by time and id.
-pub(crate) fn records(connection: &mut PgConnection, query: &RecordQuery) -> Result<Vec<StoredRecord>, Fault> {
-    in_chunks(connection, query.limit, StoredRecord::weight, |connection, last, limit| {
+pub(crate) fn records(connection: &mut PgConnection, query: &RecordQuery) -> Result<Page<StoredRecord>, Fault> {
+    in_chunks(connection, query.limit, Beyond::OneRow, |connection, last: Option<&StoredRecord>, limit| {
         let after = last.map(|last| (last.processed.record.time, last.processed.record.record_id.clone()));
         records_chunk(connection, &RecordQuery { after: after.or_else(|| query.after.clone()), limit, ..query.clone() })
     })
@@ -64,9 +79,8 @@ fn records_chunk(connection: &mut PgConnection, query: &RecordQuery) -> Result<V
 pub(crate) fn summaries(
     connection: &mut PgConnection,
     query: &SummaryQuery,
-) -> Result<Vec<(Reference, Summary)>, Fault> {
-    let weight = |(_, summary): &(Reference, Summary)| summary.weight();
-    in_chunks(connection, query.limit, weight, |connection, last, limit| {
+) -> Result<Page<(Reference, Summary)>, Fault> {
+    in_chunks(connection, query.limit, Beyond::OneRow, |connection, last: Option<&(Reference, Summary)>, limit| {
         let after = last.map(|(reference, _)| reference.clone()).or_else(|| query.after.clone());
         summaries_chunk(connection, &SummaryQuery { after, limit, ..query.clone() })
     })
@@ -97,11 +111,11 @@ pub(crate) fn history(
     connection: &mut PgConnection,
     query: HistoryQuery,
 ) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
-    let weight = |(_, stored): &(u64, Arc<StoredRecord>)| stored.weight();
-    in_chunks(connection, query.limit, weight, |connection, last, limit| {
+    let read = |connection: &mut PgConnection, last: Option<&(u64, Arc<StoredRecord>)>, limit| {
         let after = last.map_or(query.after, |(position, _)| *position);
         history_chunk(connection, HistoryQuery { after, limit, ..query })
-    })
+    };
+    Ok(in_chunks(connection, query.limit, Beyond::Nothing, read)?.rows)
 }
 
 /// Reads batches by the index of their positions, their records by the index of their slots, and no more of either than
@@ -128,31 +142,48 @@ fn history_chunk(connection: &mut PgConnection, query: HistoryQuery) -> Result<V
     rows.into_iter().map(|(position, row)| Ok((count(position)?, Arc::new(row.decode()?)))).collect()
 }
 
-/// Reads a page in chunks, until it has `limit` rows, is heavy, or there are no more: the client library keeps all rows
-/// of a statement in memory, and a row may be a hundred times as large as usual. Most pages are one chunk, which is a
-/// snapshot of its own; several chunks share one snapshot.
-fn in_chunks<T>(
+/// What is read behind a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beyond {
+    /// Nothing: nobody asks whether there is more.
+    Nothing,
+    /// One row, which shows that there is more.
+    OneRow,
+}
+
+/// Reads a page in chunks, until it is full or there are no more rows: the client library keeps all rows of a statement in
+/// memory, and a row may be a hundred times as large as usual. Most pages are one chunk, which is a snapshot of its own;
+/// several share one.
+fn in_chunks<T: Weigh>(
     connection: &mut PgConnection,
     limit: usize,
-    weight: impl Fn(&T) -> usize,
+    beyond: Beyond,
     read: impl Fn(&mut PgConnection, Option<&T>, usize) -> Result<Vec<T>, Fault>,
-) -> Result<Vec<T>, Fault> {
-    if limit <= CHUNK_ROWS {
-        return read(connection, None, limit);
+) -> Result<Page<T>, Fault> {
+    let beyond = match beyond {
+        Beyond::Nothing => 0,
+        Beyond::OneRow => 1,
+    };
+    let rows_max = limit.saturating_add(beyond);
+    if rows_max <= CHUNK_ROWS {
+        return Page::take(read(connection, None, rows_max)?.into_iter().map(Ok), limit);
     }
     connection.build_transaction().repeatable_read().read_only().run(|connection| {
-        let (mut page, mut total) = (Vec::new(), 0);
-        while page.len() < limit && total < PAGE_WEIGHT_MAX {
-            let rows = CHUNK_ROWS.min(limit - page.len());
-            let chunk = read(connection, page.last(), rows)?;
-            let is_last = chunk.len() < rows;
-            total += chunk.iter().map(&weight).sum::<usize>();
-            page.extend(chunk);
+        let mut page = PageBuilder::new(limit);
+        loop {
+            let wanted = if page.is_full() { beyond } else { CHUNK_ROWS.min(rows_max - page.rows().len()) };
+            let chunk = if wanted == 0 { Vec::new() } else { read(connection, page.rows().last(), wanted)? };
+            let is_last = chunk.len() < wanted || wanted == 0;
+            for row in chunk {
+                if page.is_full() {
+                    return Ok(page.end(true));
+                }
+                page.add(row);
+            }
             if is_last {
-                break;
+                return Ok(page.end(false));
             }
         }
-        Ok(page)
     })
 }
 

@@ -153,7 +153,7 @@ async fn refusals_leave_no_row_behind() {
     }
     let query =
         SummaryQuery { destination_id: DestinationId::new("other").unwrap(), reference: None, after: None, limit: 10 };
-    assert_eq!(repository.summaries(query).await.unwrap(), []);
+    assert_eq!(repository.summaries(query).await.unwrap().rows, []);
     let rows =
         PostgresServer::shared().psql(url.rsplit('/').next().unwrap(), "SELECT count(*) FROM summaries").unwrap();
     assert_eq!(rows, "2");

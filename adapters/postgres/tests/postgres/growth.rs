@@ -64,8 +64,8 @@ async fn short_reads(repository: &PostgresRepository, after: u64) {
             limit: 50,
             ..RecordQuery::default()
         };
-        assert!(!repository.records(query).await.unwrap().is_empty());
+        assert!(!repository.records(query).await.unwrap().rows.is_empty());
     }
     let query = SummaryQuery { destination_id: record.destination_id.clone(), reference: None, after: None, limit: 50 };
-    assert!(!repository.summaries(query).await.unwrap().is_empty());
+    assert!(!repository.summaries(query).await.unwrap().rows.is_empty());
 }

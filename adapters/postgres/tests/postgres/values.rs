@@ -85,7 +85,7 @@ async fn every_time_is_kept_to_the_microsecond() {
     let records = times.iter().enumerate().map(|(n, time)| draft(&format!("t-{n}"), time, "1"));
     commit(&repository, records).await;
     let all = RecordQuery { limit: 100, ..RecordQuery::default() };
-    let found = repository.records(all.clone()).await.unwrap();
+    let found = repository.records(all.clone()).await.unwrap().rows;
     let found: Vec<String> = found.iter().map(|stored| stored.processed.record.time.to_string()).collect();
     assert_eq!(found, times);
 
@@ -93,6 +93,9 @@ async fn every_time_is_kept_to_the_microsecond() {
     let bound = Timestamp::parse_bound("9999-12-31T23:59:59.9999999Z").unwrap();
     let before = Filter { end: Some(bound), ..Filter::default() };
     let after = Filter { start: Some(bound), ..Filter::default() };
-    assert_eq!(repository.records(RecordQuery { filter: before, ..all.clone() }).await.unwrap().len(), times.len());
-    assert_eq!(repository.records(RecordQuery { filter: after, ..all }).await.unwrap().len(), 0);
+    assert_eq!(
+        repository.records(RecordQuery { filter: before, ..all.clone() }).await.unwrap().rows.len(),
+        times.len()
+    );
+    assert_eq!(repository.records(RecordQuery { filter: after, ..all }).await.unwrap().rows.len(), 0);
 }

@@ -2,7 +2,7 @@
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
-use tallyhouse_core::ports::GroupPart;
+use tallyhouse_core::ports::{GroupPart, PageBuilder};
 use tallyhouse_core::{DestinationId, Filter, GroupQuery, ProcessedRecord, RollUpPlan, Summary, Unit, Value};
 
 use crate::connection::blocking_stream::{Parts, Stop};
@@ -35,10 +35,16 @@ pub(crate) fn groups(
     roll_ups: &RollUpWorker,
     parts: &Parts<Item>,
 ) -> Result<(), Stop> {
-    let roll_up_plan = if query.records || query.limit == Some(0) { None } else { RollUpPlan::of(&query.filter) };
+    if query.limit == Some(0) {
+        return parts.send(Item::Next(None));
+    }
+    let roll_up_plan = if query.records { None } else { RollUpPlan::of(&query.filter) };
     db.transaction(|db| {
         if let Some(plan) = &roll_up_plan {
             return totals::totals(db, query, plan, roll_ups, parts);
+        }
+        if !query.records {
+            return send_totals(db, query, parts);
         }
         let page = match query.limit {
             Some(limit) => page_of(db, query, limit, parts)?,
@@ -47,31 +53,138 @@ pub(crate) fn groups(
         let until = match page {
             Page::All => None,
             Page::Until(last) => Some(last),
-            Page::Nothing => {
-                return parts.send(Item::Next(None));
-            }
         };
         parts.send(Item::Next(until.clone()))?;
-        let scan = Scan { query, until, parts };
-        if query.records { scan.with_records(db) } else { scan.totals(db) }
+        Scan { query, until, parts }.send(db)
     })
 }
 
-/// Which groups belong to the answer.
+/// The groups of an answer without records. Where groups are counted, those in front are held until it is known where the
+/// page ends, as many as weigh a page; those behind them are counted only, and read again.
+pub(crate) struct TotalsPage<'a> {
+    parts: &'a Parts<Item>,
+    /// `None` where groups are sent at once.
+    held: Option<PageBuilder<(DestinationId, Summary)>>,
+    limit: usize,
+    groups: usize,
+    last: Option<DestinationId>,
+}
+
+/// The groups of a page that were not held.
+pub(crate) struct NotHeld {
+    pub(crate) after: DestinationId,
+    pub(crate) groups: usize,
+}
+
+impl<'a> TotalsPage<'a> {
+    pub(crate) fn begin(parts: &'a Parts<Item>, limit: Option<usize>) -> Result<Self, Stop> {
+        if limit.is_none() {
+            parts.send(Item::Next(None))?;
+        }
+        let held = limit.map(|_| PageBuilder::new(usize::MAX));
+        Ok(Self { parts, held, limit: limit.unwrap_or(usize::MAX), groups: 0, last: None })
+    }
+
+    /// Goes on with so many groups that were not held.
+    pub(crate) fn go_on(parts: &'a Parts<Item>, groups: usize) -> Self {
+        Self { parts, held: None, limit: groups, groups: 0, last: None }
+    }
+
+    pub(crate) fn add(&mut self, (destination_id, summary): (DestinationId, Summary)) -> Result<(), Stop> {
+        self.groups += 1;
+        self.last = Some(destination_id.clone());
+        match &mut self.held {
+            Some(page) if page.is_full() => Ok(()),
+            Some(page) => {
+                page.add((destination_id, summary));
+                Ok(())
+            }
+            None => self.parts.send(Item::Part(GroupPart::Group(destination_id, summary))),
+        }
+    }
+
+    /// Stops if the stream was dropped.
+    pub(crate) fn check(&self) -> Result<(), Stop> {
+        self.parts.check()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.groups >= self.limit
+    }
+
+    /// Sends the groups that are held, and returns which are not.
+    pub(crate) fn end(self, more: bool) -> Result<Option<NotHeld>, Stop> {
+        let Some(held) = self.held.map(|page| page.end(more).rows) else { return Ok(None) };
+        self.parts.send(Item::Next(self.last.filter(|_| more)))?;
+        let (groups, after) = (self.groups - held.len(), held.last().map(|(destination_id, _)| destination_id.clone()));
+        for (destination_id, summary) in held {
+            self.parts.send(Item::Part(GroupPart::Group(destination_id, summary)))?;
+        }
+        Ok(after.filter(|_| groups > 0).map(|after| NotHeld { after, groups }))
+    }
+}
+
+/// Sums up the matching records of each destination.
+fn send_totals(db: &mut SqliteConnection, query: &GroupQuery, parts: &Parts<Item>) -> Result<(), Stop> {
+    let page = TotalsPage::begin(parts, query.limit)?;
+    let not_held = sum_up(db, &query.filter, query.after.as_ref(), page)?;
+    if let Some(NotHeld { after, groups }) = not_held {
+        sum_up(db, &query.filter, Some(&after), TotalsPage::go_on(parts, groups))?;
+    }
+    Ok(())
+}
+
+fn sum_up(
+    db: &mut SqliteConnection,
+    filter: &Filter,
+    after: Option<&DestinationId>,
+    mut page: TotalsPage<'_>,
+) -> Result<Option<NotHeld>, Stop> {
+    let columns = (
+        records::position,
+        records::destination_id,
+        records::time,
+        records::record_type,
+        records::value,
+        records::unit,
+    );
+    let rows = by_destination(filter, after.map(DestinationId::as_str)).select(columns);
+    let mut group: Option<(DestinationId, Summary)> = None;
+    for row in rows.load_iter::<TotalsRow, DefaultLoadingMode>(db)? {
+        page.check()?;
+        let (position, destination_id, time, record_type, value, unit) = row?;
+        let at = At(position);
+        if group.as_ref().is_none_or(|(open, _)| open.as_str() != destination_id) {
+            let next = at.text("destination_id", &destination_id, DestinationId::new)?;
+            if let Some(done) = group.replace((next, Summary::default())) {
+                page.add(done)?;
+                if page.is_full() {
+                    return page.end(true);
+                }
+            }
+        }
+        if let Some((_, summary)) = &mut group {
+            let time = at.time("time", time)?;
+            let value = at.text("value", &value, Value::parse)?;
+            summary.add_value(time, at.record_type(&record_type)?, value, &at.text("unit", &unit, Unit::new)?);
+        }
+    }
+    if let Some(done) = group {
+        page.add(done)?;
+    }
+    page.end(false)
+}
+
+/// Which groups belong to an answer with records.
 enum Page {
     /// All groups.
     All,
     /// Those up to this one; there are more.
     Until(DestinationId),
-    /// None: the limit is 0.
-    Nothing,
 }
 
 /// Finds the end of a page: a seek for each of its groups, and one for the group after it.
 fn page_of(db: &mut SqliteConnection, query: &GroupQuery, limit: usize, parts: &Parts<Item>) -> Result<Page, Stop> {
-    if limit == 0 {
-        return Ok(Page::Nothing);
-    }
     let mut last = query.after.as_ref().map(|id| id.as_str().to_owned());
     for _ in 0..limit {
         parts.check()?;
@@ -104,7 +217,7 @@ pub(crate) fn by_destination<'a>(filter: &Filter, after: Option<&str>) -> Filter
     }
 }
 
-/// A scan of the records of an answer.
+/// A scan of the records of an answer that lists them.
 struct Scan<'a> {
     query: &'a GroupQuery,
     until: Option<DestinationId>,
@@ -120,36 +233,8 @@ impl Scan<'_> {
         }
     }
 
-    fn totals(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
-        let columns = (
-            records::position,
-            records::destination_id,
-            records::time,
-            records::record_type,
-            records::value,
-            records::unit,
-        );
-        let rows = self.rows(self.query.after.as_ref()).select(columns);
-        let mut group: Option<(DestinationId, Summary)> = None;
-        for row in rows.load_iter::<TotalsRow, DefaultLoadingMode>(db)? {
-            self.parts.check()?;
-            let (position, destination_id, time, record_type, value, unit) = row?;
-            let at = At(position);
-            if group.as_ref().is_none_or(|(open, _)| open.as_str() != destination_id) {
-                let next = at.text("destination_id", &destination_id, DestinationId::new)?;
-                self.send_group(group.replace((next, Summary::default())))?;
-            }
-            if let Some((_, summary)) = &mut group {
-                let time = at.time("time", time)?;
-                let value = at.text("value", &value, Value::parse)?;
-                summary.add_value(time, at.record_type(&record_type)?, value, &at.text("unit", &unit, Unit::new)?);
-            }
-        }
-        self.send_group(group)
-    }
-
     /// Reads group after group, and starts a new scan after each one that is too large to buffer.
-    fn with_records(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
+    fn send(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
         let mut after = self.query.after.clone();
         while let Some((destination_id, summary)) = self.send_small_groups(db, after.as_ref())? {
             self.send_group(Some((destination_id.clone(), summary)))?;

@@ -6,7 +6,7 @@ use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
-use tallyhouse_core::ports::{HistoryQuery, page};
+use tallyhouse_core::ports::{HistoryQuery, Page};
 use tallyhouse_core::{
     Alerting, Filter, RecordId, RecordOrder, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery,
 };
@@ -22,6 +22,11 @@ pub(crate) fn find(db: &mut SqliteConnection, id: &RecordId) -> Result<Option<St
     Ok(row.map(StoredRow::read).transpose()?.map(|(_, stored)| stored))
 }
 
+/// Returns the stored record of each of these ids. The statement stays prepared, and a call of SQLite is no round trip.
+pub(crate) fn find_all(db: &mut SqliteConnection, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, Failure> {
+    db.transaction(|db| ids.iter().map(|id| find(db, id)).collect())
+}
+
 #[diesel::dsl::auto_type]
 pub(crate) fn find_query<'a>(id: &'a str) -> _ {
     let row: diesel::dsl::AsSelect<StoredRow, Sqlite> = StoredRow::as_select();
@@ -29,10 +34,10 @@ pub(crate) fn find_query<'a>(id: &'a str) -> _ {
 }
 
 /// Returns a page of records by `time` and id.
-pub(crate) fn records(db: &mut SqliteConnection, query: &RecordQuery) -> Result<Vec<StoredRecord>, Failure> {
+pub(crate) fn records(db: &mut SqliteConnection, query: &RecordQuery) -> Result<Page<StoredRecord>, Failure> {
     let rows = records_query(query).select(StoredRow::as_select()).load_iter::<StoredRow, DefaultLoadingMode>(db)?;
     let read = rows.map(|row| Ok::<_, Failure>(row?.read()?.1));
-    page(read, StoredRecord::weight)
+    Page::take(read, query.limit)
 }
 
 pub(crate) fn records_query<'a>(query: &RecordQuery) -> Filtered<'a> {
@@ -54,7 +59,7 @@ pub(crate) fn records_query<'a>(query: &RecordQuery) -> Filtered<'a> {
             *bound = None;
         }
     }
-    let page = filtered(&filter, TimeBy::Index).limit(limit(query.limit));
+    let page = filtered(&filter, TimeBy::Index).limit(limit_of_page(query.limit));
     let page = match query.order {
         RecordOrder::OldestFirst => page.order((records::time, records::record_id)),
         RecordOrder::NewestFirst => page.order((records::time.desc(), records::record_id.desc())),
@@ -78,12 +83,15 @@ fn alerting_only<'a>(page: Filtered<'a>, alerting: &Alerting) -> Filtered<'a> {
 }
 
 /// Returns a page of the running summaries of a destination by reference.
-pub(crate) fn summaries(db: &mut SqliteConnection, query: &SummaryQuery) -> Result<Vec<(Reference, Summary)>, Failure> {
+pub(crate) fn summaries(
+    db: &mut SqliteConnection,
+    query: &SummaryQuery,
+) -> Result<Page<(Reference, Summary)>, Failure> {
     let destination_id = query.destination_id.as_str();
     let mut found = (summaries::table.filter(summaries::destination_id.eq(destination_id)))
         .select((summaries::reference, summaries::summary))
         .order(summaries::reference)
-        .limit(limit(query.limit))
+        .limit(limit_of_page(query.limit))
         .into_boxed();
     if let Some(reference) = &query.reference {
         found = found.filter(summaries::reference.eq(reference.as_str()));
@@ -97,7 +105,7 @@ pub(crate) fn summaries(db: &mut SqliteConnection, query: &SummaryQuery) -> Resu
         let key = read_key(destination_id, &reference)?;
         Ok::<_, Failure>((key.reference, read_summary(destination_id, &reference, &summary)?))
     });
-    page(read, |(_, summary)| summary.weight())
+    Page::take(read, query.limit)
 }
 
 /// Returns a page of the history by position.
@@ -110,7 +118,7 @@ pub(crate) fn history(
         let (position, stored) = row?.read()?;
         Ok::<_, Failure>((position, Arc::new(stored)))
     });
-    page(read, |(_, stored)| stored.weight())
+    Ok(Page::take(read, query.limit)?.rows)
 }
 
 pub(crate) fn history_query<'a>(query: HistoryQuery) -> Filtered<'a> {
@@ -120,6 +128,11 @@ pub(crate) fn history_query<'a>(query: HistoryQuery) -> Filtered<'a> {
         .order(records::position)
         .limit(limit(query.limit));
     if query.alerting_only { page.filter(records::alerts.is_not_null()) } else { page }
+}
+
+/// Returns the limit of a page's statement: one row beyond the page shows that there is more.
+fn limit_of_page(rows: usize) -> i64 {
+    limit(rows.saturating_add(1))
 }
 
 /// Returns the last position, 0 if there is none.

@@ -3,11 +3,10 @@
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use tallyhouse_core::ports::GroupPart;
 use tallyhouse_core::{DestinationId, Filter, GroupQuery, RecordType, RollUpPlan, Side, Sum, Summary, Timestamp, Unit};
 
 use crate::connection::blocking_stream::{Parts, Stop};
-use crate::read::groups::Item;
+use crate::read::groups::{Item, NotHeld, TotalsPage};
 use crate::sql::error::Unreadable;
 use crate::sql::schema::records;
 use crate::sql::statement::Composed;
@@ -29,14 +28,25 @@ pub(crate) fn totals(
     let position = roll_ups::position(db)?;
     let head: i64 = records::table.select(diesel::dsl::max(records::position)).first::<Option<i64>>(db)?.unwrap_or(0);
     worker.found(u64::try_from(head - position).unwrap_or(0));
-    let statement = compose(query, plan, position);
-    if query.limit.is_none() {
-        parts.send(Item::Next(None))?;
+    let not_held = sum_up(db, query, plan, position, TotalsPage::begin(parts, query.limit)?)?;
+    if let Some(NotHeld { after, groups }) = not_held {
+        let query = GroupQuery { after: Some(after), ..query.clone() };
+        sum_up(db, &query, plan, position, TotalsPage::go_on(parts, groups))?;
     }
-    let mut page = Page { parts, limit: query.limit, groups: Vec::new() };
+    Ok(())
+}
+
+fn sum_up(
+    db: &mut SqliteConnection,
+    query: &GroupQuery,
+    plan: &RollUpPlan,
+    position: i64,
+    mut page: TotalsPage<'_>,
+) -> Result<Option<NotHeld>, Stop> {
+    let statement = compose(query, plan, position);
     let mut open: Option<(DestinationId, Summary)> = None;
     for row in statement.load_iter::<TotalRow, DefaultLoadingMode>(db)? {
-        parts.check()?;
+        page.check()?;
         let (destination_id, unit, record_type, count, sum, first, last) = row?;
         let place = || format!("the totals of destination {destination_id:?}");
         let unreadable = |what: &str| Unreadable { place: place(), what: what.to_owned() };
@@ -64,40 +74,6 @@ pub(crate) fn totals(
         page.add(group)?;
     }
     page.end(false)
-}
-
-/// The groups of an answer. Those of a page are buffered until it is known whether another page follows.
-struct Page<'a> {
-    parts: &'a Parts<Item>,
-    limit: Option<usize>,
-    groups: Vec<(DestinationId, Summary)>,
-}
-
-impl Page<'_> {
-    fn add(&mut self, (destination_id, summary): (DestinationId, Summary)) -> Result<(), Stop> {
-        match self.limit {
-            Some(_) => {
-                self.groups.push((destination_id, summary));
-                Ok(())
-            }
-            None => self.parts.send(Item::Part(GroupPart::Group(destination_id, summary))),
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.limit.is_some_and(|limit| self.groups.len() >= limit)
-    }
-
-    fn end(self, more: bool) -> Result<(), Stop> {
-        if self.limit.is_some() {
-            let last = self.groups.last().map(|(destination_id, _)| destination_id.clone());
-            self.parts.send(Item::Next(last.filter(|_| more)))?;
-        }
-        for (destination_id, summary) in self.groups {
-            self.parts.send(Item::Part(GroupPart::Group(destination_id, summary)))?;
-        }
-        Ok(())
-    }
 }
 
 /// Composes the statement: the totals of whole periods, the records at the edges, and the records that are not rolled up.

@@ -123,6 +123,7 @@ macro_rules! repository_conformance {
             durability::claims_are_durable;
             durability::managed_rules_are_durable;
             durability::positions_and_sequences_continue_after_a_reopen;
+            queries::records_are_found_together_in_the_order_asked_for;
             queries::records_page_by_time_then_id;
             queries::every_filter_finds_what_a_full_scan_finds;
             queries::filters_compare_texts_by_bytes;
@@ -135,6 +136,7 @@ macro_rules! repository_conformance {
             groups::totals_are_those_of_the_records_listed;
             groups::totals_are_exact_however_much_is_rolled_up;
             groups::groups_page_by_destination;
+            groups::pages_of_heavy_totals_have_as_many_groups_as_asked_for;
             groups::an_answer_is_one_snapshot_while_a_writer_goes_on;
             groups::dropping_an_answer_early_leaves_the_store_usable;
             outbox::a_commit_adds_an_entry_for_its_owner;

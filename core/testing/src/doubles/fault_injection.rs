@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, CommitOrder, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
-    Owner, PartStream, PipelinedRepository, PortError, RecordReader, RecordRepository,
+    Owner, Page, PartStream, PipelinedRepository, PortError, RecordReader, RecordRepository,
 };
 use tallyhouse_core::{GroupQuery, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
@@ -127,11 +127,16 @@ impl<G: Gate> RecordReader for Gated<G> {
         pass!(self, Call::Read("find"), |inner| inner.find(&id))
     }
 
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let ids = ids.to_vec();
+        pass!(self, Call::Read("find_all"), |inner| inner.find_all(&ids))
+    }
+
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         pass!(self, Call::Read("records"), |inner| inner.records(query))
     }
 
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
         pass!(self, Call::Read("summaries"), |inner| inner.summaries(query))
     }
 

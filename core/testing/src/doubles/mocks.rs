@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tallyhouse_core::ports::{
-    Acknowledgement, AuditPart, Delivery, Groups, HistoryQuery, MessageEmitter, PartStream, PortError, RecordReader,
-    RecordSource,
+    Acknowledgement, AuditPart, Delivery, Groups, HistoryQuery, MessageEmitter, Page, PartStream, PortError,
+    RecordReader, RecordSource,
 };
 use tallyhouse_core::{GroupQuery, Message, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
@@ -17,8 +17,8 @@ mockall::mock! {
     #[async_trait]
     impl RecordReader for RecordReader {
         async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError>;
-        async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError>;
-        async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError>;
+        async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError>;
+        async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError>;
         async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError>;
         async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError>;
         async fn head(&self) -> Result<u64, PortError>;

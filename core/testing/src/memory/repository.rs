@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Clock, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
-    Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
+    Owner, Page, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
 };
 use tallyhouse_core::{
     GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
@@ -84,11 +84,16 @@ impl RecordReader for MemoryRepository {
         Ok(self.lock("finding a record")?.find(id))
     }
 
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let store = self.lock("finding records")?;
+        Ok(ids.iter().map(|id| store.find(id)).collect())
+    }
+
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         Ok(self.lock("reading records")?.records(&query))
     }
 
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
         Ok(self.lock("reading summaries")?.summaries(&query))
     }
 

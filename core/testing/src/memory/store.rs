@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::stream;
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Committed, GroupPart, Groups, HistoryQuery, OutboxEntry, OutboxId, Owner,
-    PartStream, page,
+    Page, PartStream, Weigh,
 };
 use tallyhouse_core::{
     DestinationId, Filter, GroupQuery, Key, Known, ManagedRule, ManagedRules, Plan, RecordId, RecordOrder, RecordQuery,
@@ -148,7 +148,7 @@ impl Store {
             .filter(|stored| filter.matches(&stored.processed.record))
     }
 
-    pub(super) fn records(&self, query: &RecordQuery) -> Vec<StoredRecord> {
+    pub(super) fn records(&self, query: &RecordQuery) -> Page<StoredRecord> {
         let mut found: Vec<&Arc<StoredRecord>> = self.matching(&query.filter, None).collect();
         let follows: fn(&(Timestamp, &RecordId), &(Timestamp, &RecordId)) -> bool = match query.order {
             RecordOrder::OldestFirst => |place, after| place > after,
@@ -164,12 +164,11 @@ impl Store {
                 let record = &stored.processed.record;
                 after.as_ref().is_none_or(|after| follows(&(record.time, &record.record_id), after))
             })
-            .take(query.limit)
             .map(|stored| (**stored).clone());
-        light(found, StoredRecord::weight)
+        light(found, query.limit)
     }
 
-    pub(super) fn summaries(&self, query: &SummaryQuery) -> Vec<(Reference, Summary)> {
+    pub(super) fn summaries(&self, query: &SummaryQuery) -> Page<(Reference, Summary)> {
         let key =
             |reference: &Reference| Key { destination_id: query.destination_id.clone(), reference: reference.clone() };
         let from = query.after.as_ref().map_or_else(
@@ -179,9 +178,8 @@ impl Store {
         let found = (self.keys.range((from, Bound::Unbounded)))
             .take_while(|(key, _)| key.destination_id == query.destination_id)
             .filter(|(key, _)| query.reference.as_ref().is_none_or(|reference| key.reference == *reference))
-            .take(query.limit)
             .map(|(key, state)| (key.reference.clone(), state.summary.clone()));
-        light(found, |(_, summary)| summary.weight())
+        light(found, query.limit)
     }
 
     pub(super) fn groups(&self, query: &GroupQuery) -> Groups {
@@ -210,8 +208,7 @@ impl Store {
 
     pub(super) fn history(&self, query: HistoryQuery) -> Vec<(u64, Arc<StoredRecord>)> {
         let page = |positions: &mut dyn Iterator<Item = u64>| {
-            let found = positions.take(query.limit).map(|position| (position, Arc::clone(self.at(position))));
-            light(found, |(_, stored)| stored.weight())
+            light(positions.map(|position| (position, Arc::clone(self.at(position)))), query.limit).rows
         };
         if query.alerting_only {
             let from = self.alerting.partition_point(|position| *position <= query.after);
@@ -325,8 +322,8 @@ impl Store {
 }
 
 /// Ends a page early where its rows are heavy.
-fn light<T>(rows: impl Iterator<Item = T>, weight: impl Fn(&T) -> usize) -> Vec<T> {
-    let Ok(page) = page(rows.map(Ok::<_, Infallible>), weight);
+fn light<T: Weigh>(rows: impl Iterator<Item = T>, limit: usize) -> Page<T> {
+    let Ok(page) = Page::take(rows.map(Ok::<_, Infallible>), limit);
     page
 }
 

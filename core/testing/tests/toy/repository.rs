@@ -14,7 +14,7 @@ use futures::stream;
 use serde_json::{Value, json};
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Clock, Committed, GroupPart, Groups, HistoryQuery, Outbox, OutboxEntry,
-    OutboxId, Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository, page,
+    OutboxId, Owner, Page, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
 };
 use tallyhouse_core::{
     GroupQuery, ManagedRules, RecordId, RecordOrder, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord,
@@ -96,7 +96,7 @@ impl RecordReader for Toy {
         }))
     }
 
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         let place = |stored: &Arc<StoredRecord>| {
             let record = &stored.processed.record;
             (record.time, record.record_id.clone())
@@ -114,17 +114,17 @@ impl RecordReader for Toy {
                 RecordOrder::NewestFirst => place(stored) < *after,
             });
         }
-        page(found.iter().take(query.limit).map(|stored| Ok((**stored).clone())), StoredRecord::weight)
+        Page::take(found.iter().map(|stored| Ok((**stored).clone())), query.limit)
     }
 
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
         let all = self.read(State::summaries).into_iter();
         let found = all
             .filter(|(key, _)| key.destination_id == query.destination_id)
             .map(|(key, summary)| (key.reference, summary))
             .filter(|(reference, _)| query.reference.as_ref().is_none_or(|asked| reference == asked))
             .filter(|(reference, _)| query.after.as_ref().is_none_or(|after| reference > after));
-        page(found.take(query.limit).map(Ok), |(_, summary)| summary.weight())
+        Page::take(found.map(Ok), query.limit)
     }
 
     async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
@@ -157,7 +157,7 @@ impl RecordReader for Toy {
         let found = all.into_iter().filter(|(position, stored)| {
             *position > query.after && (!query.alerting_only || !stored.alerts.is_empty())
         });
-        page(found.take(query.limit).map(Ok), |(_, stored)| stored.weight())
+        Ok(Page::take(found.map(Ok), query.limit)?.rows)
     }
 
     async fn head(&self) -> Result<u64, PortError> {

@@ -1,5 +1,10 @@
-//! How callers share room.
+//! How callers share room, and in which order they get it.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+
+use futures::poll;
 use proptest::prelude::*;
 
 use super::*;
@@ -19,7 +24,7 @@ fn check(size: usize, expect: [usize; 3]) {
     assert_eq!(held.each_ref().map(Vec::len), expect, "{size}");
     drop(held);
     assert_eq!(room.in_use(), 0);
-    assert!(room.lock().by.is_empty(), "callers are remembered that hold nothing");
+    assert!(room.lock().of.is_empty(), "callers are remembered that hold nothing");
 }
 
 #[test]
@@ -51,7 +56,136 @@ async fn who_waits_is_woken_by_room_that_is_given_back_and_not_for_ever() {
     assert!(waiting.await.unwrap().is_some());
 }
 
+/// Longer than any test.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// Requests of callers for one unit each, by name. Each is queued when it is added.
+#[derive(Default)]
+struct Requests(Vec<(String, Request)>);
+
+type Request = Pin<Box<dyn Future<Output = Option<Taken>>>>;
+
+impl Requests {
+    async fn add(&mut self, room: &Arc<SharedRoom>, name: &str) {
+        let (room, caller) = (Arc::clone(room), caller(name));
+        let mut request: Request = Box::pin(async move { room.take(&caller, 1, LONG).await });
+        assert!(poll!(&mut request).is_pending(), "{name} need not wait");
+        self.0.push((name.to_owned(), request));
+    }
+
+    /// Returns the requests that were served since the last call: their callers, with what they took.
+    async fn served(&mut self) -> Vec<(String, Taken)> {
+        let (mut served, mut waiting) = (Vec::new(), Vec::new());
+        for (name, mut request) in std::mem::take(&mut self.0) {
+            match poll!(&mut request) {
+                Poll::Ready(taken) => served.push((name, taken.expect("nobody waits in vain"))),
+                Poll::Pending => waiting.push((name, request)),
+            }
+        }
+        self.0 = waiting;
+        served
+    }
+
+    /// Gives the one place back, and each request's as soon as it is served. Returns the callers in the order in which they
+    /// were served.
+    async fn in_turn(&mut self, place: Taken) -> Vec<String> {
+        drop(place);
+        let mut order = Vec::new();
+        loop {
+            let served = self.served().await;
+            assert!(served.len() <= 1, "there is one place");
+            let Some((name, place)) = served.into_iter().next() else { return order };
+            order.push(name);
+            drop(place);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_with_one_request_is_served_before_one_with_many_is_served_again() {
+    let room = SharedRoom::new(1);
+    let place = room.try_take(&caller("a"), 1).unwrap();
+    let mut requests = Requests::default();
+    for name in ["a", "a", "a", "b", "c", "b"] {
+        requests.add(&room, name).await;
+    }
+    assert_eq!(requests.in_turn(place).await, ["b", "c", "a", "b", "a", "a"]);
+    assert!(room.lock().of.is_empty() && room.lock().turns.is_empty(), "callers are remembered that wait for nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_turn_of_a_caller_that_holds_its_share_passes_to_the_next() {
+    let room = SharedRoom::new(4);
+    let mut held = take_all(&room, &caller("a"));
+    let mut requests = Requests::default();
+    for _ in 0..4 {
+        requests.add(&room, "a").await;
+    }
+    let place = room.try_take(&caller("b"), 1).unwrap();
+    requests.add(&room, "b").await;
+    let names = |served: &[(String, Taken)]| served.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    drop(place);
+    let served = requests.served().await;
+    assert_eq!(names(&served), ["b"]);
+    drop(served);
+    assert_eq!((names(&requests.served().await), room.in_use()), (Vec::new(), 3));
+    held.pop();
+    assert_eq!(names(&requests.served().await), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_withdrawn_holds_up_nobody_and_takes_nothing() {
+    let room = SharedRoom::new(1);
+    let place = room.try_take(&caller("a"), 1).unwrap();
+    let mut requests = Requests::default();
+    for name in ["b", "c", "b", "d"] {
+        requests.add(&room, name).await;
+    }
+    // The first request of one caller, and the only one of another.
+    requests.0.retain({
+        let mut place = 0;
+        move |_| {
+            place += 1;
+            place != 1 && place != 4
+        }
+    });
+    assert_eq!(requests.in_turn(place).await, ["c", "b"]);
+    // One that is withdrawn after it was served gives its place back.
+    let place = room.try_take(&caller("a"), 1).unwrap();
+    requests.add(&room, "b").await;
+    drop(place);
+    assert_eq!(room.in_use(), 1);
+    drop(requests);
+    assert_eq!(room.in_use(), 0);
+    assert!(room.lock().of.is_empty() && room.lock().turns.is_empty(), "callers are remembered that wait for nothing");
+}
+
 proptest! {
+    /// For any order of requests at one place: as long as two callers wait, neither is served more than once more often
+    /// than the other, and each caller's own requests are served in their order.
+    #[test]
+    fn callers_that_wait_are_served_equally_often(names in prop::collection::vec(0..5_usize, 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let order = runtime.block_on(async {
+            let room = SharedRoom::new(1);
+            let place = room.try_take(&caller("holder"), 1).unwrap();
+            let mut requests = Requests::default();
+            for name in &names {
+                requests.add(&room, &name.to_string()).await;
+            }
+            requests.in_turn(place).await
+        });
+        prop_assert_eq!(order.len(), names.len());
+        let asked = |name: usize| names.iter().filter(|other| **other == name).count();
+        for end in 0..order.len() {
+            let served = |name: usize| order[..end].iter().filter(|other| **other == name.to_string()).count();
+            let still_waiting: Vec<usize> = (0..5).filter(|name| served(*name) < asked(*name)).collect();
+            for (one, other) in still_waiting.iter().flat_map(|one| still_waiting.iter().map(move |other| (one, other))) {
+                prop_assert!(served(*one).abs_diff(served(*other)) <= 1, "{:?}", order);
+            }
+        }
+    }
+
     /// For any order of takes and returns: what is in use is the sum of what they hold, the room is exceeded by one
     /// request at most, and a caller that holds nothing has room as long as any is free.
     #[test]

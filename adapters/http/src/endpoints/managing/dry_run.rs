@@ -63,7 +63,7 @@ pub(crate) async fn try_rule(
     let rule = alert_rules::read_rule(headers, body, RuleName::Fixed(name)).await?;
     let permit = app.aggregates.try_acquire(&context.caller).await?;
     let deadline = Instant::now() + app.settings.dry_run_timeout;
-    let run = DryRun::begin(Arc::clone(&app.http.reader), Arc::new(rule), window).await?;
+    let run = DryRun::begin(app.reader(&context.caller), Arc::new(rule), window).await?;
     let format = app.http.format.clone();
     let mut answer = Box::pin(async move {
         let _permit = permit;

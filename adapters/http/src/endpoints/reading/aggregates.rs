@@ -44,7 +44,8 @@ pub(crate) async fn read(
         limit: parameters.limit_to(LIMIT_MAX)?,
         records,
     };
-    let tag = conditional::version(&*app.http.reader, question, format).await?;
+    let reader = app.reader(&context.caller);
+    let tag = conditional::version(&*reader, question, format).await?;
     if conditional::is_known(headers, &tag) {
         return Ok(conditional::not_modified(tag));
     }
@@ -56,7 +57,7 @@ pub(crate) async fn read(
     }
     let permit = app.aggregates.try_acquire(&context.caller).await?;
     let deadline = Instant::now() + app.settings.snapshot_age_max;
-    let groups = app.http.reader.groups(query).await?;
+    let groups = reader.groups(query).await?;
 
     let parts = groups.parts;
     let next = groups.next.map(|last| PageToken::Group(last).write());

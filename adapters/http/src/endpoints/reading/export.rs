@@ -1,7 +1,5 @@
 //! `GET /v1/export`: every matching record as of one moment, in processing order, streamed.
 
-use std::sync::Arc;
-
 use futures::StreamExt;
 use hyper::header::HeaderMap;
 use tallyhouse_pipeline::ports::PartStream;
@@ -30,7 +28,7 @@ pub(crate) async fn read(
     };
     let permit = app.aggregates.try_acquire(&context.caller).await?;
     let deadline = Instant::now() + app.settings.snapshot_age_max;
-    let pages = export(Arc::clone(&app.http.reader), filter).await?.pages;
+    let pages = export(app.reader(&context.caller), filter).await?.pages;
     let stall_timeout = app.settings.stall_timeout;
     let mut response = stream::answer(format.media_type(), stall_timeout, context, move |body_writer| async move {
         let _permit = permit;

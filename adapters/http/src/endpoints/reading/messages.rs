@@ -20,11 +20,19 @@ use crate::exchange::response::problem::Problem;
 use crate::exchange::response::stream::{self, BodyWriter, Broken};
 
 /// Answers with the messages after a position.
-pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap, topic: Topic) -> Result<Response, Problem> {
+pub(crate) async fn read_page(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    context: &RequestContext,
+    topic: Topic,
+) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["after", "limit"])?;
     let after = parameters.parsed("after", str::parse::<Cursor>)?.unwrap_or(Cursor::START);
     let limit = parameters.limit()?;
+    let place = app.reads.place(&context.caller).await?;
     let messages = app.http.feed.page(topic, after, limit).await?;
+    drop(place);
 
     let next = messages.last().map_or(after, Message::cursor);
     let mut json = b"{\"messages\":[".to_vec();
@@ -52,12 +60,15 @@ pub(crate) async fn follow(
         None => parameters.parsed("after", str::parse::<Cursor>)?,
     };
     let permit = app.event_streams.try_acquire(&context.caller).await?;
+    // What a stream reads later, it shares with the others.
+    let place = app.reads.place(&context.caller).await?;
     // A client that is cut off before its first message must know where to resume.
     let begin = match after {
         Some(_) => None,
         None => Some(app.http.feed.head().await?),
     };
     let messages = app.http.feed.follow(topic, after.or(begin)).await?;
+    drop(place);
     let events = Events {
         begin,
         format: app.http.format.clone(),

@@ -1,13 +1,15 @@
 //! Records: one by `GET /v1/records/{recordId}`, pages by `GET /v1/records`.
 
 use hyper::header::HeaderMap;
+use tallyhouse_pipeline::ports::Page;
 use tallyhouse_pipeline::{
     Alerting, RECORD_COLUMNS, RecordId, RecordOrder, RecordQuery, StoredRecord, write_record_row, write_row,
 };
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::endpoints::reading::page::{self, set_next};
+use crate::endpoints::reading::page::set_next;
+use crate::exchange::context::RequestContext;
 use crate::exchange::request::page_token::PageToken;
 use crate::exchange::request::parameters::Parameters;
 use crate::exchange::response::conditional;
@@ -18,32 +20,35 @@ use crate::exchange::response::problem::{Problem, ProblemCode};
 const ORDERS: [(&str, RecordOrder); 2] = [("oldest", RecordOrder::OldestFirst), ("newest", RecordOrder::NewestFirst)];
 
 /// `GET /v1/records/{recordId}`.
-pub(crate) async fn read_one(app: &App, query: &str, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
+pub(crate) async fn read_one(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    context: &RequestContext,
+    id: &str,
+) -> Result<Response, Problem> {
     Parameters::none(query)?;
     let missing = || Problem::new(ProblemCode::NotFound, "There is no record with this id.");
     // No record has an invalid id.
     let id = RecordId::new(id).map_err(|_| missing())?;
-    let stored = app.http.reader.find(&id).await?.ok_or_else(missing)?;
+    let stored = app.reader(&context.caller).find(&id).await?.ok_or_else(missing)?;
     Ok(conditional::json(headers, serde_json::to_vec(&stored).expect("a record is always JSON")))
 }
 
 /// `GET /v1/records`.
-pub(crate) async fn read_page(app: &App, query: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn read_page(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    context: &RequestContext,
+) -> Result<Response, Problem> {
     let parameters = Parameters::read_with_filter(query, &["alerting", "rule", "order", "limit", "cursor"])?;
     let limit = parameters.limit()?;
     let after = parameters.parsed("cursor", PageToken::record)?;
-    // One row more than requested shows whether there is a next page.
     let (filter, alerting) = (parameters.filter()?, alerting(&parameters)?);
     let order = parameters.one_of("order", &ORDERS)?.unwrap_or_default();
-    let query = RecordQuery { filter, alerting, order, after, limit: limit + 1 };
-    let reader = &app.http.reader;
-    let mut records = reader.records(query.clone()).await?;
-    let more = page::cut(&mut records, limit, StoredRecord::weight, async |last| {
-        let record = &last.processed.record;
-        let after = Some((record.time, record.record_id.clone()));
-        Ok(!reader.records(RecordQuery { after, limit: 1, ..query }).await?.is_empty())
-    });
-    let more = more.await?;
+    let query = RecordQuery { filter, alerting, order, after, limit };
+    let Page { rows: records, more } = app.reader(&context.caller).records(query).await?;
 
     let format = Format::accepted(headers, Format::Json);
     let next = records.last().filter(|_| more).map(|last| {

@@ -2,11 +2,13 @@
 
 use hyper::header::HeaderMap;
 use serde::Serialize;
+use tallyhouse_pipeline::ports::Page;
 use tallyhouse_pipeline::{DestinationId, Reference, Summary, SummaryQuery};
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::endpoints::reading::page::{self, set_next};
+use crate::endpoints::reading::page::set_next;
+use crate::exchange::context::RequestContext;
 use crate::exchange::request::page_token::PageToken;
 use crate::exchange::request::parameters::Parameters;
 use crate::exchange::response::conditional;
@@ -14,7 +16,7 @@ use crate::exchange::response::problem::Problem;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Page<'a> {
+struct SummariesPage<'a> {
     destination_id: &'a DestinationId,
     summaries: Vec<Entry<'a>>,
     /// The cursor of the next page; null at the end.
@@ -31,7 +33,13 @@ struct Entry<'a> {
 }
 
 /// Answers the query. A destination without records has no summaries.
-pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destination: &str) -> Result<Response, Problem> {
+pub(crate) async fn read(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    context: &RequestContext,
+    destination: &str,
+) -> Result<Response, Problem> {
     let parameters = Parameters::read(query, &["reference", "limit", "cursor"])?;
     let limit = parameters.limit()?;
     let destination_id =
@@ -40,21 +48,14 @@ pub(crate) async fn read(app: &App, query: &str, headers: &HeaderMap, destinatio
         destination_id: destination_id.clone(),
         reference: parameters.parsed("reference", Reference::new)?,
         after: parameters.parsed("cursor", PageToken::summary)?,
-        // One row more than requested shows whether there is a next page.
-        limit: limit + 1,
+        limit,
     };
-    let reader = &app.http.reader;
-    let mut found = reader.summaries(query.clone()).await?;
-    let weight = |(_, summary): &(Reference, Summary)| summary.weight();
-    let more = page::cut(&mut found, limit, weight, async |(last, _)| {
-        Ok(!reader.summaries(SummaryQuery { after: Some(last.clone()), limit: 1, ..query }).await?.is_empty())
-    });
-    let more = more.await?;
+    let Page { rows: found, more } = app.reader(&context.caller).summaries(query).await?;
 
     let summaries =
         found.iter().map(|(reference, summary)| Entry { reference, sequence: summary.count(), summary }).collect();
     let next = found.last().filter(|_| more).map(|(reference, _)| PageToken::Summary(reference.clone()).write());
-    let page = Page { destination_id: &destination_id, summaries, next: next.as_deref() };
+    let page = SummariesPage { destination_id: &destination_id, summaries, next: next.as_deref() };
     let mut response = conditional::json(headers, serde_json::to_vec(&page).expect("summaries are always JSON"));
     if let Some(cursor) = next {
         set_next(&mut response, &parameters, &cursor);

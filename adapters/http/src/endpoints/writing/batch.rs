@@ -1,9 +1,7 @@
 //! `POST /v1/records/batch` with a JSON array: every record is committed, or fails with the batch, before the response
 //! begins. After a failure the client can repeat the batch safely. Large results are streamed.
 
-use std::iter::Enumerate;
 use std::sync::Arc;
-use std::vec::IntoIter;
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -11,7 +9,6 @@ use hyper::header::HeaderMap;
 use serde_json::json;
 use tallyhouse_pipeline::ports::{PortError, RecordReader};
 use tallyhouse_pipeline::{ArrayError, OrderedChunks, records_from_json_array};
-use tokio::sync::OwnedSemaphorePermit;
 use warp::reply::Response;
 
 use crate::access::rate_limit::Meter;
@@ -19,7 +16,7 @@ use crate::app::state::App;
 use crate::endpoints::writing::chunk::Chunk;
 use crate::endpoints::writing::cloud_event::{self, EventRecord};
 use crate::endpoints::writing::result::WriteResult;
-use crate::endpoints::writing::results::{WaitingResult, WaitingResults};
+use crate::endpoints::writing::results::{SentResults, WaitingResults};
 use crate::exchange::context::RequestContext;
 use crate::exchange::request::body::RequestBody;
 use crate::exchange::request::parameters::Parameters;
@@ -63,8 +60,8 @@ pub(crate) async fn write(
     meter: Option<&Meter>,
 ) -> Result<Response, Problem> {
     let results = process(app, elements, failed_only, headers, body, context, meter).await?;
-    let is_small = results.are_small(UNSTREAMED_BYTES_MAX, failed_only);
-    let mut body = Body::new(results, failed_only, &app.http.reader);
+    let is_small = results.are_small(UNSTREAMED_BYTES_MAX);
+    let mut body = Body::new(results, app.reader(&context.caller));
     if is_small {
         let mut json = Vec::new();
         while let Some(mut piece) = body.next().await? {
@@ -100,7 +97,7 @@ async fn process(
     let prefixes = write_prefixes(context.grant.as_ref()).ok_or_else(Problem::unauthorized)?;
 
     let traceparent = traceparent::of(headers);
-    let mut results = WaitingResults::default();
+    let mut results = WaitingResults::none(&app.result_room, &context.caller, failed_only);
     let chunk_records_max = app.http.ingress.chunk_records_max().max(1);
     let mut records = records.into_iter().peekable();
     let mut committing = OrderedChunks::new(&app.http.ingress);
@@ -117,7 +114,7 @@ async fn process(
         let Some((outcomes, refused)) = committing.next().await else { break };
         let outcomes = outcomes?.into_iter().map(|outcome| prefixes.conceal(outcome)).collect();
         app.http.ingress.count_refused(refused.count());
-        results.add(refused.rejoin(outcomes), &app.result_room, !failed_only);
+        results.add(refused.rejoin(outcomes));
     }
     Ok(results)
 }
@@ -152,43 +149,33 @@ fn refuse(app: &App, error: ArrayError) -> Problem {
 
 /// The body of a response, made piece by piece: the counts, then the results.
 struct Body {
-    results: Enumerate<IntoIter<WaitingResult>>,
-    failed_only: bool,
-    reader: Arc<dyn RecordReader>,
+    results: SentResults,
     piece: Vec<u8>,
     ended: bool,
-    /// The room is released when the last result is sent.
-    _room: Vec<OwnedSemaphorePermit>,
 }
 
 impl Body {
-    fn new(results: WaitingResults, failed_only: bool, reader: &Arc<dyn RecordReader>) -> Self {
+    fn new(results: WaitingResults, reader: Arc<dyn RecordReader>) -> Self {
         let mut piece = serde_json::to_vec(&results.counts()).expect("counts are always JSON");
         // The closing brace is removed, because one more member follows.
         piece.pop();
         piece.extend_from_slice(b",\"results\":[");
-        let (results, room) = results.take();
-        let results = results.into_iter().enumerate();
-        Self { results, failed_only, reader: Arc::clone(reader), piece, ended: false, _room: room }
+        Self { results: results.send(reader), piece, ended: false }
     }
 
     /// Returns the next piece; `None` at the end.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, PortError> {
         while self.piece.len() < PIECE_BYTES
-            && let Some((index, result)) = self.results.next()
+            && let Some((index, outcome)) = self.results.next().await?
         {
-            if self.failed_only && !result.is_failed() {
-                continue;
-            }
-            let outcome = result.outcome(&*self.reader).await?;
-            // Only the beginning of the body ends in a bracket: a result ends in a brace.
+            // Only the head of the answer ends so: a result ends with a brace.
             if !self.piece.ends_with(b"[") {
                 self.piece.push(b',');
             }
-            let result = WriteResult { index: Some(index as u64), outcome: &outcome };
+            let result = WriteResult { index: Some(index), outcome: &outcome };
             serde_json::to_writer(&mut self.piece, &result).expect("a result is always JSON");
         }
-        if self.results.len() == 0 && !std::mem::replace(&mut self.ended, true) {
+        if self.results.are_sent() && !std::mem::replace(&mut self.ended, true) {
             self.piece.extend_from_slice(b"]}");
         }
         let piece = std::mem::take(&mut self.piece);

@@ -18,6 +18,7 @@ use warp::reply::Response;
 
 use crate::access::rate_limit::Meter;
 use crate::app::state::App;
+use crate::bounds::caller::Caller;
 use crate::endpoints::writing::chunk::Chunk;
 use crate::endpoints::writing::result::WriteResult;
 use crate::endpoints::writing::results::WaitingResults;
@@ -46,7 +47,8 @@ pub(crate) async fn write(
 ) -> Response {
     let stall_timeout = app.settings.stall_timeout;
     let long_lines = Arc::clone(&context.connection.long_lines);
-    let (app, traceparent, grant) = (Arc::clone(app), traceparent::of(headers), context.grant.clone());
+    let (app, caller, grant) = (Arc::clone(app), context.caller.clone(), context.grant.clone());
+    let traceparent = traceparent::of(headers);
     body.invite().await;
     stream::answer("application/x-ndjson", stall_timeout, context, move |body_writer| async move {
         let input = Input {
@@ -61,7 +63,7 @@ pub(crate) async fn write(
         };
         let output =
             Output { body_writer, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
-        converse(&app, meter.as_ref(), grant.as_ref(), input, output).await
+        converse(&app, &caller, meter.as_ref(), grant.as_ref(), input, output).await
     })
 }
 
@@ -70,12 +72,15 @@ type Committing = OrderedChunks<Result<WaitingResults, SubmitError>>;
 
 async fn converse(
     app: &App,
+    caller: &Caller,
     meter: Option<&Meter>,
     grant: Option<&Grant>,
     mut input: Input,
     mut output: Output,
 ) -> Result<BodyWriter, Broken> {
-    let (ingress, failed_only) = (&app.http.ingress, output.failed_only);
+    let ingress = &app.http.ingress;
+    let (reader, failed_only) = (app.reader(caller), output.failed_only);
+    let none = || WaitingResults::none(&app.result_room, caller, failed_only);
     let mut gathered = Gathered::new(ingress, meter);
     if let Some(meter) = meter {
         // The call takes one unit, which also pays for its first line.
@@ -101,7 +106,7 @@ async fn converse(
             if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
                 continue;
             }
-            submit(app, &mut committing, meter, gathered.take(), failed_only);
+            submit(app, &mut committing, meter, gathered.take(), none());
             // The piece that was read may hold more lines.
             continue;
         }
@@ -116,9 +121,9 @@ async fn converse(
                 let results = results?;
                 // The next chunk is submitted before the results of this one are written.
                 if has_room(&committing, &gathered) && !gathered.is_empty() {
-                    submit(app, &mut committing, meter, gathered.take(), failed_only);
+                    submit(app, &mut committing, meter, gathered.take(), none());
                 }
-                output.write(results, &*app.http.reader).await?;
+                output.write(results, Arc::clone(&reader)).await?;
             }
             more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
                 Ok(more) => more?,
@@ -143,9 +148,9 @@ fn submit(
     committing: &mut Committing,
     meter: Option<&Meter>,
     Ready { chunk, units, prefixes }: Ready,
-    failed_only: bool,
+    mut results: WaitingResults,
 ) {
-    let (ingress, room) = (app.http.ingress.clone(), app.result_room.clone());
+    let ingress = app.http.ingress.clone();
     let meter = meter.cloned();
     let refused = chunk.refused;
     committing.push(chunk.arrivals, |submission| async move {
@@ -154,8 +159,7 @@ fn submit(
         }
         let outcomes = submission.await?.into_iter().map(|outcome| prefixes.conceal(outcome)).collect();
         ingress.count_refused(refused.count());
-        let mut results = WaitingResults::default();
-        results.add(refused.rejoin(outcomes), &room, !failed_only);
+        results.add(refused.rejoin(outcomes));
         Ok(results)
     });
 }
@@ -285,17 +289,15 @@ struct Output {
 }
 
 impl Output {
-    async fn write(&mut self, results: WaitingResults, reader: &dyn RecordReader) -> Result<(), Broken> {
-        let (results, _room) = results.take();
-        for result in results {
-            result.count(&mut self.counts);
-            if !self.failed_only || result.is_failed() {
-                let outcome = result.outcome(reader).await?;
-                self.line(&WriteResult { index: Some(self.index), outcome: &outcome });
-                self.body_writer.send_if_large(&mut self.gathered).await?;
-            }
-            self.index += 1;
+    async fn write(&mut self, results: WaitingResults, reader: Arc<dyn RecordReader>) -> Result<(), Broken> {
+        let counts = results.counts();
+        let mut results = results.send(reader);
+        while let Some((index, outcome)) = results.next().await? {
+            self.line(&WriteResult { index: Some(self.index + index), outcome: &outcome });
+            self.body_writer.send_if_large(&mut self.gathered).await?;
         }
+        self.index += counts.all();
+        self.counts.add(counts);
         self.flush().await
     }
 

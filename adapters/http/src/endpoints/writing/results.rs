@@ -1,98 +1,171 @@
 //! Outcomes of a batch that wait to be sent.
 //!
-//! A processed record's outcome holds the previous summary, which may be a hundred times as large as the record, and a
-//! client may read slowly. So outcomes beyond the memory budget are dropped, and read from the store again as they are
-//! sent.
+//! A processed record's outcome has the summary before it, which may be a hundred times as large as the record, and a client
+//! may read slowly. Callers share the room for outcomes. Outcomes of processed records beyond it are dropped, and read from
+//! the store again as they are sent, a few hundred at a time.
 
+use std::collections::VecDeque;
+use std::iter::Peekable;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use tallyhouse_pipeline::ports::{PortError, PortErrorKind, RecordReader};
-use tallyhouse_pipeline::{Outcome, OutcomeCounts, RecordId};
-use tokio::sync::OwnedSemaphorePermit;
+use tallyhouse_pipeline::{Outcome, OutcomeCounts, RecordId, StoredRecord};
 
-use crate::bounds::result_room::ResultRoom;
+use crate::bounds::caller::Caller;
+use crate::bounds::shared_room::{SharedRoom, Taken};
 
-/// Waiting outcomes in their order, with the room that they take.
-#[derive(Debug, Default)]
+/// Records that are read again at once. Their weight, and that of a page of the store, is about the same at most.
+const READ_AGAIN_MAX: usize = 256;
+
+/// Outcomes that wait, in their order, with the room that they take.
+#[derive(Debug)]
 pub(crate) struct WaitingResults {
     results: Vec<WaitingResult>,
-    room: Vec<OwnedSemaphorePermit>,
+    counts: OutcomeCounts,
+    /// The index of the next outcome.
+    index: u64,
+    failed_only: bool,
+    room: Taken,
     weight: usize,
 }
 
-/// A waiting outcome.
+/// An outcome that waits, with its index in the batch.
 #[derive(Debug)]
-pub(crate) enum WaitingResult {
+struct WaitingResult {
+    index: u64,
+    kept: Kept,
+}
+
+#[derive(Debug)]
+enum Kept {
     Whole(Outcome),
     /// The outcome of a processed record, to be read from the store.
     Stored(RecordId),
 }
 
 impl WaitingResults {
-    /// Adds outcomes, whole if there is room for them. Outcomes of processed records are not `wanted` if only failures
-    /// are sent.
-    pub(crate) fn add(&mut self, outcomes: Vec<Outcome>, room: &ResultRoom, wanted: bool) {
-        let weight = outcomes.iter().map(weight).sum();
-        let taken = if wanted { room.take(weight) } else { None };
-        let is_kept = taken.is_some();
-        self.weight += if is_kept { weight } else { 0 };
-        self.room.extend(taken);
-        self.results.extend(outcomes.into_iter().map(|outcome| match outcome {
-            Outcome::Processed(stored) if !is_kept => WaitingResult::Stored(stored.processed.record.record_id.clone()),
-            outcome => WaitingResult::Whole(outcome),
-        }));
+    /// Returns none yet. Of those of a batch whose failures alone are wanted, the others are counted and dropped.
+    pub(crate) fn none(room: &Arc<SharedRoom>, caller: &Caller, failed_only: bool) -> Self {
+        let (results, counts) = (Vec::new(), OutcomeCounts::default());
+        Self { results, counts, index: 0, failed_only, room: room.none_for(caller), weight: 0 }
     }
 
-    /// Says whether everything to send is in memory and small, so that it need not be streamed.
-    pub(crate) fn are_small(&self, bytes_max: usize, failed_only: bool) -> bool {
-        let is_here = |result: &WaitingResult| failed_only || matches!(result, WaitingResult::Whole(_));
-        self.weight <= bytes_max && self.results.iter().all(is_here)
+    /// Adds outcomes: those of processed records whole where there is room for them. All others are in no store, so that they
+    /// take their room even beyond it; what they take, no processed record does.
+    pub(crate) fn add(&mut self, outcomes: Vec<Outcome>) {
+        for outcome in outcomes {
+            self.counts.count(&outcome);
+            let index = self.index;
+            self.index += 1;
+            let kept = match outcome {
+                Outcome::Processed(_) | Outcome::Duplicate { .. } if self.failed_only => continue,
+                Outcome::Processed(stored) => self.keep(stored),
+                Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => {
+                    self.add_beyond(outcome.weight());
+                    Kept::Whole(outcome)
+                }
+            };
+            self.results.push(WaitingResult { index, kept });
+        }
     }
 
-    /// Counts the outcomes.
+    fn keep(&mut self, stored: Arc<StoredRecord>) -> Kept {
+        let weight = stored.weight();
+        if self.room.try_add(weight) {
+            self.weight += weight;
+            return Kept::Whole(Outcome::Processed(stored));
+        }
+        let id = stored.processed.record.record_id.clone();
+        self.add_beyond(size_of::<WaitingResult>() + id.as_str().len());
+        Kept::Stored(id)
+    }
+
+    fn add_beyond(&mut self, weight: usize) {
+        self.room.add_beyond(weight);
+        self.weight += weight;
+    }
+
+    /// Says whether all that are sent are here, and take few bytes: they need not be streamed.
+    pub(crate) fn are_small(&self, bytes_max: usize) -> bool {
+        self.weight <= bytes_max && self.results.iter().all(|result| matches!(result.kept, Kept::Whole(_)))
+    }
+
+    /// Returns the counts of all outcomes.
     pub(crate) fn counts(&self) -> OutcomeCounts {
-        let mut counts = OutcomeCounts::default();
-        self.results.iter().for_each(|result| result.count(&mut counts));
-        counts
+        self.counts
     }
 
-    /// Takes the outcomes out, with their room. The caller releases the room when all are sent.
-    pub(crate) fn take(self) -> (Vec<WaitingResult>, Vec<OwnedSemaphorePermit>) {
-        (self.results, self.room)
+    /// Turns to sending them.
+    pub(crate) fn send(self, reader: Arc<dyn RecordReader>) -> SentResults {
+        SentResults {
+            waiting: self.results.into_iter().peekable(),
+            reader,
+            read: VecDeque::new(),
+            room: self.room,
+            read_weight: 0,
+        }
     }
 }
 
-impl WaitingResult {
-    pub(crate) fn count(&self, counts: &mut OutcomeCounts) {
-        match self {
-            Self::Whole(outcome) => counts.count(outcome),
-            Self::Stored(_) => counts.processed += 1,
+/// Outcomes that are being sent. Their room is given back when all are.
+pub(crate) struct SentResults {
+    waiting: Peekable<IntoIter<WaitingResult>>,
+    reader: Arc<dyn RecordReader>,
+    /// Those that were read again, in front of the others.
+    read: VecDeque<(u64, Outcome)>,
+    room: Taken,
+    /// The room that those which were read again last have taken.
+    read_weight: usize,
+}
+
+impl SentResults {
+    /// Says whether all were sent.
+    pub(crate) fn are_sent(&mut self) -> bool {
+        self.read.is_empty() && self.waiting.peek().is_none()
+    }
+
+    /// Returns the next outcome that is sent, with its index; `None` at the end.
+    ///
+    /// # Errors
+    /// It can't be read again.
+    pub(crate) async fn next(&mut self) -> Result<Option<(u64, Outcome)>, PortError> {
+        if let Some(next) = self.read.pop_front() {
+            return Ok(Some(next));
+        }
+        self.room.give_back(std::mem::take(&mut self.read_weight));
+        let Some(WaitingResult { index, kept }) = self.waiting.next() else { return Ok(None) };
+        match kept {
+            Kept::Whole(outcome) => Ok(Some((index, outcome))),
+            Kept::Stored(id) => {
+                self.read_again(index, id).await?;
+                Ok(self.read.pop_front())
+            }
         }
     }
 
-    /// Says whether the record was refused.
-    pub(crate) fn is_failed(&self) -> bool {
-        match self {
-            Self::Whole(Outcome::Conflict { .. } | Outcome::Rejected(_)) => true,
-            Self::Whole(Outcome::Processed(_) | Outcome::Duplicate { .. }) | Self::Stored(_) => false,
+    /// Reads this result again, and those behind it that were dropped as well. A stored record never changes.
+    async fn read_again(&mut self, index: u64, id: RecordId) -> Result<(), PortError> {
+        let (mut indexes, mut ids) = (vec![index], vec![id]);
+        while ids.len() < READ_AGAIN_MAX
+            && let Some(next) = self.waiting.next_if(|next| matches!(next.kept, Kept::Stored(_)))
+        {
+            if let Kept::Stored(id) = next.kept {
+                indexes.push(next.index);
+                ids.push(id);
+            }
         }
-    }
-
-    /// Returns the outcome, read from the store if it was dropped. A stored record never changes, so it is the same.
-    pub(crate) async fn outcome(self, reader: &dyn RecordReader) -> Result<Outcome, PortError> {
-        let id = match self {
-            Self::Whole(outcome) => return Ok(outcome),
-            Self::Stored(id) => id,
-        };
-        let lost = || PortError::new(PortErrorKind::Corrupt, "reading a result", format!("{id:?} is not stored"));
-        reader.find(&id).await?.map(|stored| Outcome::Processed(Arc::new(stored))).ok_or_else(lost)
-    }
-}
-
-/// Only processed records have large outcomes.
-fn weight(outcome: &Outcome) -> usize {
-    match outcome {
-        Outcome::Processed(stored) => stored.weight(),
-        Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => 0,
+        let found = self.reader.find_all(&ids).await?;
+        for ((index, id), stored) in indexes.into_iter().zip(ids).zip(found) {
+            let lost = || PortError::new(PortErrorKind::Corrupt, "reading a result", format!("{id:?} is not stored"));
+            let stored = Arc::new(stored.ok_or_else(lost)?);
+            self.read_weight += stored.weight();
+            self.read.push_back((index, Outcome::Processed(stored)));
+        }
+        self.room.add_beyond(self.read_weight);
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,19 @@ impl Shared {
         request.header("content-type", "application/json").body(json)
     }
 
+    /// Begins reads of records by id, and returns once the service works on all of them.
+    async fn begin_reads(&self, who: usize, ids: &[String]) -> (RawHttp2, Vec<h2::client::ResponseFuture>) {
+        let mut client = RawHttp2::connect(self.service.addr, 65_535).await;
+        let mut answers = Vec::new();
+        for id in ids {
+            let request = self.by_http2(who, "GET", &format!("/v1/records/{id}"));
+            answers.push(client.begin(request).await);
+        }
+        // Requests of one connection are begun in their order.
+        assert_eq!(client.get("/healthz").await.unwrap().status(), 200);
+        (client, answers.into_iter().map(|(answer, _)| answer).collect())
+    }
+
     fn by_http2(&self, who: usize, method: &str, path: &str) -> Request<()> {
         let request = Request::builder().method(method).uri(format!("http://localhost{path}"));
         let request = request.header("authorization", format!("Bearer {}", self.keys[who].text()));
@@ -216,4 +229,40 @@ async fn uploads_hold_room_for_what_has_arrived_and_not_for_what_they_announce()
     };
     assert_eq!(batch(0, "a").await, 200);
     assert_eq!(batch(1, "b").await, 200);
+}
+
+/// The store lets one read through after the other, and tells which: no clock decides.
+#[tokio::test]
+async fn a_read_of_one_key_is_next_however_many_another_key_has_queued() {
+    let http = HttpSettings { reads_max: 1, ..HttpSettings::default() };
+    let shared = Shared::start(http).await;
+    let store = &shared.service.store;
+    store.hold_finds();
+    let ids: Vec<String> = (0..50).map(|n| format!("greedy-{n:02}")).collect();
+    let (_greedy, mut greedy) = shared.begin_reads(0, &ids).await;
+    let (_other, other) = shared.begin_reads(1, &["other".to_owned()]).await;
+    let looked_up = || store.found.lock().unwrap().clone();
+    assert_eq!(looked_up(), ["greedy-00"], "one read is under way at a time");
+
+    store.finds.add_permits(1);
+    eventually("the next read begins", || looked_up().len() == 2).await;
+    assert_eq!(looked_up(), ["greedy-00", "other"]);
+    store.finds.add_permits(50);
+    for answer in greedy.drain(..).chain(other) {
+        assert_eq!(timeout(PATIENCE, answer).await.expect("no answer").unwrap().status(), 404);
+    }
+    assert_eq!(looked_up()[2..], ids[1..], "a caller's own reads come in their order");
+}
+
+#[tokio::test]
+async fn one_key_leaves_places_to_read_to_the_others() {
+    let shared = Shared::start(HttpSettings::default()).await;
+    let store = &shared.service.store;
+    store.hold_finds();
+    let ids: Vec<String> = (0..50).map(|n| format!("greedy-{n:02}")).collect();
+    let (_greedy, _waiting) = shared.begin_reads(0, &ids).await;
+    assert_eq!(store.found.lock().unwrap().len(), 3, "three quarters of the places");
+    let (_other, _answer) = shared.begin_reads(1, &["other".to_owned()]).await;
+    assert_eq!(store.found.lock().unwrap().last().map(String::as_str), Some("other"));
+    store.finds.add_permits(60);
 }

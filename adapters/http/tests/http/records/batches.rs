@@ -183,6 +183,9 @@ async fn results_beyond_their_room_are_read_again_and_are_the_same() {
         }
         assert_eq!(answers[0], answers[1]);
     }
+    // Of 2,501 results the first has room. A page of them ends where one is no processed record's.
+    let pages = again.store.found_together.load(Ordering::SeqCst);
+    assert!((10..=12).contains(&pages), "they are read in {pages} pages");
     let (first, second) = (Service::start().await, again);
     let mut answers = Vec::new();
     for service in [&first, &second] {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tallyhouse_pipeline::ports::{
     AuditPart, Backlog, Batch, ClaimScope, Clock, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
-    Owner, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
+    Owner, Page, PartStream, PortError, PortErrorKind, RecordReader, RecordRepository, RuleRepository,
 };
 use tallyhouse_pipeline::{
     GroupQuery, ManagedRules, RecordId, RecordQuery, Reference, RuleEdit, RuleEditOutcome, StoredRecord, Summary,
@@ -57,6 +57,12 @@ pub(crate) struct FaultyStore {
     pub(crate) pages_left: AtomicUsize,
     /// A page of the history waits until it is let through.
     pub(crate) pages: Semaphore,
+    /// A look-up by id waits until it is let through.
+    pub(crate) finds: Semaphore,
+    /// The ids that were looked up, in their order.
+    pub(crate) found: Mutex<Vec<String>>,
+    /// How often several ids were looked up together.
+    pub(crate) found_together: AtomicUsize,
     /// A look-up by id panics.
     pub(crate) panics: AtomicBool,
     /// A commit waits until it is let through.
@@ -88,6 +94,9 @@ impl FaultyStore {
             parts_left: AtomicUsize::new(MANY),
             pages_left: AtomicUsize::new(MANY),
             pages: Semaphore::new(MANY),
+            finds: Semaphore::new(MANY),
+            found: Mutex::default(),
+            found_together: AtomicUsize::new(0),
             panics: AtomicBool::new(false),
             gate: Semaphore::new(MANY),
             writes: Mutex::new(Writes::Succeed),
@@ -112,6 +121,11 @@ impl FaultyStore {
     /// Makes pages of the history wait from now on, but for the next ones.
     pub(crate) fn let_through(&self, pages: usize) {
         self.pages.forget_permits(MANY - pages);
+    }
+
+    /// Makes look-ups by id wait from now on, until permits are added.
+    pub(crate) fn hold_finds(&self) {
+        self.finds.forget_permits(MANY);
     }
 
     fn answers(&self, what: &'static str) -> Result<&MemoryRepository, PortError> {
@@ -149,6 +163,8 @@ impl RecordRepository for FaultyStore {
 impl RecordReader for FaultyStore {
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
         assert!(!self.panics.load(Ordering::SeqCst), "this look-up panics");
+        self.found.lock().unwrap().push(id.to_string());
+        self.finds.acquire().await.unwrap().forget();
         let left = self.finds_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_err() {
             return Err(away("finding"));
@@ -156,11 +172,20 @@ impl RecordReader for FaultyStore {
         self.answers("finding")?.find(id).await
     }
 
-    async fn records(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, PortError> {
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        self.found_together.fetch_add(1, Ordering::SeqCst);
+        let mut found = Vec::new();
+        for id in ids {
+            found.push(self.find(id).await?);
+        }
+        Ok(found)
+    }
+
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
         self.answers("reading")?.records(query).await
     }
 
-    async fn summaries(&self, query: SummaryQuery) -> Result<Vec<(Reference, Summary)>, PortError> {
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
         self.answers("reading")?.summaries(query).await
     }
 

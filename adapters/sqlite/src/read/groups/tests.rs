@@ -1,7 +1,7 @@
 //! Groups: exact sums, pages, and rows that make no sense.
 
 use futures::TryStreamExt;
-use tallyhouse_core::ports::{PortErrorKind, RecordReader as _};
+use tallyhouse_core::ports::{PAGE_WEIGHT_MAX, PortErrorKind, RecordReader as _};
 use tallyhouse_core::{Filter, Timestamp};
 use tallyhouse_testing::generate::record;
 
@@ -117,4 +117,42 @@ async fn a_row_that_makes_no_sense_ends_the_answer_with_an_error() {
         let error = groups.parts.try_collect::<Vec<_>>().await.unwrap_err();
         assert_eq!(error.kind(), PortErrorKind::Corrupt);
     }
+}
+
+#[tokio::test]
+async fn a_page_of_heavy_totals_holds_a_part_of_them_and_has_them_all() {
+    let heavy = || -> Summary {
+        (0..100).map(|unit| record("r", "D", "", "1", &format!("{unit:𝄞>64}"))).collect::<Vec<_>>().iter().collect()
+    };
+    let destination = |n: usize| DestinationId::new(&format!("D{n:05}")).unwrap();
+    let (parts, stream) = crate::connection::blocking_stream::channel("a test");
+    let reading = std::thread::spawn(move || {
+        let mut page = TotalsPage::begin(&parts, Some(1_000)).unwrap();
+        for n in 0..1_000 {
+            assert!(!page.is_full());
+            page.add((destination(n), heavy())).unwrap();
+            let held: usize = page.held.as_ref().unwrap().rows().iter().map(|(_, summary)| summary.weight()).sum();
+            assert!(held < PAGE_WEIGHT_MAX + heavy().weight(), "{held} bytes are held");
+        }
+        assert!(page.is_full());
+        let not_held = page.end(true).unwrap().unwrap();
+        let mut rest = TotalsPage::go_on(&parts, not_held.groups);
+        for n in 1_000 - not_held.groups..1_000 {
+            assert!(destination(n) > not_held.after);
+            rest.add((destination(n), heavy())).unwrap();
+        }
+        assert!(rest.is_full() && rest.end(true).unwrap().is_none());
+        parts.end(Ok(()), "a test");
+    });
+    let items: Vec<Item> = stream.try_collect().await.unwrap();
+    reading.join().unwrap();
+    let found: Vec<&DestinationId> = items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Part(GroupPart::Group(destination_id, _)) => Some(destination_id),
+            Item::Part(GroupPart::Records(_)) | Item::Next(_) => None,
+        })
+        .collect();
+    assert!(matches!(&items[0], Item::Next(Some(last)) if *last == destination(999)));
+    assert!(found.into_iter().eq(&(0..1_000).map(destination).collect::<Vec<_>>()));
 }

@@ -20,7 +20,7 @@ pub async fn an_empty_store_has_empty_answers<F: RepositoryFixture>() {
     assert_eq!(repository.head().await.expect("the head is read"), 0);
     assert_eq!(repository.find(&id("nobody")).await.expect("a record is looked up"), None);
     let query = RecordQuery { limit: 10, ..RecordQuery::default() };
-    assert_eq!(repository.records(query).await.expect("records are read"), []);
+    assert_eq!(repository.records(query).await.expect("records are read").rows, []);
     let query = HistoryQuery { after: 0, alerting_only: true, limit: 10 };
     assert_eq!(repository.history(query).await.expect("the history is read"), []);
     assert_eq!(repository.backlog().await.expect("the backlog is read"), Backlog::default());
@@ -221,7 +221,7 @@ pub async fn a_key_of_refused_records_only_has_no_summary<F: RepositoryFixture>(
     for (destination, expected) in [("elsewhere", vec![]), ("D", vec![""])] {
         let destination_id = DestinationId::new(destination).expect("a valid destination");
         let query = SummaryQuery { destination_id, reference: None, after: None, limit: 10 };
-        let summaries = repository.summaries(query).await.expect("summaries are read");
+        let summaries = repository.summaries(query).await.expect("summaries are read").rows;
         let references: Vec<&str> = summaries.iter().map(|(reference, _)| reference.as_str()).collect();
         assert_eq!(references, expected, "the references of {destination}");
     }

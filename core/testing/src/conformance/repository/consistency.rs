@@ -71,7 +71,7 @@ async fn assert_pages_agree(repository: &dyn Store, records: &[Arc<StoredRecord>
     loop {
         let after = found.last().map(|(place, _)| place.clone());
         let query = RecordQuery { after: after.clone(), limit: PAGE, ..RecordQuery::default() };
-        let page = repository.records(query).await.expect("records are read");
+        let page = repository.records(query).await.expect("records are read").rows;
         if page.is_empty() {
             break;
         }
@@ -95,7 +95,7 @@ async fn assert_summaries_agree(repository: &dyn Store, summaries: &BTreeMap<Key
         let expected: Vec<_> = of_it.map(|(key, summary)| (key.reference.clone(), summary.clone())).collect();
         let limit = expected.len() + 1;
         let query = SummaryQuery { destination_id: destination_id.clone(), reference: None, after: None, limit };
-        let found = repository.summaries(query).await.expect("summaries are read");
+        let found = repository.summaries(query).await.expect("summaries are read").rows;
         assert_eq!(found, expected, "the running summaries of {destination_id}");
     }
 }

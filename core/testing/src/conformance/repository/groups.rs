@@ -1,8 +1,8 @@
 //! Groups: one snapshot, whose totals are exactly those of the records in it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use tallyhouse_core::ports::{GroupPart, Store};
-use tallyhouse_core::{DestinationId, Filter, GroupQuery, ProcessedRecord, Record, Summary, Timestamp};
+use tallyhouse_core::ports::{GroupPart, PAGE_WEIGHT_MAX, Store};
+use tallyhouse_core::{DestinationId, Filter, GroupQuery, ProcessedRecord, Record, SourceId, Summary, Timestamp};
 
 use futures::{StreamExt, TryStreamExt};
 
@@ -159,7 +159,44 @@ pub async fn groups_page_by_destination<F: RepositoryFixture>() {
     assert_eq!(read_groups(&*repository, query).await, (Vec::new(), None));
 }
 
-/// Records that are committed while an answer is being read do not appear in it, not even in part.
+/// A page has as many groups as were asked for, however heavy their totals are, and the next one goes on behind it;
+/// however much is rolled up, and where the totals come from the records.
+pub async fn pages_of_heavy_totals_have_as_many_groups_as_asked_for<F: RepositoryFixture>() {
+    const DESTINATIONS: usize = 200;
+    const LIMIT: usize = 150;
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let destinations: Vec<String> = (0..DESTINATIONS).map(|n| format!("D{n:03}")).collect();
+    for (n, destination) in destinations.iter().enumerate() {
+        // The names of a key's units have 8 KiB together.
+        let of = |unit: usize| {
+            let (id, reference) = (format!("{n}-{unit}"), (unit / 32).to_string());
+            record(&id, destination, &reference, "1", &format!("{unit:𝄞>64}"))
+        };
+        commit_records(&*repository, (0..100).map(of)).await;
+        if n == DESTINATIONS / 2 {
+            fixture.run_background_work().await;
+        }
+    }
+    let source_id = Some(SourceId::new("source").expect("a valid source"));
+    for filter in [Filter::default(), Filter { source_id, ..Filter::default() }] {
+        let (mut found, mut after) = (Vec::new(), None);
+        for expected in [LIMIT, DESTINATIONS - LIMIT] {
+            let query = GroupQuery { filter: filter.clone(), after, limit: Some(LIMIT), records: false };
+            let (parts, next) = read_groups(&*repository, query).await;
+            let page = gather(parts);
+            assert_eq!(page.len(), expected, "{filter:?}");
+            assert!(page.iter().all(|(_, (summary, _))| summary.totals().len() == 100), "totals are whole");
+            let weight: usize = page.iter().map(|(_, (summary, _))| summary.weight()).sum();
+            assert!(expected < LIMIT || weight > PAGE_WEIGHT_MAX, "the totals are heavy: {weight}");
+            found.extend(page.into_iter().map(|(destination_id, _)| destination_id.to_string()));
+            after = next;
+        }
+        assert_eq!((found, after), (destinations.clone(), None), "{filter:?}");
+    }
+}
+
+/// What is committed while an answer is being read does not appear in it, not even in part.
 pub async fn an_answer_is_one_snapshot_while_a_writer_goes_on<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let (reader, writer) = (fixture.handle().await, fixture.handle().await);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tallyhouse_core::ports::{Batch, HistoryQuery, PAGE_WEIGHT_MAX, Store};
+use tallyhouse_core::ports::{Batch, HistoryQuery, PAGE_WEIGHT_MAX, Page, Store};
 use tallyhouse_core::{
     Alerting, DestinationId, Draft, Filter, Record, RecordId, RecordOrder, RecordQuery, RecordType, Reference,
     SourceId, StoredRecord, SummaryQuery, Timestamp, Unit,
@@ -35,7 +35,7 @@ pub async fn records_page_by_time_then_id<F: RepositoryFixture>() {
     let between = Timestamp::parse("2025-01-01T00:00:00Z").expect("this is RFC 3339");
     let query = RecordQuery { after: Some((between, id("a"))), limit: 1, ..RecordQuery::default() };
     let page = repository.records(query).await.expect("records are read");
-    assert_eq!(page[0].processed.record, records[24]);
+    assert_eq!(page.rows[0].processed.record, records[24]);
 }
 
 /// Filters combine with *and*, and find what a scan of all records finds.
@@ -215,6 +215,29 @@ pub async fn records_are_selected_by_the_rules_that_they_met<F: RepositoryFixtur
     }
 }
 
+/// Records are found together as they are found one by one, in the order of their ids, with those that are missing.
+pub async fn records_are_found_together_in_the_order_asked_for<F: RepositoryFixture>() {
+    let fixture = F::fresh().await;
+    let repository = fixture.handle().await;
+    let mut generator = Generator::new(47);
+    commit_records(&*repository, generator.records("r", 300)).await;
+    let mut ids: Vec<RecordId> = (0..350).map(|n| id(&format!("r-{n}"))).collect();
+    let history = HistoryQuery { after: 0, alerting_only: false, limit: 300 };
+    let stored = repository.history(history).await.expect("the history is read");
+    ids.extend(stored.iter().map(|(_, stored)| stored.processed.record.record_id.clone()));
+    ids.sort_unstable();
+    ids.dedup();
+    generator.shuffle(&mut ids);
+    let found = repository.find_all(&ids).await.expect("records are looked up");
+    assert_eq!(found.len(), ids.len(), "one answer for each id");
+    assert_eq!(found.iter().flatten().count(), 300, "all are found");
+    for (id, found) in ids.iter().zip(found) {
+        let one = repository.find(id).await.expect("a record is looked up");
+        assert_eq!(found.as_ref().map(exact), one.as_ref().map(exact), "{id}");
+    }
+    assert_eq!(repository.find_all(&[]).await.expect("no record is looked up"), []);
+}
+
 fn newest_first(filter: Filter, limit: usize) -> RecordQuery {
     RecordQuery { filter, order: RecordOrder::NewestFirst, limit, ..RecordQuery::default() }
 }
@@ -235,7 +258,8 @@ pub async fn pages_of_large_records_end_early_and_go_on_without_a_gap<F: Reposit
     assert_listed(&found, &by_id, "in pages that end early");
     let query = RecordQuery { limit: RECORDS, ..RecordQuery::default() };
     let page = repository.records(query).await.expect("records are read");
-    assert_is_bounded(page.iter().map(StoredRecord::weight));
+    assert!(page.more, "a page that ends early says so");
+    assert_is_bounded(page.rows.iter().map(StoredRecord::weight));
 
     let (mut after, mut positions) = (0, Vec::new());
     loop {
@@ -284,9 +308,14 @@ async fn summaries(
         after: after.map(checked),
         limit,
     };
-    let found = repository.summaries(query).await.expect("summaries are read");
-    assert!(found.len() <= limit && found.iter().all(|(_, summary)| summary.count() == 1));
-    found.into_iter().map(|(reference, _)| reference.to_string()).collect()
+    let Page { rows, more } = repository.summaries(query.clone()).await.expect("summaries are read");
+    assert!(rows.len() <= limit && rows.iter().all(|(_, summary)| summary.count() == 1));
+    if let Some((last, _)) = rows.last() {
+        let behind = SummaryQuery { after: Some(last.clone()), limit: 1, ..query };
+        let behind = repository.summaries(behind).await.expect("summaries are read");
+        assert_eq!(more, !behind.rows.is_empty(), "whether there are more behind {last:?}");
+    }
+    rows.into_iter().map(|(reference, _)| reference.to_string()).collect()
 }
 
 /// Reads all matching records in pages.
@@ -296,7 +325,7 @@ async fn all_pages(repository: &dyn Store, filter: &Filter, limit: usize) -> Vec
 
 /// Reads all records that a query selects, in pages of its limit.
 async fn all_pages_of(repository: &dyn Store, query: RecordQuery) -> Vec<StoredRecord> {
-    let mut found = Vec::<StoredRecord>::new();
+    let (mut found, mut more) = (Vec::<StoredRecord>::new(), None);
     let follows = |a: &(Timestamp, RecordId), b: &(Timestamp, RecordId)| match query.order {
         RecordOrder::OldestFirst => a < b,
         RecordOrder::NewestFirst => a > b,
@@ -305,11 +334,14 @@ async fn all_pages_of(repository: &dyn Store, query: RecordQuery) -> Vec<StoredR
         let place = |stored: &StoredRecord| (stored.processed.record.time, stored.processed.record.record_id.clone());
         let after: Option<(Timestamp, RecordId)> = found.last().map(place);
         let query = RecordQuery { after: after.clone(), ..query.clone() };
-        let page = repository.records(query.clone()).await.expect("records are read");
+        let Page { rows: page, more: is_more } = repository.records(query.clone()).await.expect("records are read");
+        assert!(more.is_none_or(|more| more != page.is_empty()), "whether there are more behind {after:?}");
+        more = Some(is_more);
         let places: Vec<(Timestamp, RecordId)> = after.into_iter().chain(page.iter().map(place)).collect();
         assert!(places.is_sorted_by(follows), "a page goes on where the one before ended");
         assert!(page.len() <= query.limit, "no more than asked for");
         if page.is_empty() {
+            assert!(!is_more, "an empty page is the last one");
             return found;
         }
         found.extend(page);

@@ -119,7 +119,7 @@ fn assert_one_unit_too_many(outcome: &Outcome) {
 async fn running_summary(repository: &dyn Store, destination: &str) -> Summary {
     let destination_id = DestinationId::new(destination).expect("a valid destination");
     let query = SummaryQuery { destination_id, reference: None, after: None, limit: 1 };
-    let mut summaries = repository.summaries(query).await.expect("summaries are read");
+    let mut summaries = repository.summaries(query).await.expect("summaries are read").rows;
     summaries.pop().expect("the destination has a summary").1
 }
 

@@ -1,0 +1,107 @@
+//! The limit on short reads: no more are under way than the store has connections for them. Further reads wait here, where
+//! callers are known and served in turn. The store would serve whoever came first, and all requests of a caller with
+//! thousands of them before the single one of another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tallyhouse_pipeline::ports::{
+    AuditPart, Groups, HistoryQuery, Page, PartStream, PortError, PortErrorKind, RecordReader,
+};
+use tallyhouse_pipeline::{GroupQuery, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
+
+use crate::bounds::caller::Caller;
+use crate::bounds::shared_room::{SharedRoom, Taken};
+
+/// The longest wait of a read for a place.
+const PLACE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The places of short reads, which callers share.
+pub(crate) struct ReadLimit {
+    reader: Arc<dyn RecordReader>,
+    places: Arc<SharedRoom>,
+}
+
+/// The reader of one caller: each short read takes a place. Answers that are streamed have a limit of their own:
+/// [`crate::access::concurrency_limit`].
+struct LimitedReader {
+    reader: Arc<dyn RecordReader>,
+    places: Arc<SharedRoom>,
+    caller: Caller,
+}
+
+impl ReadLimit {
+    pub(crate) fn new(reader: Arc<dyn RecordReader>, reads_max: usize) -> Self {
+        Self { reader, places: SharedRoom::new(reads_max.max(1)) }
+    }
+
+    /// Returns the reader for the requests of a caller.
+    pub(crate) fn reader(&self, caller: &Caller) -> Arc<dyn RecordReader> {
+        Arc::new(LimitedReader {
+            reader: Arc::clone(&self.reader),
+            places: Arc::clone(&self.places),
+            caller: caller.clone(),
+        })
+    }
+
+    /// Takes a place for reads that another part of the service does for a caller.
+    ///
+    /// # Errors
+    /// There was none in time.
+    pub(crate) async fn place(&self, caller: &Caller) -> Result<Taken, PortError> {
+        place(&self.places, caller).await
+    }
+}
+
+async fn place(places: &Arc<SharedRoom>, caller: &Caller) -> Result<Taken, PortError> {
+    let busy = || PortError::new(PortErrorKind::Unavailable, "waiting for a place to read", "all stayed in use");
+    places.take(caller, 1, PLACE_WAIT_MAX).await.ok_or_else(busy)
+}
+
+impl LimitedReader {
+    async fn place(&self) -> Result<Taken, PortError> {
+        place(&self.places, &self.caller).await
+    }
+}
+
+#[async_trait]
+impl RecordReader for LimitedReader {
+    async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
+        let _place = self.place().await?;
+        self.reader.find(id).await
+    }
+
+    async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
+        let _place = self.place().await?;
+        self.reader.find_all(ids).await
+    }
+
+    async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
+        let _place = self.place().await?;
+        self.reader.records(query).await
+    }
+
+    async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
+        let _place = self.place().await?;
+        self.reader.summaries(query).await
+    }
+
+    async fn groups(&self, query: GroupQuery) -> Result<Groups, PortError> {
+        self.reader.groups(query).await
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
+        let _place = self.place().await?;
+        self.reader.history(query).await
+    }
+
+    async fn head(&self) -> Result<u64, PortError> {
+        let _place = self.place().await?;
+        self.reader.head().await
+    }
+
+    async fn audit(&self) -> Result<PartStream<AuditPart>, PortError> {
+        self.reader.audit().await
+    }
+}
