@@ -95,12 +95,12 @@ async fn check_pages(reader: &dyn Store) {
     let destination_id = DestinationId::new("D").expect("the case gives a valid destination");
     let query = SummaryQuery { destination_id, reference: None, after: None, limit: all };
     let summaries = reader.summaries(query).await.expect("summaries are read");
-    let counts: Vec<u64> = summaries.iter().map(|(_, summary)| summary.count()).collect();
+    let counts: Vec<u64> = summaries.rows.iter().map(|(_, summary)| summary.count()).collect();
     assert_same(&counts, REFERENCES, "the summaries of a page");
 
     let page = reader.records(RecordQuery { limit: all, ..RecordQuery::default() }).await.expect("records are read");
     let mut by_time = BTreeMap::new();
-    for stored in &page {
+    for stored in &page.rows {
         *by_time.entry(stored.processed.record.time).or_insert(0) += 1;
     }
     assert_same(&by_time.into_values().collect::<Vec<u64>>(), BATCH, "the records of a page");
