@@ -29,6 +29,10 @@ CATCH_UP_SECONDS = 30
 IDS_MAX = 1_000_000
 
 
+# Responses that a later attempt may not have: the service is busy, or can't answer now.
+TEMPORARY = (408, 429)
+
+
 class Repeats:
     """Remembers the messages seen, by the identity of a CloudEvent: source and id."""
 
@@ -156,6 +160,13 @@ def main():
                 while True:
                     subscriber.catch_up()
                     subscriber.listen(subscription)
+        except urllib.error.HTTPError as error:
+            reason = f"{error}: {error.read(65_536).decode(errors='replace')}"
+            # A fault of the request stays one, however often it is sent.
+            if error.code < 500 and error.code not in TEMPORARY:
+                raise SystemExit(reason) from None
+            print("reconnecting:", reason, flush=True)
+            time.sleep(1)
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             print("reconnecting:", error, flush=True)
             time.sleep(1)

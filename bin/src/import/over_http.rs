@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tallyhouse_pipeline::{Field, FieldError, Outcome, OutcomeCounts, RecordId, Rejection, RejectionCode};
@@ -20,7 +20,7 @@ use crate::remote::Remote;
 const REQUEST_RECORDS: usize = 10_000;
 /// Most bytes of a request, about.
 const REQUEST_BYTES: usize = 8 * 1024 * 1024;
-/// Most attempts to send a request that the service does not begin to read.
+/// Most attempts to send a request.
 const ATTEMPTS: u32 = 6;
 /// Longest wait before a request is sent again.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -125,11 +125,7 @@ impl Request {
 
     async fn exchange(self, remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
         let Self { body, places } = self;
-        let mut response = send_with_retries(remote, body).await?;
-        let mut answer = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(|error| remote.interrupted(error))? {
-            answer.extend_from_slice(&part);
-        }
+        let answer = send_with_retries(remote, body).await?;
         let mut lines = answer.split(|b| *b == b'\n').filter(|line| !line.is_empty()).peekable();
         let mut counts = None;
         let mut refusals = Vec::new();
@@ -192,28 +188,25 @@ impl Answer<'_> {
     }
 }
 
-/// Sends a request, and sends it again if the service has read nothing of it.
-async fn send_with_retries(remote: &Remote, body: Vec<u8>) -> anyhow::Result<Response> {
+/// A failed attempt to send a request.
+struct Failure {
+    error: anyhow::Error,
+    retry_after: Option<Duration>,
+    is_final: bool,
+}
+
+/// Sends a request until the service answers it whole. Records that an attempt without a whole answer has stored are
+/// duplicates in the next one.
+async fn send_with_retries(remote: &Remote, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let mut wait = Duration::from_millis(500);
     for attempt in 1.. {
         let request = remote.post("v1/records/batch", &[("results", "failed".to_owned())])?;
         let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(body.clone());
-        let (error, retry_after) = match request.send().await {
-            Ok(response) if response.status().is_success() => return Ok(response),
-            Ok(response) => {
-                let retry_after = retry_after(&response);
-                let again =
-                    matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-                let error = remote.refusal(response).await;
-                if !again {
-                    return Err(error);
-                }
-                (error, retry_after)
-            }
-            Err(error) if error.is_connect() => (remote.unreachable(error), None),
-            Err(error) => return Err(remote.unreachable(error)),
+        let Failure { error, retry_after, is_final } = match send(remote, request).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
         };
-        if attempt >= ATTEMPTS {
+        if is_final || attempt >= ATTEMPTS {
             return Err(error);
         }
         let wait_now = retry_after.unwrap_or(wait).min(WAIT_MAX);
@@ -222,6 +215,23 @@ async fn send_with_retries(remote: &Remote, body: Vec<u8>) -> anyhow::Result<Res
         wait *= 2;
     }
     unreachable!("the last attempt returns")
+}
+
+/// Sends a request, and reads the answer to its end.
+async fn send(remote: &Remote, request: RequestBuilder) -> Result<Vec<u8>, Failure> {
+    let broken = |error| Failure { error, retry_after: None, is_final: false };
+    let mut response = request.send().await.map_err(|error| broken(remote.unreachable(error)))?;
+    let status = response.status();
+    if !status.is_success() {
+        let retry_after = retry_after(&response);
+        let is_final = !matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        return Err(Failure { error: remote.refusal(response).await, retry_after, is_final });
+    }
+    let mut answer = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(|error| broken(remote.interrupted(error)))? {
+        answer.extend_from_slice(&part);
+    }
+    Ok(answer)
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

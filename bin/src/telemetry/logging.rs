@@ -6,7 +6,7 @@ use std::io::{IsTerminal as _, stderr};
 use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 
 use crate::settings::{LogSettings, SettingsError};
 use queue::{FLUSH_TIMEOUT, LogQueue};
@@ -58,11 +58,26 @@ pub(crate) fn finish(error: Option<String>) {
     }
 }
 
+/// Says whether a directive is a word that is no level. [`EnvFilter`] takes it for a target, and then logs nothing else:
+/// a typing error would silence the log.
+fn lacks_level(directive: &str) -> bool {
+    let word = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+    let is_level = !word.trim().is_empty() && word.trim().parse::<LevelFilter>().is_ok();
+    !directive.is_empty() && !directive.contains(['[', '{']) && !is_level
+}
+
 /// Builds the filter: `log.filter`, only errors of the libraries that it does not name, and a line for each request where `log.requests` is set.
 fn filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
     let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
         SettingsError(format!("the setting log.filter = {:?} is not a filter: {error}", settings.filter))
     })?;
+    if let Some(word) = settings.filter.split(',').map(str::trim).find(|directive| lacks_level(directive)) {
+        return Err(SettingsError(format!(
+            "the setting log.filter = {:?} is not a filter: {word:?} is no level; it can be off, error, warn, info, debug, \
+             trace, or a target with a level, e.g. tallyhouse_pipeline=debug",
+            settings.filter
+        )));
+    }
     let target = |directive: &'_ str| directive.trim().split(['=', '[', ':']).next().unwrap_or_default().to_owned();
     let named = |library: &&str| settings.filter.split(',').any(|directive| target(directive) == **library);
     let quiet = LIBRARIES
@@ -77,3 +92,6 @@ fn filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
         REQUESTS.parse().map_err(|error: ParseError| SettingsError(format!("requests can't be logged: {error}")))?;
     Ok(filter.add_directive(requests))
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,6 +216,7 @@ fn config_check_refuses_what_a_start_refuses() {
         &[("TALLYHOUSE_DATABASE__URL", "sqlite://no.db")],
         &[("TALLYHOUSE_DATABASE__URL", "postgres://u@127.0.0.1:1/d?sslmode=verify-full&sslrootcert=missing.pem")],
         &[("TALLYHOUSE_LOG__FILTER", "a=b=c")],
+        &[("TALLYHOUSE_LOG__FILTER", "inf")],
     ] {
         let env =
             [env, if env[0].0 == "TALLYHOUSE_LISTEN" { &[] } else { &[("TALLYHOUSE_LISTEN", "127.0.0.1:0")] }].concat();

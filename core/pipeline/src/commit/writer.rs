@@ -17,6 +17,7 @@ use crate::commit::intake::{Intake, Taken, Waiting};
 use crate::commit::order::{BatchOrder, Place};
 use crate::dependency::breaker::{Breaker, retry_timeout};
 use crate::dependency::error_chain::ErrorChain;
+use crate::dependency::retry::millis;
 use crate::meter::Meter;
 use crate::publish::handoff::Handoff;
 use crate::settings::PipelineSettings;
@@ -256,7 +257,7 @@ impl Writer {
         committed.outcomes.iter().for_each(|outcome| counts.count(outcome));
         let OutcomeCounts { processed, duplicates, conflicts, rejected } = counts;
         let trace_id = arrivals.iter().find_map(Arrival::trace_id);
-        let ms = self.clock.elapsed().saturating_sub(began).as_millis();
+        let ms = millis(self.clock.elapsed().saturating_sub(began));
         tracing::debug!(trace_id, processed, duplicates, conflicts, rejected, ms, "a batch is committed");
     }
 

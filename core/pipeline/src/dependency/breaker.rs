@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::closing::Closing;
 use crate::dependency::error_chain::ErrorChain;
-use crate::dependency::retry::RetryPolicy;
+use crate::dependency::retry::{RetryPolicy, millis};
 
 /// The name of storage as a dependency.
 const STORAGE: &str = "storage";
@@ -145,7 +145,7 @@ impl Breaker {
         *outage = Outage { logged: outage.logged, refusals: outage.refusals, ..Outage::default() };
         let was = self.0.states.send_replace(BreakerState::Closed);
         drop(outage);
-        let failed_ms = self.now().saturating_sub(since).as_millis();
+        let failed_ms = millis(self.now().saturating_sub(since));
         if was == BreakerState::Closed {
             tracing::debug!(dependency = self.name(), failed_ms, "a dependency answers again");
         } else {
@@ -236,7 +236,7 @@ impl Breaker {
         if is_logged {
             outage.logged = Some(now);
         }
-        let (opened, failed_ms) = (outage.opened, now.saturating_sub(since).as_millis());
+        let (opened, failed_ms) = (outage.opened, millis(now.saturating_sub(since)));
         drop(outage);
         let (dependency, error) = (self.name(), ErrorChain(error));
         if is_news {

@@ -38,5 +38,10 @@ impl RetryPolicy {
     }
 }
 
+/// Returns whole milliseconds as a number that a log in JSON writes as one: a `u128` becomes a string there.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests;

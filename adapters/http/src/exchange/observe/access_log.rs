@@ -31,7 +31,8 @@ impl Line {
     pub(crate) fn end(self, context: &RequestContext, status: u16) {
         let (request_id, trace_id, peer) = (context.request_id(), context.trace_id(), context.connection.peer);
         let Self { method, path, began } = self;
-        let ms = began.elapsed().as_millis();
+        // As a number: the log writes a u128 as a string.
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(target: TARGET, request_id, trace_id, %peer, %method, path, status, ms, "answered");
     }
 }
