@@ -67,7 +67,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     };
     let stopped = tokio::select! {
         stopped = timeout(settings.stop_deadline, running.stop()) => stopped.is_ok(),
-        signal = signals.again() => {
+        signal = signals.next() => {
             tracing::warn!(signal, "ended at once");
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }

@@ -1,17 +1,10 @@
 //! The signals that the program handles.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::Instant;
 
 /// Exit code of an interrupted program: 128 plus the number of SIGINT, as shells report it.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
-
-/// The time after a signal in which further ones mean the same request: `timeout` signals its child, and then the
-/// child's group.
-const ONE_REQUEST: Duration = Duration::from_millis(50);
 
 /// SIGTERM, SIGINT and SIGHUP. Each asks for a graceful stop: changed key and certificate files are read without a
 /// signal, so a hang-up means only that the terminal is gone. Once installed, they no longer end the process by
@@ -36,17 +29,6 @@ impl Signals {
             interrupt: take(SignalKind::interrupt())?,
             hangup: if hangup_is_ignored() { None } else { Some(take(SignalKind::hangup())?) },
         })
-    }
-
-    /// Waits for a signal that repeats the request of one that has just come, and returns its name.
-    pub(crate) async fn again(&mut self) -> &'static str {
-        let begin = Instant::now() + ONE_REQUEST;
-        loop {
-            let signal = self.next().await;
-            if Instant::now() >= begin {
-                return signal;
-            }
-        }
     }
 
     /// Waits for the next signal, and returns its name.
