@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Builder;
 use tokio::time::{sleep as pause, timeout};
 
-use super::load::Load;
+use super::load::{Load, SENDERS};
 use super::watch::Memory;
 use crate::data::records::many;
 use crate::servers::service::{Options, Service};
@@ -109,7 +109,12 @@ pub fn bad_clients(mut service: Service, measured: Duration) -> String {
     sleep(measured);
     let ended = Instant::now();
     let tally = load.stop();
-    assert!(tally.others.is_empty() && tally.unavailable == 0, "{} {:?}", tally.unavailable, tally.others);
+    // A connection that is closed for its age may meet a request on its way: it is sent again.
+    let is_cut = |answer: &String| answer.starts_with("no answer");
+    let cut: usize = tally.others.values().sum();
+    let cut_max = SENDERS * (2 + usize::try_from(measured.as_secs() / AGE.as_secs()).expect("a drill is short"));
+    let all_taken = tally.unavailable == 0 && tally.others.keys().all(is_cut) && cut <= cut_max;
+    assert!(all_taken, "{} {:?}", tally.unavailable, tally.others);
     service.stop();
     let came = attack.stop();
     let peak = memory.stop().most_mib(attacked, ended);
@@ -125,6 +130,7 @@ pub fn bad_clients(mut service: Service, measured: Duration) -> String {
         let ratio = beside.as_secs_f64() / alone.as_secs_f64();
         line(format!("{name} answers within {alone:.1?} without them, {beside:.1?} beside them: {ratio:.2} times"));
     }
+    line(format!("{cut} good requests met a connection that was being closed, and were sent again"));
     line(format!("memory: {peak} MiB at most"));
     assert!(peak <= MEMORY_MIB_MAX, "{report}");
     report

@@ -14,7 +14,7 @@ use crate::data::records::{many, nth};
 use crate::wait;
 
 /// How many senders share a load. Enough that one that waits for an answer leaves the rate to the others.
-const SENDERS: usize = 16;
+pub(super) const SENDERS: usize = 16;
 
 /// How long a record is sent again before the load gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
