@@ -44,7 +44,7 @@ impl Weigh for (DestinationId, Summary) {
 pub struct Page<T> {
     /// The rows, in the order of the query.
     pub rows: Vec<T>,
-    /// Whether there are rows behind the last one, whatever ended the page: its limit, or its weight.
+    /// Whether more rows follow, no matter if the limit or the weight ended the page.
     pub more: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A steady load of single records over HTTP: each is sent at its time, whatever became of those before, and sent again
+//! A steady load of single records over HTTP: each is sent at its time, even if earlier ones still wait, and sent again
 //! until it is taken.
 
 use std::collections::BTreeMap;

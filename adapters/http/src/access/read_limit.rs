@@ -1,6 +1,6 @@
-//! The limit on short reads: no more are under way than the store has connections for them. Further reads wait here, where
-//! callers are known and served in turn. The store would serve whoever came first, and all requests of a caller with
-//! thousands of them before the single one of another.
+//! The limit on short reads: no more are in flight than the store has connections for them. Further reads wait here, and
+//! their callers are served in turn. The store serves first come, first served: a thousand reads of one caller would
+//! delay the single read of another.
 
 use std::sync::Arc;
 use std::time::Duration;

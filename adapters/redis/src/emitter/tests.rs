@@ -26,7 +26,7 @@ fn the_name_is_the_same_in_every_version() {
     check("", false, ("a", "b"), r#"redis "" "a" "b""#);
     check("a\"b\\c", false, ("/d e", "'f'"), r#"redis "a\"b\\c" "/d e" "'f'""#);
     check("\u{7}\t\n\u{1f}", false, ("\u{8}", "\r\u{c}"), r#"redis "\u0007\t\n\u001f" "\b" "\r\f""#);
-    // These are not escaped, whatever a terminal makes of them.
+    // JSON does not escape these, although a terminal may act on them.
     check(
         "\u{7f}\u{85}ü\u{301}",
         false,
