@@ -51,10 +51,11 @@ pub(super) fn schemas(all: &mut Ordered<Schema>) {
 }
 
 fn rules(all: &mut Ordered<Schema>) {
+    all.push("RuleThreshold", threshold().says("A decimal of at least 0."));
     let draft = || {
         Schema::object()
             .maybe("name", rule_name())
-            .with("threshold", threshold())
+            .with("threshold", Schema::named("RuleThreshold"))
             .maybe("origin", Schema::default().says("Passed over, so that what was read can be written back."))
             .maybe("inForce", Schema::default().says("Passed over."))
             .maybe("changedAt", Schema::default().says("Passed over."))

@@ -158,9 +158,11 @@ impl Schema {
         Self { words: words.into_iter().map(Into::into).collect(), ..Self::text() }
     }
 
-    /// This text and no other.
+    /// This text and no other. The pattern says so again: generators that ignore constants tell the members of a union by it.
     pub(super) fn fixed(text: impl Into<String>) -> Self {
-        Self { constant: Some(text.into().into()), ..Self::text() }
+        let text: String = text.into();
+        let pattern = format!("^{}$", text.replace('.', r"\."));
+        Self { constant: Some(text.into()), pattern: Some(pattern), ..Self::text() }
     }
 
     /// This number and no other.
@@ -176,8 +178,9 @@ impl Schema {
         Self { minimum: Some(minimum), format: Some("int64"), ..Self::of("integer") }
     }
 
+    /// A number; without the format, generators take one of 32 bits.
     pub(super) fn number(minimum: u64) -> Self {
-        Self { minimum: Some(minimum), ..Self::of("number") }
+        Self { minimum: Some(minimum), format: Some("double"), ..Self::of("number") }
     }
 
     pub(super) fn list(items: Self) -> Self {
@@ -219,7 +222,9 @@ impl Schema {
         self
     }
 
+    /// Null, too. The pattern is left out: clients of Go's generator apply it to the null.
     pub(super) fn or_null(mut self) -> Self {
+        self.pattern = None;
         self.kind = match self.kind {
             Some(Kind::One(kind)) => Some(Kind::OrNull([kind, "null"])),
             other => other,

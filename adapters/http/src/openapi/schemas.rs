@@ -115,6 +115,8 @@ fn summary(before: Schema) -> Schema {
 fn results(all: &mut Ordered<Schema>) {
     all.push("Processed", processed_result(Schema::object()));
     all.push("Duplicate", duplicate_result(Schema::object()));
+    let success = Schema::one_of(["Processed", "Duplicate"].map(Schema::named));
+    all.push("RecordResult", success.says("What became of a record that was taken: `outcome` tells which."));
     let index = || Schema::object().with("index", Schema::integer(0).says("The place in the batch, from 0."));
     let indexed = [
         ("BatchProcessed", processed_result(index())),

@@ -44,18 +44,17 @@ pub(super) fn record() -> Description {
 pub(super) fn written(call: Description) -> Description {
     let conflict = answer("Processed before with other content.", Schema::named("ConflictAnswer")).shows(CONFLICT);
     let rejected = answer("It breaks a rule or a limit: every reason is named.", Schema::named("RejectedAnswer"));
-    call.answers(
-        201,
-        json("Processed: stored and summed up, and its messages are in the outbox.", "Processed").shows(PROCESSED),
-    )
-    .answers(200, duplicate())
-    .answers(409, conflict)
-    .answers(422, rejected.shows(REJECTED))
+    let processed = json("Processed: stored and summed up, and its messages are in the outbox.", "RecordResult");
+    // One schema for both: many generators decode every success by the schema of the first one.
+    call.answers(201, processed.shows(PROCESSED))
+        .answers(200, duplicate())
+        .answers(409, conflict)
+        .answers(422, rejected.shows(REJECTED))
 }
 
 fn duplicate() -> Response {
     let says = "Processed before with the same content.";
-    json(says, "Duplicate").with_header("Idempotent-Replayed").shows(DUPLICATE)
+    json(says, "RecordResult").with_header("Idempotent-Replayed").shows(DUPLICATE)
 }
 
 pub(super) fn batch() -> Description {
