@@ -24,15 +24,17 @@ use crate::summary::Summary;
 ///
 /// ```
 /// use tallyhouse_core::ports::{HistoryQuery, PortError, RecordReader};
+/// use tallyhouse_core::{RecordType, StoredRecord};
 ///
-/// /// Counts the records that met a rule, page by page.
-/// async fn count_alerting(reader: &dyn RecordReader) -> Result<usize, PortError> {
+/// /// Counts the records of one type, page by page.
+/// async fn count_negative(reader: &dyn RecordReader) -> Result<usize, PortError> {
 ///     let (mut after, mut count) = (0, 0);
 ///     loop {
-///         let page = reader.history(HistoryQuery { after, alerting_only: true, limit: 100 }).await?;
+///         let page = reader.history(HistoryQuery { after, alerting_only: false, limit: 100 }).await?;
 ///         let Some((last, _)) = page.last() else { return Ok(count) };
 ///         after = *last;
-///         count += page.len();
+///         let is_negative = |stored: &StoredRecord| stored.processed.record.record_type == RecordType::Negative;
+///         count += page.iter().filter(|(_, stored)| is_negative(stored)).count();
 ///     }
 /// }
 /// ```
@@ -107,7 +109,8 @@ pub trait RecordReader: Send + Sync {
 pub struct HistoryQuery {
     /// Only positions above this.
     pub after: u64,
-    /// Only records that met a rule.
+    /// Only records that met a rule, and in any case the record at `after + 1`: a reader that resumes there learns from the
+    /// same snapshot whether the history still has the record that it knows.
     pub alerting_only: bool,
     /// The most records to return.
     pub limit: usize,

@@ -111,20 +111,38 @@ pub(crate) fn history(
     connection: &mut PgConnection,
     query: HistoryQuery,
 ) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
-    let read = |connection: &mut PgConnection, last: Option<&(u64, Arc<StoredRecord>)>, limit| {
-        let after = last.map_or(query.after, |(position, _)| *position);
-        history_chunk(connection, HistoryQuery { after, limit, ..query })
+    let read = |connection: &mut PgConnection, last: Option<&(u64, Arc<StoredRecord>)>, limit| match last {
+        None => load_history(connection, first_chunk(HistoryQuery { limit, ..query })),
+        Some((last, _)) => load_history(connection, chunk(HistoryQuery { after: *last, limit, ..query })),
     };
     Ok(in_chunks(connection, query.limit, Beyond::Nothing, read)?.rows)
 }
 
-/// Reads batches by the index of their positions, their records by the index of their slots, and no more of either than
-/// the limit.
-fn history_chunk(connection: &mut PgConnection, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
+type HistorySql = (BigInt, StoredSql);
+
+/// Reads the first record in any case, and the rest as the query says.
+fn first_chunk(query: HistoryQuery) -> Statement<'static, HistorySql> {
+    if !query.alerting_only {
+        return chunk(query);
+    }
+    let first = HistoryQuery { alerting_only: false, limit: query.limit.min(1), ..query };
+    let rest = HistoryQuery { after: query.after.saturating_add(1), limit: query.limit.saturating_sub(1), ..query };
+    let first = history_rows(Statement::new("("), first);
+    history_rows(first.sql(") UNION ALL ("), rest).sql(") ORDER BY 1")
+}
+
+fn chunk(query: HistoryQuery) -> Statement<'static, HistorySql> {
+    history_rows(Statement::new(""), query)
+}
+
+/// Appends a query that reads batches by the index of their positions, their records by the index of their slots, and no
+/// more of either than the limit.
+fn history_rows(statement: Statement<'static, HistorySql>, query: HistoryQuery) -> Statement<'static, HistorySql> {
     let (batches, records) =
         if query.alerting_only { (" AND b.alerting", " AND r.alerts IS NOT NULL") } else { ("", "") };
     let (after, limit) = (bigint(query.after), limit(query.limit));
-    let rows: Vec<(i64, StoredRow)> = Statement::<(BigInt, StoredSql)>::new("SELECT b.first + (r.slot - b.slot), ")
+    statement
+        .sql("SELECT b.first + (r.slot - b.slot), ")
         .sql(PROCESSED_COLUMNS)
         .sql(STORED_COLUMNS)
         .sql(" FROM batches b CROSS JOIN LATERAL (SELECT * FROM records r WHERE r.slot >= b.slot + greatest(0, ")
@@ -138,7 +156,13 @@ fn history_chunk(connection: &mut PgConnection, query: HistoryQuery) -> Result<V
         .sql(batches)
         .sql(" ORDER BY b.last, r.slot LIMIT ")
         .bind::<BigInt, _>(limit)
-        .load(connection)?;
+}
+
+fn load_history(
+    connection: &mut PgConnection,
+    statement: Statement<'_, HistorySql>,
+) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
+    let rows: Vec<(i64, StoredRow)> = statement.load(connection)?;
     rows.into_iter().map(|(position, row)| Ok((count(position)?, Arc::new(row.decode()?)))).collect()
 }
 

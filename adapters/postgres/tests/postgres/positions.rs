@@ -100,14 +100,14 @@ async fn alerting_records_are_found_among_many_others() {
         repository.commit(arrivals).await.unwrap();
     }
     let mut found = Vec::new();
+    let mut after = 95;
     loop {
-        let after = found.last().copied().unwrap_or(95);
         let page = repository.history(HistoryQuery { after, alerting_only: true, limit: 4 }).await.unwrap();
-        if page.is_empty() {
-            break;
-        }
-        assert!(page.iter().all(|(_, stored)| stored.alert_names() == ["large"]));
-        found.extend(page.into_iter().map(|(position, _)| position));
+        let Some((last, _)) = page.last() else { break };
+        assert_eq!(page[0].0, after + 1);
+        assert!(page[1..].iter().all(|(_, stored)| stored.alert_names() == ["large"]));
+        after = *last;
+        found.extend(page.iter().filter(|(_, stored)| !stored.alerts.is_empty()).map(|(position, _)| *position));
     }
     expected.retain(|position| *position > 95);
     assert_eq!(found, expected);

@@ -113,6 +113,20 @@ pub(crate) fn history(
     db: &mut SqliteConnection,
     query: HistoryQuery,
 ) -> Result<Vec<(u64, Arc<StoredRecord>)>, Failure> {
+    if !query.alerting_only {
+        return history_rows(db, query);
+    }
+    // The first record is read in any case, in one snapshot with the rest.
+    db.transaction(|db| {
+        let first = HistoryQuery { alerting_only: false, limit: query.limit.min(1), ..query };
+        let mut found = history_rows(db, first)?;
+        let rest = HistoryQuery { after: query.after.saturating_add(1), limit: query.limit - found.len(), ..query };
+        found.extend(history_rows(db, rest)?);
+        Ok(found)
+    })
+}
+
+fn history_rows(db: &mut SqliteConnection, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, Failure> {
     let rows = history_query(query).select(StoredRow::as_select()).load_iter::<StoredRow, DefaultLoadingMode>(db)?;
     let read = rows.map(|row| {
         let (position, stored) = row?.read()?;

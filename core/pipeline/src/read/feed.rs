@@ -131,35 +131,14 @@ impl Feed {
             limit: limit.saturating_add(1),
         };
         let records = self.0.reader.history(query).await?;
-        let at_cursor = records.first().filter(|(record, _)| *record == position.record).map(|(_, stored)| &**stored);
-        self.check(topic, after, at_cursor, records.is_empty()).await?;
+        let at_cursor = records.first().filter(|(record, _)| *record == position.record).map(|(_, stored)| stored);
+        let is_same =
+            |stored: &Arc<StoredRecord>| after.fingerprint.is_none_or(|known| known == Fingerprint::of(stored));
+        if position.record > 0 && !at_cursor.is_some_and(is_same) {
+            return Err(FeedError::HistoryChanged { head: self.head().await? });
+        }
         let messages = records.iter().flat_map(|(record, stored)| Message::of(*record, stored, topic));
         Ok(messages.filter(|message| message.position() > position).take(limit).collect())
-    }
-
-    /// Checks that the record at a cursor is the one that it names.
-    async fn check(
-        &self,
-        topic: Topic,
-        after: Cursor,
-        at_cursor: Option<&StoredRecord>,
-        is_end: bool,
-    ) -> Result<(), FeedError> {
-        let record = after.position.record;
-        if record == 0 {
-            return Ok(());
-        }
-        let is_same = match (after.fingerprint, at_cursor) {
-            (Some(fingerprint), Some(stored)) => fingerprint == Fingerprint::of(stored),
-            (None, Some(_)) => true,
-            // Alerts are read without the records that met no rule.
-            (Some(fingerprint), None) if topic == Topic::Alerts => {
-                self.record_at(record).await?.is_some_and(|stored| fingerprint == Fingerprint::of(&stored))
-            }
-            (Some(_), None) => false,
-            (None, None) => !is_end || record <= self.0.reader.head().await?,
-        };
-        if is_same { Ok(()) } else { Err(FeedError::HistoryChanged { head: self.head().await? }) }
     }
 
     async fn record_at(&self, position: u64) -> Result<Option<Arc<StoredRecord>>, PortError> {

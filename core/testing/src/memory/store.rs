@@ -210,11 +210,12 @@ impl Store {
         let page = |positions: &mut dyn Iterator<Item = u64>| {
             light(positions.map(|position| (position, Arc::clone(self.at(position)))), query.limit).rows
         };
+        let first = query.after.saturating_add(1);
         if query.alerting_only {
-            let from = self.alerting.partition_point(|position| *position <= query.after);
-            page(&mut self.alerting[from..].iter().copied())
+            let rest = self.alerting.partition_point(|position| *position <= first);
+            page(&mut (first..=self.head()).take(1).chain(self.alerting[rest..].iter().copied()))
         } else {
-            page(&mut (query.after.saturating_add(1)..=self.head()))
+            page(&mut (first..=self.head()))
         }
     }
 

@@ -212,10 +212,7 @@ pub(super) fn start(
         executor.spawn(CLIENTS, produce(Arc::clone(cluster), submissions, Arc::clone(&producing)));
     }
     executor.spawn(CLIENTS, fill(Arc::clone(cluster), queue, Arc::clone(&producing)));
-    // A feed of alerts reads a page and the record at its cursor by two calls. It can't tell that the store has left its
-    // history and returned between them.
-    let all_topics = !cluster.world.history.returns();
-    for topic in Topic::ALL.into_iter().filter(|topic| all_topics || *topic == Topic::Notifications) {
+    for topic in Topic::ALL {
         for from_start in [true, false] {
             executor.spawn(CLIENTS, read(Arc::clone(cluster), topic, from_start));
         }

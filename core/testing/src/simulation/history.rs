@@ -72,11 +72,6 @@ impl History {
         Self { goes_back, clocks_jump, returns: false, state: Mutex::new(state) }
     }
 
-    /// Says whether the store returns to states that it left.
-    pub(super) fn returns(&self) -> bool {
-        self.returns
-    }
-
     pub(super) fn times_back(&self) -> u64 {
         self.state.lock().unwrap().times_back
     }

@@ -155,7 +155,8 @@ impl RecordReader for Toy {
     async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
         let all = self.read(|state| (1..).zip(state.records.clone()).collect::<Vec<_>>());
         let found = all.into_iter().filter(|(position, stored)| {
-            *position > query.after && (!query.alerting_only || !stored.alerts.is_empty())
+            let is_wanted = !query.alerting_only || !stored.alerts.is_empty() || *position == query.after + 1;
+            *position > query.after && is_wanted
         });
         Ok(Page::take(found.map(Ok), query.limit)?.rows)
     }
