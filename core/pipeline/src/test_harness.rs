@@ -56,6 +56,8 @@ pub(crate) struct Script {
     pub(crate) answers_lost: AtomicUsize,
     /// The number of further claims of abandoned entries that are carried out without an answer.
     pub(crate) claims_lost: AtomicUsize,
+    /// How long the answer of a claim of own entries is on its way.
+    pub(crate) claim_returns_after: Mutex<Duration>,
     /// Another state of the store: the next read of its history sees that one, and the store is as before afterwards.
     pub(crate) detour: Mutex<Option<(Arc<MemoryRepository>, MemorySnapshot)>>,
     /// The name of the emitters of instances that start from now on.
@@ -81,6 +83,7 @@ pub(crate) fn faulty_repository(clock: Arc<PausedClock>) -> Arc<FaultyRepository
         commit_takes: Mutex::default(),
         answers_lost: AtomicUsize::new(0),
         claims_lost: AtomicUsize::new(0),
+        claim_returns_after: Mutex::default(),
         detour: Mutex::default(),
         emitter_name: Mutex::default(),
         takes_nothing: AtomicBool::new(false),
@@ -169,6 +172,10 @@ impl Gate for Script {
             Call::Write(what) => {
                 self.thaw().await;
                 let done = work.await;
+                if what == "claim own" {
+                    let returns_after = *self.claim_returns_after.lock().unwrap();
+                    tokio::time::sleep(returns_after).await;
+                }
                 if what == "claim abandoned" { lose_if_scripted(&self.claims_lost, done) } else { done }
             }
             Call::Read("history") => {

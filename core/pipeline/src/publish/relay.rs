@@ -312,12 +312,12 @@ impl Relay {
     /// Publishes some of this instance's batches from the store. Returns `Some` if these were the last ones.
     async fn publish_own(&mut self) -> Result<Option<()>, PortError> {
         self.mark_published().await;
+        // Copied before the claim: a commit may remove an entry from the store and from here while the claim's answer, which
+        // still has it, is on its way.
+        let unmarked = self.state.published().unmarked.clone();
         let claimed = self.publisher.outbox.claim(&self.state.owner, ClaimScope::Own, CLAIM_BATCHES).await?;
         let few = (claimed.len() < CLAIM_BATCHES).then_some(());
-        let unpublished: Vec<OutboxEntry> = {
-            let published = self.state.published();
-            claimed.into_iter().filter(|batch| !published.unmarked.contains(&batch.id)).collect()
-        };
+        let unpublished: Vec<OutboxEntry> = claimed.into_iter().filter(|batch| !unmarked.contains(&batch.id)).collect();
         if unpublished.is_empty() && few.is_none() {
             // All of them are published, and a commit under way is removing them.
             self.clock.sleep(self.settings.mark_published_delay).await;

@@ -80,6 +80,26 @@ async fn a_slow_emitter_gets_every_message_once_through_the_outbox() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_entry_that_a_commit_removes_while_its_claim_is_answered_is_published_once() {
+    // The time of an emit decides which commit takes the entry along.
+    for emit_takes in 5..25 {
+        let instance = Instance::start(few_in_memory());
+        *instance.repository.gate.commit_takes.lock().unwrap() = Duration::from_millis(10);
+        *instance.repository.gate.claim_returns_after.lock().unwrap() = Duration::from_millis(15);
+        let ingress = instance.pipeline.ingress();
+        for i in 0..100 {
+            // Now and then so slow that batches spill.
+            let takes = if i % 10 < 3 { 45 } else { emit_takes };
+            *instance.emitter.takes.lock().unwrap() = Duration::from_millis(takes);
+            ingress.submit(arrivals(&format!("b{i}"), 10)).await.unwrap();
+        }
+        until_outbox_is_empty(&instance.repository).await;
+        let ids = instance.published();
+        assert_eq!((ids.len(), unique(&ids).len()), (1_000, 1_000), "{emit_takes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn batches_that_are_too_heavy_for_memory_are_published_once_from_the_outbox() {
     let instance = Instance::start(PipelineSettings { relay_bytes_max: 1, ..PipelineSettings::default() });
     *instance.emitter.takes.lock().unwrap() = Duration::from_millis(50);
