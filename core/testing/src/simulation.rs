@@ -108,7 +108,7 @@ fn backlog(world: &World) -> Backlog {
 /// Says whether nothing is left to do.
 fn is_quiet(cluster: &Cluster) -> bool {
     let world = &cluster.world;
-    backlog(world).batches == 0 && cluster.is_well() && verdict::all_is_read(world)
+    !world.has_commits() && backlog(world).batches == 0 && cluster.is_well() && verdict::all_is_read(world)
 }
 
 #[cfg(test)]

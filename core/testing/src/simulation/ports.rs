@@ -171,7 +171,9 @@ impl Gate for StorageGate {
         };
         world.note(|| format!("{}: {}", self.0.owner, describe(&call)));
         let way = self.0.clone();
+        let begun = matches!(call, Call::Commit(_)).then(|| world.begin_commit());
         let judged = async move {
+            let _begun = begun;
             Self::judge(&way, &call)?;
             let done = work.await;
             if matches!(call, Call::Commit(_)) {

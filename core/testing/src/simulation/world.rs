@@ -123,6 +123,8 @@ pub(super) struct World {
     full_until: Mutex<Duration>,
     /// The outages of storage, the emitter and the queue.
     away: Mutex<[Outage; 3]>,
+    /// Each commit that is on its way to the store holds a clone.
+    commit: Arc<()>,
     trace: Option<Mutex<String>>,
 }
 
@@ -171,6 +173,7 @@ impl World {
             weather: Mutex::new(weather),
             full_until: Mutex::default(),
             away: Mutex::default(),
+            commit: Arc::default(),
             trace: is_traced.then(Mutex::default),
         });
         world.note(|| format!("the world has {weather:?} and {:?}", world.history));
@@ -230,6 +233,16 @@ impl World {
         self.fill_disk(Duration::ZERO);
         self.history.settle();
         self.executor.thaw_all();
+    }
+
+    /// Marks a commit as on its way, until what it returns is dropped.
+    pub(super) fn begin_commit(&self) -> Arc<()> {
+        Arc::clone(&self.commit)
+    }
+
+    /// Says whether a commit may still reach the store, also one whose caller has given up.
+    pub(super) fn has_commits(&self) -> bool {
+        Arc::strong_count(&self.commit) > 1
     }
 
     /// Adds an event to the trace, where there is one.
