@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tallyhouse_tests::drills::{
-    Intruders, LogLost, Standby, bad_clients, failover, few_handles, intruders, lease_ahead, log_lost, redis_away,
-    restored, short_deadlines, storage_away,
+    Intruders, LogLost, Standby, bad_clients, failover, few_handles, intruders, lease_ahead, little_memory, log_lost,
+    redis_away, restored, short_deadlines, storage_away,
 };
 use tallyhouse_tests::servers::service::Service;
 
@@ -21,7 +21,7 @@ use tallyhouse_tests::servers::service::Service;
 const SETTLED: Duration = Duration::from_secs(15);
 
 /// The names of all drills.
-const DRILLS: [&str; 11] = [
+const DRILLS: [&str; 12] = [
     "postgres",
     "redis",
     "intruders",
@@ -33,6 +33,7 @@ const DRILLS: [&str; 11] = [
     "full-log",
     "stalled-log",
     "few-handles",
+    "little-memory",
 ];
 
 /// Records of the drills that last for a number of records.
@@ -46,6 +47,9 @@ const BODY_BYTES: u64 = 10_000_000_000;
 
 /// How much intruders may add to the memory of the service, in MiB.
 const GROWTH_MIB_MAX: u64 = 64;
+
+/// The memory of a service that has little, in MiB.
+const MEMORY_MIB: u64 = 64;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -77,6 +81,7 @@ fn run(name: &str, lasts: Duration) -> String {
         "stalled-log" => log_lost(LogLost::Stalled, lasts),
         "bad-clients" => bad_clients(Service::start_with(short_deadlines()), lasts),
         "few-handles" => few_handles(SETTLED, lasts),
+        "little-memory" => little_memory(MEMORY_MIB, lasts),
         _ => {
             let attack = Intruders { slow: 500, body_bytes: BODY_BYTES, measured: lasts };
             intruders(&Service::start(), attack, GROWTH_MIB_MAX)

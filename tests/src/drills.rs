@@ -14,12 +14,14 @@ mod restored;
 mod lease_ahead;
 mod log_lost;
 mod few_handles;
+mod little_memory;
 
 pub use bad_clients::{bad_clients, short_deadlines};
 pub use failover::{Standby, failover};
 pub use few_handles::few_handles;
 pub use intruders::{Intruders, intruders};
 pub use lease_ahead::lease_ahead;
+pub use little_memory::little_memory;
 pub use load::{Load, Tally};
 pub use log_lost::{LogLost, log_lost};
 pub use redis_away::redis_away;

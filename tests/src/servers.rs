@@ -7,5 +7,6 @@ pub mod prometheus;
 pub mod collector;
 pub mod certificates;
 pub mod proxy;
+pub mod memory_group;
 pub mod service;
 pub mod fleet;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::clients::http::{Client, try_send};
 use crate::folder::{Folder, Ran, binary};
+use crate::servers::memory_group::MemoryGroup;
 use crate::wait;
 
 /// How long a start may take.
@@ -80,6 +81,13 @@ impl Options {
     #[must_use]
     pub fn limit(mut self, limit: &str) -> Self {
         self.limits.push(format!("ulimit {limit} && "));
+        self
+    }
+
+    /// Limits the memory of the process.
+    #[must_use]
+    pub fn memory(mut self, group: &MemoryGroup) -> Self {
+        self.limits.push(format!("echo $$ >{} && ", group.members().display()));
         self
     }
 
@@ -180,6 +188,25 @@ impl Service {
     pub fn try_restart(&mut self) -> Result<(), String> {
         assert!(self.process.is_none(), "the service runs already");
         self.try_start()
+    }
+
+    /// Starts the service again if its process has ended, as a supervisor does. Returns whether it had.
+    pub fn restart_if_ended(&mut self) -> bool {
+        let has_ended = |child: &mut Child| child.try_wait().expect("a child can be waited for").is_some();
+        let ended = self.process.as_mut().is_some_and(has_ended);
+        if ended {
+            self.process = None;
+        }
+        if self.process.is_none() {
+            // One that ends while it starts is started again the next time.
+            drop(self.try_start());
+        }
+        ended
+    }
+
+    /// Lifts the limits of [`Options`] from the next start on.
+    pub fn lift_limits(&mut self) {
+        self.options.limits.clear();
     }
 
     fn try_start(&mut self) -> Result<(), String> {
