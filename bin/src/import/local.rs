@@ -19,7 +19,7 @@ use tallyhouse_pipeline::TokioClock;
 
 /// Chunks that are submitted at once: those being committed, and the next one, so that the next commit never waits for
 /// input.
-const CHUNKS_SUBMITTED: usize = OrderedIngress::UNDER_WAY_MAX + 1;
+const CHUNKS_SUBMITTED: usize = OrderedIngress::IN_FLIGHT_MAX + 1;
 
 /// Stores all chunks.
 ///
@@ -32,7 +32,7 @@ pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &
         clock: Arc::new(TokioClock::start()),
         rules: settings.rules.clone(),
         publisher: None,
-        settings: PipelineSettings { writers: OrderedIngress::UNDER_WAY_MAX, ..settings.pipeline },
+        settings: PipelineSettings { writers: OrderedIngress::IN_FLIGHT_MAX, ..settings.pipeline },
     });
     let mut tasks = JoinSet::new();
     driver.into_tasks().into_iter().for_each(|task| {

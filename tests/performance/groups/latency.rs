@@ -16,7 +16,7 @@ use crate::figure::{Figures, Meter, answered, heard, peak};
 use crate::kit::{Kit, supply};
 use crate::rounds::{Group, Way, measure};
 
-/// Connections for what comes at a steady rate: more than are ever under way while all is well.
+/// Connections for what comes at a steady rate: more than are ever in flight while all is well.
 const CONNECTIONS: usize = 64;
 
 /// How many times longer than others a round lasts in which little comes.

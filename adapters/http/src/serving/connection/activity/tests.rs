@@ -13,7 +13,7 @@ fn settings() -> HttpSettings {
 
 async fn after(seconds: u64, activity: &Activity) -> Option<Cut> {
     tokio::time::advance(Duration::from_secs(seconds)).await;
-    activity.verdict(&settings())
+    activity.cut_reason(&settings())
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +39,7 @@ async fn a_connection_rests_longer_between_requests_than_within_a_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_under_way_may_take_as_long_as_it_likes() {
+async fn a_request_in_flight_may_take_as_long_as_it_likes() {
     let activity = Arc::new(Activity::new());
     let request = InFlight::begin(&activity);
     activity.note_read(b"its body");
