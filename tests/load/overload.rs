@@ -59,7 +59,7 @@ struct Arguments {
     /// How long each step lasts.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// Connections by which records come: as many may be under way.
+    /// Connections by which records come: as many may be in flight.
     #[arg(long, default_value_t = 768)]
     connections: usize,
     /// How many records may wait in the service.

@@ -121,7 +121,7 @@ fn instances_that_are_killed_in_the_middle_of_it_change_nothing() {
         };
         random_moment(seed, month.len() / 10);
         instances[0].kill();
-        // How long it is away is random as well.
+        // How long it is unavailable is random as well.
         sleep(Duration::from_millis(seed.bits() % 3_000));
         instances[0].restart();
         random_moment(seed, month.len() / 2);

@@ -94,7 +94,7 @@ impl Ear {
     /// Redis does not answer.
     ///
     /// # Panics
-    /// Not here; the thread ends in a panic if Redis goes away.
+    /// Not here; the thread ends in a panic if Redis fails.
     pub fn subscribe(redis: &RedisServer, prefix: &str, ids: Ids, expected: &Arc<Expected>) -> Result<Self> {
         let mut connection = redis.connection()?;
         let channel = format!("{prefix}:notifications");

@@ -61,7 +61,7 @@ impl Listeners {
             std::thread::spawn(move || {
                 while !ear.leaves.load(Ordering::Relaxed) {
                     if work(&redis, &ear).is_err() {
-                        // Redis is away: again, soon.
+                        // Redis is unavailable: again, soon.
                         sleep(Duration::from_millis(50));
                     }
                 }
@@ -94,7 +94,7 @@ impl Listeners {
     }
 }
 
-/// Listens to the Redis of this URL until it is away, or the ear leaves.
+/// Listens to the Redis of this URL until it is unavailable, or the ear leaves.
 type Listening = Box<dyn FnMut(&str, &Ear) -> RedisResult<()> + Send>;
 
 struct Ear {

@@ -17,7 +17,7 @@ use crate::wait;
 /// How long a start may take.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a start is tried again: while a service was away, another connection may have been given its port.
+/// How often a start is tried again: while a service was unavailable, another connection may have been given its port.
 const START_ATTEMPTS: u32 = 20;
 
 /// Kills the service as soon as standard input ends, which it does when the tests' process ends in whatever way. Each
