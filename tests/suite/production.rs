@@ -96,7 +96,7 @@ fn check_month(fleet: &Fleet, month: &[Value]) {
 }
 
 #[test]
-fn a_month_by_every_door_at_once_counts_once_and_is_notified_once() {
+fn a_month_by_every_ingress_at_once_counts_once_and_is_notified_once() {
     let mut seed = Seed::draw();
     let month = month();
     let mut fleet = Fleet::start(3);

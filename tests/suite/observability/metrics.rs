@@ -49,7 +49,7 @@ fn send_by_http(http: &Client) {
 }
 
 #[test]
-fn what_came_by_each_door_is_counted_by_what_became_of_it() {
+fn records_are_counted_by_ingress_and_outcome() {
     let fleet = Fleet::start(1);
     let http = fleet.instances[0].http();
     let before = Scrape::of(&http);
