@@ -45,7 +45,7 @@ pub(crate) fn find_all(
 
 /// Returns a page of records by time and id.
 pub(crate) fn records(connection: &mut PgConnection, query: &RecordQuery) -> Result<Page<StoredRecord>, StoreError> {
-    in_chunks(connection, query.limit, Beyond::OneRow, |connection, last: Option<&StoredRecord>, limit| {
+    in_chunks(connection, query.limit, LookAhead::OneRow, |connection, last: Option<&StoredRecord>, limit| {
         let after = last.map(|last| (last.processed.record.time, last.processed.record.record_id.clone()));
         records_chunk(connection, &RecordQuery { after: after.or_else(|| query.after.clone()), limit, ..query.clone() })
     })
@@ -83,7 +83,7 @@ pub(crate) fn summaries(
     connection: &mut PgConnection,
     query: &SummaryQuery,
 ) -> Result<Page<(Reference, Summary)>, StoreError> {
-    in_chunks(connection, query.limit, Beyond::OneRow, |connection, last: Option<&(Reference, Summary)>, limit| {
+    in_chunks(connection, query.limit, LookAhead::OneRow, |connection, last: Option<&(Reference, Summary)>, limit| {
         let after = last.map(|(reference, _)| reference.clone()).or_else(|| query.after.clone());
         summaries_chunk(connection, &SummaryQuery { after, limit, ..query.clone() })
     })
@@ -121,7 +121,7 @@ pub(crate) fn history(
         let after = last.map_or(query.after, |(position, _)| *position);
         history_chunk(connection, HistoryQuery { after, limit, ..query })
     };
-    Ok(in_chunks(connection, query.limit, Beyond::Nothing, read)?.rows)
+    Ok(in_chunks(connection, query.limit, LookAhead::None, read)?.rows)
 }
 
 /// Reads batches by the index of their positions, their records by the index of their slots, and no more of either than
@@ -151,11 +151,11 @@ fn history_chunk(
     rows.into_iter().map(|(position, row)| Ok((count(position)?, Arc::new(row.decode()?)))).collect()
 }
 
-/// What is read behind a page.
+/// The rows that are read beyond a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Beyond {
+enum LookAhead {
     /// Nothing: nobody asks whether there is more.
-    Nothing,
+    None,
     /// One row, which shows that there is more.
     OneRow,
 }
@@ -166,21 +166,21 @@ enum Beyond {
 fn in_chunks<T: Weigh>(
     connection: &mut PgConnection,
     limit: usize,
-    beyond: Beyond,
+    look_ahead: LookAhead,
     read: impl Fn(&mut PgConnection, Option<&T>, usize) -> Result<Vec<T>, StoreError>,
 ) -> Result<Page<T>, StoreError> {
-    let beyond = match beyond {
-        Beyond::Nothing => 0,
-        Beyond::OneRow => 1,
+    let look_ahead = match look_ahead {
+        LookAhead::None => 0,
+        LookAhead::OneRow => 1,
     };
-    let rows_max = limit.saturating_add(beyond);
+    let rows_max = limit.saturating_add(look_ahead);
     if rows_max <= CHUNK_ROWS {
         return Page::take(read(connection, None, rows_max)?.into_iter().map(Ok), limit);
     }
     connection.build_transaction().repeatable_read().read_only().run(|connection| {
         let mut page = PageBuilder::new(limit);
         loop {
-            let wanted = if page.is_full() { beyond } else { CHUNK_ROWS.min(rows_max - page.rows().len()) };
+            let wanted = if page.is_full() { look_ahead } else { CHUNK_ROWS.min(rows_max - page.rows().len()) };
             let chunk = if wanted == 0 { Vec::new() } else { read(connection, page.rows().last(), wanted)? };
             let is_last = chunk.len() < wanted || wanted == 0;
             for row in chunk {

@@ -123,9 +123,9 @@ fn read<O, T>(
 struct Backend(Arc<Mutex<Option<i32>>>);
 
 impl Backend {
-    fn begin(&self, pid: i32) -> Working<'_> {
+    fn begin(&self, pid: i32) -> RunningQuery<'_> {
         *self.lock() = Some(pid);
-        Working(self)
+        RunningQuery(self)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<i32>> {
@@ -145,9 +145,9 @@ impl Backend {
 }
 
 /// While it exists, the process works for the stream.
-struct Working<'a>(&'a Backend);
+struct RunningQuery<'a>(&'a Backend);
 
-impl Drop for Working<'_> {
+impl Drop for RunningQuery<'_> {
     fn drop(&mut self) {
         *self.0.lock() = None;
     }

@@ -149,7 +149,7 @@ impl Writer {
                 }
                 Ok(None) => {
                     order.revoke();
-                    self.give_back(batch.published);
+                    self.restore_published(batch.published);
                     return Ok(None);
                 }
                 Err(error) => error,
@@ -159,7 +159,7 @@ impl Writer {
             let is_late = self.clock.elapsed().saturating_add(wait) > deadline;
             if !self.may_retry(&error, is_late) {
                 tracing::debug!(error = %ErrorChain(&error), records = arrivals.len(), "a commit is given up");
-                self.give_back(batch.published);
+                self.restore_published(batch.published);
                 return Err(CommitFailure { error: Arc::new(error), last_attempt: attempt });
             }
             self.clock.sleep(wait).await;
@@ -226,8 +226,8 @@ impl Writer {
         !self.breaker.is_open()
     }
 
-    /// Lets another commit remove these published entries.
-    fn give_back(&self, published: Vec<OutboxId>) {
+    /// Leaves these published entries for another commit to remove.
+    fn restore_published(&self, published: Vec<OutboxId>) {
         if let Some(handoff) = &self.handoff {
             handoff.restore_published(published);
         }

@@ -78,15 +78,15 @@ type Piece = io::Result<Bytes>;
 
 /// A body as it was sent. Its rest can be read without unpacking.
 #[derive(Clone)]
-struct Sent(Arc<Mutex<Pin<Box<dyn Stream<Item = Piece> + Send>>>>);
+struct RawBody(Arc<Mutex<Pin<Box<dyn Stream<Item = Piece> + Send>>>>);
 
-impl Sent {
+impl RawBody {
     fn new(pieces: impl Stream<Item = Piece> + Send + 'static) -> Self {
         Self(Arc::new(Mutex::new(Box::pin(pieces))))
     }
 }
 
-impl Stream for Sent {
+impl Stream for RawBody {
     type Item = Piece;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Piece>> {
@@ -96,7 +96,7 @@ impl Stream for Sent {
 
 /// The body of a request.
 pub(crate) struct RequestBody {
-    sent: Sent,
+    sent: RawBody,
     pieces: Pin<Box<dyn Stream<Item = Piece> + Send + Sync>>,
     /// The first piece, if it was read by [`RequestBody::send_continue`].
     ahead: Option<Piece>,
@@ -115,7 +115,7 @@ impl RequestBody {
     ) -> Self {
         let pieces =
             pieces.map(|piece| piece.map(|mut buf| buf.copy_to_bytes(buf.remaining())).map_err(io::Error::other));
-        let sent = Sent::new(pieces);
+        let sent = RawBody::new(pieces);
         let is_packed = content_encoding::of_body(headers) == Some(Encoding::Gzip);
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let expects_continue = headers.contains_key(EXPECT);
@@ -142,7 +142,7 @@ impl RequestBody {
     /// Takes the body out, and leaves an ended one in its place.
     pub(crate) fn take(&mut self) -> Self {
         let rest = Self {
-            sent: Sent::new(stream::empty()),
+            sent: RawBody::new(stream::empty()),
             pieces: Box::pin(stream::empty()),
             ahead: None,
             ended: true,

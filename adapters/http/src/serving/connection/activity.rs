@@ -43,7 +43,7 @@ pub(crate) struct Activity {
 
 /// The reason for cutting a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum CutReason {
     NoHead,
     Idle,
     Stalled,
@@ -67,9 +67,9 @@ impl Activity {
     }
 
     /// Returns the reason why the connection must be cut now, if any.
-    pub(crate) fn cut_reason(&self, settings: &HttpSettings) -> Option<Cut> {
+    pub(crate) fn cut_reason(&self, settings: &HttpSettings) -> Option<CutReason> {
         if self.lasts_longer(&self.blocked_since, settings.stall_timeout) {
-            return Some(Cut::Stalled);
+            return Some(CutReason::Stalled);
         }
         if self.requests.load(Ordering::Acquire) > 0 {
             return None;
@@ -78,9 +78,9 @@ impl Activity {
         let begins_head =
             !self.http2.load(Ordering::Relaxed) && self.lasts_longer(&self.head_since, settings.head_timeout);
         if begins_head || waits_for_first && self.lasts_longer(&self.idle_since, settings.head_timeout) {
-            return Some(Cut::NoHead);
+            return Some(CutReason::NoHead);
         }
-        self.lasts_longer(&self.idle_since, settings.idle_timeout).then_some(Cut::Idle)
+        self.lasts_longer(&self.idle_since, settings.idle_timeout).then_some(CutReason::Idle)
     }
 
     /// Says whether no request is in flight.

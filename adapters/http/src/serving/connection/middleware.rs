@@ -112,7 +112,7 @@ impl<R> Middleware<R> {
         let (sized, not_sized) = if is_sized { (reservation, None) } else { (None, reservation) };
         let transfer = Transfer::new(self.min_rate, sized, [not_sized, stream_reservation], end, in_flight);
         self.transfers.add(&transfer);
-        Ok(response.map(|body| Sent { body: InPieces::new(body, transfer), _span: span, _counted: counted }))
+        Ok(response.map(|body| TrackedBody { body: InPieces::new(body, transfer), _span: span, _counted: counted }))
     }
 
     /// Returns the context of a request, as it is known before the route.
@@ -140,7 +140,7 @@ impl<R> Middleware<R> {
         if is_head_too_large(&request) {
             return Problem::head_too_large().into_response();
         }
-        if host::is_unclear(&request) {
+        if host::is_ambiguous(&request) {
             return Problem::parameter("Host", "must be given once").into_response();
         }
         match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
@@ -241,13 +241,13 @@ fn set_headers(
 }
 
 /// The body of a response. Its end is the end of the request for metrics and trace.
-struct Sent<B> {
+struct TrackedBody<B> {
     body: InPieces<B>,
     _span: Option<Box<dyn RequestSpan>>,
     _counted: request_meter::Request,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Sent<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
     type Data = Piece;
     type Error = B::Error;
 

@@ -23,7 +23,7 @@ use crate::bounds::shared_budget::SharedBudget;
 use crate::exchange::context::{ConnectionContext, LONG_LINES_MAX};
 use crate::exchange::observe::request_meter::RequestMeter;
 use crate::exchange::observe::tracer::RequestTracer;
-use crate::serving::connection::activity::{Activity, Cut, Watched};
+use crate::serving::connection::activity::{Activity, CutReason, Watched};
 use crate::serving::connection::malformed_request::MalformedRequests;
 use crate::serving::connection::middleware::{HEAD_BYTES_MAX, Middleware};
 use crate::serving::connection::request_ids::RequestIds;
@@ -177,24 +177,24 @@ impl Deadlines {
 
     /// Returns the reason why the connection must be cut now, if any. Ends streams that are too slow; their connection
     /// takes no further streams.
-    fn check(&mut self) -> Option<Cut> {
+    fn check(&mut self) -> Option<CutReason> {
         let HttpSettings { connection_age_max, connection_grace, .. } = self.settings;
         let age = self.began.elapsed();
         if age >= connection_age_max.saturating_add(connection_grace) {
-            return Some(Cut::TooOld);
+            return Some(CutReason::TooOld);
         }
         if self.connection.permit.is_waiting() && age >= WAITING_TIME_MAX {
-            return Some(Cut::NoPermit);
+            return Some(CutReason::NoPermit);
         }
         let drain_grace = self.drain.is_cancelled().then(|| self.settings.drain_grace());
         let drained = drain_grace.map(|grace| self.drained.get_or_insert_with(Instant::now).elapsed() >= grace);
         if drained == Some(true) && self.activity.is_idle() {
-            return Some(Cut::Idle);
+            return Some(CutReason::Idle);
         }
         match self.transfers.check(drain_grace) {
             Progress::Good => {}
             Progress::StreamEnded => self.connection.draining.cancel(),
-            Progress::Stalled => return Some(Cut::Stalled),
+            Progress::Stalled => return Some(CutReason::Stalled),
         }
         self.activity.cut_reason(&self.settings)
     }
