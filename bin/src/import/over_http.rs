@@ -48,7 +48,7 @@ struct Request {
     items: Vec<SubmittedItem>,
 }
 
-/// The place of a record in its file.
+/// A record that was sent, with its line in its file.
 struct SubmittedItem {
     file: Arc<str>,
     line: u64,
@@ -139,8 +139,8 @@ impl Request {
         }
         // Without its last line the response is incomplete, and its outcomes are not counted.
         let counts = counts.ok_or_else(|| anyhow!("the service's answer has no end"))?;
-        for (place, outcome) in refusals {
-            tally.refusals.keep(&tally.progress, &place.file, place.line, place.input.as_deref(), &outcome)?;
+        for (item, outcome) in refusals {
+            tally.refusals.keep(&tally.progress, &item.file, item.line, item.input.as_deref(), &outcome)?;
         }
         let sum = &mut tally.counts;
         sum.processed += counts.processed;
@@ -163,7 +163,7 @@ impl Answer<'_> {
 
     /// Returns the refused record, with the reason.
     fn refusal<'p>(&self, items: &'p [SubmittedItem]) -> anyhow::Result<(&'p SubmittedItem, Outcome)> {
-        let place =
+        let item =
             self.index.and_then(|index| items.get(index)).context("the service names a record that was not sent")?;
         let problem: Problem =
             self.error.map(|error| serde_json::from_str(error.get())).transpose()?.unwrap_or_default();
@@ -182,9 +182,9 @@ impl Answer<'_> {
                 }
                 Outcome::Rejected(Rejection { record_id, code: RejectionCode::Rejected, errors })
             }
-            (None, _) => bail!("the service gives no outcome for {}:{}", place.file, place.line),
+            (None, _) => bail!("the service gives no outcome for {}:{}", item.file, item.line),
         };
-        Ok((place, outcome))
+        Ok((item, outcome))
     }
 }
 
