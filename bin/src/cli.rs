@@ -64,7 +64,7 @@ pub(crate) struct SettingsArgs {
 impl SettingsArgs {
     /// Returns the settings that were given as flags.
     pub(crate) fn overrides(&self) -> Overrides {
-        let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
+        let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
         let flags = [
             ("listen", "--listen", self.listen.clone()),
             ("database.url", "--database-url", secret(&self.database_url)),

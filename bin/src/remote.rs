@@ -123,9 +123,9 @@ impl Remote {
     /// Makes the error of a failed connection.
     pub(crate) fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
         // The context holds the masked address: the cause must not repeat it with its password.
-        let through = self.through();
+        let proxy_hint = self.proxy_hint();
         anyhow::Error::new(error.without_url())
-            .context(format!("the service at {} can't be reached{through}", self.address()))
+            .context(format!("the service at {} can't be reached{proxy_hint}", self.address()))
     }
 
     /// Makes the error of an interrupted response.
@@ -150,12 +150,12 @@ impl Remote {
         };
         let detail = detail.map(|detail| format!(": {}", detail.trim_end_matches('.'))).unwrap_or_default();
         // A response without a problem document may be the proxy's own.
-        let through = if detail.is_empty() { self.through() } else { String::new() };
-        anyhow!("the service at {}{through} answers {status}{detail}{hint}", self.address())
+        let proxy_hint = if detail.is_empty() { self.proxy_hint() } else { String::new() };
+        anyhow!("the service at {}{proxy_hint} answers {status}{detail}{hint}", self.address())
     }
 
     /// Names the proxy: a user may not know about a proxy from the environment.
-    fn through(&self) -> String {
+    fn proxy_hint(&self) -> String {
         let named =
             |proxy| format!(" through the proxy {proxy}, which the environment names (NO_PROXY excludes hosts)");
         self.proxy.as_ref().map(named).unwrap_or_default()
@@ -167,7 +167,7 @@ impl Remote {
 
     fn with_key(&self, request: RequestBuilder) -> RequestBuilder {
         match &self.key {
-            Some(key) => request.bearer_auth(key.reveal()),
+            Some(key) => request.bearer_auth(key.expose()),
             None => request,
         }
     }

@@ -130,7 +130,12 @@ impl Running {
                 repository: Arc::clone(&database.rules),
                 clock: Arc::clone(&clock),
             }),
-            feed: Feed::new(database.store.clone(), Arc::clone(&clock), pipeline.commits(), settings.poll_interval),
+            feed: Feed::new(
+                database.store.clone(),
+                Arc::clone(&clock),
+                pipeline.watch_commits(),
+                settings.poll_interval,
+            ),
             format: settings.messages.clone(),
             dead_letters: queues.as_ref().map(Queues::dead_letters),
             breakers: pipeline.breakers(),

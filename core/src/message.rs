@@ -83,7 +83,7 @@ impl Message {
 
     /// Makes the alert that the stored record at this position would raise if it met a rule.
     #[must_use]
-    pub fn would_be(position: u64, stored: &Arc<StoredRecord>, rule: &Arc<Rule>) -> Self {
+    pub fn hypothetical_alert(position: u64, stored: &Arc<StoredRecord>, rule: &Arc<Rule>) -> Self {
         Self {
             position: Position { record: position, part: 0 },
             stored: Arc::clone(stored),

@@ -80,7 +80,7 @@ pub struct Plan {
 /// ```
 #[must_use]
 pub fn plan(batch: &[Arrival], known: Known, rules: &RuleSet, now: Timestamp) -> Plan {
-    let mut state = State { known, fresh: HashMap::new(), changed: HashMap::new(), stored: Vec::new() };
+    let mut state = State { known, inserted: HashMap::new(), changed: HashMap::new(), stored: Vec::new() };
     let outcomes = batch.iter().map(|arrival| state.decide(arrival, rules, now)).collect();
     let mut summaries: Vec<(Key, Summary)> = state.changed.into_iter().collect();
     summaries.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -91,7 +91,7 @@ pub fn plan(batch: &[Arrival], known: Known, rules: &RuleSet, now: Timestamp) ->
 struct State {
     known: Known,
     /// Records of this batch that are to be inserted.
-    fresh: HashMap<RecordId, Arc<StoredRecord>>,
+    inserted: HashMap<RecordId, Arc<StoredRecord>>,
     /// Summaries that records of this batch have changed.
     changed: HashMap<Key, Summary>,
     stored: Vec<Arc<StoredRecord>>,
@@ -100,7 +100,7 @@ struct State {
 impl State {
     fn decide(&mut self, arrival: &Arrival, rules: &RuleSet, now: Timestamp) -> Outcome {
         let record = &arrival.record;
-        if let Some(first) = self.seen(&record.record_id) {
+        if let Some(first) = self.find(&record.record_id) {
             return compare(first, record);
         }
         let summary = match self.changed.entry(record.key()) {
@@ -108,14 +108,14 @@ impl State {
             Entry::Vacant(entry) => {
                 let before = self.known.summaries.get(entry.key()).cloned().unwrap_or_default();
                 // A key with only rejected records stays unchanged.
-                if before.has_no_room_for(&record.unit) {
-                    return one_unit_too_many(record, &before);
+                if before.would_exceed_unit_limit(&record.unit) {
+                    return unit_limit_exceeded(record, &before);
                 }
                 entry.insert(before)
             }
         };
-        if summary.has_no_room_for(&record.unit) {
-            return one_unit_too_many(record, summary);
+        if summary.would_exceed_unit_limit(&record.unit) {
+            return unit_limit_exceeded(record, summary);
         }
         let previous = summary.clone();
         let alerts = rules.met_by(record, &previous);
@@ -126,13 +126,13 @@ impl State {
             alerts,
             traceparent: arrival.traceparent.clone(),
         });
-        self.fresh.insert(record.record_id.clone(), Arc::clone(&stored));
+        self.inserted.insert(record.record_id.clone(), Arc::clone(&stored));
         self.stored.push(Arc::clone(&stored));
         Outcome::Processed(stored)
     }
 
-    fn seen(&self, id: &RecordId) -> Option<&ProcessedRecord> {
-        self.known.records.get(id).or_else(|| self.fresh.get(id).map(|stored| &stored.processed))
+    fn find(&self, id: &RecordId) -> Option<&ProcessedRecord> {
+        self.known.records.get(id).or_else(|| self.inserted.get(id).map(|stored| &stored.processed))
     }
 }
 
@@ -146,7 +146,7 @@ fn compare(first: &ProcessedRecord, again: &Record) -> Outcome {
     }
 }
 
-fn one_unit_too_many(record: &Record, summary: &Summary) -> Outcome {
+fn unit_limit_exceeded(record: &Record, summary: &Summary) -> Outcome {
     let detail = if summary.totals().len() >= Summary::UNITS_MAX {
         format!(
             "would be the unit number {} of this destination and reference; {} are allowed",

@@ -43,9 +43,9 @@ pub struct Periods {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RollUpPlan {
     /// The periods that lie in the filter's range of time: no two overlap.
-    pub whole: Vec<Periods>,
+    pub periods: Vec<Periods>,
     /// Selects the records in all those periods; an adapter adds the ones that are not rolled up yet.
-    pub within: Filter,
+    pub covered: Filter,
     /// Select the records at either end, outside these periods; up to two.
     pub edges: Vec<Filter>,
 }
@@ -115,11 +115,11 @@ impl RollUpPlan {
         if from >= until {
             return None;
         }
-        let whole = if start.is_none() && end.is_none() { vec![ever] } else { days(from, until) };
+        let periods = if start.is_none() && end.is_none() { vec![ever] } else { days(from, until) };
         let edge = |start: i64, end: i64| (start < end).then(|| between(filter, Some(start), Some(end)));
         let edges = [start.and_then(|start| edge(start, from)), end.and_then(|end| edge(until, end))];
-        let within = between(filter, start.map(|_| from), end.map(|_| until));
-        Some(Self { whole, within, edges: edges.into_iter().flatten().collect() })
+        let covered = between(filter, start.map(|_| from), end.map(|_| until));
+        Some(Self { periods, covered, edges: edges.into_iter().flatten().collect() })
     }
 }
 

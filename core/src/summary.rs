@@ -89,10 +89,10 @@ impl Summary {
 
     /// Says whether a record of this unit would be one unit too many for one key.
     #[must_use]
-    pub fn has_no_room_for(&self, unit: &Unit) -> bool {
+    pub fn would_exceed_unit_limit(&self, unit: &Unit) -> bool {
         // Fewer units than this always fit, however large each is.
         let is_small = self.totals.len() < Self::UNIT_BYTES_MAX / (Unit::CHARS_MAX * char::MAX.len_utf8());
-        if is_small || self.place_of(unit).is_ok() {
+        if is_small || self.find_unit(unit).is_ok() {
             return false;
         }
         let bytes: usize = self.totals.iter().map(|total| total.unit.as_str().len()).sum();
@@ -143,7 +143,7 @@ impl Summary {
 
     /// Returns the net total in a record's unit as it is, and as it will be with the record.
     pub(crate) fn nets_around(&self, record: &Record) -> (Net, Net) {
-        let total = self.place_of(&record.unit).ok().map(|place| &self.totals[place]);
+        let total = self.find_unit(&record.unit).ok().map(|place| &self.totals[place]);
         let (mut positive, mut negative) =
             total.map_or((Sum::ZERO, Sum::ZERO), |total| (total.positive.sum, total.negative.sum));
         let before = positive.minus(negative);
@@ -158,12 +158,12 @@ impl Summary {
         self.times = Some(self.times.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
     }
 
-    fn place_of(&self, unit: &Unit) -> Result<usize, usize> {
+    fn find_unit(&self, unit: &Unit) -> Result<usize, usize> {
         self.totals.binary_search_by(|total| total.unit.cmp(unit))
     }
 
     fn total_mut(&mut self, unit: &Unit) -> &mut UnitTotal {
-        let place = self.place_of(unit).unwrap_or_else(|place| {
+        let place = self.find_unit(unit).unwrap_or_else(|place| {
             let total = UnitTotal { unit: unit.clone(), positive: Side::default(), negative: Side::default() };
             self.totals.insert(place, total);
             place

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use tallyhouse_tests::drills::{
     Intruders, LogLost, Standby, bad_clients, failover, few_handles, intruders, lease_ahead, little_memory, log_lost,
-    redis_away, restored, short_deadlines, storage_away,
+    redis_outage, restored, short_deadlines, storage_outage,
 };
 use tallyhouse_tests::servers::service::Service;
 
@@ -71,8 +71,8 @@ fn main() -> Result<()> {
 
 fn run(name: &str, lasts: Duration) -> String {
     match name {
-        "postgres" => storage_away(SETTLED, lasts, BACK_WITHIN),
-        "redis" => redis_away(SETTLED, lasts),
+        "postgres" => storage_outage(SETTLED, lasts, BACK_WITHIN),
+        "redis" => redis_outage(SETTLED, lasts),
         "synchronous-standby" => failover(Standby::Synchronous, SETTLED, lasts, BACK_WITHIN),
         "asynchronous-standby" => failover(Standby::Asynchronous, SETTLED, lasts, BACK_WITHIN),
         "restore" => restored(RECORDS),

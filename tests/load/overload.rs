@@ -22,11 +22,11 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use comfy_table::{Table, presets};
+use tallyhouse_tests::bench::arrivals::count_in;
 use tallyhouse_tests::bench::build::build;
 use tallyhouse_tests::bench::lane::Lane;
 use tallyhouse_tests::bench::load::{Load, Requests};
 use tallyhouse_tests::bench::machine::Machine;
-use tallyhouse_tests::bench::pace::count_in;
 use tallyhouse_tests::bench::processes::state_of;
 use tallyhouse_tests::bench::seen::Seen;
 use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
@@ -59,7 +59,7 @@ struct Arguments {
     /// How long each step lasts.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// Connections by which records come: as many may be under way.
+    /// Connections by which records come: as many may be in flight.
     #[arg(long, default_value_t = 768)]
     connections: usize,
     /// How many records may wait in the service.

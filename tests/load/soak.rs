@@ -25,11 +25,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Parser;
+use tallyhouse_tests::bench::arrivals::count_in;
 use tallyhouse_tests::bench::build::build;
-use tallyhouse_tests::bench::ear::{Ear, Expected, Heard};
 use tallyhouse_tests::bench::lane::Lane;
+use tallyhouse_tests::bench::latency_subscriber::{Expected, Latencies, LatencySubscriber};
 use tallyhouse_tests::bench::machine::Machine;
-use tallyhouse_tests::bench::pace::count_in;
 use tallyhouse_tests::bench::supply::{Ids, number, take};
 use tallyhouse_tests::bench::world::World;
 
@@ -77,22 +77,22 @@ fn main() -> Result<ExitCode> {
     let first = take(1).start;
     let places = count_in(2.0 * arguments.rate as f64, lasts) + 10_000;
     let expected = Expected::new(first..first + places);
-    let ear = Ear::subscribe(&world.redis, &lane.prefix, Ids::Counted, &expected)?;
+    let subscriber = LatencySubscriber::subscribe(&world.redis, &lane.prefix, Ids::Counted, &expected)?;
     let mut ingresses = Ingresses::open(&world, &lane, &expected, arguments.rate)?;
 
     let poll_interval = arguments.looks.map_or(Duration::from_secs(60), |looks| lasts / looks);
     let began = Instant::now();
-    let mut moments = vec![Moment::look(&world, &lane, Duration::ZERO, Sent::default(), Heard::default())?];
+    let mut moments = vec![Moment::look(&world, &lane, Duration::ZERO, Sent::default(), Latencies::default())?];
     let (mut all, mut others, mut heard) = (Sent::default(), 0, 0);
     while began.elapsed() < lasts {
         let sent = ingresses.send(&lane, poll_interval)?;
         all.join(&sent);
-        let messages = ear.take();
+        let messages = subscriber.take();
         (others, heard) = (others + messages.others, heard + messages.times.count());
         eprintln!("{:.0} s: {} records, {} failures", began.elapsed().as_secs_f64(), all.records, all.failures());
         moments.push(Moment::look(&world, &lane, began.elapsed(), sent, messages)?);
     }
-    let rest = ear.leave(all.records - heard, PATIENCE);
+    let rest = subscriber.finish(all.records - heard, PATIENCE);
     others += rest.others;
     moments.push(Moment::look(&world, &lane, began.elapsed(), Sent::default(), rest)?);
     println!("{}", table(&moments));
@@ -134,10 +134,10 @@ fn leftovers(world: &World, lane: &Lane, all: &Sent) -> Result<Vec<String>> {
     }
     // What is settled by itself, is so within a second or two.
     let end = Instant::now() + PATIENCE;
-    let mut last = Moment::look(world, lane, Duration::ZERO, Sent::default(), Heard::default())?;
+    let mut last = Moment::look(world, lane, Duration::ZERO, Sent::default(), Latencies::default())?;
     while (last.owed > 0 || last.queues != [0; 3]) && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(100));
-        last = Moment::look(world, lane, Duration::ZERO, Sent::default(), Heard::default())?;
+        last = Moment::look(world, lane, Duration::ZERO, Sent::default(), Latencies::default())?;
     }
     if last.owed > 0 || last.queues != [0; 3] {
         faults.push(format!("left: {} owed batches; list, stream and dead letters: {:?}", last.owed, last.queues));

@@ -51,7 +51,7 @@ fn main() -> Result<()> {
     first(&camera, &fleet.instances[0])?;
     dead_letters(&camera, &fleet)?;
     traffic::beside(&fleet, || busy(&camera, Duration::from_secs(seconds)))?;
-    away(&camera, &mut fleet)
+    unavailable_page(&camera, &mut fleet)
 }
 
 fn settings(mut args: impl Iterator<Item = String>) -> Result<(PathBuf, u64)> {
@@ -133,8 +133,8 @@ fn busy(camera: &Camera, watched: Duration) -> Result<()> {
     camera.take("record")
 }
 
-/// What the page says when something is away.
-fn away(camera: &Camera, fleet: &mut Fleet) -> Result<()> {
+/// What the page says when a dependency is unavailable.
+fn unavailable_page(camera: &Camera, fleet: &mut Fleet) -> Result<()> {
     let browser = &camera.browser;
     browser.click("dialog [aria-label=Close]");
     fleet.redis.kill()?;

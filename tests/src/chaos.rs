@@ -30,10 +30,10 @@ use crate::clients::http::Client;
 use crate::data::seed::Seed;
 use crate::servers::fleet;
 use crate::wait;
-use driver::{Driver, Story};
+use driver::{Driver, Statistics};
 use ledger::{Ledger, lock};
 use listener::Listeners;
-use producer::Yard;
+use producer::ProducerContext;
 use verdict::Judge;
 use world::World;
 
@@ -92,9 +92,9 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let mut world = World::start(settings.instances);
     let ledger = Arc::new(Ledger::new(settings.seed));
     let listeners = Listeners::start(&world.redis.url(), &ledger);
-    let yard = yard_of(&world, &ledger);
+    let context = producer_context(&world, &ledger);
     let begun = Instant::now();
-    let producers = producer::start(&yard, settings.rate, &mut seed);
+    let producers = producer::start(&context, settings.rate, &mut seed);
     let driver = Driver {
         settings,
         world: &mut world,
@@ -102,29 +102,29 @@ pub fn run(settings: &Settings) -> Result<Report> {
         listeners: &listeners,
         seed,
         begun,
-        deck: Vec::new(),
-        dealt: 0,
-        story: Story::default(),
+        remaining_kinds: Vec::new(),
+        rounds: 0,
+        statistics: Statistics::default(),
     };
-    let story = driver.drive();
+    let statistics = driver.drive();
     let took = begun.elapsed();
-    yard.ending.store(true, Ordering::Relaxed);
-    let judged = story.and_then(|story| {
+    context.ending.store(true, Ordering::Relaxed);
+    let judged = statistics.and_then(|statistics| {
         let quiet = settle(&world, &ledger, producers);
         await_messages(&world, &listeners)?;
-        check_upkeep(&ledger, &story);
-        let counts = Judge::new(&ledger, listeners.end()).judge(&Client::new(&yard.instances[0]), &world.redis)?;
+        check_upkeep(&ledger, &statistics);
+        let counts = Judge::new(&ledger, listeners.end()).judge(&Client::new(&context.instances[0]), &world.redis)?;
         verify(&world, &ledger);
-        Ok((story, counts, quiet))
+        Ok((statistics, counts, quiet))
     });
     keep_logs(settings, &world)?;
-    let (story, counts, quiet) = judged?;
+    let (statistics, counts, quiet) = judged?;
     let cut_short = world.cut_short.load(Ordering::Relaxed);
-    Ok(Report { seed: settings.seed, took, quiet, story, counts, cut_short, ledger })
+    Ok(Report { seed: settings.seed, took, quiet, statistics, counts, cut_short, ledger })
 }
 
-fn yard_of(world: &World, ledger: &Arc<Ledger>) -> Yard {
-    Yard {
+fn producer_context(world: &World, ledger: &Arc<Ledger>) -> ProducerContext {
+    ProducerContext {
         ledger: Arc::clone(ledger),
         instances: world.instances.iter().map(|instance| instance.url.clone()).collect(),
         redis: world.redis.url(),
@@ -166,8 +166,8 @@ fn await_messages(world: &World, listeners: &Listeners) -> Result<()> {
 }
 
 /// Checks that an instance that has lived through everything has not grown.
-fn check_upkeep(ledger: &Ledger, story: &Story) {
-    for (kib, files) in &story.upkeep {
+fn check_upkeep(ledger: &Ledger, statistics: &Statistics) {
+    for (kib, files) in &statistics.upkeep {
         if *kib > MEMORY_KIB_MAX || *files > FILES_MAX {
             ledger.find(format!("an instance has {kib} KiB and {files} open files while all is well"));
         }

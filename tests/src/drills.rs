@@ -5,8 +5,8 @@
 
 mod load;
 mod watch;
-mod storage_away;
-mod redis_away;
+mod storage_outage;
+mod redis_outage;
 mod intruders;
 mod bad_clients;
 mod failover;
@@ -24,7 +24,7 @@ pub use lease_ahead::lease_ahead;
 pub use little_memory::little_memory;
 pub use load::{Load, Tally};
 pub use log_lost::{LogLost, log_lost};
-pub use redis_away::redis_away;
+pub use redis_outage::redis_outage;
 pub use restored::restored;
-pub use storage_away::storage_away;
+pub use storage_outage::storage_outage;
 pub use watch::Memory;

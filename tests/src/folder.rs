@@ -119,7 +119,7 @@ impl Folder {
     }
 }
 
-/// A command under way; killed when dropped.
+/// A command in flight; killed when dropped.
 #[derive(Debug)]
 pub struct Running {
     child: Child,

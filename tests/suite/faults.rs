@@ -1,9 +1,9 @@
-//! Faults while the service runs: kills, stops, servers that are away, logs that are full.
+//! Faults while the service runs: kills, stops, servers that are unavailable, logs that are full.
 
 mod kills;
 mod stops;
 mod outages;
-mod away;
+mod unresponsive;
 mod readiness;
 mod rolling;
 mod log;

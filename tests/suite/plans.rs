@@ -174,7 +174,7 @@ impl Large {
         let before = self.postgres.log().len();
         let answer = ask(&self.service.http());
         // A cursor's plan is written when its transaction ends, which may be after the answer has come.
-        wait::until("no transaction is under way", || {
+        wait::until("no transaction is in flight", || {
             let running =
                 "SELECT count(*) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()";
             (self.psql(running) == "0").then_some(())

@@ -96,7 +96,7 @@ fn check_month(fleet: &Fleet, month: &[Value]) {
 }
 
 #[test]
-fn a_month_by_every_door_at_once_counts_once_and_is_notified_once() {
+fn a_month_by_every_ingress_at_once_counts_once_and_is_notified_once() {
     let mut seed = Seed::draw();
     let month = month();
     let mut fleet = Fleet::start(3);
@@ -121,7 +121,7 @@ fn instances_that_are_killed_in_the_middle_of_it_change_nothing() {
         };
         random_moment(seed, month.len() / 10);
         instances[0].kill();
-        // How long it is away is random as well.
+        // How long it is unavailable is random as well.
         sleep(Duration::from_millis(seed.bits() % 3_000));
         instances[0].restart();
         random_moment(seed, month.len() / 2);

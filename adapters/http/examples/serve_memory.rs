@@ -48,7 +48,7 @@ async fn main() -> std::io::Result<()> {
     let app = HttpApp {
         reader: repository.clone(),
         ingress: pipeline.ingress(),
-        feed: Feed::new(repository.clone(), clock.clone(), pipeline.commits(), Duration::from_millis(200)),
+        feed: Feed::new(repository.clone(), clock.clone(), pipeline.watch_commits(), Duration::from_millis(200)),
         alert_rules: Some(AlertRules { own: RuleSet::default(), repository: repository.clone(), clock: clock.clone() }),
         repository,
         format: MessageFormat::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bounds::pace::PaceLimit;
+use crate::bounds::stall_timer::MinRate;
 
 /// The settings of an [`crate::HttpServer`]. The defaults serve a host that changes none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,14 +127,14 @@ impl Default for HttpSettings {
 }
 
 impl HttpSettings {
-    /// Returns the pace of a response.
-    pub(crate) fn response_pace(&self) -> PaceLimit {
-        PaceLimit { grace: self.stall_timeout, bytes_per_second_min: self.bytes_per_second_min }
+    /// Returns the minimum rate of a response.
+    pub(crate) fn response_min_rate(&self) -> MinRate {
+        MinRate { grace: self.stall_timeout, bytes_per_second_min: self.bytes_per_second_min }
     }
 
-    /// Returns the pace of a body that is read as a whole.
-    pub(crate) fn body_pace(&self) -> PaceLimit {
-        PaceLimit { grace: self.body_pause_timeout, bytes_per_second_min: self.bytes_per_second_min }
+    /// Returns the minimum rate of a body that is read as a whole.
+    pub(crate) fn body_min_rate(&self) -> MinRate {
+        MinRate { grace: self.body_pause_timeout, bytes_per_second_min: self.bytes_per_second_min }
     }
 
     /// Returns how long a client may do nothing while the server stops: at most a quarter of `drain_timeout`.

@@ -66,7 +66,7 @@ impl Api {
         let caller = Caller::at(peer.ip(), &[]);
         let connection = Arc::new(ConnectionContext {
             peer,
-            place: self.app.connections.admit(&caller)?,
+            permit: self.app.connections.admit(&caller)?,
             caller,
             secure: false,
             long_lines: Arc::new(Semaphore::new(LONG_LINES_MAX)),
@@ -81,8 +81,8 @@ impl Api {
             connection,
             activity: Arc::new(Activity::new()),
             transfers: Arc::default(),
-            room: Arc::clone(&self.app.response_room),
-            pace: self.app.settings.response_pace(),
+            response_budget: Arc::clone(&self.app.response_budget),
+            min_rate: self.app.settings.response_min_rate(),
         };
         let pieces = |pieces: Vec<Bytes>| {
             StreamBody::new(stream::iter(pieces.into_iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)))))

@@ -20,7 +20,7 @@ use crate::connection::migrate;
 use crate::connection::pool::{Pool, Pools};
 use crate::connection::settings::PostgresSettings;
 use crate::read::{audit, groups, records};
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::write::commit_unknown::CommitUnknown;
 use crate::write::optimistic::Optimistic;
 use crate::write::roll_ups::RollUpWorker;
@@ -106,7 +106,7 @@ impl PostgresRepository {
     async fn on_own_connection<T: Send + 'static>(
         &self,
         what: &'static str,
-        work: fn(&PostgresSettings) -> Result<T, Fault>,
+        work: fn(&PostgresSettings) -> Result<T, StoreError>,
     ) -> Result<T, PortError> {
         let settings = Arc::clone(&self.settings);
         let task = spawn_blocking(move || work(&settings));
@@ -114,10 +114,10 @@ impl PostgresRepository {
         // waiting thread ends with the program.
         let result = match timeout(self.settings.migrate_timeout, task).await {
             Ok(Ok(result)) => result,
-            Ok(Err(panicked)) => Err(Fault::Misuse(panicked.to_string())),
-            Err(_elapsed) => Err(Fault::NoAnswer),
+            Ok(Err(panicked)) => Err(StoreError::Misuse(panicked.to_string())),
+            Err(_elapsed) => Err(StoreError::NoAnswer),
         };
-        result.map_err(|fault| fault.port(what))
+        result.map_err(|error| error.into_port(what))
     }
 }
 

@@ -104,12 +104,12 @@ impl RedisClient {
 
     async fn count_queues(&self) -> RedisResult<QueueFigures> {
         let keys = self.keys();
-        let count = |name: &str, key: &str| self.ask::<u64>(cmd(name).arg(key).to_owned());
+        let count = |name: &str, key: &str| self.query::<u64>(cmd(name).arg(key).to_owned());
         let (list, stream, dead_letters, consumers, groups) = futures::try_join!(
             count("LLEN", &keys.records),
             count("XLEN", &keys.stream),
             count("XLEN", &keys.dead_letters),
-            self.ask::<Vec<String>>(cmd("ZRANGE").arg(&keys.consumers).arg(0).arg(-1).to_owned()),
+            self.query::<Vec<String>>(cmd("ZRANGE").arg(&keys.consumers).arg(0).arg(-1).to_owned()),
             self.groups(),
         )?;
         let lengths = consumers.iter().map(|consumer| count("LLEN", &keys.processing(consumer)));
@@ -120,7 +120,7 @@ impl RedisClient {
 
     /// Returns the group's pending count and its lag; `None` without the group.
     async fn groups(&self) -> RedisResult<Option<(u64, Option<u64>)>> {
-        let answer: Value = match self.ask(cmd("XINFO").arg("GROUPS").arg(&self.keys().stream).to_owned()).await {
+        let answer: Value = match self.query(cmd("XINFO").arg("GROUPS").arg(&self.keys().stream).to_owned()).await {
             Ok(answer) => answer,
             Err(error) if is_group_missing(&error) || error.code() == Some("ERR") => return Ok(None),
             Err(error) => return Err(error),
@@ -136,7 +136,7 @@ impl RedisClient {
         Ok(None)
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: Cmd) -> RedisResult<T> {
+    async fn query<T: FromRedisValue>(&self, command: Cmd) -> RedisResult<T> {
         let answer = self.shared().req_packed_command(&command).await?;
         Ok(from_redis_value(answer)?)
     }

@@ -46,7 +46,7 @@ struct Reader {
     /// connection is closed, and the next call begins with a reconciliation.
     connection: Option<Connection>,
     /// Whether the last call returned more than one element: then more may be there, and the next call does not block.
-    backlog: bool,
+    may_have_more: bool,
 }
 
 impl RedisListSource {
@@ -70,13 +70,13 @@ impl RedisListSource {
             self.heartbeat.get_or_init(|| heartbeat::start(Arc::clone(&self.consumer)));
         }
         let mut deliveries = Vec::new();
-        if std::mem::take(&mut reader.backlog) {
+        if std::mem::take(&mut reader.may_have_more) {
             deliveries = self.consumer.take(&mut connection, max).await?;
         }
         if deliveries.is_empty() {
             deliveries = self.consumer.wait_and_take(&mut connection, max).await?;
         }
-        reader.backlog = deliveries.len() > 1;
+        reader.may_have_more = deliveries.len() > 1;
         reader.connection = Some(connection);
         Ok(deliveries)
     }

@@ -25,7 +25,7 @@ use crate::connection::readers::Readers;
 use crate::connection::settings::SqliteSettings;
 use crate::read::groups::Item;
 use crate::read::{audit, groups, records};
-use crate::sql::error::{Failure, SqliteError, SqliteProblem};
+use crate::sql::error::{SqliteError, SqliteProblem, StoreError};
 use crate::write::commit_cache::PlannedBatch;
 use crate::write::roll_ups::RollUpWorker;
 use crate::write::writer::{Session, Writer, transaction};
@@ -104,9 +104,9 @@ impl SqliteRepository {
     }
 
     /// Plans a batch while its predecessor is being written, if its summaries are cached.
-    async fn plan(&self, batch: &Batch, order: &Arc<dyn CommitOrder>) -> Result<Option<PlannedBatch>, Failure> {
+    async fn plan(&self, batch: &Batch, order: &Arc<dyn CommitOrder>) -> Result<Option<PlannedBatch>, StoreError> {
         let (cache, batch, order) = (self.writer.cache().clone(), batch.clone(), Arc::clone(order));
-        tokio::task::spawn_blocking(move || cache.plan(&batch, &order)).await.map_err(Failure::TaskFailed)
+        tokio::task::spawn_blocking(move || cache.plan(&batch, &order)).await.map_err(StoreError::TaskFailed)
     }
 
     /// Checks that the schema is the one of this version. Changes nothing; costs two short reads.
@@ -163,7 +163,7 @@ impl PipelinedRepository for SqliteRepository {
         // While the writer is free, planning first gains nothing.
         let planned = match self.writer.is_free() {
             true => None,
-            false => self.plan(&batch, &order).await.map_err(|failure| failure.into_port(what))?,
+            false => self.plan(&batch, &order).await.map_err(|error| error.into_port(what))?,
         };
         let work = move |session: &mut Session| {
             let Some((committed, stored)) = commit::commit(session, &batch, &order, planned, planning)? else {

@@ -18,18 +18,18 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// The output of an export.
 pub(super) struct Sink {
-    packing: Packing,
+    encoder: Encoder,
     /// The name of the output in messages.
     name: String,
 }
 
-enum Packing {
-    Plain(BufWriter<Place>),
-    Gzip(GzEncoder<BufWriter<Place>>),
+enum Encoder {
+    Plain(BufWriter<Target>),
+    Gzip(GzEncoder<BufWriter<Target>>),
 }
 
 /// The destination of the bytes.
-enum Place {
+enum Target {
     Standard(io::Stdout),
     /// A device or a named pipe.
     Device(File),
@@ -43,28 +43,28 @@ impl Sink {
     /// # Errors
     /// The output can't be written.
     pub(super) fn open(path: &Path, gzip: bool) -> anyhow::Result<Self> {
-        let place = Place::open(path).with_context(|| format!("{} can't be written", path.display()))?;
-        let name = match &place {
-            Place::Standard(_) => "standard output".to_owned(),
-            Place::Device(_) | Place::Unfinished(..) => path.display().to_string(),
+        let target = Target::open(path).with_context(|| format!("{} can't be written", path.display()))?;
+        let name = match &target {
+            Target::Standard(_) => "standard output".to_owned(),
+            Target::Device(_) | Target::Unfinished(..) => path.display().to_string(),
         };
-        let buffer = BufWriter::with_capacity(BUFFER_BYTES, place);
+        let buffer = BufWriter::with_capacity(BUFFER_BYTES, target);
         let packed = gzip || path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-        let packing =
-            if packed { Packing::Gzip(GzEncoder::new(buffer, Compression::default())) } else { Packing::Plain(buffer) };
-        Ok(Self { packing, name })
+        let encoder =
+            if packed { Encoder::Gzip(GzEncoder::new(buffer, Compression::default())) } else { Encoder::Plain(buffer) };
+        Ok(Self { encoder, name })
     }
 
     /// Says whether the output is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
-        let buffer = match &self.packing {
-            Packing::Plain(buffer) => buffer,
-            Packing::Gzip(packer) => packer.get_ref(),
+        let buffer = match &self.encoder {
+            Encoder::Plain(buffer) => buffer,
+            Encoder::Gzip(packer) => packer.get_ref(),
         };
         match buffer.get_ref() {
-            Place::Standard(out) => out.is_terminal(),
-            Place::Device(file) => file.is_terminal(),
-            Place::Unfinished(..) => false,
+            Target::Standard(out) => out.is_terminal(),
+            Target::Device(file) => file.is_terminal(),
+            Target::Unfinished(..) => false,
         }
     }
 
@@ -73,9 +73,9 @@ impl Sink {
     /// # Errors
     /// [`OutputClosed`], or the part can't be written.
     pub(super) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let written = match &mut self.packing {
-            Packing::Plain(buffer) => buffer.write_all(bytes),
-            Packing::Gzip(packer) => packer.write_all(bytes),
+        let written = match &mut self.encoder {
+            Encoder::Plain(buffer) => buffer.write_all(bytes),
+            Encoder::Gzip(packer) => packer.write_all(bytes),
         };
         self.classify(written)
     }
@@ -85,13 +85,13 @@ impl Sink {
     /// # Errors
     /// As [`Sink::write`].
     pub(super) fn finish(self) -> anyhow::Result<bool> {
-        let Self { packing, name } = self;
-        let ended = match packing {
-            Packing::Plain(buffer) => Ok(buffer),
-            Packing::Gzip(packer) => packer.finish(),
+        let Self { encoder, name } = self;
+        let ended = match encoder {
+            Encoder::Plain(buffer) => Ok(buffer),
+            Encoder::Gzip(packer) => packer.finish(),
         };
-        let place = ended.and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error));
-        classify(place.and_then(Place::keep), &name)
+        let target = ended.and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error));
+        classify(target.and_then(Target::keep), &name)
     }
 
     fn classify<T>(&self, written: io::Result<T>) -> anyhow::Result<T> {
@@ -106,7 +106,7 @@ fn classify<T>(written: io::Result<T>, name: &str) -> anyhow::Result<T> {
     })
 }
 
-impl Place {
+impl Target {
     fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str() == "-" {
             return Ok(Self::Standard(io::stdout()));
@@ -142,7 +142,7 @@ impl Place {
     }
 }
 
-impl Write for Place {
+impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Standard(out) => out.write(bytes),

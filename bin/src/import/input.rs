@@ -108,11 +108,11 @@ pub(crate) fn read(
         InputFormat::Csv => read_rows(opened, &reading.csv, &mut chunks),
     };
     match ended {
-        Ok(()) => chunks.hand_over(),
+        Ok(()) => chunks.send_chunk(),
         Err(Stop::Cancelled) => Err(ReadError::Cancelled),
         Err(Stop::Fault(line, fault)) => {
             // The records before the fault are good.
-            chunks.hand_over()?;
+            chunks.send_chunk()?;
             Err(ReadError::Fault { file: chunks.file.to_string(), line, fault })
         }
     }
@@ -178,12 +178,12 @@ impl Chunks<'_> {
         let input = self.keep_input.then(|| String::from_utf8_lossy(input).into());
         self.items.push(Item { line, input, record });
         if self.items.len() >= CHUNK_RECORDS || self.bytes >= CHUNK_BYTES {
-            return self.hand_over().map_err(|_| Stop::Cancelled);
+            return self.send_chunk().map_err(|_| Stop::Cancelled);
         }
         Ok(())
     }
 
-    fn hand_over(&mut self) -> Result<(), ReadError> {
+    fn send_chunk(&mut self) -> Result<(), ReadError> {
         self.bytes = 0;
         if self.items.is_empty() {
             return Ok(());

@@ -19,7 +19,7 @@ use tallyhouse_pipeline::TokioClock;
 
 /// Chunks that are submitted at once: those being committed, and the next one, so that the next commit never waits for
 /// input.
-const CHUNKS_SUBMITTED: usize = OrderedIngress::UNDER_WAY_MAX + 1;
+const CHUNKS_SUBMITTED: usize = OrderedIngress::IN_FLIGHT_MAX + 1;
 
 /// Stores all chunks.
 ///
@@ -32,7 +32,7 @@ pub(super) async fn store_all(settings: &Settings, chunks: &mut Chunks, tally: &
         clock: Arc::new(TokioClock::start()),
         rules: settings.rules.clone(),
         publisher: None,
-        settings: PipelineSettings { writers: OrderedIngress::UNDER_WAY_MAX, ..settings.pipeline },
+        settings: PipelineSettings { writers: OrderedIngress::IN_FLIGHT_MAX, ..settings.pipeline },
     });
     let mut tasks = JoinSet::new();
     driver.into_tasks().into_iter().for_each(|task| {
@@ -62,18 +62,18 @@ async fn submit_all(ingress: &Ingress, chunks: &mut Chunks, tally: &mut Tally) -
 
 /// A chunk that was committed, with the outcomes of its valid records.
 struct Committed {
-    chunk: Places,
+    chunk: SubmittedChunk,
     outcomes: Result<Vec<Outcome>, SubmitError>,
 }
 
-/// The places of a chunk whose records were submitted.
-struct Places {
+/// A chunk whose records were submitted.
+struct SubmittedChunk {
     file: Arc<str>,
-    places: Vec<Place>,
+    items: Vec<SubmittedItem>,
 }
 
 /// One input of a file, with the reason why it is no valid record, if it is none.
-struct Place {
+struct SubmittedItem {
     line: u64,
     input: Option<Box<str>>,
     rejection: Option<Rejection>,
@@ -81,7 +81,7 @@ struct Place {
 
 fn submit(submitted: &mut OrderedChunks<Committed>, chunk: Chunk) {
     let mut arrivals = Vec::with_capacity(chunk.items.len());
-    let mut places = Vec::with_capacity(chunk.items.len());
+    let mut items = Vec::with_capacity(chunk.items.len());
     for item in chunk.items {
         let rejection = match item.record {
             Ok(record) => {
@@ -90,15 +90,15 @@ fn submit(submitted: &mut OrderedChunks<Committed>, chunk: Chunk) {
             }
             Err(rejection) => Some(rejection),
         };
-        places.push(Place { line: item.line, input: item.input, rejection });
+        items.push(SubmittedItem { line: item.line, input: item.input, rejection });
     }
-    let chunk = Places { file: chunk.file, places };
+    let chunk = SubmittedChunk { file: chunk.file, items };
     submitted.push(arrivals, |outcomes| async move { Committed { chunk, outcomes: outcomes.await } });
 }
 
 fn count(committed: Committed, tally: &mut Tally) -> anyhow::Result<()> {
     let Committed { chunk, outcomes } = committed;
-    let first = chunk.places.first().map_or(0, |place| place.line);
+    let first = chunk.items.first().map_or(0, |item| item.line);
     let mut outcomes = outcomes
         .map_err(|error| {
             anyhow!(
@@ -107,19 +107,19 @@ fn count(committed: Committed, tally: &mut Tally) -> anyhow::Result<()> {
             )
         })?
         .into_iter();
-    for place in chunk.places {
-        let outcome = match place.rejection {
+    for item in chunk.items {
+        let outcome = match item.rejection {
             Some(rejection) => Some(Outcome::Rejected(rejection)),
             None => outcomes.next(),
         };
         // The port promises one outcome for each record.
         let outcome =
-            outcome.ok_or_else(|| anyhow!("the database gave no outcome for {}:{}", chunk.file, place.line))?;
+            outcome.ok_or_else(|| anyhow!("the database gave no outcome for {}:{}", chunk.file, item.line))?;
         tally.counts.count(&outcome);
         match outcome {
             Outcome::Processed(_) | Outcome::Duplicate { .. } => {}
             Outcome::Conflict { .. } | Outcome::Rejected(_) => {
-                tally.refusals.keep(&tally.progress, &chunk.file, place.line, place.input.as_deref(), &outcome)?;
+                tally.refusals.keep(&tally.progress, &chunk.file, item.line, item.input.as_deref(), &outcome)?;
             }
         }
     }

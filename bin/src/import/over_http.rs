@@ -33,23 +33,23 @@ pub(super) async fn send_all(remote: &Remote, chunks: &mut Chunks, tally: &mut T
     let mut request = Request::default();
     while let Some(chunk) = chunks.next().await {
         request.add(chunk, tally)?;
-        if request.places.len() >= REQUEST_RECORDS || request.body.len() >= REQUEST_BYTES {
+        if request.items.len() >= REQUEST_RECORDS || request.body.len() >= REQUEST_BYTES {
             std::mem::take(&mut request).send(remote, tally).await?;
         }
     }
     // After a signal the records that were read are not sent: importing them again is safe.
-    if chunks.interrupted || request.places.is_empty() { Ok(()) } else { request.send(remote, tally).await }
+    if chunks.interrupted || request.items.is_empty() { Ok(()) } else { request.send(remote, tally).await }
 }
 
 /// Records that are sent together.
 #[derive(Default)]
 struct Request {
     body: Vec<u8>,
-    places: Vec<Place>,
+    items: Vec<SubmittedItem>,
 }
 
-/// The place of a record in its file.
-struct Place {
+/// A record that was sent, with its line in its file.
+struct SubmittedItem {
     file: Arc<str>,
     line: u64,
     input: Option<Box<str>>,
@@ -95,7 +95,7 @@ impl Request {
                 Ok(record) => {
                     serde_json::to_writer(&mut self.body, &record)?;
                     self.body.push(b'\n');
-                    self.places.push(Place { file: Arc::clone(&file), line, input });
+                    self.items.push(SubmittedItem { file: Arc::clone(&file), line, input });
                 }
                 Err(rejection) => {
                     let outcome = Outcome::Rejected(rejection);
@@ -108,7 +108,7 @@ impl Request {
     }
 
     async fn send(self, remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
-        let range = match (self.places.first(), self.places.last()) {
+        let range = match (self.items.first(), self.items.last()) {
             (Some(first), Some(last)) => format!("{}:{} to {}:{}", first.file, first.line, last.file, last.line),
             (_, _) => return Ok(()),
         };
@@ -124,7 +124,7 @@ impl Request {
     }
 
     async fn exchange(self, remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
-        let Self { body, places } = self;
+        let Self { body, items } = self;
         let answer = send_with_retries(remote, body).await?;
         let mut lines = answer.split(|b| *b == b'\n').filter(|line| !line.is_empty()).peekable();
         let mut counts = None;
@@ -134,13 +134,13 @@ impl Request {
             if lines.peek().is_none() {
                 counts = line.counts();
             } else {
-                refusals.push(line.refusal(&places)?);
+                refusals.push(line.refusal(&items)?);
             }
         }
         // Without its last line the response is incomplete, and its outcomes are not counted.
         let counts = counts.ok_or_else(|| anyhow!("the service's answer has no end"))?;
-        for (place, outcome) in refusals {
-            tally.refusals.keep(&tally.progress, &place.file, place.line, place.input.as_deref(), &outcome)?;
+        for (item, outcome) in refusals {
+            tally.refusals.keep(&tally.progress, &item.file, item.line, item.input.as_deref(), &outcome)?;
         }
         let sum = &mut tally.counts;
         sum.processed += counts.processed;
@@ -162,9 +162,9 @@ impl Answer<'_> {
     }
 
     /// Returns the refused record, with the reason.
-    fn refusal<'p>(&self, places: &'p [Place]) -> anyhow::Result<(&'p Place, Outcome)> {
-        let place =
-            self.index.and_then(|index| places.get(index)).context("the service names a record that was not sent")?;
+    fn refusal<'p>(&self, items: &'p [SubmittedItem]) -> anyhow::Result<(&'p SubmittedItem, Outcome)> {
+        let item =
+            self.index.and_then(|index| items.get(index)).context("the service names a record that was not sent")?;
         let problem: Problem =
             self.error.map(|error| serde_json::from_str(error.get())).transpose()?.unwrap_or_default();
         let record_id = self.record_id.as_deref().and_then(|id| RecordId::new(id).ok());
@@ -182,9 +182,9 @@ impl Answer<'_> {
                 }
                 Outcome::Rejected(Rejection { record_id, code: RejectionCode::Rejected, errors })
             }
-            (None, _) => bail!("the service gives no outcome for {}:{}", place.file, place.line),
+            (None, _) => bail!("the service gives no outcome for {}:{}", item.file, item.line),
         };
-        Ok((place, outcome))
+        Ok((item, outcome))
     }
 }
 

@@ -51,7 +51,7 @@ impl Environment {
     pub(crate) fn of_process() -> Result<Self, SettingsError> {
         let texts = std::env::vars_os().filter_map(|(name, value)| {
             let (name, text) = (name.to_string_lossy().into_owned(), value.to_string_lossy());
-            if !concerns_us(&name, &text) {
+            if !is_own_variable(&name, &text) {
                 return None;
             }
             let value = value.into_string();
@@ -142,7 +142,7 @@ impl Variable {
 }
 
 /// Returns whether this program reads a variable.
-pub(super) fn concerns_us(name: &str, value: &str) -> bool {
+pub(super) fn is_own_variable(name: &str, value: &str) -> bool {
     let is_alias = |(alias, key): &(&str, &str)| {
         name == *alias || (is_secret(key) && name.strip_suffix(FILE_SUFFIX) == Some(*alias))
     };

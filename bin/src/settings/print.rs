@@ -6,7 +6,7 @@ use config::{Value, ValueKind};
 
 use super::catalogue::{Kind, Setting};
 use super::layers::variable;
-use super::resolved::{Given, Resolved};
+use super::resolved::{Resolved, SettingValue};
 use super::secret::mask;
 
 /// Formats every setting with its purpose and the origin of its value. A setting without a value is a comment.
@@ -34,20 +34,20 @@ pub(super) fn to_toml(resolved: &Resolved) -> String {
         }
     }
     for (_, given) in rules {
-        if let Some((Given::Rules(rules), origin)) = given {
+        if let Some((SettingValue::Rules(rules), origin)) = given {
             rules.iter().for_each(|rule| write_rule(&mut toml, rule, origin));
         }
     }
     toml
 }
 
-fn format_value(setting: &Setting, given: &Given) -> String {
+fn format_value(setting: &Setting, given: &SettingValue) -> String {
     match given {
-        Given::Text(text) if setting.kind == Kind::SecretText => quoted(&mask(text)),
-        Given::Text(text) => quoted(text),
-        Given::Number(number) => number.to_string(),
-        Given::Flag(flag) => flag.to_string(),
-        Given::Rules(_) => String::new(),
+        SettingValue::Text(text) if setting.kind == Kind::SecretText => quoted(&mask(text)),
+        SettingValue::Text(text) => quoted(text),
+        SettingValue::Number(number) => number.to_string(),
+        SettingValue::Flag(flag) => flag.to_string(),
+        SettingValue::Rules(_) => String::new(),
     }
 }
 

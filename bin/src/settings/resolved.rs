@@ -20,7 +20,7 @@ pub(super) struct Sourced {
 
 /// A checked value.
 #[derive(Clone)]
-pub(super) enum Given {
+pub(super) enum SettingValue {
     Text(String),
     Number(u64),
     Flag(bool),
@@ -29,7 +29,7 @@ pub(super) enum Given {
 
 /// Every setting that has a value.
 #[derive(Clone)]
-pub(super) struct Resolved(BTreeMap<&'static str, (Given, String)>);
+pub(super) struct Resolved(BTreeMap<&'static str, (SettingValue, String)>);
 
 impl fmt::Debug for Resolved {
     /// Leaves out the values: passwords are among them.
@@ -56,17 +56,17 @@ impl Resolved {
 
     /// Returns an optional text.
     pub(super) fn optional(&self, key: &'static str) -> Option<String> {
-        match self.given(key) {
-            Some(Given::Text(text)) => Some(text.clone()),
-            Some(Given::Number(_) | Given::Flag(_) | Given::Rules(_)) | None => None,
+        match self.value(key) {
+            Some(SettingValue::Text(text)) => Some(text.clone()),
+            Some(SettingValue::Number(_) | SettingValue::Flag(_) | SettingValue::Rules(_)) | None => None,
         }
     }
 
     /// Returns a number with a default.
     pub(super) fn number(&self, key: &'static str) -> u64 {
-        match self.given(key) {
-            Some(Given::Number(number)) => *number,
-            Some(Given::Text(_) | Given::Flag(_) | Given::Rules(_)) | None => {
+        match self.value(key) {
+            Some(SettingValue::Number(number)) => *number,
+            Some(SettingValue::Text(_) | SettingValue::Flag(_) | SettingValue::Rules(_)) | None => {
                 unreachable!("{key} is a number by the catalogue")
             }
         }
@@ -84,14 +84,14 @@ impl Resolved {
 
     /// Returns a flag.
     pub(super) fn flag(&self, key: &'static str) -> bool {
-        matches!(self.given(key), Some(Given::Flag(true)))
+        matches!(self.value(key), Some(SettingValue::Flag(true)))
     }
 
     /// Returns the tables of the alert rules.
     pub(super) fn rules(&self) -> &[Value] {
-        match self.given("alerts.rules") {
-            Some(Given::Rules(rules)) => rules,
-            Some(Given::Text(_) | Given::Number(_) | Given::Flag(_)) | None => &[],
+        match self.value("alerts.rules") {
+            Some(SettingValue::Rules(rules)) => rules,
+            Some(SettingValue::Text(_) | SettingValue::Number(_) | SettingValue::Flag(_)) | None => &[],
         }
     }
 
@@ -101,7 +101,7 @@ impl Resolved {
     }
 
     /// Returns every setting with its value and origin, in the order of the catalogue.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static Setting, Option<(&Given, &str)>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static Setting, Option<(&SettingValue, &str)>)> {
         let given = |setting: &Setting| self.0.get(setting.key).map(|(given, origin)| (given, origin.as_str()));
         CATALOGUE.iter().map(move |setting| (setting, given(setting)))
     }
@@ -110,14 +110,16 @@ impl Resolved {
     pub(super) fn fault(&self, key: &'static str, fault: impl AsRef<str>) -> SettingsError {
         let setting = super::catalogue::find(key).expect("callers name settings of the catalogue");
         let (value, origin) = match self.0.get(key) {
-            Some((Given::Text(text), origin)) => (quoted(setting, text), origin.as_str()),
-            Some((Given::Number(_) | Given::Flag(_) | Given::Rules(_), origin)) => (String::new(), origin.as_str()),
+            Some((SettingValue::Text(text), origin)) => (quoted(setting, text), origin.as_str()),
+            Some((SettingValue::Number(_) | SettingValue::Flag(_) | SettingValue::Rules(_), origin)) => {
+                (String::new(), origin.as_str())
+            }
             None => (String::new(), "default"),
         };
         fault_of(setting, origin, &value, fault.as_ref())
     }
 
-    fn given(&self, key: &'static str) -> Option<&Given> {
+    fn value(&self, key: &'static str) -> Option<&SettingValue> {
         debug_assert!(super::catalogue::find(key).is_some(), "{key} is in the catalogue");
         self.0.get(key).map(|(given, _)| given)
     }
@@ -143,16 +145,20 @@ fn shown(setting: &Setting, kind: &ValueKind) -> String {
 }
 
 /// Converts a raw value to its setting's kind. A file gives typed values; environment, flags and defaults give texts.
-fn read(kind: Kind, value: &ValueKind) -> Result<Given, String> {
+fn read(kind: Kind, value: &ValueKind) -> Result<SettingValue, String> {
     match (kind, value) {
-        (Kind::Text | Kind::SecretText, ValueKind::String(text)) if !text.is_empty() => Ok(Given::Text(text.clone())),
+        (Kind::Text | Kind::SecretText, ValueKind::String(text)) if !text.is_empty() => {
+            Ok(SettingValue::Text(text.clone()))
+        }
         (Kind::Text | Kind::SecretText, _) => Err("must be a text that is not empty".to_owned()),
         (Kind::Choice(choices), ValueKind::String(text)) if choices.contains(&text.as_str()) => {
-            Ok(Given::Text(text.clone()))
+            Ok(SettingValue::Text(text.clone()))
         }
         (Kind::Choice(choices), _) => Err(format!("must be one of {}", choices.join(", "))),
-        (Kind::Flag, ValueKind::Boolean(flag)) => Ok(Given::Flag(*flag)),
-        (Kind::Flag, ValueKind::String(text)) if text == "true" || text == "false" => Ok(Given::Flag(text == "true")),
+        (Kind::Flag, ValueKind::Boolean(flag)) => Ok(SettingValue::Flag(*flag)),
+        (Kind::Flag, ValueKind::String(text)) if text == "true" || text == "false" => {
+            Ok(SettingValue::Flag(text == "true"))
+        }
         (Kind::Flag, _) => Err("must be true or false".to_owned()),
         (Kind::Number(min, max), value) => {
             let number = match value {
@@ -161,16 +167,16 @@ fn read(kind: Kind, value: &ValueKind) -> Result<Given, String> {
                 _ => None,
             };
             let number = number.filter(|number| (min..=max).contains(number));
-            number.map(Given::Number).ok_or_else(|| format!("must be a whole number from {min} to {max}"))
+            number.map(SettingValue::Number).ok_or_else(|| format!("must be a whole number from {min} to {max}"))
         }
-        (Kind::Threshold, ValueKind::String(text)) => Ok(Given::Text(text.clone())),
-        (Kind::Threshold, ValueKind::I64(number)) => Ok(Given::Text(number.to_string())),
+        (Kind::Threshold, ValueKind::String(text)) => Ok(SettingValue::Text(text.clone())),
+        (Kind::Threshold, ValueKind::I64(number)) => Ok(SettingValue::Text(number.to_string())),
         (Kind::Threshold, ValueKind::Float(_)) => {
             Err("must not be a TOML float, which holds decimals inexactly: write it as a string, as in \"10000.50\""
                 .to_owned())
         }
         (Kind::Threshold, _) => Err("must be a decimal, as an integer or as a string, or \"none\"".to_owned()),
-        (Kind::Rules, ValueKind::Array(rules)) => Ok(Given::Rules(rules.clone())),
+        (Kind::Rules, ValueKind::Array(rules)) => Ok(SettingValue::Rules(rules.clone())),
         (Kind::Rules, _) => Err("must be given as [[alerts.rules]] tables".to_owned()),
     }
 }

@@ -16,7 +16,7 @@ impl Secret {
     }
 
     /// Returns the secret. It must not be shown.
-    pub(crate) fn reveal(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -112,9 +112,9 @@ fn variables_of_other_programs_are_ignored() {
         ["TALLYHOUSE_KEY", "TALLYHOUSE_SERVICE_HOST", "TALLYHOUSE_PORT_8080_TCP_ADDR", "TALLYHOUSE_PORT", "PATH"];
     for other in others {
         let ours = other == "TALLYHOUSE_KEY";
-        assert_eq!(environment::concerns_us(other, "tcp://10.0.0.7:8080"), ours, "{other}");
+        assert_eq!(environment::is_own_variable(other, "tcp://10.0.0.7:8080"), ours, "{other}");
     }
-    assert!(environment::concerns_us("TALLYHOUSE_PORT", "9000"), "somebody takes it for a setting");
+    assert!(environment::is_own_variable("TALLYHOUSE_PORT", "9000"), "somebody takes it for a setting");
     let settings =
         load("", &[("TALLYHOUSE_KEY", "k"), ("DATABASE_URL", ""), ("TALLYHOUSE_REDIS__URL", "")], &[]).unwrap();
     assert_eq!(settings.redis, None);
@@ -269,11 +269,11 @@ fn the_collector_has_opentelemetrys_variables_and_receives_traces_below_its_addr
         ("https://collector/otlp/", "https://collector/otlp/v1/traces"),
     ] {
         let otlp = with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", address), ("OTEL_SERVICE_NAME", "till")]).unwrap();
-        assert_eq!((otlp.endpoint.reveal(), &*otlp.service_name, otlp.sampled_share), (expect, "till", 1.0));
+        assert_eq!((otlp.endpoint.expose(), &*otlp.service_name, otlp.sampled_share), (expect, "till", 1.0));
     }
     let ours = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://theirs"), ("TALLYHOUSE_OTLP__ENDPOINT", "http://ours")];
     let otlp = load("otlp.sample_per_thousand = 25", &ours, &[]).unwrap().otlp.unwrap();
-    assert_eq!((otlp.endpoint.reveal(), otlp.sampled_share), ("http://ours/v1/traces", 0.025));
+    assert_eq!((otlp.endpoint.expose(), otlp.sampled_share), ("http://ours/v1/traces", 0.025));
     for bad in ["collector:4317", "grpc://collector", "http://", "-"] {
         check_error("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", bad)], &["otlp.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
     }

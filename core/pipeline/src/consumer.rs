@@ -89,9 +89,9 @@ impl Consumer {
     /// are being committed, the next ones are received and submitted; they are committed in the order of the queue.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let consumer = Arc::new(self);
-        let receiver = Receiver::Checks(Arc::clone(&consumer).check(None, stop.clone()).boxed());
+        let receiver = Receiver::Checking(Arc::clone(&consumer).check(None, stop.clone()).boxed());
         let (waits, rounds) = (consumer.retry.waits(&*consumer.clock), OrderedChunks::new(&consumer.ingress));
-        Work { consumer, stop, waits, pause: None, rounds, receiver }.run().await;
+        RunningConsumer { consumer, stop, waits, pause: None, rounds, receiver }.run().await;
     }
 
     /// Waits until neither breaker is open; returns whether storage answers a ping.
@@ -100,7 +100,7 @@ impl Consumer {
             if let Some(pause) = pause {
                 self.clock.sleep(pause).await;
             }
-            self.ingress.storage().usable().await;
+            self.ingress.storage().wait_while_open().await;
             if self.storage_answers().await.is_err() {
                 return false;
             }
@@ -115,11 +115,11 @@ impl Consumer {
         let received = unless_stopped(stop, self.source.receive(self.ingress.chunk_records_max())).await?;
         Ok(match received {
             Ok(deliveries) => {
-                self.breaker.succeeded();
+                self.breaker.record_success();
                 Some(deliveries)
             }
             Err(error) => {
-                self.breaker.failed("receiving from a queue failed", &error);
+                self.breaker.record_failure("receiving from a queue failed", &error);
                 None
             }
         })
@@ -137,8 +137,8 @@ impl Consumer {
         let storage = self.ingress.storage();
         let answer = storage.ping(self.repository.ping()).await;
         match &answer {
-            Ok(()) => storage.answered(),
-            Err(error) => storage.failed("a ping is not answered", error),
+            Ok(()) => storage.record_ping_success(),
+            Err(error) => storage.record_failure("a ping is not answered", error),
         }
         answer
     }
@@ -187,7 +187,7 @@ impl Consumer {
                 true
             }
             Err(error) => {
-                self.breaker.failed("acknowledging payloads of a queue failed", &error);
+                self.breaker.record_failure("acknowledging payloads of a queue failed", &error);
                 false
             }
         }
@@ -195,14 +195,14 @@ impl Consumer {
 }
 
 /// A running consumer.
-struct Work {
+struct RunningConsumer {
     consumer: Arc<Consumer>,
     stop: watch::Receiver<bool>,
     /// The waits after failures.
     waits: ExponentialBackoff,
     /// How long to wait before the next check.
     pause: Option<Duration>,
-    /// The payloads under way, in the order of the queue.
+    /// The payloads in flight, in the order of the queue.
     rounds: OrderedChunks<RoundResult>,
     receiver: Receiver,
 }
@@ -210,10 +210,10 @@ struct Work {
 /// The side that receives from the queue.
 enum Receiver {
     /// Checks that storage and queue are available.
-    Checks(BoxFuture<'static, Result<bool, Stopped>>),
-    /// Receives as soon as a further round may be under way.
+    Checking(BoxFuture<'static, Result<bool, Stopped>>),
+    /// Receives as soon as a further round may be in flight.
     Ready,
-    Receives(BoxFuture<'static, Result<Option<Vec<Delivery>>, Stopped>>),
+    Receiving(BoxFuture<'static, Result<Option<Vec<Delivery>>, Stopped>>),
     Stopped,
 }
 
@@ -222,7 +222,7 @@ struct Stopped;
 
 /// The result of one round.
 enum RoundResult {
-    /// Every payload is stored or a dead letter. False if the queue could not be told.
+    /// Every payload is stored or a dead letter. False if the queue did not acknowledge it.
     Acknowledged(bool),
     /// The records could not be stored: these payloads have to go back into the queue.
     Unstored(Acknowledgements),
@@ -235,33 +235,33 @@ enum Event {
     Received(Result<Option<Vec<Delivery>>, Stopped>),
 }
 
-impl Work {
+impl RunningConsumer {
     async fn run(mut self) {
         loop {
-            if matches!(self.receiver, Receiver::Ready) && self.rounds.has_room() {
-                self.receiver = Receiver::Receives(Arc::clone(&self.consumer).receive(self.stop.clone()).boxed());
+            if matches!(self.receiver, Receiver::Ready) && self.rounds.has_capacity() {
+                self.receiver = Receiver::Receiving(Arc::clone(&self.consumer).receive(self.stop.clone()).boxed());
             }
             match self.next().await {
                 None => return,
                 Some(Event::Checked(Err(Stopped)) | Event::Received(Err(Stopped))) => self.receiver = Receiver::Stopped,
                 Some(Event::Checked(Ok(true))) => self.receiver = Receiver::Ready,
                 Some(Event::Checked(Ok(false)) | Event::Received(Ok(None))) => {
-                    self.fail();
+                    self.back_off();
                     self.check();
                 }
                 Some(Event::Received(Ok(Some(deliveries)))) => {
                     self.process(deliveries);
                     self.check();
                 }
-                Some(Event::RoundEnded(RoundResult::Acknowledged(true))) => self.succeed(),
+                Some(Event::RoundEnded(RoundResult::Acknowledged(true))) => self.reset_backoff(),
                 Some(Event::RoundEnded(RoundResult::Acknowledged(false))) => {
-                    self.fail();
-                    if matches!(self.receiver, Receiver::Checks(_) | Receiver::Ready) {
+                    self.back_off();
+                    if matches!(self.receiver, Receiver::Checking(_) | Receiver::Ready) {
                         self.check();
                     }
                 }
                 Some(Event::RoundEnded(RoundResult::Unstored(nacks))) => {
-                    self.fail();
+                    self.back_off();
                     self.nack(nacks).await;
                 }
             }
@@ -275,8 +275,8 @@ impl Work {
                 return Poll::Ready(Some(Event::RoundEnded(round)));
             }
             match &mut self.receiver {
-                Receiver::Checks(check) => check.poll_unpin(context).map(|checked| Some(Event::Checked(checked))),
-                Receiver::Receives(receive) => receive.poll_unpin(context).map(|got| Some(Event::Received(got))),
+                Receiver::Checking(check) => check.poll_unpin(context).map(|checked| Some(Event::Checked(checked))),
+                Receiver::Receiving(receive) => receive.poll_unpin(context).map(|got| Some(Event::Received(got))),
                 Receiver::Ready | Receiver::Stopped if self.rounds.is_empty() => Poll::Ready(None),
                 Receiver::Ready | Receiver::Stopped => Poll::Pending,
             }
@@ -286,12 +286,12 @@ impl Work {
 
     fn check(&mut self) {
         let check = Arc::clone(&self.consumer).check(self.pause.take(), self.stop.clone());
-        self.receiver = Receiver::Checks(check.boxed());
+        self.receiver = Receiver::Checking(check.boxed());
     }
 
     fn process(&mut self, deliveries: Vec<Delivery>) {
         if deliveries.is_empty() {
-            return self.succeed();
+            return self.reset_backoff();
         }
         let (round, arrivals) = parse_round(deliveries);
         let consumer = Arc::clone(&self.consumer);
@@ -307,7 +307,7 @@ impl Work {
                 RoundResult::Acknowledged(_) => {}
             }
         }
-        if let Receiver::Receives(receive) = &mut self.receiver
+        if let Receiver::Receiving(receive) = &mut self.receiver
             && let Ok(Some(deliveries)) = receive.await
         {
             unstored.list.extend(parse_round(deliveries).0.nack().list);
@@ -317,11 +317,11 @@ impl Work {
         self.check();
     }
 
-    fn succeed(&mut self) {
+    fn reset_backoff(&mut self) {
         self.waits = self.consumer.retry.waits(&*self.consumer.clock);
     }
 
-    fn fail(&mut self) {
+    fn back_off(&mut self) {
         self.pause = Some(self.waits.next().unwrap_or(self.consumer.retry.wait_max));
     }
 }

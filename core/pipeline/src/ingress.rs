@@ -1,12 +1,12 @@
-//! The ways into the pipeline, each with room of its own in the intake.
+//! The ways into the pipeline, each with a capacity of its own in the intake.
 
 use std::sync::Arc;
 
 use tallyhouse_core::Arrival;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::commit::intake::{IntakeHandle, Room, Waiting};
-use crate::commit::order::Place;
+use crate::commit::intake::{IntakeHandle, IntakePermits, PendingSubmission};
+use crate::commit::order::OrderSlot;
 use crate::dependency::breaker::{Breaker, BreakerState};
 use crate::meter::{self, IngressMeter, Meter};
 use crate::settings::PipelineSettings;
@@ -16,7 +16,7 @@ use crate::submit_error::{Answer, SubmitError};
 pub(crate) mod ordered;
 pub(crate) mod chunks;
 
-/// A way into the pipeline, with room of its own in the intake. Clones share the room.
+/// A way into the pipeline, with a capacity of its own in the intake. Clones share it.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -61,12 +61,12 @@ impl Ingress {
     ) -> Self {
         let records = Arc::new(Semaphore::new(settings.intake_records_max));
         let bytes = Arc::new(Semaphore::new(settings.intake_bytes_max));
-        let room = |free: &Arc<Semaphore>, size| meter::Room { free: Arc::clone(free), size };
+        let capacity = |semaphore: &Arc<Semaphore>, max| meter::Capacity { semaphore: Arc::clone(semaphore), max };
         Self {
             meter: meter.open(
                 name,
-                room(&records, settings.intake_records_max),
-                room(&bytes, settings.intake_bytes_max),
+                capacity(&records, settings.intake_records_max),
+                capacity(&bytes, settings.intake_bytes_max),
             ),
             lane: intake.open_lane([&records, &bytes]),
             intake: Arc::clone(intake),
@@ -85,7 +85,7 @@ impl Ingress {
         self.chunk_records_max
     }
 
-    /// Submits records, waiting for room, and returns one outcome for each once they are committed.
+    /// Submits records, waiting for capacity, and returns one outcome for each once they are committed.
     ///
     /// If the call is cancelled, the records may be committed nevertheless.
     ///
@@ -95,20 +95,20 @@ impl Ingress {
         self.submit_at(arrivals, None).await
     }
 
-    pub(crate) async fn submit_at(&self, arrivals: Vec<Arrival>, place: Option<Place>) -> Answer {
-        match self.room(&arrivals).await {
-            Ok(room) => self.enter(arrivals, room, place).await,
+    pub(crate) async fn submit_at(&self, arrivals: Vec<Arrival>, order_slot: Option<OrderSlot>) -> Answer {
+        match self.acquire(&arrivals).await {
+            Ok(permits) => self.enter(arrivals, permits, order_slot).await,
             Err(error) => Err(self.reject(arrivals.len(), error)),
         }
     }
 
-    /// Submits records as [`Ingress::submit`] does, but fails at once if there is no room.
+    /// Submits records as [`Ingress::submit`] does, but fails at once if the intake is full.
     ///
     /// # Errors
     /// Any [`SubmitError`]; submitting again is safe.
     pub async fn submit_now(&self, arrivals: Vec<Arrival>) -> Answer {
-        match self.room_now(&arrivals) {
-            Ok(room) => self.enter(arrivals, room, None).await,
+        match self.try_acquire(&arrivals) {
+            Ok(permits) => self.enter(arrivals, permits, None).await,
             Err(error) => Err(self.reject(arrivals.len(), error)),
         }
     }
@@ -128,24 +128,24 @@ impl Ingress {
         &self.breaker
     }
 
-    /// Waits for room.
-    async fn room(&self, arrivals: &[Arrival]) -> Result<Room, SubmitError> {
+    /// Waits for permits.
+    async fn acquire(&self, arrivals: &[Arrival]) -> Result<IntakePermits, SubmitError> {
         self.check_breaker()?;
-        let (records, bytes) = self.permits(arrivals);
+        let (records, bytes) = self.permits_needed(arrivals);
         // The semaphores are closed when the intake stops.
         let records = Arc::clone(&self.records).acquire_many_owned(records).await.map_err(|_| SubmitError::Stopped)?;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| SubmitError::Stopped)?;
-        Ok(Room { _records: records, _bytes: bytes })
+        Ok(IntakePermits { _records: records, _bytes: bytes })
     }
 
-    /// Takes room, if there is enough.
-    fn room_now(&self, arrivals: &[Arrival]) -> Result<Room, SubmitError> {
+    /// Takes permits, if enough are free.
+    fn try_acquire(&self, arrivals: &[Arrival]) -> Result<IntakePermits, SubmitError> {
         self.check_breaker()?;
-        let (records, bytes) = self.permits(arrivals);
+        let (records, bytes) = self.permits_needed(arrivals);
         let full = |_| if self.intake.is_closed() { SubmitError::Stopped } else { SubmitError::Overloaded };
         let records = Arc::clone(&self.records).try_acquire_many_owned(records).map_err(full)?;
         let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(bytes).map_err(full)?;
-        Ok(Room { _records: records, _bytes: bytes })
+        Ok(IntakePermits { _records: records, _bytes: bytes })
     }
 
     /// Counts records that do not enter the intake.
@@ -162,24 +162,24 @@ impl Ingress {
         }
     }
 
-    async fn enter(&self, arrivals: Vec<Arrival>, room: Room, place: Option<Place>) -> Answer {
+    async fn enter(&self, arrivals: Vec<Arrival>, permits: IntakePermits, order_slot: Option<OrderSlot>) -> Answer {
         if arrivals.is_empty() {
             return Ok(Vec::new());
         }
         let (reply, answer) = oneshot::channel();
         let (records, meter, since) = (arrivals.len(), Arc::clone(&self.meter), self.intake.now());
-        let waiting = Waiting { arrivals, reply, room, meter, since, place };
+        let waiting = PendingSubmission { arrivals, reply, permits, meter, since, order_slot };
         self.intake.push(self.lane, waiting).map_err(|error| self.reject(records, error))?;
         // The sender is dropped without an answer only if a task of the driver is gone.
         answer.await.unwrap_or_else(|_| Err(self.reject(records, SubmitError::Stopped)))
     }
 
-    /// Returns the room that a submission takes. One that is larger than all the room takes all of it, and enters once it
-    /// is alone.
-    fn permits(&self, arrivals: &[Arrival]) -> (u32, u32) {
+    /// Returns the permits that a submission needs, of records and of bytes. One that is larger than the intake needs all of
+    /// them, and enters once it is alone.
+    fn permits_needed(&self, arrivals: &[Arrival]) -> (u32, u32) {
         let records = arrivals.len().min(self.records_max);
         let bytes: usize = arrivals.iter().map(|arrival| arrival.record.weight()).sum();
-        let permits = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        (permits(records), permits(bytes.min(self.bytes_max)))
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (count(records), count(bytes.min(self.bytes_max)))
     }
 }

@@ -14,7 +14,7 @@ mod ingress;
 mod submit_error;
 mod commit;
 mod publish;
-mod closing;
+mod close_signal;
 // Around it.
 mod consumer;
 mod read;

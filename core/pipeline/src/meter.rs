@@ -50,7 +50,7 @@ pub struct IngressReading {
     pub name: &'static str,
     /// The outcomes of records, those that were rejected before they entered the intake included.
     pub outcomes: OutcomeCounts,
-    /// The number of records without an outcome for lack of room.
+    /// The number of records without an outcome because the intake was full.
     pub overloaded: u64,
     /// The number of records without an outcome because storage was unavailable.
     pub unavailable: u64,
@@ -61,9 +61,9 @@ pub struct IngressReading {
     /// The number of bytes of these records.
     pub waiting_bytes: u64,
     /// The most records that can wait.
-    pub room_records: u64,
+    pub intake_records_max: u64,
     /// The most bytes of records that can wait.
-    pub room_bytes: u64,
+    pub intake_bytes_max: u64,
 }
 
 /// The counts of a pipeline.
@@ -98,7 +98,7 @@ impl Meter {
     }
 
     /// Adds the counts of a new ingress.
-    pub(crate) fn open(&self, name: &'static str, records: Room, bytes: Room) -> Arc<IngressMeter> {
+    pub(crate) fn open(&self, name: &'static str, records: Capacity, bytes: Capacity) -> Arc<IngressMeter> {
         let ingress = Arc::new(IngressMeter {
             name,
             outcomes: Default::default(),
@@ -169,16 +169,16 @@ impl Meter {
     }
 }
 
-/// The room of an ingress: its semaphore, and its size.
+/// The capacity of an ingress: its semaphore, and the number of its permits.
 #[derive(Debug, Clone)]
-pub(crate) struct Room {
-    pub(crate) free: Arc<Semaphore>,
-    pub(crate) size: usize,
+pub(crate) struct Capacity {
+    pub(crate) semaphore: Arc<Semaphore>,
+    pub(crate) max: usize,
 }
 
-impl Room {
-    fn taken(&self) -> u64 {
-        number(self.size.saturating_sub(self.free.available_permits()))
+impl Capacity {
+    fn in_use(&self) -> u64 {
+        number(self.max.saturating_sub(self.semaphore.available_permits()))
     }
 }
 
@@ -190,8 +190,8 @@ pub(crate) struct IngressMeter {
     outcomes: [AtomicU64; 4],
     /// Overloaded, unavailable, stopped.
     unanswered: [AtomicU64; 3],
-    records: Room,
-    bytes: Room,
+    records: Capacity,
+    bytes: Capacity,
 }
 
 impl IngressMeter {
@@ -235,10 +235,10 @@ impl IngressMeter {
             overloaded,
             unavailable,
             stopped,
-            waiting_records: self.records.taken(),
-            waiting_bytes: self.bytes.taken(),
-            room_records: number(self.records.size),
-            room_bytes: number(self.bytes.size),
+            waiting_records: self.records.in_use(),
+            waiting_bytes: self.bytes.in_use(),
+            intake_records_max: number(self.records.max),
+            intake_bytes_max: number(self.bytes.max),
         }
     }
 }
@@ -254,8 +254,8 @@ impl IngressReading {
         self.stopped += other.stopped;
         self.waiting_records += other.waiting_records;
         self.waiting_bytes += other.waiting_bytes;
-        self.room_records += other.room_records;
-        self.room_bytes += other.room_bytes;
+        self.intake_records_max += other.intake_records_max;
+        self.intake_bytes_max += other.intake_bytes_max;
     }
 }
 

@@ -124,7 +124,7 @@ impl Pipeline {
         let of_storage = BreakerSettings { open_after: commit_retry_timeout, ..usual };
         let breakers = Breakers::new(Arc::clone(&clock), of_storage, usual);
         let breaker = breakers.storage();
-        let probe = probe_storage(breaker.clone(), Arc::clone(&repository), intake.closing());
+        let probe = probe_storage(breaker.clone(), Arc::clone(&repository), intake.close_signal());
         let mut tasks = vec![probe.boxed()];
         let rules = Arc::new(RuleBook::new(rules));
         for _ in 0..settings.writers.max(1) {
@@ -144,7 +144,7 @@ impl Pipeline {
         }
         if let (Some(handoff), Some(publisher)) = (handoff, publisher) {
             let ours = [breaker.clone(), breakers.named("publishing")];
-            let relay = Relay::new(publisher, clock, &handoff, intake.closing(), settings, ours);
+            let relay = Relay::new(publisher, clock, &handoff, intake.close_signal(), settings, ours);
             tasks.push(relay.run(fresh_rx).boxed());
         }
 
@@ -154,7 +154,7 @@ impl Pipeline {
         (Self { intake, breaker, breakers, meter, library, settings, commits }, Driver { tasks })
     }
 
-    /// Processes one record exactly once: waits for room in the intake and for the commit.
+    /// Processes one record exactly once: waits for capacity in the intake and for the commit.
     ///
     /// # Errors
     /// The record has no outcome, and processing it again is safe.
@@ -164,7 +164,7 @@ impl Pipeline {
         outcomes.into_iter().next().ok_or(SubmitError::Unavailable(None))
     }
 
-    /// Opens an ingress with room of its own in the intake. It takes memory for the life of the pipeline: open one for each
+    /// Opens an ingress with a capacity of its own in the intake. It takes memory for the life of the pipeline: open one for each
     /// way in, not for each sender. Its records are counted under the name `library`.
     #[must_use]
     pub fn ingress(&self) -> Ingress {
@@ -185,13 +185,13 @@ impl Pipeline {
 
     /// Returns a watch whose value changes after every commit that stored something.
     #[must_use]
-    pub fn commits(&self) -> watch::Receiver<u64> {
+    pub fn watch_commits(&self) -> watch::Receiver<u64> {
         self.commits.clone()
     }
 
     /// Returns a watch on the circuit breaker of storage.
     #[must_use]
-    pub fn breaker(&self) -> watch::Receiver<BreakerState> {
+    pub fn watch_breaker(&self) -> watch::Receiver<BreakerState> {
         self.breaker.watch()
     }
 

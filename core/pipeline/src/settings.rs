@@ -7,7 +7,7 @@ use crate::dependency::retry::RetryPolicy;
 /// The limits and waits of a pipeline. The defaults suit a host that changes none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PipelineSettings {
-    /// The number of batches under way at once. With two, a store that commits one batch after the other can prepare the
+    /// The number of batches in flight at once. With two, a store that commits one batch after the other can prepare the
     /// next one meanwhile. Default 1.
     pub writers: usize,
     /// The most records in a batch. Default 1,000: larger batches gain little.

@@ -11,7 +11,7 @@ use tallyhouse_core::ports::PortError;
 /// Two errors are equal if the caller handles them alike: the cause of [`SubmitError::Unavailable`] is not compared.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SubmitError {
-    /// The ingress has no room in the intake.
+    /// The lane of the ingress in the intake is full.
     #[error("too many records are waiting; submit again later")]
     Overloaded,
     /// The store is unavailable. The cause, for a log, is the failure of the last attempt to commit; there is none if the

@@ -70,7 +70,7 @@ pub(crate) struct Script {
     pub(crate) starts_early: AtomicBool,
     /// Locked during a commit, so that pipelined batches are committed in the order of their starts.
     order: tokio::sync::Mutex<()>,
-    /// The pipelined batches under way: now, and at most.
+    /// The pipelined batches in flight: now, and at most.
     early: AtomicUsize,
     pub(crate) early_most: AtomicUsize,
     /// The sizes of the batches of all attempts.

@@ -1,7 +1,7 @@
 //! The optional part of the repository port: commits in order, where the next one starts before the last one is done.
 //!
 //! A sender's submissions are processed in the order in which they were made. Without this part the pipeline commits
-//! such a submission only when its predecessor is done. With it, two of them are under way at once.
+//! such a submission only when its predecessor is done. With it, two of them are in flight at once.
 //!
 //! A submission has *started* once every later commit is guaranteed to follow it, or to fail with it.
 

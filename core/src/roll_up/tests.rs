@@ -16,7 +16,7 @@ fn range(start: Option<&str>, end: Option<&str>) -> Filter {
 
 /// How often an instant is counted: by whole periods, and in the edges.
 fn counted(cover: &RollUpPlan, time: Timestamp) -> (usize, usize) {
-    let whole = cover.whole.iter().filter(|s| (s.from..s.until).contains(&s.period.begin(time)));
+    let whole = cover.periods.iter().filter(|s| (s.from..s.until).contains(&s.period.begin(time)));
     let within = |filter: &&Filter| filter.start.is_none_or(|s| time >= s) && filter.end.is_none_or(|e| time < e);
     (whole.count(), cover.edges.iter().filter(within).count())
 }
@@ -24,19 +24,19 @@ fn counted(cover: &RollUpPlan, time: Timestamp) -> (usize, usize) {
 #[test]
 fn all_of_time_is_one_stretch() {
     let cover = RollUpPlan::of(&Filter::default()).unwrap();
-    assert_eq!(cover.whole.iter().map(|s| s.period).collect::<Vec<_>>(), [Period::Ever]);
-    assert_eq!((cover.within, cover.edges), (Filter::default(), vec![]));
+    assert_eq!(cover.periods.iter().map(|s| s.period).collect::<Vec<_>>(), [Period::Ever]);
+    assert_eq!((cover.covered, cover.edges), (Filter::default(), vec![]));
     assert_eq!(Period::Ever.begin(Timestamp::MAX), Timestamp::MIN.as_micros());
 }
 
 #[test]
 fn a_year_is_mostly_long_stretches() {
     let cover = RollUpPlan::of(&range(Some("2013-01-01T00:00:00Z"), Some("2014-01-01T00:00:00Z"))).unwrap();
-    assert_eq!(cover.whole.iter().map(|s| s.period).collect::<Vec<_>>(), [Period::Day, Period::Days32, Period::Day]);
+    assert_eq!(cover.periods.iter().map(|s| s.period).collect::<Vec<_>>(), [Period::Day, Period::Days32, Period::Day]);
     assert!(cover.edges.is_empty());
     let days = |s: &Periods| (s.until - s.from) / MICROS_PER_DAY;
-    assert_eq!(cover.whole.iter().map(days).sum::<i64>(), 365);
-    assert!(cover.whole.iter().filter(|s| s.period == Period::Day).all(|s| days(s) < 32));
+    assert_eq!(cover.periods.iter().map(days).sum::<i64>(), 365);
+    assert!(cover.periods.iter().filter(|s| s.period == Period::Day).all(|s| days(s) < 32));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn what_sticks_out_is_read_record_by_record() {
         range(Some("2013-01-04T00:00:00Z"), Some("2013-01-04T00:00:00.000001Z")),
     ];
     assert_eq!(cover.edges, edges);
-    assert_eq!(cover.within, range(Some("2013-01-02T00:00:00Z"), Some("2013-01-04T00:00:00Z")));
+    assert_eq!(cover.covered, range(Some("2013-01-02T00:00:00Z"), Some("2013-01-04T00:00:00Z")));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn the_first_and_the_last_day_there_is_are_days_like_others() {
     let to_the_end =
         RollUpPlan::of(&range(Some("9999-12-30T01:00:00Z"), Some("9999-12-31T23:59:59.9999991Z"))).unwrap();
     assert_eq!(counted(&to_the_end, Timestamp::MAX), (1, 0));
-    assert_eq!(to_the_end.within.end, None);
+    assert_eq!(to_the_end.covered.end, None);
 }
 
 proptest! {
@@ -92,7 +92,7 @@ proptest! {
             if let Some(cover) = RollUpPlan::of(&filter) {
                 let (whole, edges) = counted(&cover, record.time);
                 prop_assert_eq!(whole + edges, usize::from(filter.matches(&record)), "{:?}", filter);
-                prop_assert_eq!(whole, usize::from(cover.within.matches(&record)), "{:?}", filter);
+                prop_assert_eq!(whole, usize::from(cover.covered.matches(&record)), "{:?}", filter);
             }
         }
     }

@@ -74,15 +74,15 @@ fn units_are_sorted_by_bytes_and_never_added_together() {
 }
 
 #[test]
-fn a_key_has_room_for_100_units() {
+fn a_key_holds_up_to_100_units() {
     let unit = |i: usize| Unit::new(&format!("unit-{i}")).unwrap();
     let mut summary = Summary::default();
     for i in 0..Summary::UNITS_MAX {
-        assert!(!summary.has_no_room_for(&unit(i)), "unit {i}");
+        assert!(!summary.would_exceed_unit_limit(&unit(i)), "unit {i}");
         summary.add_value(Timestamp::MIN, RecordType::Positive, Value::parse("1").unwrap(), &unit(i));
     }
-    assert!(summary.has_no_room_for(&unit(100)));
-    assert!(!summary.has_no_room_for(&unit(7)), "a unit that is there already");
+    assert!(summary.would_exceed_unit_limit(&unit(100)));
+    assert!(!summary.would_exceed_unit_limit(&unit(7)), "a unit that is there already");
 }
 
 #[test]
@@ -92,12 +92,12 @@ fn the_units_of_a_key_have_8_kib_together() {
         let unit = |n: usize| Unit::new(&format!("{n:03}{}", character.repeat(count))).unwrap();
         let mut summary = Summary::default();
         for unit in (0..200).map(unit) {
-            if !summary.has_no_room_for(&unit) {
+            if !summary.would_exceed_unit_limit(&unit) {
                 summary.add_value(Timestamp::MIN, RecordType::Positive, Value::parse("1").unwrap(), &unit);
             }
         }
         assert_eq!(summary.totals().len(), expect, "{character} {count}");
-        assert!(!summary.has_no_room_for(&unit(0)), "a unit that is there already");
+        assert!(!summary.would_exceed_unit_limit(&unit(0)), "a unit that is there already");
         assert!(summary.weight() > summary.totals().iter().map(|total| total.unit.as_str().len()).sum());
     }
 }

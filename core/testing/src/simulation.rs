@@ -45,7 +45,7 @@ struct End {
 /// Runs one world from its beginning to its end.
 fn run(seed: u64, histories: Histories, is_traced: bool) -> End {
     let world = World::new(seed, histories, is_traced);
-    let wrong = match catch_unwind(AssertUnwindSafe(|| live(&world, histories))) {
+    let wrong = match catch_unwind(AssertUnwindSafe(|| simulate(&world, histories))) {
         Ok(wrong) => wrong,
         Err(panic) => vec![format!("a panic: {:?}", panic.downcast_ref::<String>())],
     };
@@ -55,7 +55,7 @@ fn run(seed: u64, histories: Histories, is_traced: bool) -> End {
 }
 
 /// Returns the faults found at the end.
-fn live(world: &Arc<World>, histories: Histories) -> Vec<String> {
+fn simulate(world: &Arc<World>, histories: Histories) -> Vec<String> {
     let Workload { producers, queue } = world.draw(|rng| Workload::draw(rng, &mut world.ledger.lock().unwrap()));
     let cluster = Cluster::start(world);
     let producing = clients::start(&cluster, producers, queue);
@@ -67,7 +67,7 @@ fn live(world: &Arc<World>, histories: Histories) -> Vec<String> {
         world.executor.spawn(CLIENTS, history::change_history(Arc::clone(&cluster), until));
     }
     world.executor.run_until(until, || false);
-    world.heal();
+    world.end_faults();
     cluster.start_missing();
 
     let (fed, pulsed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));

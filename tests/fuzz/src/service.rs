@@ -48,7 +48,7 @@ impl Service {
     pub(crate) fn http(&self, settings: HttpSettings, dead_letters: Option<Arc<dyn DeadLetters>>) -> Api {
         let wait = Duration::from_secs(1);
         let repository: Arc<dyn Store> = self.repository.clone();
-        let feed = Feed::new(repository.clone(), Arc::clone(&self.clock), self.pipeline.commits(), wait);
+        let feed = Feed::new(repository.clone(), Arc::clone(&self.clock), self.pipeline.watch_commits(), wait);
         let ingress = self.pipeline.ingress();
         let (format, breakers) = (MessageFormat::default(), self.pipeline.breakers());
         let clock = Arc::clone(&self.clock);

@@ -6,10 +6,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use tallyhouse_tests::bench::ear::Expected;
+use tallyhouse_tests::bench::arrivals::count_in;
 use tallyhouse_tests::bench::lane::{Lane, Queue};
+use tallyhouse_tests::bench::latency_subscriber::Expected;
 use tallyhouse_tests::bench::load::{Load, Requests};
-use tallyhouse_tests::bench::pace::count_in;
 use tallyhouse_tests::bench::seen::Seen;
 use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
 use tallyhouse_tests::bench::world::World;
@@ -127,7 +127,7 @@ impl Ingresses {
         Arc::new(move |n, due, request: &mut Vec<u8>| {
             let sent = original(n, &posts);
             if sent == n {
-                expected.note(n, due);
+                expected.record_sent(n, due);
             }
             supply.append_request(sent, request);
         })
@@ -137,7 +137,7 @@ impl Ingresses {
         let (supply, expected) = (Arc::clone(&self.supply), Arc::clone(&self.expected));
         Arc::new(move |_, due, request: &mut Vec<u8>| {
             let numbers = take(size);
-            numbers.clone().for_each(|n| expected.note(n, due));
+            numbers.clone().for_each(|n| expected.record_sent(n, due));
             let bytes = if size == LINES { supply.lines_request(numbers) } else { supply.batch_request(numbers) };
             request.extend_from_slice(&bytes);
         })
@@ -181,7 +181,7 @@ fn push(
         let due = began + pause.mul_f64(n as f64);
         sleep(due.saturating_duration_since(Instant::now()));
         let numbers = take(PUSH);
-        numbers.clone().for_each(|n| expected.note(n, due));
+        numbers.clone().for_each(|n| expected.record_sent(n, due));
         lane.pushes(queue, supply, numbers).exec(connection)?;
     }
     Ok(pushes * PUSH)

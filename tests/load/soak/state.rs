@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use comfy_table::{Table, presets};
-use tallyhouse_tests::bench::ear::Heard;
 use tallyhouse_tests::bench::lane::{Lane, Queue};
+use tallyhouse_tests::bench::latency_subscriber::Latencies;
 use tallyhouse_tests::bench::processes::{State, state_of};
 use tallyhouse_tests::bench::world::World;
 
@@ -25,11 +25,11 @@ pub(crate) struct Moment {
     /// Records in the list and in the stream, and dead letters.
     pub(crate) queues: [u64; 3],
     sent: Sent,
-    heard: Heard,
+    heard: Latencies,
 }
 
 impl Moment {
-    pub(crate) fn look(world: &World, lane: &Lane, at: Duration, sent: Sent, heard: Heard) -> Result<Self> {
+    pub(crate) fn look(world: &World, lane: &Lane, at: Duration, sent: Sent, heard: Latencies) -> Result<Self> {
         let mut redis = world.redis.connection()?;
         let dead = redis::cmd("XLEN").arg(format!("{}:dead-letters", lane.prefix)).query(&mut redis)?;
         let number = |sql: &str| -> Result<u64> { Ok(world.postgres.psql(lane.database_name(), sql)?.parse()?) };

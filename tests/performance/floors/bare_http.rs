@@ -146,7 +146,7 @@ async fn serve_adapter() -> Result<()> {
         ingress: pipeline.ingress(),
         reader: repository.clone(),
         repository: repository.clone(),
-        feed: Feed::new(repository, clock, pipeline.commits(), LOOK_EVERY),
+        feed: Feed::new(repository, clock, pipeline.watch_commits(), LOOK_EVERY),
         format: MessageFormat::default(),
         dead_letters: None,
         alert_rules: None,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tallyhouse_tests::bench::ear::{Ear, Expected};
+use tallyhouse_tests::bench::arrivals::count_in;
 use tallyhouse_tests::bench::lane::Lane;
+use tallyhouse_tests::bench::latency_subscriber::{Expected, LatencySubscriber};
 use tallyhouse_tests::bench::load::{Load, Requests};
-use tallyhouse_tests::bench::pace::count_in;
 use tallyhouse_tests::bench::seen::Seen;
 use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
 
@@ -16,7 +16,7 @@ use crate::figure::{Figures, Meter, answered, heard, peak};
 use crate::kit::{Kit, supply};
 use crate::rounds::{Group, Way, measure};
 
-/// Connections for what comes at a steady rate: more than are ever under way while all is well.
+/// Connections for what comes at a steady rate: more than are ever in flight while all is well.
 const CONNECTIONS: usize = 64;
 
 /// How many times longer than others a round lasts in which little comes.
@@ -69,17 +69,17 @@ fn listened(
     send: impl FnOnce(&mut Load, Range<u64>, &Arc<Requests>) -> Result<Seen>,
 ) -> Result<Figures> {
     let expected = Expected::new(numbers.clone());
-    let ear = Ear::subscribe(&kit.world.redis, &lane.prefix, Ids::Counted, &expected)?;
+    let subscriber = LatencySubscriber::subscribe(&kit.world.redis, &lane.prefix, Ids::Counted, &expected)?;
     let (supply, noted) = (Arc::clone(supply), Arc::clone(&expected));
     let requests: Arc<Requests> = Arc::new(move |n, due, request: &mut Vec<u8>| {
-        noted.note(n, due);
+        noted.record_sent(n, due);
         supply.append_request(n, request);
     });
     let mut load = Load::connect(lane.service.address(), CONNECTIONS)?;
     let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
     let seen = send(&mut load, numbers, &requests)?;
     let sent = seen.successes();
-    let messages = ear.leave(sent, PATIENCE);
+    let messages = subscriber.finish(sent, PATIENCE);
     ensure!(messages.times.count() == sent, "{} messages of {sent} records", messages.times.count());
     let mut figures = meter.end(sent, Some(seen.took));
     figures.extend(answered(&seen.accepted));

@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result};
 use futures::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::bench::arrivals::Arrivals;
 use crate::bench::connection::Connection;
-use crate::bench::pace::Pace;
 use crate::bench::seen::Seen;
 
 /// How long an answer may take before a request counts as broken.
@@ -70,28 +70,28 @@ impl Load {
     /// # Panics
     /// A sender did.
     pub fn open(&mut self, per_second: f64, numbers: Range<u64>, requests: &Arc<Requests>) -> Seen {
-        let arrivals = numbers.end - numbers.start;
+        let count = numbers.end - numbers.start;
         let next = Arc::new(AtomicU64::new(0));
         // Made ready before the first request is due: with hundreds of them that takes a while, and all that was due
         // meanwhile would come at once.
         let senders = self.senders();
-        let pace = Pace::begin(per_second, arrivals);
-        let (gate, schedule) = (pace.gate(), pace.schedule());
+        let arrivals = Arrivals::begin(per_second, count);
+        let (permits, due_times) = (arrivals.permits(), arrivals.due_times());
         // A caller that asks once all are gone would wait for ever, and is told so.
-        let closing = Arc::clone(&gate);
+        let closing = Arc::clone(&permits);
         let seen = self.send_all(senders, requests, move || {
-            let (next, gate, closing) = (Arc::clone(&next), Arc::clone(&gate), Arc::clone(&closing));
+            let (next, permits, closing) = (Arc::clone(&next), Arc::clone(&permits), Arc::clone(&closing));
             let first = numbers.start;
             async move {
-                gate.acquire().await.ok()?.forget();
+                permits.acquire().await.ok()?.forget();
                 let n = next.fetch_add(1, Ordering::Relaxed);
-                if n + 1 == arrivals {
+                if n + 1 == count {
                     closing.close();
                 }
-                Some((first + n, schedule(n)))
+                Some((first + n, due_times(n)))
             }
         });
-        pace.end();
+        arrivals.join();
         seen
     }
 

@@ -24,7 +24,7 @@ const LOG: &str = "driver.log";
 
 /// Kills the driver `$2` with its group, in which Chromium is, as soon as standard input ends, which it does when the
 /// tests' process ends in whatever way; but only if it still runs in the folder `$1`.
-const UNDERTAKER: &str = r#"
+const REAPER: &str = r#"
 trap '' INT TERM HUP
 cat >/dev/null
 if [ "$(readlink "/proc/$2/cwd" 2>/dev/null)" = "$1" ]; then kill -KILL "-$2"; fi
@@ -45,7 +45,7 @@ pub(super) struct Driver {
     process: Child,
     /// Whether it has ended by itself, before there was a Chromium.
     ended: bool,
-    undertaker: Child,
+    reaper: Child,
 }
 
 impl Driver {
@@ -76,8 +76,8 @@ impl Driver {
             .stderr(log)
             .spawn()
             .context("starting chromedriver: on Debian, apt-get install chromium chromium-driver")?;
-        let undertaker = Command::new("sh")
-            .args(["-c", UNDERTAKER, "undertaker"])
+        let reaper = Command::new("sh")
+            .args(["-c", REAPER, "reaper"])
             .arg(folder.path())
             .arg(process.id().to_string())
             .stdin(Stdio::piped())
@@ -85,7 +85,7 @@ impl Driver {
             .stderr(Stdio::null())
             .spawn()
             .context("starting a shell")?;
-        let mut driver = Self { folder, port: 0, process, ended: false, undertaker };
+        let mut driver = Self { folder, port: 0, process, ended: false, reaper };
         driver.port = wait::within(PATIENCE, || driver.listens().transpose())
             .with_context(|| format!("chromedriver does not say where it listens:\n{}", driver.log()))??;
         Ok(driver)
@@ -129,9 +129,9 @@ impl Driver {
     #[cfg(test)]
     pub(super) fn abandon(self) {
         let mut driver = std::mem::ManuallyDrop::new(self);
-        drop(driver.undertaker.stdin.take());
+        drop(driver.reaper.stdin.take());
         wait::until("the driver to be killed", || driver.process.try_wait().expect("a child can be waited for"));
-        driver.undertaker.wait().expect("a child can be waited for");
+        driver.reaper.wait().expect("a child can be waited for");
     }
 
     /// Returns the port, if it listens already, or [`Ended`].
@@ -157,8 +157,8 @@ impl Drop for Driver {
             drop(self.process.wait());
         }
         // It removes the folder, and does the rest where this process could not.
-        drop(self.undertaker.stdin.take());
-        drop(self.undertaker.wait());
+        drop(self.reaper.stdin.take());
+        drop(self.reaper.wait());
     }
 }
 

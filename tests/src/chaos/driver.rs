@@ -21,9 +21,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// How long lies between two strokes of a storm.
 const STORM_INTERVAL: Duration = Duration::from_millis(300);
 
-/// What happened.
+/// The faults and recoveries of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Story {
+pub(crate) struct Statistics {
     /// Faults by their kinds.
     pub(crate) faults: BTreeMap<Kind, u32>,
     /// How often several faults overlapped.
@@ -44,11 +44,11 @@ pub(crate) struct Driver<'a> {
     pub(crate) listeners: &'a Listeners,
     pub(crate) seed: Seed,
     pub(crate) begun: Instant,
-    /// Kinds that are still to come before all come again.
-    pub(crate) deck: Vec<Kind>,
-    /// How often all kinds were dealt.
-    pub(crate) dealt: u32,
-    pub(crate) story: Story,
+    /// Kinds that are still to come in this round.
+    pub(crate) remaining_kinds: Vec<Kind>,
+    /// How many times all kinds came.
+    pub(crate) rounds: u32,
+    pub(crate) statistics: Statistics,
 }
 
 impl Driver<'_> {
@@ -56,39 +56,39 @@ impl Driver<'_> {
     ///
     /// # Errors
     /// A server can't be disturbed or healed.
-    pub(crate) fn drive(mut self) -> Result<Story> {
-        self.rest();
-        while self.goes_on() {
-            let faults = self.draw();
+    pub(crate) fn drive(mut self) -> Result<Statistics> {
+        self.pause();
+        while self.is_running() {
+            let faults = self.choose_faults();
             self.episode(&faults)?;
             let healed = Instant::now();
             self.world.await_instances();
             let Some(recovery) = recover(self.world, self.ledger, self.listeners, healed) else {
                 self.ledger.find(format!("nothing is well again after {}", names(&faults)));
-                return Ok(self.story);
+                return Ok(self.statistics);
             };
-            self.note(&recovery, &faults);
-            self.rest();
+            self.record(&recovery, &faults);
+            self.pause();
         }
-        Ok(self.story)
+        Ok(self.statistics)
     }
 
-    fn goes_on(&self) -> bool {
+    fn is_running(&self) -> bool {
         match self.settings.length {
             Length::For(time) => self.begun.elapsed() < time,
-            Length::Rounds(rounds) => self.dealt < rounds || !self.deck.is_empty(),
+            Length::Rounds(rounds) => self.rounds < rounds || !self.remaining_kinds.is_empty(),
         }
     }
 
-    /// Draws the faults of one episode: no two of them disturb the same thing.
-    fn draw(&mut self) -> Vec<Fault> {
+    /// Draws the faults of one episode: no two of them disturb the same target.
+    fn choose_faults(&mut self) -> Vec<Fault> {
         let wanted = [1, 1, 2, 2, 2, 3][self.seed.below(6)];
         let mut faults: Vec<Fault> = Vec::new();
         for _ in 0..wanted {
-            let Some(kind) = self.deal(faults.is_empty()) else { break };
+            let Some(kind) = self.next_kind(faults.is_empty()) else { break };
             let fault = Fault::draw(kind, self.settings.instances, self.settings.brevity, &mut self.seed);
-            if faults.iter().any(|other| other.things.iter().any(|thing| fault.things.contains(thing))) {
-                self.deck.insert(0, kind);
+            if faults.iter().any(|other| other.targets.iter().any(|target| fault.targets.contains(target))) {
+                self.remaining_kinds.insert(0, kind);
             } else {
                 faults.push(fault);
             }
@@ -96,16 +96,16 @@ impl Driver<'_> {
         faults
     }
 
-    fn deal(&mut self, needed: bool) -> Option<Kind> {
-        if self.deck.is_empty() && needed {
-            self.deck = Kind::ALL.to_vec();
-            for place in (1..self.deck.len()).rev() {
+    fn next_kind(&mut self, needed: bool) -> Option<Kind> {
+        if self.remaining_kinds.is_empty() && needed {
+            self.remaining_kinds = Kind::ALL.to_vec();
+            for place in (1..self.remaining_kinds.len()).rev() {
                 let other = self.seed.below(place + 1);
-                self.deck.swap(place, other);
+                self.remaining_kinds.swap(place, other);
             }
-            self.dealt += 1;
+            self.rounds += 1;
         }
-        self.deck.pop()
+        self.remaining_kinds.pop()
     }
 
     /// Lets faults begin one after the other, and end each in its time.
@@ -119,44 +119,44 @@ impl Driver<'_> {
             start += Duration::from_millis(later) / self.settings.brevity;
         }
         let mut lasting: Vec<(Instant, Instant, &Fault)> = Vec::new();
-        self.story.overlaps += u32::from(faults.len() > 1);
+        self.statistics.overlaps += u32::from(faults.len() > 1);
         while !waiting.is_empty() || !lasting.is_empty() {
             if let Some((_, fault)) = waiting.pop_front_if(|(start, _)| begun.elapsed() >= *start) {
-                self.say(&format!("begins: {fault}"));
-                *self.story.faults.entry(fault.kind).or_default() += 1;
+                self.report(&format!("begins: {fault}"));
+                *self.statistics.faults.entry(fault.kind).or_default() += 1;
                 fault.inject(self.world)?;
                 lasting.push((Instant::now() + fault.lasts, Instant::now() + STORM_INTERVAL, fault));
             }
             let now = Instant::now();
             for (_, next, fault) in lasting.iter_mut().filter(|(_, next, fault)| fault.kind.is_storm() && now >= *next)
             {
-                fault.again(self.world)?;
+                fault.repeat(self.world)?;
                 *next += STORM_INTERVAL;
             }
             for (_, _, fault) in lasting.extract_if(.., |(end, _, _)| now >= *end) {
-                self.say(&format!("ends:   {fault}"));
-                fault.heal(self.world)?;
+                self.report(&format!("ends:   {fault}"));
+                fault.revert(self.world)?;
             }
             sleep(TICK);
         }
         Ok(())
     }
 
-    fn note(&mut self, recovery: &Recovery, faults: &[Fault]) {
+    fn record(&mut self, recovery: &Recovery, faults: &[Fault]) {
         let after = names(faults);
-        self.say(&format!("well after {:.2} s ({} last)", recovery.took.as_secs_f64(), recovery.last));
+        self.report(&format!("well after {:.2} s ({} last)", recovery.took.as_secs_f64(), recovery.last));
         if recovery.took > self.settings.recovery_max {
             self.ledger.find(format!("it took {:?} until {} was well after {after}", recovery.took, recovery.last));
         }
-        self.story.recoveries.push(recovery.took);
-        if self.story.longest.as_ref().is_none_or(|(longest, _)| longest.took < recovery.took) {
-            self.story.longest = Some((*recovery, after));
+        self.statistics.recoveries.push(recovery.took);
+        if self.statistics.longest.as_ref().is_none_or(|(longest, _)| longest.took < recovery.took) {
+            self.statistics.longest = Some((*recovery, after));
         }
-        self.story.upkeep.extend(self.upkeep());
+        self.statistics.upkeep.extend(self.upkeep());
     }
 
     /// Lets the world run undisturbed for a moment.
-    fn rest(&mut self) {
+    fn pause(&mut self) {
         let ms = u64::try_from(200 + self.seed.below(1_500)).unwrap_or_default();
         sleep(Duration::from_millis(ms) / self.settings.brevity);
     }
@@ -170,7 +170,7 @@ impl Driver<'_> {
         Some((kib, std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count()))
     }
 
-    fn say(&self, what: &str) {
+    fn report(&self, what: &str) {
         println!("{:8.1} s  {what}", self.begun.elapsed().as_secs_f64());
     }
 }

@@ -124,9 +124,9 @@ impl Kind {
     }
 }
 
-/// What a fault disturbs. Two faults of one thing do not overlap.
+/// What a fault disturbs. Two faults of one target do not overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Thing {
+pub(crate) enum Target {
     Instance(usize),
     Postgres,
     Redis,
@@ -138,7 +138,7 @@ pub(crate) enum Thing {
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
-    pub(crate) things: Vec<Thing>,
+    pub(crate) targets: Vec<Target>,
     pub(crate) lasts: Duration,
     /// Chooses between the variants of a kind.
     pub(crate) variant: usize,
@@ -151,28 +151,28 @@ impl Fault {
         let mortal = seed.below(instances - 1);
         let all = seed.below(3) == 0;
         let one = seed.below(instances);
-        let lines = |of: fn(usize) -> Thing| if all { (0..instances).map(of).collect() } else { vec![of(one)] };
-        let things = match kind {
-            Kind::KillInstance | Kind::StopInstance => vec![Thing::Instance(mortal)],
-            Kind::LeaseAhead => vec![Thing::Instance(mortal), Thing::Postgres],
-            Kind::RollingRestart => (0..instances - 1).map(Thing::Instance).collect(),
-            Kind::FreezeInstance => vec![Thing::Instance(one)],
+        let lines = |of: fn(usize) -> Target| if all { (0..instances).map(of).collect() } else { vec![of(one)] };
+        let targets = match kind {
+            Kind::KillInstance | Kind::StopInstance => vec![Target::Instance(mortal)],
+            Kind::LeaseAhead => vec![Target::Instance(mortal), Target::Postgres],
+            Kind::RollingRestart => (0..instances - 1).map(Target::Instance).collect(),
+            Kind::FreezeInstance => vec![Target::Instance(one)],
             Kind::CrashPostgres
             | Kind::KillPostgres
             | Kind::FreezePostgres
             | Kind::ReadOnlyPostgres
             | Kind::TerminateBackends
             | Kind::LockTables
-            | Kind::PromoteStandby => vec![Thing::Postgres],
+            | Kind::PromoteStandby => vec![Target::Postgres],
             Kind::KillRedis | Kind::FreezeRedis | Kind::FullRedis | Kind::DestroyGroup | Kind::FlushScripts => {
-                vec![Thing::Redis]
+                vec![Target::Redis]
             }
-            _ if seed.below(2) == 0 => lines(Thing::LineToPostgres),
-            _ => lines(Thing::LineToRedis),
+            _ if seed.below(2) == 0 => lines(Target::LineToPostgres),
+            _ => lines(Target::LineToRedis),
         };
         let (least, most) = kind.lasts_ms();
         let ms = u64::try_from(least + seed.below(most - least)).expect("it is small");
-        Self { kind, things, lasts: Duration::from_millis(ms) / brevity, variant: seed.below(1_000) }
+        Self { kind, targets, lasts: Duration::from_millis(ms) / brevity, variant: seed.below(1_000) }
     }
 
     /// Begins it. Long, but a list: a line or two for each kind.
@@ -183,13 +183,13 @@ impl Fault {
         match self.kind {
             Kind::KillInstance => self.instances().for_each(|instance| world.kill(instance)),
             Kind::StopInstance => self.instances().for_each(|instance| world.roll(instance..instance + 1)),
-            Kind::RollingRestart => world.roll(0..self.things.len()),
+            Kind::RollingRestart => world.roll(0..self.targets.len()),
             Kind::FreezeInstance => self.signal(world, "STOP"),
             Kind::CrashPostgres => world.postgres.stop()?,
             Kind::KillPostgres => world.postgres.kill()?,
             Kind::FreezePostgres => world.postgres.freeze(),
             Kind::ReadOnlyPostgres => read_only(world, "SET default_transaction_read_only = on")?,
-            Kind::TerminateBackends => self.again(world)?,
+            Kind::TerminateBackends => self.repeat(world)?,
             Kind::LockTables => {
                 let seconds = self.lasts.as_secs_f64();
                 let sql = format!("BEGIN; LOCK TABLE summaries; SELECT pg_sleep({seconds}); COMMIT");
@@ -199,7 +199,7 @@ impl Fault {
             Kind::KillRedis => world.redis.kill()?,
             Kind::FreezeRedis => world.redis.freeze()?,
             Kind::FullRedis => world.redis.cli(&["CONFIG", "SET", "maxmemory", "1mb"]).map(drop)?,
-            Kind::DestroyGroup => self.again(world)?,
+            Kind::DestroyGroup => self.repeat(world)?,
             Kind::FlushScripts => world.redis.cli(&["SCRIPT", "FLUSH"]).map(drop)?,
             Kind::PromoteStandby => world.promote_standby()?,
             Kind::LeaseAhead => {
@@ -229,7 +229,7 @@ impl Fault {
     ///
     /// # Errors
     /// It can't be done: the world is not as it should be.
-    pub(crate) fn again(&self, world: &World) -> anyhow::Result<()> {
+    pub(crate) fn repeat(&self, world: &World) -> anyhow::Result<()> {
         match self.kind {
             Kind::TerminateBackends => {
                 let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
@@ -249,7 +249,7 @@ impl Fault {
     ///
     /// # Errors
     /// It can't be done: the world is not as it should be.
-    pub(crate) fn heal(&self, world: &mut World) -> anyhow::Result<()> {
+    pub(crate) fn revert(&self, world: &mut World) -> anyhow::Result<()> {
         match self.kind {
             Kind::KillInstance | Kind::LeaseAhead => self.instances().for_each(|instance| world.supervise(instance)),
             Kind::FreezeInstance => self.signal(world, "CONT"),
@@ -283,17 +283,17 @@ impl Fault {
     }
 
     fn instances(&self) -> impl Iterator<Item = usize> {
-        self.things.iter().filter_map(|thing| match thing {
-            Thing::Instance(instance) => Some(*instance),
-            Thing::Postgres | Thing::Redis | Thing::LineToPostgres(_) | Thing::LineToRedis(_) => None,
+        self.targets.iter().filter_map(|target| match target {
+            Target::Instance(instance) => Some(*instance),
+            Target::Postgres | Target::Redis | Target::LineToPostgres(_) | Target::LineToRedis(_) => None,
         })
     }
 
     fn lines<'a>(&'a self, world: &'a World) -> impl Iterator<Item = &'a Proxy> {
-        self.things.iter().filter_map(|thing| match thing {
-            Thing::LineToPostgres(instance) => Some(&world.instances[*instance].lines.postgres),
-            Thing::LineToRedis(instance) => Some(&world.instances[*instance].lines.redis),
-            Thing::Instance(_) | Thing::Postgres | Thing::Redis => None,
+        self.targets.iter().filter_map(|target| match target {
+            Target::LineToPostgres(instance) => Some(&world.instances[*instance].lines.postgres),
+            Target::LineToRedis(instance) => Some(&world.instances[*instance].lines.redis),
+            Target::Instance(_) | Target::Postgres | Target::Redis => None,
         })
     }
 
@@ -307,7 +307,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?} {} ms", self.kind.name(), self.things, self.lasts.as_millis())
+        write!(f, "{} {:?} {} ms", self.kind.name(), self.targets, self.lasts.as_millis())
     }
 }
 

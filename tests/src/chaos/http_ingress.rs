@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::chaos::content::Item;
 use crate::chaos::ledger::Ledger;
-use crate::chaos::producer::{Ingress, Yard};
+use crate::chaos::producer::{Ingress, ProducerContext};
 use crate::clients::http::Client;
 
 /// How long a producer waits for an answer. Longer than a commit is tried, shorter than some faults last.
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A ingress over HTTP.
 #[derive(Debug)]
-pub(crate) struct HttpDoor {
+pub(crate) struct HttpIngress {
     ledger: Arc<Ledger>,
     instances: Vec<Client>,
     form: &'static str,
@@ -29,10 +29,10 @@ struct Answer {
     body: Vec<u8>,
 }
 
-impl HttpDoor {
-    pub(crate) fn new(yard: &Yard, form: &'static str, turn: usize) -> Self {
-        let instances = yard.instances.iter().map(|url| Client::new(url)).collect();
-        Self { ledger: Arc::clone(&yard.ledger), instances, form, turn }
+impl HttpIngress {
+    pub(crate) fn new(context: &ProducerContext, form: &'static str, turn: usize) -> Self {
+        let instances = context.instances.iter().map(|url| Client::new(url)).collect();
+        Self { ledger: Arc::clone(&context.ledger), instances, form, turn }
     }
 
     fn ask(&self, items: &[Item]) -> Option<Answer> {
@@ -80,7 +80,7 @@ impl HttpDoor {
     }
 }
 
-impl Ingress for HttpDoor {
+impl Ingress for HttpIngress {
     fn send(&mut self, items: Vec<Item>) -> Vec<Item> {
         let results = self.ask(&items).map(|answer| self.results(&answer)).unwrap_or_default();
         self.turn += 1;

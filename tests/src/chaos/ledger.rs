@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::chaos::content::{Contents, Item};
 use crate::data::seed::Seed;
 
-/// Repeats are mostly of what was sent lately: so they meet records that are still under way.
+/// Repeats are mostly of what was sent lately: so they meet records that are still in flight.
 const RECENT: usize = 500;
 
 /// How many findings are kept in words; the others are counted.

@@ -29,12 +29,12 @@ pub(crate) struct Message {
     /// How often it came by the stream.
     pub(crate) streamed: u32,
     /// How often it came by the channel.
-    pub(crate) heard: u32,
+    pub(crate) received: u32,
 }
 
 /// All messages that came.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Heard {
+pub(crate) struct Received {
     /// By the number of the record.
     pub(crate) notifications: Vec<Message>,
     /// By their ids.
@@ -44,82 +44,83 @@ pub(crate) struct Heard {
 /// Both listeners.
 #[derive(Debug)]
 pub(crate) struct Listeners {
-    heard: Arc<Mutex<Heard>>,
+    received: Arc<Mutex<Received>>,
     leaves: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Listeners {
     pub(crate) fn start(redis: &str, ledger: &Arc<Ledger>) -> Self {
-        let (heard, leaves) = (Arc::<Mutex<Heard>>::default(), Arc::<AtomicBool>::default());
+        let (received, leaves) = (Arc::<Mutex<Received>>::default(), Arc::<AtomicBool>::default());
         let mut after = CHANNELS.map(|_| "0-0".to_owned());
         let works: [Listening; 2] =
-            [Box::new(move |redis, ear| read_streams(redis, ear, &mut after)), Box::new(subscribe)];
+            [Box::new(move |redis, listener| read_streams(redis, listener, &mut after)), Box::new(subscribe)];
         let start = |mut work: Listening| {
-            let ear = Ear { heard: Arc::clone(&heard), ledger: Arc::clone(ledger), leaves: Arc::clone(&leaves) };
+            let listener =
+                Listener { received: Arc::clone(&received), ledger: Arc::clone(ledger), leaves: Arc::clone(&leaves) };
             let redis = redis.to_owned();
             std::thread::spawn(move || {
-                while !ear.leaves.load(Ordering::Relaxed) {
-                    if work(&redis, &ear).is_err() {
-                        // Redis is away: again, soon.
+                while !listener.leaves.load(Ordering::Relaxed) {
+                    if work(&redis, &listener).is_err() {
+                        // Redis is unavailable: again, soon.
                         sleep(Duration::from_millis(50));
                     }
                 }
             })
         };
         let threads = works.into_iter().map(start).collect();
-        Self { heard, leaves, threads }
+        Self { received, leaves, threads }
     }
 
     /// Says whether the notification of a record was published.
     pub(crate) fn has(&self, n: u32) -> bool {
-        lock(&self.heard).notifications.get(n as usize).is_some_and(|message| message.streamed > 0)
+        lock(&self.received).notifications.get(n as usize).is_some_and(|message| message.streamed > 0)
     }
 
     /// Returns how many notifications and alerts were published.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let heard = lock(&self.heard);
-        let came = heard.notifications.iter().filter(|message| message.streamed > 0).count();
-        (came, heard.alerts.values().filter(|message| message.streamed > 0).count())
+        let received = lock(&self.received);
+        let came = received.notifications.iter().filter(|message| message.streamed > 0).count();
+        (came, received.alerts.values().filter(|message| message.streamed > 0).count())
     }
 
     /// Ends both, and returns all that came.
     ///
     /// # Panics
     /// A listener has panicked.
-    pub(crate) fn end(self) -> Heard {
+    pub(crate) fn end(self) -> Received {
         self.leaves.store(true, Ordering::Relaxed);
         self.threads.into_iter().for_each(|thread| thread.join().expect("a listener does not panic"));
-        std::mem::take(&mut *lock(&self.heard))
+        std::mem::take(&mut *lock(&self.received))
     }
 }
 
-/// Listens to the Redis of this URL until it is away, or the ear leaves.
-type Listening = Box<dyn FnMut(&str, &Ear) -> RedisResult<()> + Send>;
+/// Listens to the Redis of this URL until it is unavailable, or the listener leaves.
+type Listening = Box<dyn FnMut(&str, &Listener) -> RedisResult<()> + Send>;
 
-struct Ear {
-    heard: Arc<Mutex<Heard>>,
+struct Listener {
+    received: Arc<Mutex<Received>>,
     ledger: Arc<Ledger>,
     leaves: Arc<AtomicBool>,
 }
 
-impl Ear {
-    fn hear(&self, topic: usize, text: &str, by_stream: bool) {
+impl Listener {
+    fn record(&self, topic: usize, text: &str, by_stream: bool) {
         let id = text.split_once("\"id\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(id, _)| id);
-        let mut heard = lock(&self.heard);
+        let mut received = lock(&self.received);
         let message = match (id, id.and_then(number_of), topic) {
             (Some(_), Some(n), 0) => {
                 let place = n as usize;
-                let longer = heard.notifications.len().max(place + 1);
-                heard.notifications.resize(longer, Message::default());
-                &mut heard.notifications[place]
+                let longer = received.notifications.len().max(place + 1);
+                received.notifications.resize(longer, Message::default());
+                &mut received.notifications[place]
             }
-            (Some(id), None, 1) => heard.alerts.entry(id.to_owned()).or_default(),
+            (Some(id), None, 1) => received.alerts.entry(id.to_owned()).or_default(),
             _ => return self.ledger.find(format!("an unknown message: {text}")),
         };
         let before = std::mem::replace(&mut message.hash, hash(text));
         message.streamed += u32::from(by_stream);
-        message.heard += u32::from(!by_stream);
+        message.received += u32::from(!by_stream);
         if before != 0 && before != message.hash {
             self.ledger.find(format!("a repeat differs from what came before: {text}"));
         }
@@ -129,16 +130,16 @@ impl Ear {
 /// The entries of one read: by stream, each an id and its fields.
 type Streams = Vec<(String, Vec<(String, Vec<(String, String)>)>)>;
 
-fn read_streams(redis: &str, ear: &Ear, after: &mut [String; 2]) -> RedisResult<()> {
+fn read_streams(redis: &str, listener: &Listener, after: &mut [String; 2]) -> RedisResult<()> {
     let mut connection = connect(redis)?;
     let names = CHANNELS.map(|channel| format!("{channel}:stream"));
-    while !ear.leaves.load(Ordering::Relaxed) {
+    while !listener.leaves.load(Ordering::Relaxed) {
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(500).arg("BLOCK").arg(TURN_MS).arg("STREAMS").arg(&names).arg(&*after);
         for (name, entries) in command.query::<Option<Streams>>(&mut connection)?.unwrap_or_default() {
             let topic = usize::from(name == names[1]);
             for (id, fields) in entries {
-                fields.iter().for_each(|(_, text)| ear.hear(topic, text, true));
+                fields.iter().for_each(|(_, text)| listener.record(topic, text, true));
                 after[topic] = id;
             }
         }
@@ -146,16 +147,16 @@ fn read_streams(redis: &str, ear: &Ear, after: &mut [String; 2]) -> RedisResult<
     Ok(())
 }
 
-fn subscribe(redis: &str, ear: &Ear) -> RedisResult<()> {
+fn subscribe(redis: &str, listener: &Listener) -> RedisResult<()> {
     let mut connection = connect(redis)?;
     let mut subscription = connection.as_pubsub();
     subscription.subscribe(&CHANNELS)?;
     subscription.set_read_timeout(Some(Duration::from_millis(TURN_MS)))?;
-    while !ear.leaves.load(Ordering::Relaxed) {
+    while !listener.leaves.load(Ordering::Relaxed) {
         match subscription.get_message() {
             Ok(message) => {
                 let topic = usize::from(message.get_channel_name() == CHANNELS[1]);
-                ear.hear(topic, &message.get_payload::<String>()?, false);
+                listener.record(topic, &message.get_payload::<String>()?, false);
             }
             Err(error) if error.is_timeout() => {}
             Err(error) => return Err(error),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::chaos::content::Item;
 use crate::chaos::ledger::Ledger;
-use crate::chaos::{http_ingress::HttpDoor, queue_ingress::QueueDoor};
+use crate::chaos::{http_ingress::HttpIngress, queue_ingress::QueueIngress};
 use crate::data::seed::Seed;
 
 /// A way in.
@@ -17,7 +17,7 @@ pub(crate) trait Ingress {
 }
 
 /// The ways in, with the share of the whole rate and how many items go at once.
-const DOORS: [(&str, u32, u32); 7] = [
+const INGRESSES: [(&str, u32, u32); 7] = [
     ("single", 10, 1),
     ("single", 10, 1),
     ("single", 10, 1),
@@ -29,7 +29,7 @@ const DOORS: [(&str, u32, u32); 7] = [
 
 /// What all producers share.
 #[derive(Debug, Clone)]
-pub(crate) struct Yard {
+pub(crate) struct ProducerContext {
     pub(crate) ledger: Arc<Ledger>,
     /// The URLs of the instances.
     pub(crate) instances: Vec<String>,
@@ -40,36 +40,40 @@ pub(crate) struct Yard {
 }
 
 /// Starts all producers, with this many items a second altogether. Each ends when all that it has sent is answered.
-pub(crate) fn start(yard: &Yard, rate: u32, seed: &mut Seed) -> Vec<(&'static str, std::thread::JoinHandle<()>)> {
+pub(crate) fn start(
+    context: &ProducerContext,
+    rate: u32,
+    seed: &mut Seed,
+) -> Vec<(&'static str, std::thread::JoinHandle<()>)> {
     let start = |(turn, (name, share, at_once)): (usize, (&'static str, u32, u32))| {
-        let (yard, seed) = (yard.clone(), Seed::again(seed.bits()));
+        let (context, seed) = (context.clone(), Seed::again(seed.bits()));
         let interval = Duration::from_secs(1) * at_once * 100 / (share * rate).max(1);
         let work = move || {
             let mut ingress: Box<dyn Ingress> = match name {
-                "list" | "stream" => Box::new(QueueDoor::new(&yard, name)),
-                _ => Box::new(HttpDoor::new(&yard, name, turn)),
+                "list" | "stream" => Box::new(QueueIngress::new(&context, name)),
+                _ => Box::new(HttpIngress::new(&context, name, turn)),
             };
-            produce(&mut *ingress, &yard, interval, at_once as usize, seed);
+            produce(&mut *ingress, &context, interval, at_once as usize, seed);
         };
         (name, std::thread::spawn(work))
     };
-    DOORS.into_iter().enumerate().map(start).collect()
+    INGRESSES.into_iter().enumerate().map(start).collect()
 }
 
-fn produce(ingress: &mut dyn Ingress, yard: &Yard, interval: Duration, at_once: usize, mut seed: Seed) {
+fn produce(ingress: &mut dyn Ingress, context: &ProducerContext, interval: Duration, at_once: usize, mut seed: Seed) {
     let mut items: Vec<Item> = Vec::new();
     let mut next = Instant::now();
     loop {
-        if !yard.ending.load(Ordering::Relaxed) {
+        if !context.ending.load(Ordering::Relaxed) {
             while items.len() < at_once {
-                items.push(yard.ledger.draw(&mut seed));
+                items.push(context.ledger.draw(&mut seed));
             }
         } else if items.is_empty() {
             return;
         }
         items = ingress.send(items);
         if !items.is_empty() {
-            yard.ledger.unanswered.fetch_add(1, Ordering::Relaxed);
+            context.ledger.unanswered.fetch_add(1, Ordering::Relaxed);
         }
         // What was missed while the ingress was shut is not made up for.
         next = (next + interval).max(Instant::now());

@@ -8,23 +8,23 @@ use redis::{Connection, RedisResult};
 
 use crate::chaos::content::Item;
 use crate::chaos::ledger::Ledger;
-use crate::chaos::producer::{Ingress, Yard};
+use crate::chaos::producer::{Ingress, ProducerContext};
 use crate::servers::fleet::{LIST, STREAM};
 
 /// How long a producer waits for Redis.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A ingress of Redis.
-pub(crate) struct QueueDoor {
+pub(crate) struct QueueIngress {
     ledger: Arc<Ledger>,
     redis: String,
     kind: &'static str,
     connection: Option<Connection>,
 }
 
-impl QueueDoor {
-    pub(crate) fn new(yard: &Yard, kind: &'static str) -> Self {
-        Self { ledger: Arc::clone(&yard.ledger), redis: yard.redis.clone(), kind, connection: None }
+impl QueueIngress {
+    pub(crate) fn new(context: &ProducerContext, kind: &'static str) -> Self {
+        Self { ledger: Arc::clone(&context.ledger), redis: context.redis.clone(), kind, connection: None }
     }
 
     fn give(&mut self, payloads: &[String]) -> RedisResult<()> {
@@ -44,7 +44,7 @@ impl QueueDoor {
     }
 }
 
-impl Ingress for QueueDoor {
+impl Ingress for QueueIngress {
     fn send(&mut self, items: Vec<Item>) -> Vec<Item> {
         let payloads: Vec<String> = items.iter().map(|item| self.ledger.contents.payload(*item)).collect();
         self.ledger.try_queue(&items, self.kind);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::chaos::driver::Story;
+use crate::chaos::driver::Statistics;
 use crate::chaos::fault::Kind;
 use crate::chaos::ledger::Ledger;
 use crate::chaos::verdict::Counts;
@@ -17,7 +17,7 @@ pub struct Report {
     pub(crate) took: Duration,
     /// How long it took at the end until everything was answered, empty and published.
     pub(crate) quiet: Duration,
-    pub(crate) story: Story,
+    pub(crate) statistics: Statistics,
     pub(crate) counts: Counts,
     pub(crate) cut_short: u64,
     pub(crate) ledger: Arc<Ledger>,
@@ -27,13 +27,13 @@ impl Report {
     /// Returns how many faults there were.
     #[must_use]
     pub fn faults(&self) -> u32 {
-        self.story.faults.values().sum()
+        self.statistics.faults.values().sum()
     }
 
     /// Returns how many faults of a kind there were.
     #[must_use]
     pub fn faults_of(&self, kind: Kind) -> u32 {
-        self.story.faults.get(&kind).copied().unwrap_or_default()
+        self.statistics.faults.get(&kind).copied().unwrap_or_default()
     }
 
     /// Returns how many records were acknowledged.
@@ -57,7 +57,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, took, quiet, story, counts, cut_short, ledger } = self;
+        let Self { seed, took, quiet, statistics, counts, cut_short, ledger } = self;
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         writeln!(f, "seed                    {seed}")?;
         writeln!(
@@ -70,10 +70,10 @@ impl fmt::Display for Report {
             f,
             "faults                  {}, in {} episodes, {} of them of several at once",
             self.faults(),
-            story.recoveries.len(),
-            story.overlaps
+            statistics.recoveries.len(),
+            statistics.overlaps
         )?;
-        for (kind, times) in &story.faults {
+        for (kind, times) in &statistics.faults {
             writeln!(f, "  {times:4} {}", kind.name())?;
         }
         writeln!(f, "records acknowledged    {}", counts.acknowledged)?;
@@ -94,8 +94,8 @@ impl fmt::Display for Report {
             "messages                {} owed, {} published, {} repeats",
             counts.owed, counts.published, counts.repeated
         )?;
-        if let Some((longest, after)) = &story.longest {
-            let mut all = story.recoveries.clone();
+        if let Some((longest, after)) = &statistics.longest {
+            let mut all = statistics.recoveries.clone();
             all.sort();
             let (took, median) = (longest.took.as_secs_f64(), all[all.len() / 2].as_secs_f64());
             writeln!(
@@ -104,9 +104,9 @@ impl fmt::Display for Report {
                 longest.last
             )?;
         }
-        if let (Some(first), Some(last)) = (story.upkeep.first(), story.upkeep.last()) {
-            let most = story.upkeep.iter().map(|(kib, _)| kib / 1024).max().unwrap_or_default();
-            let files = story.upkeep.iter().map(|(_, files)| files).max().unwrap_or(&0);
+        if let (Some(first), Some(last)) = (statistics.upkeep.first(), statistics.upkeep.last()) {
+            let most = statistics.upkeep.iter().map(|(kib, _)| kib / 1024).max().unwrap_or_default();
+            let files = statistics.upkeep.iter().map(|(_, files)| files).max().unwrap_or(&0);
             writeln!(
                 f,
                 "memory of an instance   {} MiB at first, {most} at most, {} at the end",

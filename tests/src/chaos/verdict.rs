@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::chaos::content::number_of;
 use crate::chaos::ledger::{Ledger, Sent};
-use crate::chaos::listener::{Heard, Message, hash};
+use crate::chaos::listener::{Message, Received, hash};
 use crate::clients::http::Client;
 use crate::data::sums::Ledger as Sums;
 use crate::servers::redis_server::RedisServer;
@@ -39,16 +39,16 @@ pub(crate) struct Judge<'a> {
     ledger: &'a Ledger,
     records: Vec<Sent>,
     seen: Vec<bool>,
-    heard: Heard,
+    received: Received,
     keys: HashMap<(String, String), Sums>,
     counts: Counts,
 }
 
 impl<'a> Judge<'a> {
-    pub(crate) fn new(ledger: &'a Ledger, heard: Heard) -> Self {
+    pub(crate) fn new(ledger: &'a Ledger, received: Received) -> Self {
         let records = ledger.records();
         let seen = vec![false; records.len()];
-        Self { ledger, records, seen, heard, keys: HashMap::new(), counts: Counts::default() }
+        Self { ledger, records, seen, received, keys: HashMap::new(), counts: Counts::default() }
     }
 
     /// Judges all there is.
@@ -105,7 +105,7 @@ impl<'a> Judge<'a> {
             wrong.push(format!("it was answered with the sequence {answered}"));
         }
         sums.add(&record);
-        let published = self.heard.notifications.get(place).copied().unwrap_or_default();
+        let published = self.received.notifications.get(place).copied().unwrap_or_default();
         wrong.extend(self.published(published, text));
         wrong.into_iter().for_each(|what| self.ledger.find(format!("{text}: {what}")));
         Ok(())
@@ -144,7 +144,7 @@ impl<'a> Judge<'a> {
         if !is_met {
             self.ledger.find(format!("no rule was met for this: {text}"));
         }
-        let published = self.heard.alerts.get(id).copied().unwrap_or_default();
+        let published = self.received.alerts.get(id).copied().unwrap_or_default();
         if let Some(what) = self.published(published, text) {
             self.ledger.find(format!("{text}: {what}"));
         }
@@ -158,9 +158,11 @@ impl<'a> Judge<'a> {
         if due != alerts {
             self.ledger.find(format!("{due} rules were met, and there are {alerts} alerts"));
         }
-        let heard = |message: &&Message| message.hash != 0;
-        let came =
-            [self.heard.notifications.iter().filter(heard).count(), self.heard.alerts.values().filter(heard).count()];
+        let received = |message: &&Message| message.hash != 0;
+        let came = [
+            self.received.notifications.iter().filter(received).count(),
+            self.received.alerts.values().filter(received).count(),
+        ];
         if came != [self.counts.stored, alerts] {
             self.ledger.find(format!("published were {came:?}, stored are {:?}", [self.counts.stored, alerts]));
         }

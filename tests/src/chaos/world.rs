@@ -14,7 +14,7 @@ use crate::servers::proxy::Proxy;
 use crate::servers::redis_server::RedisServer;
 use crate::servers::service::{Options, Service};
 
-/// For how long a supervisor tries to start an instance, even while other parts are away.
+/// For how long a supervisor tries to start an instance, even while other parts are unavailable.
 const SUPERVISION: Duration = Duration::from_secs(120);
 
 /// How often it does.

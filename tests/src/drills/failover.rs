@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::load::{Load, recovery};
-use super::redis_away::published;
+use super::redis_outage::published;
 use crate::servers::fleet::Fleet;
 use crate::servers::service::Options;
 

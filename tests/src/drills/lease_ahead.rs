@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::redis_away::published;
+use super::redis_outage::published;
 use crate::data::records::many;
 use crate::servers::fleet::{self, Fleet};
 use crate::servers::service::Options;

@@ -75,7 +75,7 @@ impl Load {
         Self { stop, senders }
     }
 
-    /// Stops when what is under way has been taken, and returns what all senders saw.
+    /// Stops when what is in flight has been taken, and returns what all senders saw.
     ///
     /// # Panics
     /// A sender did.

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::load::Load;
-use super::redis_away::published;
+use super::redis_outage::published;
 use crate::clients::scrape::Scrape;
 use crate::data::invariants;
 use crate::servers::redis_server::RedisServer;

@@ -1,4 +1,4 @@
-//! SQLite goes back to an earlier copy under the running service, while Redis is away.
+//! SQLite goes back to an earlier copy under the running service, while Redis is unavailable.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::redis_away::published;
+use super::redis_outage::published;
 use crate::data::invariants;
 use crate::data::records::many;
 use crate::servers::redis_server::RedisServer;

@@ -31,7 +31,7 @@ const PORT_ATTEMPTS: u32 = 5;
 
 /// Does what a dropped server needs, as soon as its standard input ends. `$1` is the folder of the server. A process is
 /// only signalled if it runs in the data folder, because the number in a stale pid file may be anybody's by now.
-const UNDERTAKER: &str = r#"
+const REAPER: &str = r#"
 trap '' INT TERM HUP
 cat >/dev/null
 pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
@@ -65,7 +65,7 @@ pub struct PostgresServer {
     port: u16,
     options: PostgresOptions,
     postmaster: Option<Child>,
-    undertaker: Child,
+    reaper: Child,
 }
 
 impl PostgresServer {
@@ -95,15 +95,15 @@ impl PostgresServer {
         let dir = tempfile::Builder::new().prefix("tallyhouse-postgres-").tempdir()?;
         let account = Account::find()?;
         account.own(dir.path())?;
-        let undertaker = Command::new("sh")
-            .args(["-c", UNDERTAKER, "undertaker"])
+        let reaper = Command::new("sh")
+            .args(["-c", REAPER, "reaper"])
             .arg(dir.path())
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Self { dir, port: 0, options, postmaster: None, undertaker })
+        Ok(Self { dir, port: 0, options, postmaster: None, reaper })
     }
 
     fn start_on_free_port(&mut self) -> Result<()> {
@@ -329,12 +329,12 @@ impl PostgresServer {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.thaw();
-        // The end of its input sends the undertaker to work.
-        drop(self.undertaker.stdin.take());
+        // The end of its input sends the reaper to work.
+        drop(self.reaper.stdin.take());
         if let Some(mut postmaster) = self.postmaster.take() {
             drop(postmaster.wait());
         }
-        drop(self.undertaker.wait());
+        drop(self.reaper.wait());
     }
 }
 

@@ -36,7 +36,7 @@ const PORT_ATTEMPTS: u32 = 5;
 
 /// Kills the server of the folder `$1` as soon as standard input ends. A process is only killed if it runs in that
 /// folder, because the number in a stale pid file may be anybody's by now.
-const UNDERTAKER: &str = r#"
+const REAPER: &str = r#"
 trap '' INT TERM HUP
 cat >/dev/null
 pid=$(cat "$1/redis.pid" 2>/dev/null)
@@ -66,7 +66,7 @@ pub struct RedisServer {
     port: u16,
     options: RedisOptions,
     process: Option<Child>,
-    undertaker: Child,
+    reaper: Child,
 }
 
 impl RedisServer {
@@ -96,15 +96,15 @@ impl RedisServer {
             certificates::authority(dir.path())?;
             certificates::issue(dir.path(), "server")?;
         }
-        let undertaker = Command::new("sh")
-            .args(["-c", UNDERTAKER, "undertaker"])
+        let reaper = Command::new("sh")
+            .args(["-c", REAPER, "reaper"])
             .arg(dir.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .context("starting a shell")?;
-        let mut server = Self { dir, port: 0, options, process: None, undertaker };
+        let mut server = Self { dir, port: 0, options, process: None, reaper };
         for attempt in 1..=PORT_ATTEMPTS {
             server.port = free_port()?;
             match server.restart() {
@@ -307,10 +307,10 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        // The undertaker does the rest, and does it too where these fail.
+        // The reaper does the rest, and does it too where these fail.
         drop(self.kill());
-        drop(self.undertaker.stdin.take());
-        drop(self.undertaker.wait());
+        drop(self.reaper.stdin.take());
+        drop(self.reaper.wait());
     }
 }
 

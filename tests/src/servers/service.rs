@@ -18,12 +18,12 @@ use crate::wait;
 /// How long a start may take.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a start is tried again: while a service was away, another connection may have been given its port.
+/// How often a start is tried again: while a service was unavailable, another connection may have been given its port.
 const START_ATTEMPTS: u32 = 20;
 
 /// Kills the service as soon as standard input ends, which it does when the tests' process ends in whatever way. Each
 /// line is the number of a service's process; it is only killed if it still runs in the folder `$1`.
-const UNDERTAKER: &str = r#"
+const REAPER: &str = r#"
 trap '' INT TERM HUP
 pid=
 while read -r line; do pid=$line; done
@@ -107,9 +107,9 @@ pub struct Service {
     port: u16,
     process: Option<Child>,
     log: Arc<Log>,
-    undertaker: Child,
+    reaper: Child,
     /// Open as long as this process lives; taken by the test of what happens then.
-    undertaken: Option<ChildStdin>,
+    reaper_input: Option<ChildStdin>,
 }
 
 /// What a service wrote to standard error, in all its runs.
@@ -151,10 +151,10 @@ impl Service {
         if let Some(toml) = &options.file {
             folder.write("tallyhouse.toml", toml);
         }
-        let (undertaker, undertaken) = undertaker_of(folder.path());
+        let (reaper, reaper_input) = reaper_of(folder.path());
         let log = Arc::default();
         let mut service =
-            Self { folder, options, port: 0, process: None, log, undertaker, undertaken: Some(undertaken) };
+            Self { folder, options, port: 0, process: None, log, reaper, reaper_input: Some(reaper_input) };
         service.restart();
         service
     }
@@ -221,8 +221,8 @@ impl Service {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary can be started");
-        let undertaken = self.undertaken.as_mut().expect("it is open as long as the service lives");
-        writeln!(undertaken, "{}", child.id()).expect("the undertaker reads as long as the service lives");
+        let reaper_input = self.reaper_input.as_mut().expect("it is open as long as the service lives");
+        writeln!(reaper_input, "{}", child.id()).expect("the reaper reads as long as the service lives");
         let seen = self.log.lines().len();
         let stderr = child.stderr.take().expect("standard error is a pipe");
         let log = Arc::clone(&self.log);
@@ -280,8 +280,8 @@ impl Service {
             Some(Err(status)) => return Err(format!("it has ended with {status}, and its log can't be written")),
             None => return Err("it does not listen, and its log can't be written".to_owned()),
         }
-        let undertaken = self.undertaken.as_mut().expect("it is open as long as the service lives");
-        writeln!(undertaken, "{}", child.id()).expect("the undertaker reads as long as the service lives");
+        let reaper_input = self.reaper_input.as_mut().expect("it is open as long as the service lives");
+        writeln!(reaper_input, "{}", child.id()).expect("the reaper reads as long as the service lives");
         self.process = Some(child);
         Ok(())
     }
@@ -417,9 +417,9 @@ impl Drop for Service {
             drop(child.kill());
             drop(child.wait());
         }
-        // The undertaker would remove a folder that others still hold.
-        drop(self.undertaker.kill());
-        drop(self.undertaker.wait());
+        // The reaper would remove a folder that others still hold.
+        drop(self.reaper.kill());
+        drop(self.reaper.wait());
         if std::thread::panicking() {
             eprintln!("--- the service said\n{}", self.log());
         }
@@ -458,17 +458,17 @@ pub fn signal(name: &str, pid: u32) {
     assert!(status.success(), "kill -{name} {pid}");
 }
 
-fn undertaker_of(folder: &Path) -> (Child, ChildStdin) {
-    let mut undertaker = Command::new("sh")
-        .args(["-c", UNDERTAKER, "undertaker"])
+fn reaper_of(folder: &Path) -> (Child, ChildStdin) {
+    let mut reaper = Command::new("sh")
+        .args(["-c", REAPER, "reaper"])
         .arg(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("a shell can be started");
-    let pipe = undertaker.stdin.take().expect("standard input is a pipe");
-    (undertaker, pipe)
+    let pipe = reaper.stdin.take().expect("standard input is a pipe");
+    (reaper, pipe)
 }
 
 /// Finds the port in the line that says where the service listens.

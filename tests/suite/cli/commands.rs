@@ -122,8 +122,8 @@ fn an_import_over_http_has_the_outcomes_of_a_local_one() {
     let ran = folder.run_with(&[], &["import", "-", "--url", &url], conflict.as_bytes()).exits(1);
     assert_eq!(ran.counts(), [0, 0, 1, 0]);
     assert!(!folder.path().join("tallyhouse.db").exists(), "nothing is written here");
-    let away = folder.run(&["import", "a.ndjson", "--url", "http://127.0.0.1:1"]);
-    assert!(away.code.is_some_and(|code| code != 0), "{away:?}");
+    let outage = folder.run(&["import", "a.ndjson", "--url", "http://127.0.0.1:1"]);
+    assert!(outage.code.is_some_and(|code| code != 0), "{outage:?}");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tallyhouse_tests::data::records::{many, record_with};
 use tallyhouse_tests::drills::{
-    Intruders, LogLost, Standby, bad_clients, failover, few_handles, intruders, lease_ahead, log_lost, redis_away,
-    restored, short_deadlines, storage_away,
+    Intruders, LogLost, Standby, bad_clients, failover, few_handles, intruders, lease_ahead, log_lost, redis_outage,
+    restored, short_deadlines, storage_outage,
 };
 use tallyhouse_tests::servers::fleet::Fleet;
 use tallyhouse_tests::servers::service::Service;
@@ -15,20 +15,20 @@ use tallyhouse_tests::servers::service::Service;
 /// How long the load runs before and after.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// How long a server is away: longer than a commit is tried, so that the circuit breaker opens.
-const AWAY: Duration = Duration::from_secs(8);
+/// How long a server is unavailable: longer than a commit is tried, so that the circuit breaker opens.
+const OUTAGE: Duration = Duration::from_secs(8);
 
 /// How soon the whole load is to be taken again, beside other tests and unoptimised.
 const BACK_WITHIN: Duration = Duration::from_secs(20);
 
 #[test]
-fn postgres_away_under_load_is_refused_in_good_order_and_the_full_rate_comes_back() {
-    println!("{}", storage_away(SETTLED, AWAY, BACK_WITHIN));
+fn postgres_outage_under_load_is_refused_in_good_order_and_the_full_rate_comes_back() {
+    println!("{}", storage_outage(SETTLED, OUTAGE, BACK_WITHIN));
 }
 
 #[test]
-fn redis_away_under_load_leaves_http_alone_and_every_message_goes_out_afterwards() {
-    println!("{}", redis_away(SETTLED, AWAY));
+fn redis_outage_under_load_leaves_http_alone_and_every_message_goes_out_afterwards() {
+    println!("{}", redis_outage(SETTLED, OUTAGE));
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn an_import_that_is_killed_is_completed_by_another() {
     for round in 1..=KILLS {
         let mut command = folder.command();
         command.args(["import", "-"]);
-        // Every round has records that are new, and an input that does not end: what is killed is surely under way.
+        // Every round has records that are new, and an input that does not end: what is killed is surely in flight.
         let part = ndjson(&records[..RECORDS * round / KILLS]);
         let import = Running::start_without_end(command, part.into());
         // Not a wait for something: the random moment itself.

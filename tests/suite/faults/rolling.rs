@@ -198,7 +198,7 @@ fn a_rolling_restart_behind_a_balancer_fails_no_request_and_loses_no_queued_reco
             scope.spawn(move || {
                 let prefix = format!("s{sender}");
                 let bodies = (0..).take_while(|_| !done.load(Ordering::Relaxed)).map(|i| {
-                    // Every now and then something that takes long enough to be under way when the stop comes.
+                    // Every now and then something that takes long enough to be in flight when the stop comes.
                     let records =
                         if i % 25 == 24 { many(&format!("{prefix}-{i}"), 500) } else { vec![nth(&prefix, i)] };
                     let body = match &*records {

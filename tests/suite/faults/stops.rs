@@ -13,7 +13,7 @@ use tallyhouse_tests::data::records::{many, nth};
 use tallyhouse_tests::servers::service::{Options, Service, signal};
 use tallyhouse_tests::wait;
 
-/// How long requests under way may take once a stop was asked for.
+/// How long requests in flight may take once a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// How much longer the rest of a stop may take, beside other tests.
@@ -88,7 +88,7 @@ fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn a_request_under_way_is_answered_before_the_end() {
+fn a_request_in_flight_is_answered_before_the_end() {
     let mut service = Service::start();
     let body = serde_json::Value::from(many("r", 5_000)).to_string();
     let mut wire = Wire::connect(service.address());
@@ -96,7 +96,7 @@ fn a_request_under_way_is_answered_before_the_end() {
     wire.head(&["POST /v1/records/batch", "Content-Type: application/json", &length]).expect("sent");
     let (most, rest) = body.as_bytes().split_at(body.len() - 10);
     wire.send(most).expect("sent");
-    // Only a request that the service has seen is under way for it: it answers another one behind it.
+    // Only a request that the service has seen is in flight for it: it answers another one behind it.
     assert_eq!(service.http().get("/healthz").status, 200);
     service.ask_to_stop();
     wait::until("the stop to begin", || {

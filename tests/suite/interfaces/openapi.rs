@@ -92,7 +92,7 @@ fn every_answer_is_as_it_is_described() {
     streams(&mut all, &service);
     all.add(refusals_of_strangers());
     all.add(refusals_of_the_eager());
-    all.add(answers_while_storage_is_away());
+    all.add(answers_while_storage_is_unavailable());
     // A fault of the service can't be provoked from outside; a slow body and a large head are the same for every call.
     let statuses = ["200", "201", "204", "304", "401", "403", "404", "409", "412", "422", "429", "503"];
     let unseen = all.unseen(&statuses);
@@ -336,8 +336,8 @@ fn refusals_of_the_eager() -> Description {
     all
 }
 
-/// Calls while Postgres is away.
-fn answers_while_storage_is_away() -> Description {
+/// Calls while Postgres is unavailable.
+fn answers_while_storage_is_unavailable() -> Description {
     let mut fleet = Fleet::start(1);
     let http = fleet.instances[0].http();
     let mut all = Description::of(&http);

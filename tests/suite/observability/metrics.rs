@@ -1,4 +1,4 @@
-//! `/metrics`: what it counts is what happened, to the last record; it is served while other parts are away; and docs/METRICS.md
+//! `/metrics`: what it counts is what happened, to the last record; it is served while other parts are unavailable; and docs/METRICS.md
 //! lists it.
 
 use std::collections::BTreeSet;
@@ -49,7 +49,7 @@ fn send_by_http(http: &Client) {
 }
 
 #[test]
-fn what_came_by_each_door_is_counted_by_what_became_of_it() {
+fn records_are_counted_by_ingress_and_outcome() {
     let fleet = Fleet::start(1);
     let http = fleet.instances[0].http();
     let before = Scrape::of(&http);
@@ -161,7 +161,7 @@ fn metrics_are_asked_for_as_everything_else_is() {
 }
 
 #[test]
-fn while_servers_are_away_the_page_comes_without_what_they_know() {
+fn while_servers_are_unavailable_the_page_comes_without_what_they_know() {
     let mut fleet = Fleet::start(1);
     let http = fleet.instances[0].http();
     let began = until(&http, "all is there", |scrape| scrape.find("tallyhouse_outbox_records", &[]).is_some());

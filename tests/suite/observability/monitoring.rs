@@ -79,7 +79,7 @@ fn of_dashboard() -> Vec<Question> {
 /// The questions of docs/METRICS.md.
 fn of_catalogue() -> Vec<Question> {
     let page = std::fs::read_to_string(workspace().join("docs/METRICS.md")).expect("the page is there");
-    let (_, table) = page.split_once("## What to ask").expect("it has questions");
+    let (_, table) = page.split_once("## Queries").expect("it has queries");
     let rows = table.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
     rows.flat_map(|row| {
         let (question, queries) = row[2..].split_once(" | ").expect("two columns");

@@ -160,7 +160,7 @@ fn check_without_collector(address: &str) {
 }
 
 #[test]
-fn a_collector_that_is_away_or_silent_holds_up_nothing() {
+fn a_collector_that_is_unavailable_or_silent_holds_up_nothing() {
     // A port that nobody has: it was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = free.local_addr().expect("it is bound");
@@ -172,7 +172,7 @@ fn a_collector_that_is_away_or_silent_holds_up_nothing() {
 }
 
 #[test]
-fn the_log_says_once_that_the_collector_is_away() {
+fn the_log_says_once_that_the_collector_is_unavailable() {
     let options = traced("http://127.0.0.1:1");
     let service = Service::start_with(options);
     for i in 0..3 {

@@ -1,4 +1,4 @@
-//! Servers that go away: nothing acknowledged is lost, nothing good is refused, and all goes on by itself.
+//! Servers that fail: nothing acknowledged is lost, nothing good is refused, and all goes on by itself.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tallyhouse_tests::servers::fleet::{self, Fleet, PATIENCE};
 use tallyhouse_tests::servers::service::Options;
 use tallyhouse_tests::wait;
 
-/// How long a server is away.
+/// How long a server is unavailable.
 const OUTAGE: Duration = Duration::from_secs(5);
 
 /// Sends records one after the other to an instance, each until it is taken. Whatever else than success is answered
@@ -45,7 +45,7 @@ fn ids_in_stream(fleet: &Fleet) -> BTreeSet<String> {
 }
 
 #[test]
-fn redis_away_leaves_http_alone_and_afterwards_queues_and_messages_catch_up() {
+fn redis_outage_leaves_http_alone_and_afterwards_queues_and_messages_catch_up() {
     let mut fleet = Fleet::start_with(2, &Options::new().env("TALLYHOUSE_REDIS__DURABLE", "true"));
     let (queued, sent) = (many("queued", 2_000), many("sent", 2_000));
     fleet::push(&fleet.redis, &queued[..500]);
@@ -54,17 +54,17 @@ fn redis_away_leaves_http_alone_and_afterwards_queues_and_messages_catch_up() {
     fleet::send(&clients, &sent[..500]);
 
     fleet.redis.kill().expect("Redis can be killed");
-    let away = Instant::now();
+    let stopped_at = Instant::now();
     let (taken, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let mut rest = sent[500..].chunks(50);
-    while away.elapsed() < OUTAGE {
+    while stopped_at.elapsed() < OUTAGE {
         let Some(part) = rest.next() else { break };
         // One by one, while the queues are down.
         send_singly(&clients[taken.load(Ordering::Relaxed) % 2], part, &taken, &refused);
     }
     let ready = clients[0].get("/readyz").expect_status(200);
     assert!(ready.text().to_lowercase().contains("degraded"), "{}", ready.text());
-    std::thread::sleep(OUTAGE.saturating_sub(away.elapsed()));
+    std::thread::sleep(OUTAGE.saturating_sub(stopped_at.elapsed()));
     assert_eq!(refused.load(Ordering::Relaxed), 0, "HTTP does not need Redis");
     assert!(taken.load(Ordering::Relaxed) > 0);
 
@@ -88,7 +88,7 @@ fn redis_away_leaves_http_alone_and_afterwards_queues_and_messages_catch_up() {
 }
 
 #[test]
-fn a_group_that_is_destroyed_with_entries_under_way_loses_nothing() {
+fn a_group_that_is_destroyed_with_entries_in_flight_loses_nothing() {
     let fleet = Fleet::start(3);
     let records = many("group", 6_000);
     let done = AtomicBool::new(false);
@@ -117,7 +117,7 @@ fn a_group_that_is_destroyed_with_entries_under_way_loses_nothing() {
 }
 
 #[test]
-fn postgres_away_is_a_503_with_a_time_and_nothing_acknowledged_or_queued_is_lost() {
+fn postgres_outage_is_a_503_with_a_time_and_nothing_acknowledged_or_queued_is_lost() {
     let mut fleet = Fleet::start(3);
     let subscriber = fleet.subscribe();
     let (single, batched, queued) = (many("single", 3_000), many("batched", 4_000), many("queued", 4_000));
@@ -140,11 +140,11 @@ fn postgres_away_is_a_503_with_a_time_and_nothing_acknowledged_or_queued_is_lost
         });
         wait::within(PATIENCE, || (taken.load(Ordering::Relaxed) > 100).then_some(())).expect("the load runs");
         postgres.stop().expect("Postgres stops");
-        let away = Instant::now();
+        let stopped_at = Instant::now();
         wait::within(PATIENCE, || (refused.load(Ordering::Relaxed) > 0).then_some(())).expect("a write is refused");
         assert_eq!(clients[0].get("/readyz").status, 503);
         assert_eq!(clients[0].get("/healthz").status, 200);
-        std::thread::sleep(OUTAGE.saturating_sub(away.elapsed()));
+        std::thread::sleep(OUTAGE.saturating_sub(stopped_at.elapsed()));
         postgres.resume().expect("Postgres starts");
     });
     println!("{} refusals", refused.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! No promise without a test: each promise of `docs/GUARANTEES.md` names its tests and what it stands on, and every test
+//! No promise without a test: each promise of `docs/GUARANTEES.md` names its tests and its assumptions, and every test
 //! that this page and `docs/SECURITY.md` name exists.
 
 use std::path::Path;
@@ -39,10 +39,10 @@ fn rows(page: &str) -> Vec<&str> {
     rows.map(|(_, line)| *line).collect()
 }
 
-/// The promises of the page: the items of its lists, each joined with its indented lines, up to the section on what they
-/// stand on.
+/// The promises of the page: the items of its lists, each joined with its indented lines, up to the section on their
+/// assumptions.
 fn promises(page: &str) -> Vec<String> {
-    let (promises, _) = page.split_once("\n## What the promises stand on\n").expect("the page says what they stand on");
+    let (promises, _) = page.split_once("\n## Assumptions\n").expect("the page lists their assumptions");
     let mut items: Vec<String> = Vec::new();
     let mut in_item = false;
     for line in promises.lines() {
@@ -59,9 +59,9 @@ fn promises(page: &str) -> Vec<String> {
     items
 }
 
-/// The marks of a promise: `Stands on: T, D.`
+/// The marks of a promise: `Assumes: T, D.`
 fn marks(promise: &str) -> Vec<&str> {
-    let marks = promise.split_once(" Stands on: ").and_then(|(_, rest)| rest.split_once('.'));
+    let marks = promise.split_once(" Assumes: ").and_then(|(_, rest)| rest.split_once('.'));
     marks.map(|(marks, _)| marks.split(", ").collect()).unwrap_or_default()
 }
 
@@ -77,13 +77,13 @@ fn every_promise_names_a_test_that_exists() {
 }
 
 #[test]
-fn every_promise_says_what_it_stands_on() {
+fn every_promise_names_its_assumptions() {
     let page = page();
     let explained: Vec<&str> =
         rows(&page).iter().filter_map(|row| row.strip_prefix("| ")?.split(" |").next()).collect();
     for promise in promises(&page) {
         let marks = marks(&promise);
-        assert!(!marks.is_empty(), "it does not say what it stands on: {promise}");
+        assert!(!marks.is_empty(), "it names no assumption: {promise}");
         for mark in marks {
             assert!(explained.contains(&mark), "{mark} is not explained: {promise}");
         }

@@ -12,78 +12,78 @@ use tallyhouse_pipeline::ports::{
 use tallyhouse_pipeline::{GroupQuery, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
 use crate::bounds::caller::Caller;
-use crate::bounds::shared_room::{SharedRoom, Taken};
+use crate::bounds::shared_budget::{Reservation, SharedBudget};
 
-/// The longest wait of a read for a place.
-const PLACE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// The longest wait of a read for a permit.
+const PERMIT_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// The places of short reads, which callers share.
+/// The permits of short reads, which callers share.
 pub(crate) struct ReadLimit {
     reader: Arc<dyn RecordReader>,
-    places: Arc<SharedRoom>,
+    permits: Arc<SharedBudget>,
 }
 
-/// The reader of one caller: each short read takes a place. Answers that are streamed have a limit of their own:
+/// The reader of one caller: each short read takes a permit. Answers that are streamed have a limit of their own:
 /// [`crate::access::concurrency_limit`].
 struct LimitedReader {
     reader: Arc<dyn RecordReader>,
-    places: Arc<SharedRoom>,
+    permits: Arc<SharedBudget>,
     caller: Caller,
 }
 
 impl ReadLimit {
     pub(crate) fn new(reader: Arc<dyn RecordReader>, reads_max: usize) -> Self {
-        Self { reader, places: SharedRoom::new(reads_max.max(1)) }
+        Self { reader, permits: SharedBudget::new(reads_max.max(1)) }
     }
 
     /// Returns the reader for the requests of a caller.
     pub(crate) fn reader(&self, caller: &Caller) -> Arc<dyn RecordReader> {
         Arc::new(LimitedReader {
             reader: Arc::clone(&self.reader),
-            places: Arc::clone(&self.places),
+            permits: Arc::clone(&self.permits),
             caller: caller.clone(),
         })
     }
 
-    /// Takes a place for reads that another part of the service does for a caller.
+    /// Takes a permit for reads that another part of the service does for a caller.
     ///
     /// # Errors
     /// There was none in time.
-    pub(crate) async fn place(&self, caller: &Caller) -> Result<Taken, PortError> {
-        place(&self.places, caller).await
+    pub(crate) async fn permit(&self, caller: &Caller) -> Result<Reservation, PortError> {
+        acquire(&self.permits, caller).await
     }
 }
 
-async fn place(places: &Arc<SharedRoom>, caller: &Caller) -> Result<Taken, PortError> {
-    let busy = || PortError::new(PortErrorKind::Unavailable, "waiting for a place to read", "all stayed in use");
-    places.take(caller, 1, PLACE_WAIT_MAX).await.ok_or_else(busy)
+async fn acquire(permits: &Arc<SharedBudget>, caller: &Caller) -> Result<Reservation, PortError> {
+    let busy = || PortError::new(PortErrorKind::Unavailable, "waiting for a read permit", "all stayed in use");
+    permits.reserve(caller, 1, PERMIT_WAIT_MAX).await.ok_or_else(busy)
 }
 
 impl LimitedReader {
-    async fn place(&self) -> Result<Taken, PortError> {
-        place(&self.places, &self.caller).await
+    async fn permit(&self) -> Result<Reservation, PortError> {
+        acquire(&self.permits, &self.caller).await
     }
 }
 
 #[async_trait]
 impl RecordReader for LimitedReader {
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
-        let _place = self.place().await?;
+        let _permit = self.permit().await?;
         self.reader.find(id).await
     }
 
     async fn find_all(&self, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, PortError> {
-        let _place = self.place().await?;
+        let _permit = self.permit().await?;
         self.reader.find_all(ids).await
     }
 
     async fn records(&self, query: RecordQuery) -> Result<Page<StoredRecord>, PortError> {
-        let _place = self.place().await?;
+        let _permit = self.permit().await?;
         self.reader.records(query).await
     }
 
     async fn summaries(&self, query: SummaryQuery) -> Result<Page<(Reference, Summary)>, PortError> {
-        let _place = self.place().await?;
+        let _permit = self.permit().await?;
         self.reader.summaries(query).await
     }
 
@@ -92,12 +92,12 @@ impl RecordReader for LimitedReader {
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, PortError> {
-        let _place = self.place().await?;
+        let _permit = self.permit().await?;
         self.reader.history(query).await
     }
 
     async fn head(&self) -> Result<u64, PortError> {
-        let _place = self.place().await?;
+        let _permit = self.permit().await?;
         self.reader.head().await
     }
 

@@ -20,7 +20,7 @@ pub struct ServerReadings {
     /// The requests by route and method, without those that were never called.
     pub requests: Vec<RequestReading>,
     /// How many requests are in flight.
-    pub under_way: u64,
+    pub in_flight: u64,
     /// How many connections are open.
     pub connections: usize,
     /// How many may be.

@@ -22,12 +22,12 @@ pub struct RateHistory {
     pipeline: Pipeline,
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
-    kept: Mutex<Kept>,
+    window: Mutex<Window>,
 }
 
 /// The counts of the last intervals.
 #[derive(Debug, Clone)]
-struct Kept {
+struct Window {
     /// The number of the current interval, counted from 1970.
     current: i64,
     /// The totals at the beginning of the current interval.
@@ -53,8 +53,8 @@ impl RateHistory {
     #[must_use]
     pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>) -> Self {
         let (started_at, totals) = (clock.now(), totals(&pipeline));
-        let kept = Kept { current: interval_of(started_at), totals, counts: VecDeque::new() };
-        Self { pipeline, clock, started_at, kept: Mutex::new(kept) }
+        let window = Window { current: interval_of(started_at), totals, counts: VecDeque::new() };
+        Self { pipeline, clock, started_at, window: Mutex::new(window) }
     }
 
     /// Samples at the end of each interval, for ever.
@@ -62,23 +62,23 @@ impl RateHistory {
         loop {
             let left = INTERVAL_MICROS - self.clock.now().as_micros().rem_euclid(INTERVAL_MICROS);
             self.clock.sleep(Duration::from_micros(left.unsigned_abs())).await;
-            self.kept().advance(interval_of(self.clock.now()), totals(&self.pipeline));
+            self.window().advance(interval_of(self.clock.now()), totals(&self.pipeline));
         }
     }
 
     pub(crate) fn read(&self) -> RateReading {
-        let kept = self.kept().clone();
-        let end = Timestamp::from_micros(kept.current.saturating_mul(INTERVAL_MICROS));
+        let window = self.window().clone();
+        let end = Timestamp::from_micros(window.current.saturating_mul(INTERVAL_MICROS));
         RateReading {
             started_at: self.started_at,
             end: end.unwrap_or(Timestamp::MAX),
             totals: totals(&self.pipeline),
-            counts: kept.counts.into(),
+            counts: window.counts.into(),
         }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn window(&self) -> std::sync::MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,7 +88,7 @@ impl fmt::Debug for RateHistory {
     }
 }
 
-impl Kept {
+impl Window {
     /// Ends the intervals before `current`. Several end at once after the process was suspended; they share the records
     /// since the last sample evenly.
     fn advance(&mut self, current: i64, totals: OutcomeCounts) {
@@ -99,8 +99,8 @@ impl Kept {
             return;
         }
         for left in (1..=ended).rev() {
-            let share = each(&totals, &self.totals, |now, before| now.saturating_sub(before) / left);
-            self.totals = each(&self.totals, &share, u64::saturating_add);
+            let share = combine(&totals, &self.totals, |now, before| now.saturating_sub(before) / left);
+            self.totals = combine(&self.totals, &share, u64::saturating_add);
             self.counts.push_back(share);
         }
         self.counts.drain(..self.counts.len().saturating_sub(INTERVALS_MAX));
@@ -115,15 +115,19 @@ fn interval_of(time: Timestamp) -> i64 {
 /// Adds up the counts of all ingresses.
 fn totals(pipeline: &Pipeline) -> OutcomeCounts {
     let none = OutcomeCounts::default();
-    pipeline.readings().ingresses.iter().fold(none, |sum, ingress| each(&sum, &ingress.outcomes, u64::saturating_add))
+    pipeline
+        .readings()
+        .ingresses
+        .iter()
+        .fold(none, |sum, ingress| combine(&sum, &ingress.outcomes, u64::saturating_add))
 }
 
-fn each(a: &OutcomeCounts, b: &OutcomeCounts, combine: impl Fn(u64, u64) -> u64) -> OutcomeCounts {
+fn combine(a: &OutcomeCounts, b: &OutcomeCounts, op: impl Fn(u64, u64) -> u64) -> OutcomeCounts {
     OutcomeCounts {
-        processed: combine(a.processed, b.processed),
-        duplicates: combine(a.duplicates, b.duplicates),
-        conflicts: combine(a.conflicts, b.conflicts),
-        rejected: combine(a.rejected, b.rejected),
+        processed: op(a.processed, b.processed),
+        duplicates: op(a.duplicates, b.duplicates),
+        conflicts: op(a.conflicts, b.conflicts),
+        rejected: op(a.rejected, b.rejected),
     }
 }
 

@@ -16,10 +16,10 @@ use crate::app::alert_rules::AlertRules;
 use crate::app::health_probe::HealthProbe;
 use crate::app::metrics_page::MetricsPage;
 use crate::app::rate_history::RateHistory;
-use crate::bounds::body_room::BodyRoom;
+use crate::bounds::body_budget::BodyBudget;
 use crate::bounds::caller::Caller;
 use crate::bounds::connection_limit::ConnectionLimit;
-use crate::bounds::shared_room::SharedRoom;
+use crate::bounds::shared_budget::SharedBudget;
 use crate::exchange::observe::request_meter::RequestMeter;
 use crate::exchange::response::problem;
 use crate::exchange::response::response_cache::ResponseCache;
@@ -66,11 +66,11 @@ pub(crate) struct App {
     pub(crate) http: HttpApp,
     pub(crate) settings: HttpSettings,
     /// The memory budget for bodies of JSON batches.
-    pub(crate) batch_room: BodyRoom,
-    /// Room for results of batches that wait to be sent.
-    pub(crate) result_room: Arc<SharedRoom>,
-    /// Room for responses that wait to be read, in bytes.
-    pub(crate) response_room: Arc<SharedRoom>,
+    pub(crate) batch_budget: BodyBudget,
+    /// The memory budget for results of batches that wait to be sent.
+    pub(crate) result_budget: Arc<SharedBudget>,
+    /// The memory budget for responses that wait to be read.
+    pub(crate) response_budget: Arc<SharedBudget>,
     /// The limit on aggregates, each of which holds a snapshot of the database, and on exports and dry runs.
     pub(crate) aggregates: ConcurrencyLimit,
     /// The limit on short reads.
@@ -99,8 +99,8 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(http: HttpApp, settings: HttpSettings, stop: CancellationToken) -> Self {
-        let batch_room = BodyRoom::new(settings.batch_buffer_bytes_max.max(settings.batch_bytes_max));
-        let response_room = SharedRoom::new(settings.response_buffer_bytes_max);
+        let batch_budget = BodyBudget::new(settings.batch_buffer_bytes_max.max(settings.batch_bytes_max));
+        let response_budget = SharedBudget::new(settings.response_buffer_bytes_max);
         let limits = settings.rate_limit.map(|limit| Arc::new(Limits::new(limit)));
         let aggregates =
             ConcurrencyLimit::new(settings.aggregates_max, AGGREGATE_WAIT_MAX, "aggregates, exports and dry runs");
@@ -114,9 +114,9 @@ impl App {
         Self {
             http,
             settings,
-            batch_room,
-            result_room: SharedRoom::new(settings.result_buffer_bytes_max),
-            response_room,
+            batch_budget,
+            result_budget: SharedBudget::new(settings.result_buffer_bytes_max),
+            response_budget,
             aggregates,
             reads,
             response_cache,

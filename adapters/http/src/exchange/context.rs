@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::bounds::caller::Caller;
-use crate::bounds::connection_limit::Place;
+use crate::bounds::connection_limit::ConnectionPermit;
 use crate::keys::key_ring::Grant;
 
 /// The context of one request. The middleware makes it, and endpoints read it.
@@ -57,8 +57,8 @@ pub(crate) struct ConnectionContext {
     pub(crate) peer: SocketAddr,
     /// The caller of its address.
     pub(crate) caller: Caller,
-    /// Its place under the limit on connections.
-    pub(crate) place: Place,
+    /// Its permit under the limit on connections.
+    pub(crate) permit: ConnectionPermit,
     /// Whether the connection is behind TLS.
     pub(crate) secure: bool,
     /// Permits to buffer a long partial line of NDJSON: by HTTP/2 one connection carries many uploads.

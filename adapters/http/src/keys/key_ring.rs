@@ -25,7 +25,7 @@ pub struct KeyRing {
     path: PathBuf,
     keys: watch::Sender<Arc<Keys>>,
     /// The file's content at the last poll, so that each change is checked and logged once.
-    seen: Mutex<Result<String, String>>,
+    last_content: Mutex<Result<String, String>>,
     /// Whether the file was invalid at the last poll.
     reload_fails: AtomicBool,
 }
@@ -44,7 +44,7 @@ impl KeyRing {
         Ok(Self {
             path,
             keys: watch::Sender::new(Arc::new(keys)),
-            seen: Mutex::new(Ok(text)),
+            last_content: Mutex::new(Ok(text)),
             reload_fails: AtomicBool::new(false),
         })
     }
@@ -69,12 +69,12 @@ impl KeyRing {
     /// error must not lock all callers out.
     pub(crate) fn refresh(&self) {
         let now = read(&self.path);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == now {
+        let mut last_content = self.last_content.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last_content == now {
             return;
         }
         let keys = now.as_deref().map_err(Clone::clone).and_then(Keys::parse);
-        *seen = now;
+        *last_content = now;
         self.reload_fails.store(keys.is_err(), Ordering::Relaxed);
         let path = self.path.display();
         match keys {

@@ -56,17 +56,17 @@ impl WritePrefixes {
 
     /// Withholds how a record differs from a stored one that may lie outside the prefixes: a conflict in a bound id names
     /// that id alone. Otherwise a sender could guess such a record field by field.
-    pub(crate) fn conceal(&self, outcome: Outcome) -> Outcome {
+    pub(crate) fn redact(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Conflict { record_id, differs } => {
-                let bound = differs.iter().copied().find(|field| self.bind(*field));
+                let bound = differs.iter().copied().find(|field| self.is_bound(*field));
                 Outcome::Conflict { record_id, differs: bound.map_or(differs, |field| vec![field]) }
             }
             Outcome::Processed(_) | Outcome::Duplicate { .. } | Outcome::Rejected(_) => outcome,
         }
     }
 
-    fn bind(&self, field: Field) -> bool {
+    fn is_bound(&self, field: Field) -> bool {
         match field {
             Field::SourceId => self.source.is_some(),
             Field::DestinationId => self.destination.is_some(),

@@ -51,21 +51,34 @@ pub(super) fn document(schemas: &Ordered<Schema>) -> Value {
 
 fn all() -> [Channel; 7] {
     let text = |schema: &str| format!("JSON: a `{schema}`.");
-    let message = |schema: &str| Schema::object().with("message", Schema::text().says(text(schema)));
-    let entry = Schema::object()
-        .with("record", Schema::text().says(text("Record")))
-        .maybe("traceparent", Schema::text().says("A trace context, handed on with the record's messages."));
+    let message = |schema: &str| Schema::object().with("message", Schema::text().description(text(schema)));
+    let entry = Schema::object().with("record", Schema::text().description(text("Record"))).with_optional(
+        "traceparent",
+        Schema::text().description("A trace context, handed on with the record's messages."),
+    );
     let letter = Schema::object()
-        .with("payload", Schema::text().says("As it came."))
-        .with("reason", Schema::named("DeadLetterReason"))
+        .with("payload", Schema::text().description("As it came."))
+        .with("reason", Schema::reference_to("DeadLetterReason"))
         .with("detail", Schema::text())
-        .with("origin", Schema::named("Queue"))
-        .with("at", instant().says("When it was refused."));
+        .with("origin", Schema::reference_to("Queue"))
+        .with("at", instant().description("When it was refused."));
     [
-        ("recordsList", "tallyhouse:records", "A list: producers LPUSH one record.", true, Schema::named("Record")),
+        (
+            "recordsList",
+            "tallyhouse:records",
+            "A list: producers LPUSH one record.",
+            true,
+            Schema::reference_to("Record"),
+        ),
         ("recordsStream", "tallyhouse:records:stream", "A stream: producers XADD these fields.", true, entry),
-        ("notifications", "tallyhouse:notifications", "A PUBLISH channel.", false, Schema::named("Notification")),
-        ("alerts", "tallyhouse:alerts", "A PUBLISH channel.", false, Schema::named("Alert")),
+        (
+            "notifications",
+            "tallyhouse:notifications",
+            "A PUBLISH channel.",
+            false,
+            Schema::reference_to("Notification"),
+        ),
+        ("alerts", "tallyhouse:alerts", "A PUBLISH channel.", false, Schema::reference_to("Alert")),
         (
             "notificationsStream",
             "tallyhouse:notifications:stream",

@@ -27,21 +27,21 @@ const CURSOR: &str = "^[A-Za-z0-9_-]+$";
 
 /// The dependencies that `/readyz` shows.
 pub(super) fn dependencies() -> Schema {
-    Schema::map(Schema::word(["up", "down"]))
+    Schema::map(Schema::string_enum(["up", "down"]))
 }
 
 /// The circuit breakers that `/readyz` shows.
 pub(super) fn breakers() -> Schema {
-    Schema::map(Schema::word(["closed", "open", "half-open"]))
+    Schema::map(Schema::string_enum(["closed", "open", "half-open"]))
 }
 
 fn clean(chars: std::ops::RangeInclusive<usize>) -> Schema {
     let pattern = format!("^{CLEAN}{{{},{}}}$", chars.start(), chars.end());
-    Schema::text_of(chars).pattern(pattern)
+    Schema::text_of_length(chars).pattern(pattern)
 }
 
 pub(super) fn record_id() -> Schema {
-    clean(RecordId::CHARS_MIN..=RecordId::CHARS_MAX).says("The record's identity, for ever.")
+    clean(RecordId::CHARS_MIN..=RecordId::CHARS_MAX).description("The record's identity, for ever.")
 }
 
 pub(super) fn source_id() -> Schema {
@@ -53,50 +53,57 @@ pub(super) fn destination_id() -> Schema {
 }
 
 pub(super) fn reference() -> Schema {
-    clean(Reference::CHARS_MIN..=Reference::CHARS_MAX).says("May be empty.")
+    clean(Reference::CHARS_MIN..=Reference::CHARS_MAX).description("May be empty.")
 }
 
 pub(super) fn unit() -> Schema {
-    clean(Unit::CHARS_MIN..=Unit::CHARS_MAX).says("Unlike units are never added together.")
+    clean(Unit::CHARS_MIN..=Unit::CHARS_MAX).description("Unlike units are never added together.")
 }
 
 pub(super) fn record_type() -> Schema {
-    Schema::named("RecordType")
+    Schema::reference_to("RecordType")
 }
 
 /// The fields that have few values, and the names of fields.
-pub(super) fn words(all: &mut Ordered<Schema>) {
-    all.push("RecordType", Schema::word(["positive", "negative"]).says("The sign of the value in a net total."));
-    all.push("RecordField", Schema::word(Field::ALL.map(Field::name)).says("A field of a record."));
+pub(super) fn enumerations(all: &mut Ordered<Schema>) {
+    all.push(
+        "RecordType",
+        Schema::string_enum(["positive", "negative"]).description("The sign of the value in a net total."),
+    );
+    all.push("RecordField", Schema::string_enum(Field::ALL.map(Field::name)).description("A field of a record."));
 }
 
 /// An instant as it may be sent.
 pub(super) fn time() -> Schema {
-    Schema::text().format("date-time").says("RFC 3339 with an offset, years 0001 to 9999 in UTC. Second 60 is refused.")
+    Schema::text()
+        .format("date-time")
+        .description("RFC 3339 with an offset, years 0001 to 9999 in UTC. Second 60 is refused.")
 }
 
 /// An instant as it is written. It has no pattern: generators make a type of dates of it, which none applies to.
 pub(super) fn instant() -> Schema {
-    Schema::text().format("date-time").says("In UTC, with six decimal places of the second, or without any.")
+    Schema::text().format("date-time").description("In UTC, with six decimal places of the second, or without any.")
 }
 
 pub(super) fn sequence() -> Schema {
-    Schema::integer(1).says("Its ordinal among the records with its destination and reference: 1, 2, 3 …")
+    Schema::integer(1).description("Its ordinal among the records with its destination and reference: 1, 2, 3 …")
 }
 
 pub(super) fn position() -> Schema {
-    Schema::text_of(1..=POSITION_CHARS_MAX).pattern(POSITION).says("A position, as it was handed out.")
+    Schema::text_of_length(1..=POSITION_CHARS_MAX).pattern(POSITION).description("A position, as it was handed out.")
 }
 
 /// The cursor of a page.
 pub(super) fn cursor() -> Schema {
-    Schema::text_of(2..=PageToken::CHARS_MAX).pattern(CURSOR)
+    Schema::text_of_length(2..=PageToken::CHARS_MAX).pattern(CURSOR)
 }
 
 /// The id of the last event that a client received. Before the first event, some clients send an empty text, which
 /// counts as none.
 pub(super) fn last_position() -> Schema {
-    Schema::text_of(0..=POSITION_CHARS_MAX).pattern(LAST_POSITION).says("A position, as it was handed out, or nothing.")
+    Schema::text_of_length(0..=POSITION_CHARS_MAX)
+        .pattern(LAST_POSITION)
+        .description("A position, as it was handed out, or nothing.")
 }
 
 /// A threshold or a value as it is written.
@@ -116,8 +123,10 @@ pub(super) fn sum() -> Schema {
 
 pub(super) fn net() -> Schema {
     let units = Summary::UNITS_MAX;
-    let says = format!("The positive sum less the negative one. A key has at most {units} units.");
-    Schema::text().pattern(format!(r"^-?(0|[1-9][0-9]*)(\.[0-9]{{1,{}}})?$", Value::PLACES_MAX)).says(says)
+    let description = format!("The positive sum less the negative one. A key has at most {units} units.");
+    Schema::text()
+        .pattern(format!(r"^-?(0|[1-9][0-9]*)(\.[0-9]{{1,{}}})?$", Value::PLACES_MAX))
+        .description(description)
 }
 
 /// A record as it is written.
@@ -128,7 +137,7 @@ pub(super) fn written_record() -> Schema {
         .with("sourceId", source_id())
         .with("destinationId", destination_id())
         .with("type", record_type())
-        .with("value", value_out().says("Written plainly, with the scale that it came with."))
+        .with("value", value_out().description("Written plainly, with the scale that it came with."))
         .with("unit", unit())
         .with("reference", reference())
 }

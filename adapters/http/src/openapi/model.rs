@@ -25,11 +25,11 @@ impl<T> Ordered<T> {
 
     /// Returns the value of this name; inserts it if there is none.
     pub(super) fn entry(&mut self, name: &str, make: impl FnOnce() -> T) -> &mut T {
-        let place = self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+        let index = self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
             self.push(name, make());
             self.0.len() - 1
         });
-        &mut self.0[place].1
+        &mut self.0[index].1
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Schema {
     #[serde(rename = "const", skip_serializing_if = "Option::is_none")]
     constant: Option<serde_json::Value>,
     #[serde(rename = "enum", skip_serializing_if = "Vec::is_empty")]
-    words: Vec<String>,
+    enum_values: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ pub(super) struct Schema {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     required: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    additional_properties: Option<Further>,
+    additional_properties: Option<AdditionalProperties>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     any_of: Vec<Schema>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -123,7 +123,7 @@ enum Kind {
 /// The further members that an object may have.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-enum Further {
+enum AdditionalProperties {
     None(bool),
     Each(Box<Schema>),
 }
@@ -134,7 +134,7 @@ impl Schema {
     }
 
     /// A reference to the schema of this name.
-    pub(super) fn named(name: &str) -> Self {
+    pub(super) fn reference_to(name: &str) -> Self {
         Self { reference: Some(format!("{SCHEMAS}{name}")), ..Self::default() }
     }
 
@@ -148,25 +148,25 @@ impl Schema {
     }
 
     /// A text of at least and at most so many characters.
-    pub(super) fn text_of(chars: std::ops::RangeInclusive<usize>) -> Self {
+    pub(super) fn text_of_length(chars: std::ops::RangeInclusive<usize>) -> Self {
         let min_length = Some(*chars.start()).filter(|min| *min > 0);
         Self { min_length, max_length: Some(*chars.end()), ..Self::text() }
     }
 
-    /// One of a few words.
-    pub(super) fn word<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Self {
-        Self { words: words.into_iter().map(Into::into).collect(), ..Self::text() }
+    /// One of a few texts.
+    pub(super) fn string_enum<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Self {
+        Self { enum_values: values.into_iter().map(Into::into).collect(), ..Self::text() }
     }
 
     /// This text and no other. The pattern says so again: generators that ignore constants tell the members of a union by it.
-    pub(super) fn fixed(text: impl Into<String>) -> Self {
+    pub(super) fn constant(text: impl Into<String>) -> Self {
         let text: String = text.into();
         let pattern = format!("^{}$", text.replace('.', r"\."));
         Self { constant: Some(text.into()), pattern: Some(pattern), ..Self::text() }
     }
 
     /// This number and no other.
-    pub(super) fn fixed_number(number: u16) -> Self {
+    pub(super) fn constant_number(number: u16) -> Self {
         Self { constant: Some(number.into()), ..Self::of("integer") }
     }
 
@@ -183,7 +183,7 @@ impl Schema {
         Self { minimum: Some(minimum), format: Some("double"), ..Self::of("number") }
     }
 
-    pub(super) fn list(items: Self) -> Self {
+    pub(super) fn array(items: Self) -> Self {
         Self { items: Some(Box::new(items)), ..Self::of("array") }
     }
 
@@ -193,7 +193,7 @@ impl Schema {
 
     /// An object with members of any names.
     pub(super) fn map(values: Self) -> Self {
-        Self { additional_properties: Some(Further::Each(Box::new(values))), ..Self::object() }
+        Self { additional_properties: Some(AdditionalProperties::Each(Box::new(values))), ..Self::object() }
     }
 
     pub(super) fn any_of(schemas: impl IntoIterator<Item = Self>) -> Self {
@@ -207,18 +207,18 @@ impl Schema {
     /// Adds a required member.
     pub(super) fn with(mut self, name: &str, schema: Self) -> Self {
         self.required.push(name.to_owned());
-        self.maybe(name, schema)
+        self.with_optional(name, schema)
     }
 
     /// Adds an optional member.
-    pub(super) fn maybe(mut self, name: &str, schema: Self) -> Self {
+    pub(super) fn with_optional(mut self, name: &str, schema: Self) -> Self {
         self.properties.push(name, schema);
         self
     }
 
     /// Refuses members that are not named.
-    pub(super) fn closed(mut self) -> Self {
-        self.additional_properties = Some(Further::None(false));
+    pub(super) fn without_additional_properties(mut self) -> Self {
+        self.additional_properties = Some(AdditionalProperties::None(false));
         self
     }
 
@@ -232,7 +232,7 @@ impl Schema {
         self
     }
 
-    pub(super) fn says(mut self, description: impl Into<String>) -> Self {
+    pub(super) fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
@@ -247,22 +247,22 @@ impl Schema {
         self
     }
 
-    pub(super) fn at_most(mut self, maximum: u64) -> Self {
+    pub(super) fn maximum(mut self, maximum: u64) -> Self {
         self.maximum = Some(maximum);
         self
     }
 
-    pub(super) fn by_default(mut self, default: u64) -> Self {
+    pub(super) fn default_value(mut self, default: u64) -> Self {
         self.default = Some(default);
         self
     }
 
-    pub(super) fn at_least_one(mut self) -> Self {
+    pub(super) fn non_empty(mut self) -> Self {
         self.min_items = Some(1);
         self
     }
 
-    pub(super) fn of_at_most(mut self, items: usize) -> Self {
+    pub(super) fn max_items(mut self, items: usize) -> Self {
         self.max_items = Some(items);
         self
     }
@@ -278,7 +278,7 @@ impl Schema {
 pub(super) struct Parameter {
     pub(super) name: &'static str,
     #[serde(rename = "in")]
-    pub(super) place: &'static str,
+    pub(super) location: &'static str,
     pub(super) description: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) required: bool,

@@ -7,14 +7,14 @@ use crate::routes::table::Call;
 use super::model::{Body, Media, Operation, Ordered, Parameter, Reference, Response, ResponseOrReference, Schema};
 use super::parameters::header;
 use super::problems::{answer, plain};
-use super::responses::{describe, limited};
+use super::responses::{rate_limited, response};
 
 /// The description of an endpoint. Its path, method and access come from the table of routes.
-pub(super) struct Description(Operation);
+pub(super) struct OperationBuilder(Operation);
 
 /// Begins the description of an endpoint.
-pub(super) fn call(operation_id: &'static str, tag: &'static str, summary: &'static str) -> Description {
-    Description(Operation {
+pub(super) fn call(operation_id: &'static str, tag: &'static str, summary: &'static str) -> OperationBuilder {
+    OperationBuilder(Operation {
         operation_id,
         tags: [tag],
         summary,
@@ -26,8 +26,8 @@ pub(super) fn call(operation_id: &'static str, tag: &'static str, summary: &'sta
     })
 }
 
-impl Description {
-    pub(super) fn says(mut self, description: &str) -> Self {
+impl OperationBuilder {
+    pub(super) fn description(mut self, description: &str) -> Self {
         description.clone_into(&mut self.0.description);
         self
     }
@@ -49,40 +49,40 @@ impl Description {
         self
     }
 
-    pub(super) fn answers(mut self, status: u16, answer: Response) -> Self {
+    pub(super) fn response(mut self, status: u16, answer: Response) -> Self {
         self.0.responses.push(status.to_string(), ResponseOrReference::Own(answer));
         self
     }
 
     pub(super) fn not_found(self, description: &str) -> Self {
-        self.answers(404, plain(description, &[ProblemCode::NotFound]))
+        self.response(404, plain(description, &[ProblemCode::NotFound]))
     }
 
     /// The call takes a cursor, which may belong to a history that the store has lost.
     pub(super) fn history_changed(self) -> Self {
         let gone =
             "The history has changed since the position was handed out, as when a backup is restored. Start over.";
-        self.answers(410, answer(gone, Schema::named("HistoryChangedProblem")))
+        self.response(410, answer(gone, Schema::reference_to("HistoryChangedProblem")))
     }
 
     /// A client with a copy may revalidate it.
-    pub(super) fn may_be_known(self) -> Self {
+    pub(super) fn conditional(self) -> Self {
         self.with(header("If-None-Match", Schema::text(), "The `ETag` of a copy that you have."))
-            .answers(304, nothing("Your copy is good.").tagged())
+            .response(304, no_content("Your copy is good.").with_etag())
     }
 
     /// The call needs storage or another dependency that may be unavailable.
-    pub(super) fn may_be_away(self) -> Self {
-        self.shares(503, "Unavailable")
+    pub(super) fn unavailable(self) -> Self {
+        self.shared_response(503, "Unavailable")
     }
 
     /// The call needs a dependency that may be unavailable, and a permit of a concurrency limit.
-    pub(super) fn may_be_full(self) -> Self {
-        self.shares(503, "UnavailableOrFull")
+    pub(super) fn unavailable_or_overloaded(self) -> Self {
+        self.shared_response(503, "UnavailableOrFull")
     }
 
     /// Adds a shared response, unless the operation has a response for this status.
-    fn shares(mut self, status: u16, name: &str) -> Self {
+    fn shared_response(mut self, status: u16, name: &str) -> Self {
         let reference = Reference { to: format!("#/components/responses/{name}") };
         self.0.responses.entry(&status.to_string(), || ResponseOrReference::Shared(reference));
         self
@@ -94,13 +94,13 @@ impl Description {
         if access != Access::Open {
             self = self.refusals();
         }
-        let Self(mut operation) = self.shares(431, "HeadTooLarge").shares(500, "Internal");
+        let Self(mut operation) = self.shared_response(431, "HeadTooLarge").shared_response(500, "Internal");
         operation.security = security(access);
         operation.responses.0.sort_by(|(one, _), (other, _)| one.cmp(other));
         if access != Access::Open {
             for (_, answered) in &mut operation.responses.0 {
                 if let ResponseOrReference::Own(answer) = answered {
-                    *answer = limited(answer.clone());
+                    *answer = rate_limited(answer.clone());
                 }
             }
         }
@@ -111,13 +111,13 @@ impl Description {
     fn refusals(self) -> Self {
         let call = match self.0.request_body.is_some() {
             true => self
-                .shares(400, "BadBodyOrParameter")
-                .shares(408, "TooSlow")
-                .shares(413, "TooLarge")
-                .shares(415, "UnsupportedMediaType"),
-            false => self.shares(400, "BadParameter"),
+                .shared_response(400, "BadBodyOrParameter")
+                .shared_response(408, "TooSlow")
+                .shared_response(413, "TooLarge")
+                .shared_response(415, "UnsupportedMediaType"),
+            false => self.shared_response(400, "BadParameter"),
         };
-        call.shares(401, "Unauthorized").shares(403, "Forbidden").shares(429, "RateLimited")
+        call.shared_response(401, "Unauthorized").shared_response(403, "Forbidden").shared_response(429, "RateLimited")
     }
 }
 
@@ -132,6 +132,6 @@ fn security(access: Access) -> Vec<Ordered<Vec<&'static str>>> {
 }
 
 /// Describes a response without a body.
-pub(super) fn nothing(description: &str) -> Response {
-    describe(description)
+pub(super) fn no_content(description: &str) -> Response {
+    response(description)
 }

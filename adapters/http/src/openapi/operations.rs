@@ -3,7 +3,7 @@
 use crate::routes::table::{Endpoint, ROUTES};
 
 use super::model::{Operation, Ordered};
-use super::operation_builder::Description;
+use super::operation_builder::OperationBuilder;
 use super::{reading, rules, service, writing};
 
 /// All operations, by path and method, in the order of the table.
@@ -21,7 +21,7 @@ pub(super) fn all() -> Ordered<Ordered<Operation>> {
 }
 
 /// Describes an endpoint; `None` for the files of the pages, which are no part of the API.
-fn description_of(endpoint: Endpoint) -> Option<Description> {
+fn description_of(endpoint: Endpoint) -> Option<OperationBuilder> {
     Some(match endpoint {
         Endpoint::WriteRecord => writing::record(),
         Endpoint::ListRecords => reading::records(),

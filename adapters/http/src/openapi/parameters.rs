@@ -4,13 +4,13 @@ use super::fields::{self, destination_id, position, record_type, reference, sour
 use super::model::{Parameter, Schema, example};
 
 pub(super) fn query(name: &'static str, schema: Schema, description: &str) -> Parameter {
-    Parameter { name, place: "query", description: description.to_owned(), required: false, schema, example: None }
+    Parameter { name, location: "query", description: description.to_owned(), required: false, schema, example: None }
 }
 
 pub(super) fn path(name: &'static str, schema: Schema, description: &str, json: &str) -> Parameter {
     Parameter {
         name,
-        place: "path",
+        location: "path",
         description: description.to_owned(),
         required: true,
         schema,
@@ -19,7 +19,7 @@ pub(super) fn path(name: &'static str, schema: Schema, description: &str, json: 
 }
 
 pub(super) fn header(name: &'static str, schema: Schema, description: &str) -> Parameter {
-    Parameter { name, place: "header", description: description.to_owned(), required: false, schema, example: None }
+    Parameter { name, location: "header", description: description.to_owned(), required: false, schema, example: None }
 }
 
 /// The filters; all that are given must hold.
@@ -27,13 +27,13 @@ pub(super) fn filters() -> Vec<Parameter> {
     let mut filters = window();
     filters.extend([
         query("type", record_type(), "Records of this type."),
-        shown(query("destinationId", destination_id(), "Records of this destination."), "\"IAH\""),
-        shown(query("sourceId", source_id(), "Records of this source."), "\"UA\""),
-        shown(
+        with_example(query("destinationId", destination_id(), "Records of this destination."), "\"IAH\""),
+        with_example(query("sourceId", source_id(), "Records of this source."), "\"UA\""),
+        with_example(
             query("reference", reference(), "Records of this reference. `reference=` asks for the empty one."),
             "\"LGA\"",
         ),
-        shown(query("unit", unit(), "Records of this unit."), "\"minute\""),
+        with_example(query("unit", unit(), "Records of this unit."), "\"minute\""),
     ]);
     filters
 }
@@ -41,19 +41,19 @@ pub(super) fn filters() -> Vec<Parameter> {
 /// The range of `time`.
 pub(super) fn window() -> Vec<Parameter> {
     vec![
-        shown(query("start", time(), "Records from this `time` on."), "\"2013-01-01T00:00:00Z\""),
-        shown(query("end", time(), "Records before this `time`."), "\"2013-01-02T00:00:00Z\""),
+        with_example(query("start", time(), "Records from this `time` on."), "\"2013-01-01T00:00:00Z\""),
+        with_example(query("end", time(), "Records before this `time`."), "\"2013-01-02T00:00:00Z\""),
     ]
 }
 
-fn shown(parameter: Parameter, json: &str) -> Parameter {
+fn with_example(parameter: Parameter, json: &str) -> Parameter {
     Parameter { example: Some(example(json)), ..parameter }
 }
 
 /// The number of entries of a page.
 pub(super) fn limit() -> Parameter {
     use crate::exchange::request::parameters::{PAGE, PAGE_MAX};
-    let schema = Schema::integer(1).at_most(PAGE_MAX as u64).by_default(PAGE as u64);
+    let schema = Schema::integer(1).maximum(PAGE_MAX as u64).default_value(PAGE as u64);
     query("limit", schema, "Most entries of the page.")
 }
 
@@ -69,6 +69,6 @@ pub(super) fn after(description: &str) -> Parameter {
 
 /// The trace context that the record's messages carry.
 pub(super) fn traceparent() -> Parameter {
-    let says = "W3C Trace Context, handed on with the messages of the records. One that is not valid is as if it were not there.";
-    header("traceparent", Schema::text(), says)
+    let description = "W3C Trace Context, handed on with the messages of the records. One that is not valid is as if it were not there.";
+    header("traceparent", Schema::text(), description)
 }

@@ -6,7 +6,7 @@ use crate::exchange::response::problem::ProblemCode;
 
 use super::fields::{breakers, dependencies, position, record_id};
 use super::model::{Media, Ordered, Response, Schema};
-use super::responses::{describe, limited};
+use super::responses::{rate_limited, response};
 
 /// The problems without further members.
 const PLAIN: [ProblemCode; 12] = [
@@ -31,37 +31,43 @@ pub(super) fn schemas(all: &mut Ordered<Schema>) {
     let any = Schema::object()
         .with("type", Schema::text().pattern("^urn:tallyhouse:problem:[a-z-]+$").format("uri"))
         .with("title", Schema::text())
-        .with("status", Schema::integer(400).at_most(599))
+        .with("status", Schema::integer(400).maximum(599))
         .with("detail", Schema::text());
-    all.push("Problem", any.says("Every error is such a document, with further members by its type (RFC 9457)."));
+    all.push(
+        "Problem",
+        any.description("Every error is such a document, with further members by its type (RFC 9457)."),
+    );
     for code in PLAIN {
         all.push(name_of(code), problem(&[code]));
     }
     all.push("HeadTooLargeProblem", head_too_large());
     let parameter = Schema::object().with("parameter", Schema::text()).with("detail", Schema::text());
-    all.push("ParameterFault", parameter.says("A parameter, and what is wrong with it."));
-    let errors = Schema::list(Schema::named("ParameterFault")).at_least_one();
+    all.push("ParameterFault", parameter.description("A parameter, and what is wrong with it."));
+    let errors = Schema::array(Schema::reference_to("ParameterFault")).non_empty();
     all.push("ParameterProblem", problem(&[ProblemCode::BadParameter]).with("errors", errors));
-    let differs = || Schema::list(Schema::named("RecordField")).at_least_one();
+    let differs = || Schema::array(Schema::reference_to("RecordField")).non_empty();
     let conflict = || problem(&[ProblemCode::Conflict]).with("differs", differs());
-    all.push("ConflictProblem", conflict().says("The fields in which it differs from what was processed."));
-    let changed =
-        problem(&[ProblemCode::HistoryChanged]).with("head", position().says("The position of the last message."));
+    all.push("ConflictProblem", conflict().description("The fields in which it differs from what was processed."));
+    let changed = problem(&[ProblemCode::HistoryChanged])
+        .with("head", position().description("The position of the last message."));
     all.push("HistoryChangedProblem", changed);
     let fault = Schema::object()
-        .with("pointer", Schema::text().says("A JSON pointer (RFC 6901); empty for the whole."))
+        .with("pointer", Schema::text().description("A JSON pointer (RFC 6901); empty for the whole."))
         .with("detail", Schema::text());
-    all.push("Fault", fault.says("A part of what was sent, and what is wrong with it."));
-    let refused = || Schema::list(Schema::named("Fault")).at_least_one();
+    all.push("Fault", fault.description("A part of what was sent, and what is wrong with it."));
+    let refused = || Schema::array(Schema::reference_to("Fault")).non_empty();
     all.push("RejectedProblem", problem(&[ProblemCode::Rejected]).with("errors", refused()));
     let kinds = [ProblemCode::Rejected, ProblemCode::NotJson, ProblemCode::TooLarge];
-    all.push("RefusedProblem", problem(&kinds).with("errors", refused()).says("Why a record of a batch is none."));
+    all.push(
+        "RefusedProblem",
+        problem(&kinds).with("errors", refused()).description("Why a record of a batch is none."),
+    );
     let outcome =
-        |problem: Schema, id: Schema, outcome| problem.with("recordId", id).with("outcome", Schema::fixed(outcome));
+        |problem: Schema, id: Schema, outcome| problem.with("recordId", id).with("outcome", Schema::constant(outcome));
     all.push("ConflictAnswer", outcome(conflict(), record_id(), "conflict"));
-    let id = record_id().or_null().says("Null where it is not valid itself.");
+    let id = record_id().or_null().description("Null where it is not valid itself.");
     all.push("RejectedAnswer", outcome(problem(&[ProblemCode::Rejected]).with("errors", refused()), id, "rejected"));
-    let id = record_id().or_null().says("Null: it is not read.");
+    let id = record_id().or_null().description("Null: it is not read.");
     let too_large = problem(&[ProblemCode::TooLarge]).with("errors", refused());
     all.push("TooLargeAnswer", outcome(too_large, id, "rejected"));
     let unready =
@@ -77,20 +83,23 @@ fn name_of(code: ProblemCode) -> String {
 
 /// The body is not JSON.
 pub(super) fn not_json() -> Schema {
-    Schema::named(&name_of(ProblemCode::NotJson))
+    Schema::reference_to(&name_of(ProblemCode::NotJson))
 }
 
 /// The problem of one of these codes.
 fn problem(codes: &[ProblemCode]) -> Schema {
     let (kind, title) = match codes {
-        [code] => (Schema::fixed(urn(*code)), Schema::fixed(code.title())),
-        codes => (Schema::word(codes.iter().copied().map(urn)), Schema::word(codes.iter().map(|code| code.title()))),
+        [code] => (Schema::constant(urn(*code)), Schema::constant(code.title())),
+        codes => (
+            Schema::string_enum(codes.iter().copied().map(urn)),
+            Schema::string_enum(codes.iter().map(|code| code.title())),
+        ),
     };
     let mut statuses: Vec<u16> = codes.iter().map(|code| code.status().as_u16()).collect();
     statuses.dedup();
     let status = match statuses[..] {
-        [status] => Schema::fixed_number(status),
-        _ => Schema::any_of(statuses.into_iter().map(Schema::fixed_number)),
+        [status] => Schema::constant_number(status),
+        _ => Schema::any_of(statuses.into_iter().map(Schema::constant_number)),
     };
     document(kind, title, status)
 }
@@ -105,35 +114,41 @@ fn urn(code: ProblemCode) -> String {
 
 /// The problem of a request head that is too large, which has its own status.
 fn head_too_large() -> Schema {
-    let (kind, title) = (Schema::fixed(urn(ProblemCode::TooLarge)), Schema::fixed(ProblemCode::TooLarge.title()));
+    let (kind, title) = (Schema::constant(urn(ProblemCode::TooLarge)), Schema::constant(ProblemCode::TooLarge.title()));
     let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16();
-    document(kind, title, Schema::fixed_number(status))
+    document(kind, title, Schema::constant_number(status))
 }
 
 /// The responses that many calls share.
 pub(super) fn shared() -> Ordered<Response> {
-    let parameter = || Schema::named("ParameterProblem");
+    let parameter = || Schema::reference_to("ParameterProblem");
     let unauthorized = plain("There are keys, and none of them was given.", &[ProblemCode::Unauthorized]);
     let forbidden = "The key lacks the scope, or may not write the record; or a page of another host would write.";
     let again = "It can't be done now. Repeat it after `Retry-After`; a write may be repeated safely.";
     let full = [ProblemCode::Unavailable, ProblemCode::Overloaded];
     let later = |answer: Response| answer.with_header("Retry-After");
     let shared = [
-        ("BadParameter", limited(answer("A parameter is unknown, repeated, or has a bad value.", parameter()))),
+        ("BadParameter", rate_limited(answer("A parameter is unknown, repeated, or has a bad value.", parameter()))),
         (
             "BadBodyOrParameter",
-            limited(answer("The body is not JSON, or a parameter is bad.", Schema::one_of([not_json(), parameter()]))),
+            rate_limited(answer(
+                "The body is not JSON, or a parameter is bad.",
+                Schema::one_of([not_json(), parameter()]),
+            )),
         ),
         ("Unauthorized", unauthorized.with_header("WWW-Authenticate")),
         ("Forbidden", plain(forbidden, &[ProblemCode::Forbidden])),
-        ("TooSlow", limited(plain("The body came too slowly.", &[ProblemCode::Timeout]))),
-        ("TooLarge", limited(plain("The body is too large. Nothing was processed.", &[ProblemCode::TooLarge]))),
-        ("UnsupportedMediaType", limited(plain("The body is of another type.", &[ProblemCode::UnsupportedMediaType]))),
-        ("RateLimited", later(limited(plain("The rate limit is used up.", &[ProblemCode::RateLimited])))),
-        ("HeadTooLarge", answer("The head of the request is too large.", Schema::named("HeadTooLargeProblem"))),
+        ("TooSlow", rate_limited(plain("The body came too slowly.", &[ProblemCode::Timeout]))),
+        ("TooLarge", rate_limited(plain("The body is too large. Nothing was processed.", &[ProblemCode::TooLarge]))),
+        (
+            "UnsupportedMediaType",
+            rate_limited(plain("The body is of another type.", &[ProblemCode::UnsupportedMediaType])),
+        ),
+        ("RateLimited", later(rate_limited(plain("The rate limit is used up.", &[ProblemCode::RateLimited])))),
+        ("HeadTooLarge", answer("The head of the request is too large.", Schema::reference_to("HeadTooLargeProblem"))),
         ("Internal", plain("A fault of the service.", &[ProblemCode::Internal])),
-        ("Unavailable", later(limited(plain(again, &[ProblemCode::Unavailable])))),
-        ("UnavailableOrFull", later(limited(plain(again, &full)))),
+        ("Unavailable", later(rate_limited(plain(again, &[ProblemCode::Unavailable])))),
+        ("UnavailableOrFull", later(rate_limited(plain(again, &full)))),
     ];
     Ordered(shared.into_iter().map(|(name, answer)| (name.to_owned(), answer)).collect())
 }
@@ -141,12 +156,12 @@ pub(super) fn shared() -> Ordered<Response> {
 /// The response with a problem of this schema.
 pub(super) fn answer(description: &str, schema: Schema) -> Response {
     let media = Media { schema, line: None, examples: Ordered::default() };
-    describe(description).with_content(PROBLEM, media)
+    response(description).with_content(PROBLEM, media)
 }
 
 /// The response with a problem of one of these codes, without further members.
 pub(super) fn plain(description: &str, codes: &[ProblemCode]) -> Response {
-    let mut named = codes.iter().map(|code| Schema::named(&name_of(*code)));
+    let mut named = codes.iter().map(|code| Schema::reference_to(&name_of(*code)));
     let schema = match (named.next(), codes.len()) {
         (Some(only), 1) => only,
         (first, _) => Schema::one_of(first.into_iter().chain(named)),

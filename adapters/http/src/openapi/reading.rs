@@ -7,9 +7,9 @@ use crate::endpoints::reading::aggregates::LIMIT_MAX;
 use super::fields::{destination_id, last_position, position, reference};
 use super::messages::rule_name;
 use super::model::{Media, Ordered, Response, Schema};
-use super::operation_builder::{Description, call, nothing};
+use super::operation_builder::{OperationBuilder, call, no_content};
 use super::parameters::{after, cursor, filters, header, limit, path, query};
-use super::responses::{describe, json, lines};
+use super::responses::{json, lines, response};
 use super::writing::record_id_in_path;
 
 const TAG: &str = "Reading";
@@ -24,50 +24,51 @@ const SUMMARIES: &str = r#"{"destinationId":"IAH","summaries":[{"reference":"LGA
 
 const DEAD_LETTER: &str = r#"{"deadLetters":[{"id":"1767225600000-0","payload":"{\"recordId\":","reason":"not-json","detail":"is not well-formed JSON","origin":"list","at":"2026-01-01T00:00:00Z"}],"next":null}"#;
 
-pub(super) fn records() -> Description {
-    let answer = json("A page.", "Records").or_lines("StoredRecord").or_rows(&RECORD_COLUMNS).paged().tagged();
+pub(super) fn records() -> OperationBuilder {
+    let answer =
+        json("A page.", "Records").or_ndjson("StoredRecord").or_csv(&RECORD_COLUMNS).with_next_link().with_etag();
     call("listRecords", TAG, "Records, by `time` and then `recordId`")
-        .says("`Accept` chooses the form. Each page is a snapshot of its own.")
+        .description("`Accept` chooses the form. Each page is a snapshot of its own.")
         .with_all(filters())
-        .with(query("alerting", Schema::word(["true"]), "Only records that met an alert rule."))
+        .with(query("alerting", Schema::string_enum(["true"]), "Only records that met an alert rule."))
         .with(query("rule", rule_name(), "Only records that met the alert rule of this name."))
         .with(query(
             "order",
-            Schema::word(["oldest", "newest"]),
+            Schema::string_enum(["oldest", "newest"]),
             "`newest` turns the order around. A cursor belongs to the order of its page.",
         ))
         .with(limit())
         .with(cursor())
-        .answers(200, answer)
-        .may_be_known()
-        .may_be_away()
+        .response(200, answer)
+        .conditional()
+        .unavailable()
 }
 
-pub(super) fn record() -> Description {
+pub(super) fn record() -> OperationBuilder {
     call("readRecord", TAG, "All that is known of a record")
         .with(record_id_in_path())
-        .answers(200, json("The record.", "StoredRecord").shows(STORED).tagged())
-        .may_be_known()
+        .response(200, json("The record.", "StoredRecord").with_example(STORED).with_etag())
+        .conditional()
         .not_found("There is no such record.")
-        .may_be_away()
+        .unavailable()
 }
 
-pub(super) fn record_named_batch() -> Description {
+pub(super) fn record_named_batch() -> OperationBuilder {
     let summary = "The record whose id is `batch`";
     call("readRecordNamedBatch", TAG, summary)
-        .says("As any other record. It has an entry of its own since its path is also that of batches.")
-        .answers(200, json("The record.", "StoredRecord").tagged())
-        .may_be_known()
+        .description("As any other record. It has an entry of its own since its path is also that of batches.")
+        .response(200, json("The record.", "StoredRecord").with_etag())
+        .conditional()
         .not_found("There is no such record.")
-        .may_be_away()
+        .unavailable()
 }
 
-pub(super) fn aggregates() -> Description {
+pub(super) fn aggregates() -> OperationBuilder {
     let listed = query("records", Schema::boolean(), "`false` leaves the records out. In CSV there are none.");
-    let most = Schema::integer(1).at_most(LIMIT_MAX as u64);
-    let json = json("The groups, sorted by destination.", "Aggregates").shows(AGGREGATES);
+    let most = Schema::integer(1).maximum(LIMIT_MAX as u64);
+    let json = json("The groups, sorted by destination.", "Aggregates").with_example(AGGREGATES);
     call("readAggregates", TAG, "Records grouped by destination, with exact totals")
-        .says(
+        .description(
             "One snapshot, streamed: the totals of a group are exactly the sums of the records listed. An error on the way breaks \
              the connection, so a well-formed answer is a whole one. `Accept` chooses the form.",
         )
@@ -75,82 +76,87 @@ pub(super) fn aggregates() -> Description {
         .with(listed)
         .with(query("limit", most, "Most groups of the page. By default all."))
         .with(cursor())
-        .answers(200, json.or_lines("Group").or_rows(&TOTAL_COLUMNS).paged().tagged())
-        .may_be_known()
-        .may_be_full()
+        .response(200, json.or_ndjson("Group").or_csv(&TOTAL_COLUMNS).with_next_link().with_etag())
+        .conditional()
+        .unavailable_or_overloaded()
 }
 
-pub(super) fn export() -> Description {
-    let lines = describe("Every matching record.").with_content("application/x-ndjson", lines("ProcessedRecord"));
+pub(super) fn export() -> OperationBuilder {
+    let lines = response("Every matching record.").with_content("application/x-ndjson", lines("ProcessedRecord"));
     call("exportRecords", TAG, "Every matching record of one moment, a line each")
-        .says("Streamed in the order of processing; `tallyhouse import` takes both forms. `Accept` chooses the form.")
+        .description(
+            "Streamed in the order of processing; `tallyhouse import` takes both forms. `Accept` chooses the form.",
+        )
         .with_all(filters())
-        .answers(200, lines.or_rows(&RECORD_COLUMNS))
-        .may_be_full()
+        .response(200, lines.or_csv(&RECORD_COLUMNS))
+        .unavailable_or_overloaded()
 }
 
-pub(super) fn summaries() -> Description {
+pub(super) fn summaries() -> OperationBuilder {
     let destination = path("destinationId", destination_id(), "The destination.", "\"IAH\"");
     let summary = "The running summary of each reference of a destination";
     call("readSummaries", TAG, summary)
-        .says("A destination without records has none.")
+        .description("A destination without records has none.")
         .with(destination)
         .with(query("reference", reference(), "Of this reference alone. `reference=` asks for the empty one."))
         .with(limit())
         .with(cursor())
-        .answers(200, json("A page.", "Summaries").paged().shows(SUMMARIES).tagged())
-        .may_be_known()
-        .may_be_away()
+        .response(200, json("A page.", "Summaries").with_next_link().with_example(SUMMARIES).with_etag())
+        .conditional()
+        .unavailable()
 }
 
-pub(super) fn page(topic: Topic) -> Description {
+pub(super) fn page(topic: Topic) -> OperationBuilder {
     let (id, summary, schema) = match topic {
         Topic::Notifications => ("readNotifications", "Catches up with the notifications", "Notifications"),
         Topic::Alerts => ("readAlerts", "Catches up with the alerts", "Alerts"),
     };
     call(id, MESSAGES, summary)
-        .says("With nothing new, `next` repeats `after`. A message that commits late is never skipped.")
+        .description("With nothing new, `next` repeats `after`. A message that commits late is never skipped.")
         .with(after("The position after which to begin; by default the start."))
         .with(limit())
-        .answers(200, json("The messages after that position.", schema).tagged())
+        .response(200, json("The messages after that position.", schema).with_etag())
         .history_changed()
-        .may_be_known()
-        .may_be_away()
+        .conditional()
+        .unavailable()
 }
 
-pub(super) fn stream(topic: Topic) -> Description {
+pub(super) fn stream(topic: Topic) -> OperationBuilder {
     let (id, summary) = match topic {
         Topic::Notifications => ("followNotifications", "Follows the notifications"),
         Topic::Alerts => ("followAlerts", "Follows the alerts"),
     };
-    let says = "Each event is an `id:`, the position, and `data:`, the message in one line. Comments keep the connection alive. A stream from now on begins with an `id:` alone.";
-    let event = Schema::object().with("id", position()).maybe("data", Schema::text().says("The message, as JSON."));
-    let events = Media { schema: Schema::default().says(says), line: Some(event), examples: Ordered::default() };
+    let description = "Each event is an `id:`, the position, and `data:`, the message in one line. Comments keep the connection alive. A stream from now on begins with an `id:` alone.";
+    let event = Schema::object()
+        .with("id", position())
+        .with_optional("data", Schema::text().description("The message, as JSON."));
+    let events =
+        Media { schema: Schema::default().description(description), line: Some(event), examples: Ordered::default() };
     call(id, MESSAGES, summary)
-        .says("Server-sent events from now on. Resumed by `Last-Event-ID` (or `after`), nothing is missed.")
+        .description("Server-sent events from now on. Resumed by `Last-Event-ID` (or `after`), nothing is missed.")
         .with(after("The position after which to begin; by default only what comes from now on."))
         .with(header("Last-Event-ID", last_position(), "The last `id` that came. It wins over `after`."))
-        .answers(200, describe("The stream.").with_content("text/event-stream", events))
+        .response(200, response("The stream.").with_content("text/event-stream", events))
         .history_changed()
-        .may_be_full()
+        .unavailable_or_overloaded()
 }
 
-pub(super) fn dead_letters() -> Description {
+pub(super) fn dead_letters() -> OperationBuilder {
     let after = query("after", Schema::text(), "The id after which to begin: the `next` of the page before.");
     call("listDeadLetters", DEAD_LETTERS, "Refused queue payloads, oldest first")
         .with(after)
         .with(limit())
-        .answers(200, json("A page.", "DeadLetters").shows(DEAD_LETTER))
+        .response(200, json("A page.", "DeadLetters").with_example(DEAD_LETTER))
         .not_found("No queue is connected.")
-        .may_be_away()
+        .unavailable()
 }
 
-pub(super) fn drop_dead_letter() -> Description {
-    let id = path("id", Schema::text_of(1..=64), "The id of the dead letter.", "\"1767225600000-0\"");
-    let done: Response = nothing("Dropped.");
+pub(super) fn drop_dead_letter() -> OperationBuilder {
+    let id = path("id", Schema::text_of_length(1..=64), "The id of the dead letter.", "\"1767225600000-0\"");
+    let done: Response = no_content("Dropped.");
     call("dropDeadLetter", DEAD_LETTERS, "Drops a dead letter")
         .with(id)
-        .answers(204, done)
+        .response(204, done)
         .not_found("There is no such dead letter, or no queue is connected.")
-        .may_be_away()
+        .unavailable()
 }

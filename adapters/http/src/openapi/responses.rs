@@ -7,7 +7,7 @@ const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
 
 /// Begins a response.
-pub(super) fn describe(description: &str) -> Response {
+pub(super) fn response(description: &str) -> Response {
     let answer =
         Response { description: description.to_owned(), headers: Ordered::default(), content: Ordered::default() };
     answer.with_header("X-Request-Id")
@@ -15,11 +15,11 @@ pub(super) fn describe(description: &str) -> Response {
 
 /// A response with this JSON document.
 pub(super) fn json(description: &str, schema: &str) -> Response {
-    describe(description).with_content(JSON, media(Schema::named(schema)))
+    response(description).with_content(JSON, media(Schema::reference_to(schema)))
 }
 
-/// A response of a rate-limited call.
-pub(super) fn limited(answer: Response) -> Response {
+/// A response of a rate-rate_limited call.
+pub(super) fn rate_limited(answer: Response) -> Response {
     answer.with_header("RateLimit").with_header("RateLimit-Policy")
 }
 
@@ -30,9 +30,13 @@ pub(super) fn media(schema: Schema) -> Media {
 
 /// A body of lines, each of this schema.
 pub(super) fn lines(line: &str) -> Media {
-    let says =
+    let description =
         format!("Lines, each of which is a `{line}` and ends in a line feed. JSON Schema can't describe such a text.");
-    Media { schema: Schema::text().says(says), line: Some(Schema::named(line)), examples: Ordered::default() }
+    Media {
+        schema: Schema::text().description(description),
+        line: Some(Schema::reference_to(line)),
+        examples: Ordered::default(),
+    }
 }
 
 impl Response {
@@ -48,42 +52,42 @@ impl Response {
     }
 
     /// Offers the same content as lines, each of this schema.
-    pub(super) fn or_lines(self, line: &str) -> Self {
+    pub(super) fn or_ndjson(self, line: &str) -> Self {
         self.with_content(NDJSON, lines(line))
     }
 
     /// Offers the same content as rows of CSV.
-    pub(super) fn or_rows(self, columns: &[&str]) -> Self {
-        let says = format!("RFC 4180; the first row names the columns: {}.", columns.join(", "));
-        self.with_content(CSV, media(Schema::text().says(says))).with_header("Vary")
+    pub(super) fn or_csv(self, columns: &[&str]) -> Self {
+        let description = format!("RFC 4180; the first row names the columns: {}.", columns.join(", "));
+        self.with_content(CSV, media(Schema::text().description(description))).with_header("Vary")
     }
 
     /// A client may cache the response, and revalidate it.
-    pub(super) fn tagged(self) -> Self {
+    pub(super) fn with_etag(self) -> Self {
         self.with_header("ETag").with_header("Cache-Control")
     }
 
     /// There may be a next page.
-    pub(super) fn paged(self) -> Self {
+    pub(super) fn with_next_link(self) -> Self {
         self.with_header("Link")
     }
 
     /// Adds an example to the media type that was added last.
-    pub(super) fn shows(mut self, json: &str) -> Self {
+    pub(super) fn with_example(mut self, json: &str) -> Self {
         if let Some((_, media)) = self.content.0.last_mut() {
-            media.shows("example", "An example", json);
+            media.add_example("example", "An example", json);
         }
         self
     }
 }
 
 impl Media {
-    pub(super) fn shows(&mut self, name: &str, summary: &str, json: &str) {
+    pub(super) fn add_example(&mut self, name: &str, summary: &str, json: &str) {
         self.examples.push(name, NamedExample { summary: summary.to_owned(), value: example(json) });
     }
 
-    pub(super) fn showing(mut self, name: &str, summary: &str, json: &str) -> Self {
-        self.shows(name, summary, json);
+    pub(super) fn with_example(mut self, name: &str, summary: &str, json: &str) -> Self {
+        self.add_example(name, summary, json);
         self
     }
 }
@@ -91,34 +95,34 @@ impl Media {
 /// The headers of responses, by the names of their components.
 pub(super) fn headers() -> Ordered<Header> {
     let text = |pattern: &str| Schema::text().pattern(pattern);
-    let maybe = |description, schema| Header { description, required: false, schema };
-    let always = |description, schema| Header { description, required: true, schema };
+    let optional = |description, schema| Header { description, required: false, schema };
+    let required = |description, schema| Header { description, required: true, schema };
     let headers = [
         (
             "X-Request-Id",
-            always(
+            required(
                 "The request's own, where it is safe to log; else a new one. Name it when you report a fault.",
                 text("^[A-Za-z0-9._-]{1,128}$"),
             ),
         ),
         (
             "Link",
-            maybe(
+            optional(
                 "Where there is more: `<?…>; rel=\"next\"`, relative to the address of the call.",
                 text("^<.*>; rel=\"next\"$"),
             ),
         ),
-        ("Vary", always("Another `Accept` may get another form.", Schema::fixed("accept"))),
-        ("Retry-After", always("In how many seconds to try again.", Schema::integer(1))),
-        ("Idempotent-Replayed", maybe("`true`: this was done before.", Schema::fixed("true"))),
-        ("WWW-Authenticate", always("The scheme of keys.", Schema::fixed("Bearer"))),
-        ("ETag", maybe("The version, for `If-Match` or `If-None-Match`.", text("^(W/)?\"[^\"]*\"$"))),
-        ("RateLimit", maybe("Where there is a rate limit: what is left.", text("^\"default\";r=[0-9]+;t=[0-9]+$"))),
+        ("Vary", required("Another `Accept` may get another form.", Schema::constant("accept"))),
+        ("Retry-After", required("In how many seconds to try again.", Schema::integer(1))),
+        ("Idempotent-Replayed", optional("`true`: this was done before.", Schema::constant("true"))),
+        ("WWW-Authenticate", required("The scheme of keys.", Schema::constant("Bearer"))),
+        ("ETag", optional("The version, for `If-Match` or `If-None-Match`.", text("^(W/)?\"[^\"]*\"$"))),
+        ("RateLimit", optional("Where there is a rate limit: what is left.", text("^\"default\";r=[0-9]+;t=[0-9]+$"))),
         (
             "RateLimit-Policy",
-            maybe("Where there is a rate limit: what there is.", text("^\"default\";q=[0-9]+;w=[0-9]+$")),
+            optional("Where there is a rate limit: what there is.", text("^\"default\";q=[0-9]+;w=[0-9]+$")),
         ),
-        ("Cache-Control", maybe("A copy may be kept, and is asked about each time.", Schema::text())),
+        ("Cache-Control", optional("A copy may be kept, and is asked about each time.", Schema::text())),
     ];
     Ordered(headers.into_iter().map(|(name, header)| (name.to_owned(), header)).collect())
 }

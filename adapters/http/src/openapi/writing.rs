@@ -4,7 +4,7 @@ use crate::settings::HttpSettings;
 
 use super::fields::{RECORD, record_id};
 use super::model::{Media, Response, Schema};
-use super::operation_builder::{Description, call};
+use super::operation_builder::{OperationBuilder, call};
 use super::parameters::{path, query, traceparent};
 use super::problems::{answer, not_json};
 use super::responses::{json, lines, media};
@@ -22,85 +22,88 @@ const REJECTED: &str = r#"{"type":"urn:tallyhouse:problem:rejected","title":"Rej
 /// The first line of a batch is the record, the second is its repeat.
 const BATCH_LINES: &str = r#""{\"recordId\":\"2013-01-01-UA1714-LGA-IAH\",\"time\":\"2013-01-01T10:00:00Z\",\"sourceId\":\"UA\",\"destinationId\":\"IAH\",\"type\":\"positive\",\"value\":\"20\",\"unit\":\"minute\",\"reference\":\"LGA\"}\n{\"recordId\":\"2013-01-01-AA1141-JFK-MIA\",\"time\":\"2013-01-01T10:00:00Z\",\"sourceId\":\"AA\",\"destinationId\":\"MIA\",\"type\":\"positive\",\"value\":\"33\",\"unit\":\"minute\",\"reference\":\"JFK\"}\n""#;
 
-pub(super) fn record() -> Description {
+pub(super) fn record() -> OperationBuilder {
     let settings = HttpSettings::default();
-    let body = media(Schema::named("Record")).showing("flight", "A flight that came 20 minutes late", RECORD);
-    let says = format!(
+    let body =
+        media(Schema::reference_to("Record")).with_example("flight", "A flight that came 20 minutes late", RECORD);
+    let description = format!(
         "One record, at most {} when unpacked. `Content-Encoding: gzip` is taken.",
         kib(settings.record_bytes_max)
     );
     let call = call("writeRecord", TAG, "Processes one record, exactly once")
-        .says(
+        .description(
             "A success means: committed. Sent again, a record is recognised by its `recordId`, and nothing happens twice. A \
              CloudEvent bears the record as its `data`, in structured mode or, with `ce-` headers, in binary mode; the event's own \
              `id` is not the record's identity, and its `traceparent` is handed on.",
         )
         .with(traceparent())
-        .body(says, [("application/json", body), ("application/cloudevents+json", event())]);
-    written(call).may_be_full()
+        .body(description, [("application/json", body), ("application/cloudevents+json", event())]);
+    written(call).unavailable_or_overloaded()
 }
 
 /// The responses to the write of a record.
-pub(super) fn written(call: Description) -> Description {
-    let conflict = answer("Processed before with other content.", Schema::named("ConflictAnswer")).shows(CONFLICT);
-    let rejected = answer("It breaks a rule or a limit: every reason is named.", Schema::named("RejectedAnswer"));
+pub(super) fn written(call: OperationBuilder) -> OperationBuilder {
+    let conflict =
+        answer("Processed before with other content.", Schema::reference_to("ConflictAnswer")).with_example(CONFLICT);
+    let rejected =
+        answer("It breaks a rule or a limit: every reason is named.", Schema::reference_to("RejectedAnswer"));
     let processed = json("Processed: stored and summed up, and its messages are in the outbox.", "RecordResult");
     // One schema for both: many generators decode every success by the schema of the first one.
-    call.answers(201, processed.shows(PROCESSED))
-        .answers(200, duplicate())
-        .answers(409, conflict)
-        .answers(422, rejected.shows(REJECTED))
+    call.response(201, processed.with_example(PROCESSED))
+        .response(200, duplicate())
+        .response(409, conflict)
+        .response(422, rejected.with_example(REJECTED))
 }
 
 fn duplicate() -> Response {
-    let says = "Processed before with the same content.";
-    json(says, "RecordResult").with_header("Idempotent-Replayed").shows(DUPLICATE)
+    let description = "Processed before with the same content.";
+    json(description, "RecordResult").with_header("Idempotent-Replayed").with_example(DUPLICATE)
 }
 
-pub(super) fn batch() -> Description {
+pub(super) fn batch() -> OperationBuilder {
     let settings = HttpSettings::default();
-    let says = format!(
+    let description = format!(
         "JSON: an array of at most {} records and {}. NDJSON: one record a line of at most {}, without a limit on lines. \
          `Content-Encoding: gzip` is taken; limits count unpacked bytes.",
         settings.batch_records_max,
         kib(settings.batch_bytes_max),
         kib(settings.record_bytes_max)
     );
-    let rejected = answer("JSON that is no array.", Schema::named("RejectedProblem"));
+    let rejected = answer("JSON that is no array.", Schema::reference_to("RejectedProblem"));
     call("writeBatch", TAG, "Processes many records, each by itself")
-        .says(
+        .description(
             "One bad record never hides the others, and a batch is not atomic as a whole. NDJSON is answered line by line while \
              it comes: read the answer while you send, or ask for `results=failed`. If storage fails on the way the connection \
              breaks; lines without a result are unknown, and are repeated safely.",
         )
-        .with(query("results", Schema::word(["failed"]), "`failed` leaves out the results of processed and duplicate records."))
+        .with(query("results", Schema::string_enum(["failed"]), "`failed` leaves out the results of processed and duplicate records."))
         .with(traceparent())
         .body(
-            says,
+            description,
             [
                 ("application/json", array(settings.batch_records_max)),
                 ("application/x-ndjson", sent_lines()),
                 ("application/cloudevents-batch+json", events(settings.batch_records_max)),
             ],
         )
-        .answers(200, json("A result for each record.", "BatchAnswer").or_lines("BatchLine"))
-        .answers(422, rejected)
-        .may_be_full()
+        .response(200, json("A result for each record.", "BatchAnswer").or_ndjson("BatchLine"))
+        .response(422, rejected)
+        .unavailable_or_overloaded()
 }
 
 fn array(records_max: usize) -> Media {
     let records = format!("[{RECORD}]");
-    let schema = Schema::list(Schema::named("Record")).of_at_most(records_max);
-    media(schema).showing("flights", "An array of flights", &records)
+    let schema = Schema::array(Schema::reference_to("Record")).max_items(records_max);
+    media(schema).with_example("flights", "An array of flights", &records)
 }
 
 fn event() -> Media {
-    media(Schema::named("RecordEvent")).showing("flight", "A CloudEvent with a flight", &event_json())
+    media(Schema::reference_to("RecordEvent")).with_example("flight", "A CloudEvent with a flight", &event_json())
 }
 
 fn events(events_max: usize) -> Media {
-    let schema = Schema::list(Schema::named("RecordEvent")).of_at_most(events_max);
-    media(schema).showing("flights", "An array of CloudEvents", &format!("[{}]", event_json()))
+    let schema = Schema::array(Schema::reference_to("RecordEvent")).max_items(events_max);
+    media(schema).with_example("flights", "An array of CloudEvents", &format!("[{}]", event_json()))
 }
 
 fn event_json() -> String {
@@ -108,20 +111,20 @@ fn event_json() -> String {
 }
 
 fn sent_lines() -> Media {
-    lines("Record").showing("flights", "Two flights", BATCH_LINES)
+    lines("Record").with_example("flights", "Two flights", BATCH_LINES)
 }
 
-pub(super) fn replay() -> Description {
-    let id = path("id", Schema::text_of(1..=64), "The id of the dead letter.", "\"1767225600000-0\"");
+pub(super) fn replay() -> OperationBuilder {
+    let id = path("id", Schema::text_of_length(1..=64), "The id of the dead letter.", "\"1767225600000-0\"");
     let summary = "Processes the payload of a dead letter again";
-    let bad = Schema::one_of([not_json(), Schema::named("ParameterProblem")]);
+    let bad = Schema::one_of([not_json(), Schema::reference_to("ParameterProblem")]);
     let call = call("replayDeadLetter", "Dead letters", summary)
-        .says("The dead letter is removed if that was processed or duplicate.")
+        .description("The dead letter is removed if that was processed or duplicate.")
         .with(id)
-        .answers(400, answer("The payload is not JSON, or a parameter is bad.", bad))
-        .answers(413, answer("The payload is too large to be a record.", Schema::named("TooLargeAnswer")))
+        .response(400, answer("The payload is not JSON, or a parameter is bad.", bad))
+        .response(413, answer("The payload is too large to be a record.", Schema::reference_to("TooLargeAnswer")))
         .not_found("There is no such dead letter, or no queue is connected.");
-    written(call).may_be_full()
+    written(call).unavailable_or_overloaded()
 }
 
 /// The record named `batch` shares its path with the batch.

@@ -81,7 +81,7 @@ impl BodyKind {
             Self::Batch => settings.batch_bytes_max,
             Self::AlertRule => RULE_BYTES_MAX,
         };
-        BodyLimits { bytes_max, pace: settings.body_pace(), timeout: settings.body_timeout }
+        BodyLimits { bytes_max, min_rate: settings.body_min_rate(), timeout: settings.body_timeout }
     }
 }
 

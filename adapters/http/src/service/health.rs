@@ -29,14 +29,14 @@ pub(crate) async fn ready(app: &App) -> Response {
         match timeout(probe_timeout, app.http.repository.ping()).await {
             // A store that answers pings, but refuses records or is too slow for them, keeps its breaker open.
             Ok(Ok(())) if breaker.state() == BreakerState::Open => {
-                Err(because("Writes to storage fail", breaker.reason()))
+                Err(with_reason("Writes to storage fail", breaker.reason()))
             }
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 tracing::debug!(error = %chain(&error), "storage is down");
-                Err(because("Storage does not answer", error.reason()))
+                Err(with_reason("Storage does not answer", error.reason()))
             }
-            Err(_elapsed) => Err(because("Storage does not answer", None)),
+            Err(_elapsed) => Err(with_reason("Storage does not answer", None)),
         }
     };
     let others = join_all(app.http.probes.iter().map(|probe| async move {
@@ -66,7 +66,7 @@ pub(crate) async fn ready(app: &App) -> Response {
 }
 
 /// Returns a sentence with its reason, if that is known.
-fn because(what: &str, reason: Option<&str>) -> String {
+fn with_reason(what: &str, reason: Option<&str>) -> String {
     match reason {
         Some(reason) => format!("{what}: {reason}."),
         None => format!("{what}."),

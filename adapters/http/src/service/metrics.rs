@@ -27,7 +27,7 @@ pub(crate) async fn read(app: &App, query: &str) -> Result<Response, Problem> {
 fn readings(app: &App) -> ServerReadings {
     ServerReadings {
         requests: app.requests.read(),
-        under_way: app.requests.under_way(),
+        in_flight: app.requests.in_flight(),
         connections: app.open.len(),
         connections_max: app.settings.connections_max,
         event_streams: app.event_streams.in_use(),

@@ -9,7 +9,7 @@ use crate::openapi::openapi;
 use crate::service::pages::Asset;
 
 /// The document, written at the first request and then kept.
-static DOCUMENT: LazyLock<Asset> = LazyLock::new(|| Asset::made("application/json", openapi().leak().as_bytes()));
+static DOCUMENT: LazyLock<Asset> = LazyLock::new(|| Asset::generated("application/json", openapi().leak().as_bytes()));
 
 /// Answers with the document.
 pub(crate) fn read(headers: &HeaderMap) -> Response {

@@ -125,7 +125,7 @@ static ASSETS: [Asset; 54] = [
 
 impl Asset {
     /// Makes an asset of content that the program generates.
-    pub(crate) fn made(media_type: &'static str, bytes: &'static [u8]) -> Self {
+    pub(crate) fn generated(media_type: &'static str, bytes: &'static [u8]) -> Self {
         Self { name: "", media_type, bytes, tag: OnceLock::new() }
     }
 
@@ -143,7 +143,7 @@ impl Asset {
 
     /// Answers with the file, or with `304` if the client has it (RFC 9110, section 13.1.2).
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
-        let mut response = if conditional::is_known(headers, self.tag()) {
+        let mut response = if conditional::has_current_copy(headers, self.tag()) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
             let mut whole = self.bytes.into_response();

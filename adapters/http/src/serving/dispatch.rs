@@ -113,8 +113,8 @@ impl Call {
         let access = found.as_ref().map_or(Access::AnyKey, |found| found.route.access(&self.method));
         let endpoint = found.as_ref().ok().and_then(|found| found.route.call(&self.method)).map(|call| call.endpoint);
         if !matches!(endpoint, Some(Endpoint::Healthz | Endpoint::Readyz)) {
-            let has_place = self.context.connection.place.wait().await;
-            has_place.then_some(()).ok_or_else(no_place)?;
+            let has_permit = self.context.connection.permit.wait().await;
+            has_permit.then_some(()).ok_or_else(no_permit)?;
         }
         let keys = self.app.http.keys.as_deref();
         let hosts = self.app.hosts.as_deref();
@@ -144,9 +144,9 @@ impl Call {
         let meter = Meter::new(limits, self.context.caller.clone());
         let is_stream =
             endpoint == Some(Endpoint::WriteBatch) && matches!(media::of_body(&self.headers), Ok(Some(Media::Ndjson)));
-        let drawn = if is_stream { Ok(()) } else { meter.acquire_one() };
+        let acquired = if is_stream { Ok(()) } else { meter.acquire_one() };
         self.meter = Some(meter);
-        drawn
+        acquired
     }
 
     async fn run(&mut self, endpoint: Endpoint, variable: &str) -> Result<Response, Problem> {
@@ -209,7 +209,7 @@ fn find(path: &str) -> Result<Match<'_>, Problem> {
     if is_missing { Err(Problem::not_found()) } else { Ok(found) }
 }
 
-fn no_place() -> Problem {
+fn no_permit() -> Problem {
     let detail = "As many connections are open as there is room for; repeat the request later.";
     Problem::new(ProblemCode::Overloaded, detail)
 }

@@ -127,10 +127,10 @@ impl HttpServer {
         let hosts = self.hosts.filter(|_| self.local_addr.ip().is_loopback() && self.tls.is_none());
         let app = App::new(app, self.settings, stop.clone()).with_metrics(self.metrics).with_rates(self.rates);
         let app = Arc::new(app.with_hosts(hosts));
-        let (requests, room) = (Arc::clone(&app.requests), Arc::clone(&app.response_room));
+        let (requests, budget) = (Arc::clone(&app.requests), Arc::clone(&app.response_budget));
         let (connections, limited) = (app.open.clone(), Arc::clone(&app));
         let shared = Arc::new(
-            Shared::new(dispatch::service(app), requests, room, self.settings, stop.clone()).with_tracer(self.tracer),
+            Shared::new(dispatch::service(app), requests, budget, self.settings, stop.clone()).with_tracer(self.tracer),
         );
         let _cut = shared.cut.clone().drop_guard();
         let lame_duck = self.settings.lame_duck;
@@ -182,7 +182,7 @@ async fn accept(listener: &TcpListener, limit: &ConnectionLimit, proxies: &[IpNe
         match listener.accept().await {
             Ok((socket, addr)) => {
                 let caller = Caller::at(addr.ip(), proxies);
-                let Some(place) = limit.admit(&caller) else {
+                let Some(permit) = limit.admit(&caller) else {
                     tracing::debug!(peer = %addr, "a connection was closed for want of room");
                     continue;
                 };
@@ -191,7 +191,7 @@ async fn accept(listener: &TcpListener, limit: &ConnectionLimit, proxies: &[IpNe
                     tracing::debug!(peer = %addr, %error, "a connection ended before it was served");
                     continue;
                 }
-                return (socket, Peer { addr, caller, place });
+                return (socket, Peer { addr, caller, permit });
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {

@@ -32,9 +32,9 @@ impl HealthProbe for Redis {
 }
 
 #[tokio::test]
-async fn the_process_is_alive_while_storage_is_away() {
+async fn the_process_is_alive_while_storage_is_unavailable() {
     let service = Service::start().await;
-    service.store.away.store(true, Ordering::SeqCst);
+    service.store.unavailable.store(true, Ordering::SeqCst);
     let answer = service.get("/healthz").await;
     assert_eq!((answer.status, answer.json()), (200, json!({ "status": "ok" })));
 }
@@ -46,7 +46,7 @@ async fn the_service_is_ready_while_storage_answers() {
     let breakers = json!({ "storage": "closed" });
     let expected = json!({ "status": "ready", "dependencies": { "storage": "up" }, "breakers": breakers });
     assert_eq!((ready.status, ready.json()), (200, expected));
-    service.store.away.store(true, Ordering::SeqCst);
+    service.store.unavailable.store(true, Ordering::SeqCst);
     let unready = service.get("/readyz").await;
     unready.is_problem(503, "unavailable");
     assert_eq!(unready.json()["dependencies"], json!({ "storage": "down" }));
@@ -57,13 +57,13 @@ async fn the_service_is_ready_while_storage_answers() {
 async fn a_breaker_that_is_open_shows_in_ready_and_unready_answers() {
     let service = Service::start().await;
     let _queue = service.pipeline.breakers().named("queue-list");
-    service.store.away.store(true, Ordering::SeqCst);
+    service.store.unavailable.store(true, Ordering::SeqCst);
     service.post_record(&record("r")).await.is_problem(503, "unavailable");
     let unready = service.get("/readyz").await;
     unready.is_problem(503, "unavailable");
     assert_eq!(unready.json()["breakers"], json!({ "storage": "open", "queue-list": "closed" }));
 
-    service.store.away.store(false, Ordering::SeqCst);
+    service.store.unavailable.store(false, Ordering::SeqCst);
     let begun = std::time::Instant::now();
     let half_open = loop {
         let state = service.get("/readyz").await.json();

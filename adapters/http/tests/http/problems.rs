@@ -132,7 +132,7 @@ async fn every_fault_of_a_query_is_a_bad_parameter() {
 #[tokio::test]
 async fn a_read_that_storage_can_t_answer_is_unavailable() {
     let service = Service::start().await;
-    service.store.away.store(true, Ordering::SeqCst);
+    service.store.unavailable.store(true, Ordering::SeqCst);
     for path in [
         "/v1/records",
         "/v1/records/a",

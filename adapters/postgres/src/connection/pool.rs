@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::connection::address::check_url;
 use crate::connection::settings::PostgresSettings;
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 
 /// Idle time after which a connection for commits is tested before use. Testing every time would cost a round trip for
 /// each commit.
@@ -117,25 +117,31 @@ impl Pool {
     }
 
     /// Waits for the permit to take a connection.
-    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Fault> {
+    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
         let permit = timeout(self.acquire_timeout, Arc::clone(&self.permits).acquire_owned()).await;
-        permit.map_err(|_| Fault::PoolBusy)?.map_err(|_| Fault::PoolBusy)
+        permit.map_err(|_| StoreError::PoolBusy)?.map_err(|_| StoreError::PoolBusy)
     }
 
     /// Runs work on a connection. Blocks. The caller must hold a permit.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut PgConnection) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub(crate) fn with<T>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut pooled = self.connections.get()?;
         let result = work(&mut pooled.connection);
-        pooled.broken = result.as_ref().is_err_and(Fault::breaks_connection);
+        pooled.broken = result.as_ref().is_err_and(StoreError::breaks_connection);
         result
     }
 
     /// Runs work on a connection, and repeats it on another one if the connection was cut. A restart of the server cuts
     /// every idle connection of the pool.
-    pub(crate) fn with_any<T>(&self, mut work: impl FnMut(&mut PgConnection) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub(crate) fn with_any<T>(
+        &self,
+        mut work: impl FnMut(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         for _ in 0..self.connections.max_size() {
             match self.with(&mut work) {
-                Err(fault) if fault.is_cut() => {}
+                Err(error) if error.is_disconnected() => {}
                 done => return done,
             }
         }
@@ -154,7 +160,7 @@ impl Pool {
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl Fn(&mut PgConnection) -> Result<T, Fault> + Send + 'static,
+        work: impl Fn(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, PortError> {
         let pool = self.clone();
         self.blocking(what, move || pool.with_any(work)).await
@@ -164,7 +170,7 @@ impl Pool {
     pub(crate) async fn run_once<T: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&mut PgConnection) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, PortError> {
         let pool = self.clone();
         self.blocking(what, move || pool.with(work)).await
@@ -173,19 +179,19 @@ impl Pool {
     async fn blocking<T: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, PortError> {
-        let permit = self.permit().await.map_err(|fault| fault.port(what))?;
+        let permit = self.permit().await.map_err(|error| error.into_port(what))?;
         let task = spawn_blocking(move || {
             let _permit = permit;
             work()
         });
         match timeout(self.answer_timeout, task).await {
             Ok(Ok(result)) => result,
-            Ok(Err(panicked)) => Err(Fault::Misuse(panicked.to_string())),
-            Err(_) => Err(Fault::NoAnswer),
+            Ok(Err(panicked)) => Err(StoreError::Misuse(panicked.to_string())),
+            Err(_) => Err(StoreError::NoAnswer),
         }
-        .map_err(|fault| fault.port(what))
+        .map_err(|error| error.into_port(what))
     }
 }
 
@@ -247,7 +253,7 @@ impl ManageConnection for Manager {
     type Error = ConnectionError;
 
     fn connect(&self) -> Result<PooledConnection, ConnectionError> {
-        check_url(&self.url).map_err(|fault| ConnectionError::InvalidConnectionUrl(format!("the URL {fault}")))?;
+        check_url(&self.url).map_err(|error| ConnectionError::InvalidConnectionUrl(format!("the URL {error}")))?;
         let mut connection = PgConnection::establish(&self.url)?;
         connection.batch_execute(&self.setup).map_err(ConnectionError::CouldntSetupConfiguration)?;
         Ok(PooledConnection { connection, used: Instant::now(), broken: false })

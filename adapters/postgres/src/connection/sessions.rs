@@ -2,7 +2,7 @@
 //!
 //! A pooler in transaction mode gives each transaction any free server connection. Sessions then leak into each other:
 //! prepared statements are missing or taken, and `synchronous_commit` has the value that the last client set. Such
-//! faults show late, and under load, so they are looked for at the start: one connection sets a mark, which must stay
+//! faults show late, and under load, so they are checked at the start: one connection sets a mark, which must stay
 //! with it, and which another connection must not see. All statements here are simple queries, since prepared ones may
 //! fail behind a pooler.
 
@@ -13,7 +13,7 @@ use diesel::result::Error as DieselError;
 
 use crate::connection::pool::writer_setup;
 use crate::connection::settings::PostgresSettings;
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 
 /// Rounds of the check. A shared pooler that serves other clients, too, may pass a single round by chance.
 const ROUNDS: u32 = 3;
@@ -24,13 +24,14 @@ const UNSET: &str = "tallyhouse: a setting of the session is lost";
 
 /// Checks that connections have sessions of their own, and that a session which commits has the settings on which
 /// durability depends.
-pub(super) fn check(settings: &PostgresSettings, connection: &mut PgConnection) -> Result<(), Fault> {
-    let mark = getrandom::u64().map_err(|error| Fault::Misuse(format!("the system has no random numbers: {error}")))?;
-    let mut other =
-        PgConnection::establish(&settings.connection_string()).map_err(|error| Fault::Unreachable(Box::new(error)))?;
-    check_apart(connection, &mut other, mark).map_err(fault)?;
-    other.batch_execute(&writer_setup(settings)).map_err(fault)?;
-    other.batch_execute(&raise_if(IS_UNSAFE, UNSET)).map_err(fault)
+pub(super) fn check(settings: &PostgresSettings, connection: &mut PgConnection) -> Result<(), StoreError> {
+    let mark =
+        getrandom::u64().map_err(|error| StoreError::Misuse(format!("the system has no random numbers: {error}")))?;
+    let mut other = PgConnection::establish(&settings.connection_string())
+        .map_err(|error| StoreError::Unreachable(Box::new(error)))?;
+    check_apart(connection, &mut other, mark).map_err(session_error)?;
+    other.batch_execute(&writer_setup(settings)).map_err(session_error)?;
+    other.batch_execute(&raise_if(IS_UNSAFE, UNSET)).map_err(session_error)
 }
 
 /// The settings that a session which commits must not have: see `writer_setup`.
@@ -55,17 +56,17 @@ fn raise_if(condition: &str, message: &str) -> String {
     format!("DO $$ BEGIN IF {condition} THEN RAISE EXCEPTION '{message}'; END IF; END $$")
 }
 
-fn fault(error: DieselError) -> Fault {
+fn session_error(error: DieselError) -> StoreError {
     const POOLED: &str = "it is reached through a pooler that hands out sessions per transaction or statement \
          (PgBouncer: pool_mode = transaction, statement), which is not supported: use pool_mode = session, or the \
          address of the database itself";
     let DieselError::DatabaseError(_, details) = &error else { return error.into() };
     match details.message() {
-        SHARED => Fault::Misuse(POOLED.to_owned()),
+        SHARED => StoreError::Misuse(POOLED.to_owned()),
         UNSET => {
             let unset = "its sessions keep neither synchronous_commit = on nor the isolation read committed: look for a \
                  pooler or proxy that changes SET";
-            Fault::Misuse(unset.to_owned())
+            StoreError::Misuse(unset.to_owned())
         }
         _ => error.into(),
     }

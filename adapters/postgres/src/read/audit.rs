@@ -11,7 +11,7 @@ use tallyhouse_core::{DestinationId, Period, RecordType, RollUp, Side, Sum, Time
 
 use crate::connection::pool::Pools;
 use crate::read::stream::{Cursor, Output, snapshot};
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::sql::row::{
     MICROS_PER_DAY, PROCESSED_COLUMNS, STORED_COLUMNS, StoredRow, StoredSql, count, key, summary, timestamp,
 };
@@ -73,7 +73,7 @@ pub(crate) async fn audit(pools: &Pools) -> Result<PartStream<AuditPart>, PortEr
     Ok(parts)
 }
 
-fn read(connection: &mut PgConnection, output: &mut AuditOutput) -> Result<(), Fault> {
+fn read(connection: &mut PgConnection, output: &mut AuditOutput) -> Result<(), StoreError> {
     output.open(())?;
     // No index has the order of sequences, so the records are sorted first, which may take longer than any time-out.
     connection.batch_execute("SET LOCAL statement_timeout = 0")?;
@@ -98,7 +98,7 @@ fn read(connection: &mut PgConnection, output: &mut AuditOutput) -> Result<(), F
     send_outbox(connection, output)
 }
 
-fn open_summaries(connection: &mut PgConnection) -> Result<Summaries, Fault> {
+fn open_summaries(connection: &mut PgConnection) -> Result<Summaries, StoreError> {
     let declaration = Statement::new(
         "DECLARE summaries_cursor NO SCROLL CURSOR FOR SELECT destination_id, reference, summary FROM summaries \
          ORDER BY destination_id, reference",
@@ -106,7 +106,7 @@ fn open_summaries(connection: &mut PgConnection) -> Result<Summaries, Fault> {
     Cursor::open(connection, "summaries_cursor", declaration)
 }
 
-fn open_records(connection: &mut PgConnection) -> Result<Records, Fault> {
+fn open_records(connection: &mut PgConnection) -> Result<Records, StoreError> {
     let declaration = Statement::new("DECLARE records_cursor NO SCROLL CURSOR FOR SELECT ")
         .sql(PROCESSED_COLUMNS)
         .sql(STORED_COLUMNS)
@@ -118,7 +118,7 @@ fn open_records(connection: &mut PgConnection) -> Result<Records, Fault> {
     Cursor::open(connection, "records_cursor", declaration)
 }
 
-fn open_roll_ups(connection: &mut PgConnection) -> Result<RollUps, Fault> {
+fn open_roll_ups(connection: &mut PgConnection) -> Result<RollUps, StoreError> {
     let declaration = Statement::new(
         "DECLARE roll_ups_cursor NO SCROLL CURSOR FOR SELECT destination_id, days, \
          CASE WHEN days = 0 THEN 0 ELSE starts - date '1970-01-01' END::bigint, unit, positive, count, sum::text, \
@@ -133,7 +133,7 @@ fn send_roll_ups(
     roll_ups: &mut RollUps,
     before: Option<&str>,
     output: &AuditOutput,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     while roll_ups.peek(connection)?.is_some_and(|row| before.is_none_or(|before| row.destination_id.as_str() < before))
     {
         if let Some(row) = roll_ups.take() {
@@ -149,7 +149,7 @@ fn next_key(
     connection: &mut PgConnection,
     summaries: &mut Summaries,
     records: &mut Records,
-) -> Result<Option<(String, String)>, Fault> {
+) -> Result<Option<(String, String)>, StoreError> {
     let of_summary = summaries.peek(connection)?.map(|row| (row.destination_id.as_str(), row.reference.as_str()));
     let of_record = records.peek(connection)?.map(|(row, _)| row.key());
     let smaller = match (of_summary, of_record) {
@@ -164,19 +164,19 @@ fn send_key(
     summaries: &mut Summaries,
     (destination_id, reference): &(String, String),
     output: &AuditOutput,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let same = |row: &SummaryRow| row.destination_id == *destination_id && row.reference == *reference;
     let row = if summaries.peek(connection)?.is_some_and(same) { summaries.take() } else { None };
     let summary = match row.map(|row| summary(destination_id, reference, row.summary.as_deref())).transpose() {
         Ok(summary) => summary,
-        Err(fault) => {
-            output.send(AuditPart::Unreadable(fault.to_string()))?;
+        Err(error) => {
+            output.send(AuditPart::Unreadable(error.to_string()))?;
             None
         }
     };
     match key(destination_id, reference) {
         Ok(key) => output.send(AuditPart::Key(key, summary)),
-        Err(fault) => output.send(AuditPart::Unreadable(fault.to_string())),
+        Err(error) => output.send(AuditPart::Unreadable(error.to_string())),
     }
 }
 
@@ -187,11 +187,11 @@ fn record_part(row: StoredRow, position: Option<i64>) -> AuditPart {
     };
     match row.decode() {
         Ok(stored) => AuditPart::Record(position, Box::new(stored)),
-        Err(fault) => AuditPart::Unreadable(fault.to_string()),
+        Err(error) => AuditPart::Unreadable(error.to_string()),
     }
 }
 
-fn send_outbox(connection: &mut PgConnection, output: &AuditOutput) -> Result<(), Fault> {
+fn send_outbox(connection: &mut PgConnection, output: &AuditOutput) -> Result<(), StoreError> {
     let declaration = Statement::new(
         "DECLARE outbox_cursor NO SCROLL CURSOR FOR SELECT o.first, o.last, \
          EXISTS (SELECT 1 FROM batches b WHERE b.last = o.last AND b.first = o.first) FROM outbox o ORDER BY o.first",

@@ -12,7 +12,7 @@ use tallyhouse_core::{DestinationId, GroupQuery, ProcessedRecord, RecordType, Si
 use crate::connection::pool::Pools;
 use crate::read::stream::{Cursor, Output, ROWS_PER_FETCH, snapshot};
 use crate::read::totals::{TotalsSource, bounded};
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::sql::row::{PROCESSED_COLUMNS, ProcessedRow, ProcessedSql, count, limit, timestamp};
 use crate::sql::statement::Statement;
 use crate::write::roll_ups::RollUpWorker;
@@ -50,7 +50,7 @@ fn read(
     query: &GroupQuery,
     source: &TotalsSource<'_>,
     output: &mut GroupsOutput,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let next = match query.limit {
         None => None,
         Some(0) => return output.open(None),
@@ -67,7 +67,7 @@ fn read(
             let sent = send_records(connection, records, &destination, output)?;
             if sent != expected {
                 let detail = format!("{sent} records were read of the {expected} of destination {destination}");
-                return Err(Fault::Corrupt(detail));
+                return Err(StoreError::Corrupt(detail));
             }
         }
     }
@@ -79,7 +79,7 @@ fn next_page(
     connection: &mut PgConnection,
     source: &TotalsSource<'_>,
     groups: usize,
-) -> Result<Option<DestinationId>, Fault> {
+) -> Result<Option<DestinationId>, StoreError> {
     let ends: Vec<String> = source
         .push(Statement::<Text>::new("SELECT DISTINCT r.destination_id"), None)
         .sql(" ORDER BY r.destination_id LIMIT 2 OFFSET ")
@@ -95,7 +95,7 @@ fn open_totals(
     connection: &mut PgConnection,
     source: &TotalsSource<'_>,
     until: Option<&DestinationId>,
-) -> Result<Cursor<TotalSql, TotalRow>, Fault> {
+) -> Result<Cursor<TotalSql, TotalRow>, StoreError> {
     let declaration = Statement::new(
         "DECLARE totals_cursor NO SCROLL CURSOR FOR SELECT r.destination_id, r.unit, r.positive, sum(r.count)::bigint, \
          sum(r.sum)::text, min(r.first), max(r.last)",
@@ -110,7 +110,7 @@ fn open_records(
     connection: &mut PgConnection,
     query: &GroupQuery,
     until: Option<&DestinationId>,
-) -> Result<Cursor<ProcessedSql, ProcessedRow>, Fault> {
+) -> Result<Cursor<ProcessedSql, ProcessedRow>, StoreError> {
     let declaration = Statement::new("DECLARE records_cursor NO SCROLL CURSOR FOR SELECT ").sql(PROCESSED_COLUMNS);
     let declaration = bounded(declaration.sql(" FROM records r").filtered(&query.filter), query, until)
         .sql(" ORDER BY r.destination_id, r.time, r.record_id");
@@ -121,13 +121,13 @@ fn open_records(
 fn next_group(
     connection: &mut PgConnection,
     totals: &mut Cursor<TotalSql, TotalRow>,
-) -> Result<Option<(DestinationId, Summary)>, Fault> {
+) -> Result<Option<(DestinationId, Summary)>, StoreError> {
     let Some(first) = totals.peek(connection)? else { return Ok(None) };
     let destination = destination(&first.destination_id)?;
     let mut summary = Summary::default();
     while totals.peek(connection)?.is_some_and(|row| row.destination_id == destination.as_str()) {
         if let Some(row) = totals.take() {
-            let unreadable = || Fault::Corrupt(format!("the totals of destination {destination} can't be read"));
+            let unreadable = || StoreError::Corrupt(format!("the totals of destination {destination} can't be read"));
             let unit = Unit::new(&row.unit).map_err(|_| unreadable())?;
             let record_type = if row.positive { RecordType::Positive } else { RecordType::Negative };
             let side = Side { count: count(row.count)?, sum: Sum::parse(&row.sum).ok_or_else(unreadable)? };
@@ -144,7 +144,7 @@ fn send_records(
     records: &mut Cursor<ProcessedSql, ProcessedRow>,
     destination: &DestinationId,
     output: &GroupsOutput,
-) -> Result<u64, Fault> {
+) -> Result<u64, StoreError> {
     let mut sent = 0;
     let mut part: Vec<ProcessedRecord> = Vec::new();
     while records.peek(connection)?.is_some_and(|row| row.destination_id == destination.as_str()) {
@@ -162,6 +162,6 @@ fn send_records(
     Ok(sent)
 }
 
-fn destination(text: &str) -> Result<DestinationId, Fault> {
-    DestinationId::new(text).map_err(|error| Fault::Corrupt(format!("the destination {text:?} {error}")))
+fn destination(text: &str) -> Result<DestinationId, StoreError> {
+    DestinationId::new(text).map_err(|error| StoreError::Corrupt(format!("the destination {text:?} {error}")))
 }

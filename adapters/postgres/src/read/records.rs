@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use tallyhouse_core::ports::{HistoryQuery, Page, PageBuilder, Weigh};
 use tallyhouse_core::{RecordId, RecordOrder, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::sql::row::{
     PROCESSED_COLUMNS, STORED_COLUMNS, StoredRow, StoredSql, bigint, count, key, limit, pg_timestamp, summary,
 };
@@ -20,14 +20,17 @@ use crate::sql::statement::Statement;
 const CHUNK_ROWS: usize = 250;
 
 /// Returns the stored record with this id.
-pub(crate) fn find(connection: &mut PgConnection, id: &RecordId) -> Result<Option<StoredRecord>, Fault> {
+pub(crate) fn find(connection: &mut PgConnection, id: &RecordId) -> Result<Option<StoredRecord>, StoreError> {
     let rows: Vec<StoredRow> =
         stored_records().sql(" FROM records r WHERE r.record_id = ").bind::<Text, _>(id.as_str()).load(connection)?;
     rows.into_iter().next().map(StoredRow::decode).transpose()
 }
 
 /// Returns the stored record of each of these ids.
-pub(crate) fn find_all(connection: &mut PgConnection, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, Fault> {
+pub(crate) fn find_all(
+    connection: &mut PgConnection,
+    ids: &[RecordId],
+) -> Result<Vec<Option<StoredRecord>>, StoreError> {
     let texts: Vec<&str> = ids.iter().map(RecordId::as_str).collect();
     let rows: Vec<StoredRow> = stored_records()
         .sql(" FROM records r WHERE r.record_id = ANY(")
@@ -41,15 +44,15 @@ pub(crate) fn find_all(connection: &mut PgConnection, ids: &[RecordId]) -> Resul
 }
 
 /// Returns a page of records by time and id.
-pub(crate) fn records(connection: &mut PgConnection, query: &RecordQuery) -> Result<Page<StoredRecord>, Fault> {
-    in_chunks(connection, query.limit, Beyond::OneRow, |connection, last: Option<&StoredRecord>, limit| {
+pub(crate) fn records(connection: &mut PgConnection, query: &RecordQuery) -> Result<Page<StoredRecord>, StoreError> {
+    in_chunks(connection, query.limit, LookAhead::OneRow, |connection, last: Option<&StoredRecord>, limit| {
         let after = last.map(|last| (last.processed.record.time, last.processed.record.record_id.clone()));
         records_chunk(connection, &RecordQuery { after: after.or_else(|| query.after.clone()), limit, ..query.clone() })
     })
 }
 
 /// The comparison of rows is an index condition, so that a page among many records of one instant is found at once.
-fn records_chunk(connection: &mut PgConnection, query: &RecordQuery) -> Result<Vec<StoredRecord>, Fault> {
+fn records_chunk(connection: &mut PgConnection, query: &RecordQuery) -> Result<Vec<StoredRecord>, StoreError> {
     let (follows, order) = match query.order {
         RecordOrder::OldestFirst => (" AND (r.time, r.record_id) > (", " ORDER BY r.time, r.record_id LIMIT "),
         RecordOrder::NewestFirst => {
@@ -79,14 +82,17 @@ fn records_chunk(connection: &mut PgConnection, query: &RecordQuery) -> Result<V
 pub(crate) fn summaries(
     connection: &mut PgConnection,
     query: &SummaryQuery,
-) -> Result<Page<(Reference, Summary)>, Fault> {
-    in_chunks(connection, query.limit, Beyond::OneRow, |connection, last: Option<&(Reference, Summary)>, limit| {
+) -> Result<Page<(Reference, Summary)>, StoreError> {
+    in_chunks(connection, query.limit, LookAhead::OneRow, |connection, last: Option<&(Reference, Summary)>, limit| {
         let after = last.map(|(reference, _)| reference.clone()).or_else(|| query.after.clone());
         summaries_chunk(connection, &SummaryQuery { after, limit, ..query.clone() })
     })
 }
 
-fn summaries_chunk(connection: &mut PgConnection, query: &SummaryQuery) -> Result<Vec<(Reference, Summary)>, Fault> {
+fn summaries_chunk(
+    connection: &mut PgConnection,
+    query: &SummaryQuery,
+) -> Result<Vec<(Reference, Summary)>, StoreError> {
     let destination = query.destination_id.as_str();
     let mut statement =
         Statement::<(Text, Nullable<Text>)>::new("SELECT reference, summary FROM summaries WHERE destination_id = ")
@@ -110,12 +116,12 @@ fn summaries_chunk(connection: &mut PgConnection, query: &SummaryQuery) -> Resul
 pub(crate) fn history(
     connection: &mut PgConnection,
     query: HistoryQuery,
-) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
+) -> Result<Vec<(u64, Arc<StoredRecord>)>, StoreError> {
     let read = |connection: &mut PgConnection, last: Option<&(u64, Arc<StoredRecord>)>, limit| match last {
         None => load_history(connection, first_chunk(HistoryQuery { limit, ..query })),
         Some((last, _)) => load_history(connection, chunk(HistoryQuery { after: *last, limit, ..query })),
     };
-    Ok(in_chunks(connection, query.limit, Beyond::Nothing, read)?.rows)
+    Ok(in_chunks(connection, query.limit, LookAhead::None, read)?.rows)
 }
 
 type HistorySql = (BigInt, StoredSql);
@@ -161,16 +167,16 @@ fn history_rows(statement: Statement<'static, HistorySql>, query: HistoryQuery) 
 fn load_history(
     connection: &mut PgConnection,
     statement: Statement<'_, HistorySql>,
-) -> Result<Vec<(u64, Arc<StoredRecord>)>, Fault> {
+) -> Result<Vec<(u64, Arc<StoredRecord>)>, StoreError> {
     let rows: Vec<(i64, StoredRow)> = statement.load(connection)?;
     rows.into_iter().map(|(position, row)| Ok((count(position)?, Arc::new(row.decode()?)))).collect()
 }
 
-/// What is read behind a page.
+/// The rows that are read beyond a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Beyond {
+enum LookAhead {
     /// Nothing: nobody asks whether there is more.
-    Nothing,
+    None,
     /// One row, which shows that there is more.
     OneRow,
 }
@@ -181,21 +187,21 @@ enum Beyond {
 fn in_chunks<T: Weigh>(
     connection: &mut PgConnection,
     limit: usize,
-    beyond: Beyond,
-    read: impl Fn(&mut PgConnection, Option<&T>, usize) -> Result<Vec<T>, Fault>,
-) -> Result<Page<T>, Fault> {
-    let beyond = match beyond {
-        Beyond::Nothing => 0,
-        Beyond::OneRow => 1,
+    look_ahead: LookAhead,
+    read: impl Fn(&mut PgConnection, Option<&T>, usize) -> Result<Vec<T>, StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let look_ahead = match look_ahead {
+        LookAhead::None => 0,
+        LookAhead::OneRow => 1,
     };
-    let rows_max = limit.saturating_add(beyond);
+    let rows_max = limit.saturating_add(look_ahead);
     if rows_max <= CHUNK_ROWS {
         return Page::take(read(connection, None, rows_max)?.into_iter().map(Ok), limit);
     }
     connection.build_transaction().repeatable_read().read_only().run(|connection| {
         let mut page = PageBuilder::new(limit);
         loop {
-            let wanted = if page.is_full() { beyond } else { CHUNK_ROWS.min(rows_max - page.rows().len()) };
+            let wanted = if page.is_full() { look_ahead } else { CHUNK_ROWS.min(rows_max - page.rows().len()) };
             let chunk = if wanted == 0 { Vec::new() } else { read(connection, page.rows().last(), wanted)? };
             let is_last = chunk.len() < wanted || wanted == 0;
             for row in chunk {
@@ -212,13 +218,13 @@ fn in_chunks<T: Weigh>(
 }
 
 /// Returns the last position.
-pub(crate) fn head(connection: &mut PgConnection) -> Result<u64, Fault> {
+pub(crate) fn head(connection: &mut PgConnection) -> Result<u64, StoreError> {
     let last = Statement::<BigInt>::new("SELECT coalesce(max(last), 0) FROM batches").get_result(connection)?;
     count(last)
 }
 
 /// Checks that the server answers.
-pub(crate) fn ping(connection: &mut PgConnection) -> Result<(), Fault> {
+pub(crate) fn ping(connection: &mut PgConnection) -> Result<(), StoreError> {
     Ok(connection.batch_execute("SELECT 1")?)
 }
 

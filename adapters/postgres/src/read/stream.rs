@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::connection::pool::Pool;
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::sql::statement::Statement;
 
 /// Rows per fetch, and records per part: about 100 kB, so that the round trip is small beside the work.
@@ -31,7 +31,7 @@ const PARTS_BUFFERED: usize = 4;
 /// died closes, too, and that must not look like a complete answer.
 enum Item<T> {
     Part(T),
-    Fault(PortError),
+    Failed(PortError),
     End,
 }
 
@@ -44,21 +44,21 @@ pub(crate) struct Output<O, T> {
 
 impl<O, T> Output<O, T> {
     /// Sends the opening of the answer, which precedes the first part. To be called once.
-    pub(crate) fn open(&mut self, opening: O) -> Result<(), Fault> {
-        self.opened.take().map_or(Ok(()), |opened| opened.send(Ok(opening)).map_err(|_| Fault::StreamDropped))
+    pub(crate) fn open(&mut self, opening: O) -> Result<(), StoreError> {
+        self.opened.take().map_or(Ok(()), |opened| opened.send(Ok(opening)).map_err(|_| StoreError::StreamDropped))
     }
 
     /// Sends a part. Waits until there is room for it.
-    pub(crate) fn send(&self, part: T) -> Result<(), Fault> {
-        self.parts.blocking_send(Item::Part(part)).map_err(|_| Fault::StreamDropped)
+    pub(crate) fn send(&self, part: T) -> Result<(), StoreError> {
+        self.parts.blocking_send(Item::Part(part)).map_err(|_| StoreError::StreamDropped)
     }
 
-    fn finish(self, result: Result<(), Fault>) {
+    fn finish(self, result: Result<(), StoreError>) {
         // The stream may be dropped by now.
         match (result, self.opened) {
             (Ok(()), _) => drop(self.parts.blocking_send(Item::End)),
-            (Err(fault), Some(opened)) => drop(opened.send(Err(fault.port(self.what)))),
-            (Err(fault), None) => drop(self.parts.blocking_send(Item::Fault(fault.port(self.what)))),
+            (Err(error), Some(opened)) => drop(opened.send(Err(error.into_port(self.what)))),
+            (Err(error), None) => drop(self.parts.blocking_send(Item::Failed(error.into_port(self.what)))),
         }
     }
 }
@@ -69,13 +69,13 @@ pub(crate) async fn snapshot<O, T>(
     pool: &Pool,
     cancels: &Pool,
     what: &'static str,
-    work: impl Fn(&mut PgConnection, &mut Output<O, T>) -> Result<(), Fault> + Send + 'static,
+    work: impl Fn(&mut PgConnection, &mut Output<O, T>) -> Result<(), StoreError> + Send + 'static,
 ) -> Result<(O, PartStream<T>), PortError>
 where
     O: Send + 'static,
     T: Send + 'static,
 {
-    let permit = pool.permit().await.map_err(|fault| fault.port(what))?;
+    let permit = pool.permit().await.map_err(|error| error.into_port(what))?;
     let (open, opened) = oneshot::channel();
     let (sender, receiver) = mpsc::channel(PARTS_BUFFERED);
     let backend = Backend::default();
@@ -90,8 +90,8 @@ where
     });
     match timeout(pool.answer_timeout(), opened).await {
         Ok(Ok(opening)) => Ok((opening?, Box::pin(parts) as PartStream<T>)),
-        Ok(Err(_)) => Err(Fault::Misuse("the reading thread ended without a result".to_owned()).port(what)),
-        Err(_) => Err(Fault::NoAnswer.port(what)),
+        Ok(Err(_)) => Err(StoreError::Misuse("the reading thread ended without a result".to_owned()).into_port(what)),
+        Err(_) => Err(StoreError::NoAnswer.into_port(what)),
     }
 }
 
@@ -99,8 +99,8 @@ fn read<O, T>(
     pool: &Pool,
     backend: &Backend,
     output: &mut Output<O, T>,
-    work: &impl Fn(&mut PgConnection, &mut Output<O, T>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+    work: &impl Fn(&mut PgConnection, &mut Output<O, T>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     pool.with_any(|connection| {
         let result = connection.build_transaction().repeatable_read().read_only().run(|connection| {
             let pid = Statement::<Integer>::new("SELECT pg_backend_pid()").get_result(connection)?;
@@ -110,7 +110,9 @@ fn read<O, T>(
         });
         match result {
             // Parts have been sent, so the read can't be repeated on another connection.
-            Err(fault) if fault.is_cut() && output.opened.is_none() => Err(Fault::CommitUnknown(Box::new(fault))),
+            Err(error) if error.is_disconnected() && output.opened.is_none() => {
+                Err(StoreError::CommitUnknown(Box::new(error)))
+            }
             result => result,
         }
     })
@@ -121,9 +123,9 @@ fn read<O, T>(
 struct Backend(Arc<Mutex<Option<i32>>>);
 
 impl Backend {
-    fn begin(&self, pid: i32) -> Working<'_> {
+    fn begin(&self, pid: i32) -> RunningQuery<'_> {
         *self.lock() = Some(pid);
-        Working(self)
+        RunningQuery(self)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<i32>> {
@@ -132,7 +134,7 @@ impl Backend {
     }
 
     /// Cancels the running statement. The lock keeps the process from starting other work meanwhile.
-    fn cancel(&self, cancels: &Pool) -> Result<(), Fault> {
+    fn cancel(&self, cancels: &Pool) -> Result<(), StoreError> {
         let running = self.lock();
         if let Some(pid) = *running {
             let statement = Statement::<Bool>::new("SELECT pg_cancel_backend(").bind::<Integer, _>(pid).sql(")");
@@ -143,9 +145,9 @@ impl Backend {
 }
 
 /// While it exists, the process works for the stream.
-struct Working<'a>(&'a Backend);
+struct RunningQuery<'a>(&'a Backend);
 
-impl Drop for Working<'_> {
+impl Drop for RunningQuery<'_> {
     fn drop(&mut self) {
         *self.0.lock() = None;
     }
@@ -167,8 +169,8 @@ impl Drop for CancelOnDrop {
                 let Ok(permit) = cancels.permit().await else { return };
                 spawn_blocking(move || {
                     let _permit = permit;
-                    if let Err(fault) = backend.cancel(&cancels) {
-                        tracing::debug!(%fault, "the statement of a dropped stream was not cancelled");
+                    if let Err(error) = backend.cancel(&cancels) {
+                        tracing::debug!(%error, "the statement of a dropped stream was not cancelled");
                     }
                 });
             });
@@ -196,9 +198,11 @@ impl<T> Stream for Parts<T> {
         self.ended = !matches!(item, Some(Item::Part(_)));
         Poll::Ready(match item {
             Some(Item::Part(part)) => Some(Ok(part)),
-            Some(Item::Fault(error)) => Some(Err(error)),
+            Some(Item::Failed(error)) => Some(Err(error)),
             Some(Item::End) => None,
-            None => Some(Err(Fault::Misuse("the reading thread ended without a result".to_owned()).port(self.what))),
+            None => Some(Err(
+                StoreError::Misuse("the reading thread ended without a result".to_owned()).into_port(self.what)
+            )),
         })
     }
 }
@@ -213,14 +217,18 @@ pub(crate) struct Cursor<ST, R> {
 
 impl<ST, R> Cursor<ST, R> {
     /// Opens a cursor named `name`; `declaration` is `DECLARE name NO SCROLL CURSOR FOR …`.
-    pub(crate) fn open(connection: &mut PgConnection, name: &str, declaration: Statement<'_>) -> Result<Self, Fault> {
+    pub(crate) fn open(
+        connection: &mut PgConnection,
+        name: &str,
+        declaration: Statement<'_>,
+    ) -> Result<Self, StoreError> {
         declaration.uncached().execute(connection)?;
         let fetch = format!("FETCH FORWARD {ROWS_PER_FETCH} FROM {name}");
         Ok(Self { fetch, rows: VecDeque::new(), ended: false, sql: std::marker::PhantomData })
     }
 
     /// Returns the next row without taking it.
-    pub(crate) fn peek(&mut self, connection: &mut PgConnection) -> Result<Option<&R>, Fault>
+    pub(crate) fn peek(&mut self, connection: &mut PgConnection) -> Result<Option<&R>, StoreError>
     where
         for<'a> Statement<'a, ST>: LoadQuery<'a, PgConnection, R>,
     {

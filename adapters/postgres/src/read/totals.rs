@@ -6,7 +6,7 @@ use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{BigInt, Date, SmallInt, Text};
 use tallyhouse_core::{DestinationId, GroupQuery, Period, Periods, RollUpPlan};
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::sql::row::{count, pg_date};
 use crate::sql::statement::Statement;
 use crate::write::roll_ups::RollUpWorker;
@@ -30,7 +30,7 @@ impl<'a> TotalsSource<'a> {
         connection: &mut PgConnection,
         query: &'a GroupQuery,
         worker: &RollUpWorker,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, StoreError> {
         let Some(plan) = RollUpPlan::of(&query.filter) else { return Ok(Self::Records(query)) };
         let (position, head): (i64, i64) = Statement::<(BigInt, BigInt)>::new(
             "SELECT p.position, coalesce((SELECT max(b.last) FROM batches b), 0) FROM roll_up_position p WHERE p.only_row",
@@ -69,10 +69,10 @@ fn push_roll_ups<'s, ST>(
     position: i64,
     until: Option<&'s DestinationId>,
 ) -> Statement<'s, ST> {
-    for whole in &plan.whole {
+    for periods in &plan.periods {
         statement = statement
             .sql("SELECT r.destination_id, r.unit, r.positive, r.count, r.sum, r.first, r.last FROM roll_ups r");
-        statement = bounded(push_periods(statement, whole).filtered_except_time(&query.filter), query, until)
+        statement = bounded(push_periods(statement, periods).filtered_except_time(&query.filter), query, until)
             .sql(" UNION ALL ");
     }
     for edge in &plan.edges {
@@ -86,22 +86,22 @@ fn push_roll_ups<'s, ST>(
             " FROM batches b CROSS JOIN LATERAL (SELECT * FROM records r WHERE r.slot >= b.slot \
              AND r.slot <= b.slot + (b.last - b.first) OFFSET 0) r",
         )
-        .filtered(&plan.within)
+        .filtered(&plan.covered)
         .sql(" AND b.last > ")
         .bind::<BigInt, _>(position);
     bounded(statement, query, until)
 }
 
-fn push_periods<'s, ST>(statement: Statement<'s, ST>, whole: &Periods) -> Statement<'s, ST> {
-    let statement = statement.sql(" WHERE r.days = ").bind::<SmallInt, _>(whole.period.days());
-    if whole.period == Period::Ever {
+fn push_periods<'s, ST>(statement: Statement<'s, ST>, periods: &Periods) -> Statement<'s, ST> {
+    let statement = statement.sql(" WHERE r.days = ").bind::<SmallInt, _>(periods.period.days());
+    if periods.period == Period::Ever {
         return statement.sql(" AND r.starts = '-infinity'");
     }
     statement
         .sql(" AND r.starts >= ")
-        .bind::<Date, _>(pg_date(whole.from))
+        .bind::<Date, _>(pg_date(periods.from))
         .sql(" AND r.starts < ")
-        .bind::<Date, _>(pg_date(whole.until))
+        .bind::<Date, _>(pg_date(periods.until))
 }
 
 /// Appends the bounds of a query's page: its destinations.

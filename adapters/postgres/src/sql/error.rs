@@ -1,11 +1,11 @@
-//! What can go wrong, and what the caller can do about it: [`Fault::kind`] decides.
+//! What can go wrong, and what the caller can do about it: [`StoreError::kind`] decides.
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tallyhouse_core::ports::{PortError, PortErrorKind};
 
 /// Why a call of the repository failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum StoreError {
     /// Postgres or Diesel returned an error.
     #[error("the database failed")]
     Database(#[from] DieselError),
@@ -33,7 +33,7 @@ pub(crate) enum Fault {
     CommitInterrupted,
     /// The connection was cut before the answer to a COMMIT, and the result can't be found out.
     #[error("the connection was cut before the answer to COMMIT")]
-    CommitUnknown(#[source] Box<Fault>),
+    CommitUnknown(#[source] Box<StoreError>),
     /// The caller dropped the stream.
     #[error("the stream was dropped")]
     StreamDropped,
@@ -45,7 +45,7 @@ pub(crate) enum Fault {
     Misuse(String),
 }
 
-impl Fault {
+impl StoreError {
     /// Says what the caller can do. Diesel shows no SQLSTATE, and messages may be translated (`lc_messages`). So only the
     /// kinds that Diesel tells apart are branched on. Every other error counts as unavailable: the batch is tried again,
     /// and no record is blamed.
@@ -81,7 +81,7 @@ impl Fault {
 
     /// Says whether the connection was cut and the work may be repeated on another one: either nothing was committed, or
     /// the repetition finds out.
-    pub(crate) fn is_cut(&self) -> bool {
+    pub(crate) fn is_disconnected(&self) -> bool {
         matches!(
             self,
             Self::CommitInterrupted
@@ -94,17 +94,17 @@ impl Fault {
 
     /// Says whether the connection may have been cut: while Diesel prepares a statement it reports that as an unknown
     /// error.
-    pub(crate) fn may_be_cut(&self) -> bool {
+    pub(crate) fn may_be_disconnected(&self) -> bool {
         matches!(self, Self::Database(DieselError::DatabaseError(DatabaseErrorKind::Unknown, _)))
     }
 
     /// Says whether the connection must be closed. Diesel does not notice a cut while it prepares a statement.
     pub(crate) fn breaks_connection(&self) -> bool {
-        self.is_cut() || matches!(self, Self::CommitUnknown(_))
+        self.is_disconnected() || matches!(self, Self::CommitUnknown(_))
     }
 
-    /// Turns the fault into the port's error. `what` names the operation in the words of the port.
-    pub(crate) fn port(self, what: &'static str) -> PortError {
+    /// Turns the error into the port's error. `what` names the operation in the words of the port.
+    pub(crate) fn into_port(self, what: &'static str) -> PortError {
         let (kind, reason) = (self.kind(), self.reason());
         let error = match self {
             // The port's error already says what these two would say above their cause.
@@ -119,7 +119,7 @@ impl Fault {
     fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Database(error) => reason_of(error),
-            Self::CommitUnknown(fault) => fault.reason(),
+            Self::CommitUnknown(error) => error.reason(),
             Self::PoolBusy => Some("every connection is busy"),
             Self::Corrupt(_) => Some("stored data can't be read"),
             Self::Connection(_) | Self::Unreachable(_) => Some("there is no connection to the database"),

@@ -8,7 +8,7 @@ use tallyhouse_core::{
     Timestamp, Unit, Value, rules_from_json,
 };
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 
 /// 2000-01-01T00:00:00Z in microseconds since 1970: the epoch of Postgres.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
@@ -58,8 +58,8 @@ impl ProcessedRow {
     ///
     /// # Errors
     /// The row breaks a rule of the core.
-    pub(crate) fn decode(&self) -> Result<ProcessedRecord, Fault> {
-        self.try_decode().ok_or_else(|| Fault::Corrupt(format!("the record {:?} breaks a rule", self.record_id)))
+    pub(crate) fn decode(&self) -> Result<ProcessedRecord, StoreError> {
+        self.try_decode().ok_or_else(|| StoreError::Corrupt(format!("the record {:?} breaks a rule", self.record_id)))
     }
 
     fn try_decode(&self) -> Option<ProcessedRecord> {
@@ -88,19 +88,22 @@ impl StoredRow {
     ///
     /// # Errors
     /// The row breaks a rule of the core.
-    pub(crate) fn decode(self) -> Result<StoredRecord, Fault> {
+    pub(crate) fn decode(self) -> Result<StoredRecord, StoreError> {
         let processed = self.processed.decode()?;
-        let fault = |column| {
-            Fault::Corrupt(format!("{column} of the record {:?} can't be read", processed.record.record_id.as_str()))
+        let corrupt = |column| {
+            StoreError::Corrupt(format!(
+                "{column} of the record {:?} can't be read",
+                processed.record.record_id.as_str()
+            ))
         };
         let (previous, alerts, traceparent) = self.rest;
         let previous = match previous {
             None => Summary::default(),
-            Some(text) => Summary::from_compact(&text).ok_or_else(|| fault("\"previous\""))?,
+            Some(text) => Summary::from_compact(&text).ok_or_else(|| corrupt("\"previous\""))?,
         };
         let alerts = match alerts {
             None => Vec::new(),
-            Some(text) => rules_from_json(&text).ok_or_else(|| fault("\"alerts\""))?,
+            Some(text) => rules_from_json(&text).ok_or_else(|| corrupt("\"alerts\""))?,
         };
         Ok(StoredRecord { processed, previous, alerts, traceparent })
     }
@@ -110,19 +113,19 @@ impl StoredRow {
 ///
 /// # Errors
 /// A column breaks a rule of the core.
-pub(crate) fn key(destination_id: &str, reference: &str) -> Result<Key, Fault> {
+pub(crate) fn key(destination_id: &str, reference: &str) -> Result<Key, StoreError> {
     let made = DestinationId::new(destination_id)
         .and_then(|destination_id| Ok(Key { destination_id, reference: Reference::new(reference)? }));
-    made.map_err(|error| Fault::Corrupt(format!("the key ({destination_id:?}, {reference:?}) {error}")))
+    made.map_err(|error| StoreError::Corrupt(format!("the key ({destination_id:?}, {reference:?}) {error}")))
 }
 
 /// Decodes a summary in compact form.
 ///
 /// # Errors
 /// The text is no summary in compact form.
-pub(crate) fn summary(destination_id: &str, reference: &str, text: Option<&str>) -> Result<Summary, Fault> {
+pub(crate) fn summary(destination_id: &str, reference: &str, text: Option<&str>) -> Result<Summary, StoreError> {
     text.and_then(Summary::from_compact)
-        .ok_or_else(|| Fault::Corrupt(format!("the summary of ({destination_id:?}, {reference:?}) can't be read")))
+        .ok_or_else(|| StoreError::Corrupt(format!("the summary of ({destination_id:?}, {reference:?}) can't be read")))
 }
 
 /// Encodes an instant.
@@ -152,8 +155,8 @@ pub(crate) fn bigint(n: u64) -> i64 {
 ///
 /// # Errors
 /// The number is negative.
-pub(crate) fn count(n: i64) -> Result<u64, Fault> {
-    u64::try_from(n).map_err(|_| Fault::Corrupt(format!("a count or a position is {n}")))
+pub(crate) fn count(n: i64) -> Result<u64, StoreError> {
+    u64::try_from(n).map_err(|_| StoreError::Corrupt(format!("a count or a position is {n}")))
 }
 
 /// Encodes a number of rows for LIMIT.

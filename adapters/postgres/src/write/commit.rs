@@ -14,7 +14,7 @@ use diesel::pg::PgConnection;
 use diesel::r2d2::R2D2Connection;
 use tallyhouse_core::ports::{Batch, CommitOrder, Committed};
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::write::commit_unknown::CommitUnknown;
 use crate::write::known::sorted_keys;
 use crate::write::locked;
@@ -27,7 +27,7 @@ const RECORDS_MAX: usize = 1 << 20;
 /// transactions. If the connection was cut, the caller repeats the call with the same `commit_unknown` on another one.
 ///
 /// # Errors
-/// Nothing is committed, except for [`Fault::CommitUnknown`] and [`Fault::CommitInterrupted`], where the result is
+/// Nothing is committed, except for [`StoreError::CommitUnknown`] and [`StoreError::CommitInterrupted`], where the result is
 /// unknown.
 pub(crate) fn commit(
     connection: &mut PgConnection,
@@ -35,9 +35,12 @@ pub(crate) fn commit(
     order: &Arc<dyn CommitOrder>,
     optimistic: &Optimistic,
     commit_unknown: &CommitUnknown,
-) -> Result<Option<Committed>, Fault> {
+) -> Result<Option<Committed>, StoreError> {
     if batch.arrivals.len() > RECORDS_MAX {
-        return Err(Fault::Misuse(format!("a batch of {} records; {RECORDS_MAX} are allowed", batch.arrivals.len())));
+        return Err(StoreError::Misuse(format!(
+            "a batch of {} records; {RECORDS_MAX} are allowed",
+            batch.arrivals.len()
+        )));
     }
     if batch.arrivals.is_empty() && batch.published.is_empty() {
         return Ok(Some(Committed { outcomes: Vec::new(), entry: None }));
@@ -47,9 +50,11 @@ pub(crate) fn commit(
         match optimistic.commit(connection, batch, order, &keys) {
             Ok(None) => {}
             Ok(committed) => return Ok(committed),
-            Err(Fault::CommitUnknown(cause)) => return Err(commit_unknown.remember(*cause)),
-            Err(fault) if fault.may_be_cut() && is_cut(connection) => return Err(commit_unknown.remember(fault)),
-            Err(fault) => return Err(fault),
+            Err(StoreError::CommitUnknown(cause)) => return Err(commit_unknown.remember(*cause)),
+            Err(error) if error.may_be_disconnected() && is_disconnected(connection) => {
+                return Err(commit_unknown.remember(error));
+            }
+            Err(error) => return Err(error),
         }
     }
     if !order.predecessors_done() {
@@ -58,6 +63,6 @@ pub(crate) fn commit(
     locked::commit(connection, batch, &keys, optimistic, commit_unknown).map(Some)
 }
 
-fn is_cut(connection: &mut PgConnection) -> bool {
-    connection.ping().is_err_and(|error| Fault::from(error).is_cut())
+fn is_disconnected(connection: &mut PgConnection) -> bool {
+    connection.ping().is_err_and(|error| StoreError::from(error).is_disconnected())
 }

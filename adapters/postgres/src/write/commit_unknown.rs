@@ -4,12 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tallyhouse_core::Known;
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 
 /// Why the result of a commit is unknown: the connection was cut before the answer. Lives as long as the batch, across
 /// connections.
 #[derive(Default)]
-pub(crate) struct CommitUnknown(Mutex<Option<Fault>>);
+pub(crate) struct CommitUnknown(Mutex<Option<StoreError>>);
 
 impl CommitUnknown {
     /// Says whether an attempt at the batch has an unknown result.
@@ -17,27 +17,27 @@ impl CommitUnknown {
         self.cause().is_some()
     }
 
-    fn cause(&self) -> MutexGuard<'_, Option<Fault>> {
+    fn cause(&self) -> MutexGuard<'_, Option<StoreError>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers that the result is unknown. The error makes the pool repeat the batch on another connection.
-    pub(crate) fn remember(&self, cause: Fault) -> Fault {
+    pub(crate) fn remember(&self, cause: StoreError) -> StoreError {
         *self.cause() = Some(cause);
-        Fault::CommitInterrupted
+        StoreError::CommitInterrupted
     }
 
     /// Gives up: returns the error for the caller, if the result is unknown.
-    pub(crate) fn take(&self) -> Option<Fault> {
-        self.cause().take().map(|cause| Fault::CommitUnknown(Box::new(cause)))
+    pub(crate) fn take(&self) -> Option<StoreError> {
+        self.cause().take().map(|cause| StoreError::CommitUnknown(Box::new(cause)))
     }
 
     /// Checks the state that a repeated commit has read under its locks. If none of the records is stored, the earlier
     /// attempt has not committed, and it cannot commit any more once this transaction has written its ids or keys.
     ///
     /// # Errors
-    /// [`Fault::CommitUnknown`] if some are stored: by the earlier attempt, or before it. Only the caller can tell.
-    pub(crate) fn check(&self, known: &Known) -> Result<(), Fault> {
+    /// [`StoreError::CommitUnknown`] if some are stored: by the earlier attempt, or before it. Only the caller can tell.
+    pub(crate) fn check(&self, known: &Known) -> Result<(), StoreError> {
         if known.records.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 use tallyhouse_core::{Arrival, Key, Known, Plan, Summary};
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::sql::row::{ProcessedRow, count, summary};
 use crate::sql::statement::Statement;
 
@@ -44,7 +44,7 @@ impl<'a> CompactSummaries<'a> {
     }
 
     /// Returns the keys without records that a plan leaves without records.
-    pub(crate) fn still_empty(&self, plan: &Plan) -> Vec<Key> {
+    pub(crate) fn unchanged_empty_keys(&self, plan: &Plan) -> Vec<Key> {
         let is_empty = |(key, summary): &&(&Key, Option<String>)| summary.is_none() && !is_changed(plan, key);
         self.0.iter().filter(is_empty).map(|(key, _)| (*key).clone()).collect()
     }
@@ -75,7 +75,7 @@ pub(crate) fn read<'a>(
     locks: KeyLocks,
     keys: &'a [Key],
     arrivals: Option<&[Arrival]>,
-) -> Result<Stored<'a>, Fault> {
+) -> Result<Stored<'a>, StoreError> {
     let (destinations, references) = key_columns(keys.iter());
     let ids: HashSet<&str> =
         arrivals.unwrap_or_default().iter().map(|arrival| arrival.record.record_id.as_str()).collect();
@@ -109,9 +109,9 @@ pub(crate) fn read<'a>(
     Ok(stored)
 }
 
-fn read_summaries(keys: &[Key], summaries: &[Option<String>]) -> Result<HashMap<Key, Summary>, Fault> {
+fn read_summaries(keys: &[Key], summaries: &[Option<String>]) -> Result<HashMap<Key, Summary>, StoreError> {
     if summaries.len() != keys.len() {
-        return Err(Fault::Misuse(format!("{} summaries were read for {} keys", summaries.len(), keys.len())));
+        return Err(StoreError::Misuse(format!("{} summaries were read for {} keys", summaries.len(), keys.len())));
     }
     let existing = keys.iter().zip(summaries).filter_map(|(key, text)| Some((key, text.as_deref()?)));
     existing

@@ -9,7 +9,7 @@ use diesel::pg::PgConnection;
 use tallyhouse_core::ports::{Batch, Committed};
 use tallyhouse_core::{Key, plan};
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::write::commit_unknown::CommitUnknown;
 use crate::write::known::{KeyLocks, Stored, read};
 use crate::write::optimistic::Optimistic;
@@ -26,23 +26,23 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// ids.
 ///
 /// # Errors
-/// Nothing is committed, except for [`Fault::CommitUnknown`].
+/// Nothing is committed, except for [`StoreError::CommitUnknown`].
 pub(crate) fn commit(
     connection: &mut PgConnection,
     batch: &Batch,
     keys: &[Key],
     optimistic: &Optimistic,
     commit_unknown: &CommitUnknown,
-) -> Result<Committed, Fault> {
+) -> Result<Committed, StoreError> {
     let _pause = optimistic.pause();
     let mut attempt = 1;
     loop {
         match commit_once(connection, batch, keys, optimistic, commit_unknown) {
-            Err(fault) if fault.is_transient() && attempt < ATTEMPTS => {
+            Err(error) if error.is_transient() && attempt < ATTEMPTS => {
                 sleep(PAUSE * attempt);
                 attempt += 1;
             }
-            Err(fault) => return Err(fault),
+            Err(error) => return Err(error),
             Ok(committed) => {
                 optimistic.count_locked();
                 return Ok(committed);
@@ -57,18 +57,18 @@ fn commit_once(
     keys: &[Key],
     optimistic: &Optimistic,
     commit_unknown: &CommitUnknown,
-) -> Result<Committed, Fault> {
+) -> Result<Committed, StoreError> {
     let mut written = false;
     let result = connection.build_transaction().read_committed().run(|connection| {
         let Stored { known, summaries, rules_version } =
             read(connection, KeyLocks::Taken, keys, Some(&batch.arrivals))?;
         commit_unknown.check(&known)?;
         let rules = batch.rules.in_force(rules_version, || rules::managed(connection))?;
-        optimistic.learn(keys, &known);
+        optimistic.observe(keys, &known);
         let plan = plan(&batch.arrivals, known, &rules, batch.now);
         optimistic.cache(&plan);
         let expectations = Expectations {
-            keys_to_remove: summaries.still_empty(&plan),
+            keys_to_remove: summaries.unchanged_empty_keys(&plan),
             summaries: summaries.of_changed(&plan),
             rules_version: None,
         };
@@ -78,15 +78,15 @@ fn commit_once(
                 Ok(Committed { outcomes: plan.outcomes, entry })
             }
             // Another transaction inserted the id under another key, which is not locked here, after the read.
-            Written::IdTaken => Err(Fault::IdConflict),
+            Written::IdTaken => Err(StoreError::IdConflict),
             Written::SummaryDiffers | Written::RulesDiffer | Written::PredecessorSlow => {
-                Err(Fault::Misuse("a locked row has changed".to_owned()))
+                Err(StoreError::Misuse("a locked row has changed".to_owned()))
             }
         }
     });
-    result.map_err(|fault| {
+    result.map_err(|error| {
         optimistic.uncache(keys);
         // All is written: the connection was cut during COMMIT.
-        if written && fault.is_cut() { Fault::CommitUnknown(Box::new(fault)) } else { fault }
+        if written && error.is_disconnected() { StoreError::CommitUnknown(Box::new(error)) } else { error }
     })
 }

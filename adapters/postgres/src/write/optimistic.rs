@@ -15,7 +15,7 @@ use diesel::result::Error as DieselError;
 use tallyhouse_core::ports::{Batch, CommitOrder, Committed};
 use tallyhouse_core::{Key, Known, Outcome, Plan, RuleSet, plan};
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::write::known::{CompactSummaries, KeyLocks, read};
 use crate::write::plan::{Expectations, Written, insert_records, write_pipelined, write_plan};
 use crate::write::rules;
@@ -47,14 +47,14 @@ impl Optimistic {
     /// Commits a batch. Returns `None`, with nothing written, if the batch has to be committed with locks.
     ///
     /// # Errors
-    /// Nothing is committed, except for [`Fault::CommitUnknown`].
+    /// Nothing is committed, except for [`StoreError::CommitUnknown`].
     pub(crate) fn commit(
         &self,
         connection: &mut PgConnection,
         batch: &Batch,
         order: &Arc<dyn CommitOrder>,
         keys: &[Key],
-    ) -> Result<Option<Committed>, Fault> {
+    ) -> Result<Option<Committed>, StoreError> {
         self.0.drain_locked_commits();
         let (uncached, ids_new) = {
             let state = self.0.state();
@@ -72,7 +72,7 @@ impl Optimistic {
             rules = (version, batch.rules.in_force(version, || rules::managed(connection))?);
             known = stored.known;
             if !ids_new {
-                self.0.state().ids_new.learn(known.records.is_empty());
+                self.0.state().ids_new.record(known.records.is_empty());
             }
         }
         let Some(planned) = self.plan(batch, order, (keys, &uncached), known, rules) else { return Ok(None) };
@@ -136,19 +136,19 @@ impl Optimistic {
         self.0.pause()
     }
 
-    /// Learns from the stored state that a commit with locks has read.
-    pub(crate) fn learn(&self, keys: &[Key], known: &Known) {
-        self.0.state().learn(keys, known);
+    /// Compares the cache with the stored state that a commit with locks has read.
+    pub(crate) fn observe(&self, keys: &[Key], known: &Known) {
+        self.0.state().observe(keys, known);
     }
 
     /// Caches the summaries that a commit with locks is about to write.
     pub(crate) fn cache(&self, plan: &Plan) {
-        self.0.state().summaries.note(&plan.summaries);
+        self.0.state().summaries.insert(&plan.summaries);
     }
 
     /// Removes the keys of a commit with locks that failed from the cache.
     pub(crate) fn uncache(&self, keys: &[Key]) {
-        self.0.state().summaries.forget_keys(keys);
+        self.0.state().summaries.remove(keys);
     }
 
     /// Counts a commit with locks.
@@ -163,11 +163,11 @@ impl Optimistic {
 }
 
 impl PlannedCommit<'_> {
-    fn write(&self, connection: &mut PgConnection, batch: &Batch) -> Result<Written, Fault> {
+    fn write(&self, connection: &mut PgConnection, batch: &Batch) -> Result<Written, StoreError> {
         match self.predecessor {
             // The statement commits by itself.
             None => write_plan(connection, batch, &self.plan, &self.expectations)
-                .map_err(|fault| commit_unknown(fault, true)),
+                .map_err(|error| commit_unknown(error, true)),
             Some(predecessor) => self.write_upon(connection, batch, predecessor),
         }
     }
@@ -178,7 +178,7 @@ impl PlannedCommit<'_> {
         connection: &mut PgConnection,
         batch: &Batch,
         predecessor: InFlight,
-    ) -> Result<Written, Fault> {
+    ) -> Result<Written, StoreError> {
         let mut written = false;
         let result = connection.build_transaction().read_committed().run(|connection| {
             let slot = match self.plan.stored.is_empty() {
@@ -201,14 +201,14 @@ impl PlannedCommit<'_> {
         });
         match result {
             Ok(written) => Ok(written),
-            Err(Rollback(Err(Fault::IdConflict))) => Ok(Written::IdTaken),
-            Err(Rollback(rolled_back)) => rolled_back.map_err(|fault| commit_unknown(fault, written)),
+            Err(Rollback(Err(StoreError::IdConflict))) => Ok(Written::IdTaken),
+            Err(Rollback(rolled_back)) => rolled_back.map_err(|error| commit_unknown(error, written)),
         }
     }
 
     /// Turns the result of the write into that of the commit. Returns `None` if the batch has to be committed with
     /// locks; the cached summaries that depended on it are then invalidated.
-    fn finish(mut self, written: Result<Written, Fault>) -> Result<Option<Committed>, Fault> {
+    fn finish(mut self, written: Result<Written, StoreError>) -> Result<Option<Committed>, StoreError> {
         if let Ok(Written::All(entry)) = written {
             self.is_committed = true;
             return Ok(Some(Committed { outcomes: std::mem::take(&mut self.plan.outcomes), entry }));
@@ -218,8 +218,8 @@ impl PlannedCommit<'_> {
             // A commit whose base has failed was bound to fail. That says nothing about other processes.
             if state.is_current(self.in_flight) {
                 match &written {
-                    Ok(Written::IdTaken) => state.ids_new.learn(false),
-                    Ok(Written::SummaryDiffers) => state.keys_unshared.learn(false),
+                    Ok(Written::IdTaken) => state.ids_new.record(false),
+                    Ok(Written::SummaryDiffers) => state.keys_unshared.record(false),
                     Ok(Written::All(_) | Written::RulesDiffer | Written::PredecessorSlow) | Err(_) => {}
                 }
             }
@@ -228,7 +228,7 @@ impl PlannedCommit<'_> {
             self.order.revoke();
         }
         match written {
-            Err(fault) if !fault.is_transient() => Err(fault),
+            Err(error) if !error.is_transient() => Err(error),
             _ => Ok(None),
         }
     }
@@ -242,11 +242,11 @@ impl Drop for PlannedCommit<'_> {
 }
 
 /// Why a transaction is rolled back: the store was not as expected, or a statement failed.
-struct Rollback(Result<Written, Fault>);
+struct Rollback(Result<Written, StoreError>);
 
-impl From<Fault> for Rollback {
-    fn from(fault: Fault) -> Self {
-        Self(Err(fault))
+impl From<StoreError> for Rollback {
+    fn from(error: StoreError) -> Self {
+        Self(Err(error))
     }
 }
 
@@ -257,6 +257,6 @@ impl From<DieselError> for Rollback {
 }
 
 /// Marks a connection that was cut while the commit was in flight: its result is unknown.
-fn commit_unknown(fault: Fault, committing: bool) -> Fault {
-    if committing && fault.is_cut() { Fault::CommitUnknown(Box::new(fault)) } else { fault }
+fn commit_unknown(error: StoreError, committing: bool) -> StoreError {
+    if committing && error.is_disconnected() { StoreError::CommitUnknown(Box::new(error)) } else { error }
 }

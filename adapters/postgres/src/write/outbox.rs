@@ -9,7 +9,7 @@ use diesel::query_dsl::RunQueryDsl;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use tallyhouse_core::ports::{Backlog, ClaimScope, OutboxEntry, OutboxId, Owner};
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::sql::row::{count, limit, timestamp};
 use crate::sql::statement::Statement;
 use crate::write::plan::id_columns;
@@ -25,7 +25,7 @@ const ABANDONED: &str = "(o.owner IS NULL OR NOT EXISTS (SELECT 1 FROM leases l 
      AND l.until > clock_timestamp() AND l.until <= clock_timestamp() + 2 * l.length))";
 
 /// Renews or ends a lease, by the clock of the database.
-pub(crate) fn renew(connection: &mut PgConnection, owner: &Owner, lease: Duration) -> Result<(), Fault> {
+pub(crate) fn renew(connection: &mut PgConnection, owner: &Owner, lease: Duration) -> Result<(), StoreError> {
     if lease.is_zero() {
         Statement::<()>::new("DELETE FROM leases WHERE owner = ")
             .bind::<Text, _>(owner.as_str())
@@ -58,7 +58,7 @@ pub(crate) fn claim(
     owner: &Owner,
     scope: ClaimScope,
     entries_max: usize,
-) -> Result<Vec<OutboxEntry>, Fault> {
+) -> Result<Vec<OutboxEntry>, StoreError> {
     let statement = match scope {
         ClaimScope::Own => Statement::<EntrySql>::new("SELECT first, last, nonce, processed_at FROM outbox WHERE owner = ")
             .bind::<Text, _>(owner.as_str())
@@ -102,7 +102,7 @@ pub(crate) fn mark_published(
     connection: &mut PgConnection,
     owner: &Owner,
     published: &[OutboxId],
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let (firsts, nonces) = id_columns(published);
     Statement::<()>::new("DELETE FROM outbox o USING unnest(")
         .bind::<Array<BigInt>, _>(firsts)
@@ -115,7 +115,7 @@ pub(crate) fn mark_published(
 }
 
 /// Returns how much is still to be published.
-pub(crate) fn backlog(connection: &mut PgConnection) -> Result<Backlog, Fault> {
+pub(crate) fn backlog(connection: &mut PgConnection) -> Result<Backlog, StoreError> {
     let row: (i64, i64, Option<PgTimestamp>) = Statement::<(BigInt, BigInt, Nullable<Timestamptz>)>::new(
         "SELECT count(*), coalesce(sum(last - first + 1), 0)::bigint, min(processed_at) FROM outbox",
     )
@@ -124,9 +124,9 @@ pub(crate) fn backlog(connection: &mut PgConnection) -> Result<Backlog, Fault> {
     Ok(Backlog { batches: count(batches)?, records: count(records)?, oldest: oldest.and_then(timestamp) })
 }
 
-fn entry((first, last, nonce, processed_at): EntryRow) -> Result<OutboxEntry, Fault> {
+fn entry((first, last, nonce, processed_at): EntryRow) -> Result<OutboxEntry, StoreError> {
     let (first, last) = (count(first)?, count(last)?);
-    let unreadable = || Fault::Corrupt(format!("outbox, first {first}: processed_at is out of range"));
+    let unreadable = || StoreError::Corrupt(format!("outbox, first {first}: processed_at is out of range"));
     let processed_at = timestamp(processed_at).ok_or_else(unreadable)?;
     Ok(OutboxEntry { id: OutboxId::new(first, nonce.cast_unsigned()), first, last, processed_at })
 }

@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::result::Error as DieselError;
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 
 /// Bounds the wait for locks, so that an attempt ends before the next one begins.
 const TIMEOUTS: &str = "SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '1s'";
@@ -20,7 +20,7 @@ const WRITE: &str = "SELECT write_plan(ARRAY[x.id], ARRAY[now()], ARRAY['tallyho
      0, NULL) FROM (SELECT 'tallyhouse-ping-' || gen_random_uuid() AS id) x; SET CONSTRAINTS ALL IMMEDIATE";
 
 /// Writes a record, and rolls back.
-pub(crate) fn ping_write(connection: &mut PgConnection) -> Result<(), Fault> {
+pub(crate) fn ping_write(connection: &mut PgConnection) -> Result<(), StoreError> {
     let mut written = Ok(());
     let ended = connection.transaction(|connection| {
         written = connection.batch_execute(TIMEOUTS).and_then(|()| connection.batch_execute(WRITE));

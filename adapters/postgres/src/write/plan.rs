@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 use tallyhouse_core::ports::{Batch, OutboxEntry, OutboxId};
 use tallyhouse_core::{Key, Plan, RecordType, StoredRecord, rules_to_json};
 
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::sql::row::{bigint, count, pg_timestamp};
 use crate::sql::statement::Statement;
 use crate::write::known::key_columns;
@@ -44,7 +44,7 @@ pub(crate) enum Written {
 
 impl Written {
     /// Reads the result of the SQL functions.
-    fn read(first: i64, batch: &Batch, plan: &Plan, nonce: u64) -> Result<Self, Fault> {
+    fn read(first: i64, batch: &Batch, plan: &Plan, nonce: u64) -> Result<Self, StoreError> {
         match first {
             -1 => Ok(Self::IdTaken),
             -2 => Ok(Self::SummaryDiffers),
@@ -66,7 +66,7 @@ pub(crate) fn write_plan(
     batch: &Batch,
     plan: &Plan,
     expectations: &Expectations,
-) -> Result<Written, Fault> {
+) -> Result<Written, StoreError> {
     let (destinations, references) = key_columns(expectations.keys_to_remove.iter());
     let statement = RecordColumns::of(&plan.stored)
         .bind(Statement::<BigInt>::new("SELECT write_plan("))
@@ -84,7 +84,7 @@ pub(crate) fn write_plan(
 
 /// Inserts the records of a plan, and returns their slot. The first half of a pipelined commit; [`write_pipelined`] is
 /// the second, in the same transaction.
-pub(crate) fn insert_records(connection: &mut PgConnection, batch: &Batch, plan: &Plan) -> Result<i64, Fault> {
+pub(crate) fn insert_records(connection: &mut PgConnection, batch: &Batch, plan: &Plan) -> Result<i64, StoreError> {
     let statement = RecordColumns::of(&plan.stored)
         .bind(Statement::<BigInt>::new("SELECT insert_records("))
         .bind::<Timestamptz, _>(pg_timestamp(batch.now))
@@ -99,7 +99,7 @@ pub(crate) fn write_pipelined(
     plan: &Plan,
     expectations: &Expectations,
     slot: i64,
-) -> Result<Written, Fault> {
+) -> Result<Written, StoreError> {
     let statement = Statement::<BigInt>::new("SELECT write_pipelined(")
         .bind::<BigInt, _>(slot)
         .sql(", ")
@@ -159,20 +159,20 @@ fn bind_end<'a, ST>(
 }
 
 /// Distinguishes a record id that is taken from every other failure.
-fn id_conflict(error: DieselError) -> Fault {
+fn id_conflict(error: DieselError) -> StoreError {
     match &error {
         DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, details)
             if details.constraint_name() == Some("records_pkey") =>
         {
-            Fault::IdConflict
+            StoreError::IdConflict
         }
         _ => error.into(),
     }
 }
 
 /// Draws the number that identifies the outbox entry of a commit, with its first position.
-fn random_nonce() -> Result<u64, Fault> {
-    getrandom::u64().map_err(|error| Fault::Misuse(format!("the system has no random numbers: {error}")))
+fn random_nonce() -> Result<u64, StoreError> {
+    getrandom::u64().map_err(|error| StoreError::Misuse(format!("the system has no random numbers: {error}")))
 }
 
 /// Returns the ids of outbox entries as two columns.

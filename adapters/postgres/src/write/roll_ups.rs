@@ -12,7 +12,7 @@ use tallyhouse_pipeline::adapter::RollUpSchedule;
 use tokio::runtime::Handle;
 
 use crate::connection::pool::Pool;
-use crate::sql::error::Fault;
+use crate::sql::error::StoreError;
 use crate::sql::row::count;
 use crate::sql::statement::Statement;
 
@@ -59,7 +59,7 @@ impl RollUpWorker {
         runtime.spawn(async move {
             match worker.roll_up_all().await {
                 Ok(records) => tracing::debug!(records, "records were rolled up"),
-                // The database is away, which the service reports elsewhere. The next commit or query tries again.
+                // The database is unavailable, which the service reports elsewhere. The next commit or query tries again.
                 Err(error) if error.kind() == PortErrorKind::Unavailable => tracing::debug!(%error, "rolling up waits"),
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "records were not rolled up");
@@ -85,7 +85,7 @@ impl RollUpWorker {
     }
 }
 
-fn roll_up(connection: &mut PgConnection) -> Result<u64, Fault> {
+fn roll_up(connection: &mut PgConnection) -> Result<u64, StoreError> {
     let records: i64 = Statement::<BigInt>::new("SELECT roll_up(")
         .bind::<BigInt, _>(RECORDS_PER_TRANSACTION)
         .sql(")")

@@ -92,7 +92,7 @@ impl Speculation {
         let drained = self.wait_while(|state| state.keys_unshared.is_open() && state.locked_in_flight > 0);
         if !drained {
             // One of them is stuck: the next batches do not wait for it.
-            self.state().keys_unshared.learn(false);
+            self.state().keys_unshared.record(false);
         }
     }
 
@@ -154,7 +154,7 @@ impl State {
     /// Adds a planned commit to those in flight. Later plans are made upon its summaries. Also returns the commit before
     /// it, which it has to wait for.
     pub(super) fn begin(&mut self, plan: &Plan) -> (InFlight, Option<InFlight>) {
-        self.summaries.note(&plan.summaries);
+        self.summaries.insert(&plan.summaries);
         self.ids_in_flight.extend(plan.stored.iter().map(|stored| stored.processed.record.record_id.clone()));
         self.last_number += 1;
         let commit = InFlight { number: self.last_number, generation: self.generation, began: Instant::now() };
@@ -171,10 +171,10 @@ impl State {
     /// Removes the summaries of a failed commit from the cache; all summaries, if other commits were planned upon it.
     pub(super) fn invalidate(&mut self, commit: InFlight, plan: &Plan) {
         if self.in_flight.iter().any(|other| *other != commit) {
-            self.summaries.forget();
+            self.summaries.clear();
             self.generation += 1;
         } else {
-            self.summaries.forget_keys(plan.summaries.iter().map(|(key, _)| key));
+            self.summaries.remove(plan.summaries.iter().map(|(key, _)| key));
         }
     }
 
@@ -183,13 +183,13 @@ impl State {
         keys.iter().filter(|key| self.summaries.get(key).is_none()).cloned().collect()
     }
 
-    /// Learns from the stored state that a commit with locks has read.
-    pub(super) fn learn(&mut self, keys: &[Key], known: &Known) {
+    /// Compares the cache with the stored state that a commit with locks has read.
+    pub(super) fn observe(&mut self, keys: &[Key], known: &Known) {
         let is_as_cached =
             |key: &Key| self.summaries.get(key).is_none_or(|cached| known.summaries.get(key) == Some(cached));
         let unshared = keys.iter().all(is_as_cached);
-        self.keys_unshared.learn(unshared);
-        self.ids_new.learn(known.records.is_empty());
+        self.keys_unshared.record(unshared);
+        self.ids_new.record(known.records.is_empty());
     }
 }
 

@@ -57,18 +57,18 @@ fn chunk(sender: &str, number: usize) -> Vec<Arrival> {
 async fn send_all(ingress: Ingress, sender: &'static str) -> Vec<u64> {
     let mut sequences = Vec::new();
     while sequences.len() < CHUNKS * RECORDS {
-        let (mut ordered, mut under_way) = (ingress.ordered(), FuturesOrdered::new());
+        let (mut ordered, mut in_flight) = (ingress.ordered(), FuturesOrdered::new());
         let mut next = sequences.len() / RECORDS;
         loop {
-            while under_way.len() < OrderedIngress::UNDER_WAY_MAX && next < CHUNKS {
-                under_way.push_back(ordered.submit(chunk(sender, next)));
+            while in_flight.len() < OrderedIngress::IN_FLIGHT_MAX && next < CHUNKS {
+                in_flight.push_back(ordered.submit(chunk(sender, next)));
                 next += 1;
             }
-            match under_way.next().await {
+            match in_flight.next().await {
                 Some(Ok(outcomes)) => sequences.extend(outcomes.iter().map(sequence)),
                 Some(Err(error)) => {
                     assert_eq!(error, SubmitError::Unavailable(None));
-                    while let Some(answer) = under_way.next().await {
+                    while let Some(answer) = in_flight.next().await {
                         assert!(answer.is_err(), "what was behind is not done either");
                     }
                     break;

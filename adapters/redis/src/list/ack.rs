@@ -19,7 +19,7 @@ static NACK: Script = Script::new(include_str!("scripts/nack.lua"));
 static END_OVERSIZED: Script =
     Script::new(concat!(include_str!("../digest.lua"), include_str!("scripts/end_oversized.lua")));
 
-/// Acknowledgements under way. If this is dropped before they are done, the processing list must be reconciled.
+/// Acknowledgements in flight. If this is dropped before they are done, the processing list must be reconciled.
 struct AcksInProgress<'a> {
     consumer: &'a Consumer,
     key: String,

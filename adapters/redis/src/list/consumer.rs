@@ -103,7 +103,7 @@ impl Consumer {
         let _no_acks = self.acking.write().await;
         let key = {
             let mut in_flight = self.in_flight();
-            in_flight.uncertain = false;
+            in_flight.needs_reconciliation = false;
             self.client.keys().processing(&in_flight.name)
         };
         let list: Vec<Element> = READ
@@ -161,7 +161,7 @@ impl Consumer {
             in_flight.membership = Membership::Expired;
             return Ok(Vec::new());
         };
-        in_flight.uncertain |= length > expected + moved.len();
+        in_flight.needs_reconciliation |= length > expected + moved.len();
         Ok(moved.into_iter().map(|element| in_flight.add(element)).collect())
     }
 }

@@ -16,7 +16,7 @@ use crate::settings::millis;
 /// Heartbeats in one lease: two may be lost.
 const HEARTBEATS_PER_LEASE: u32 = 3;
 
-/// Leases for which an expired consumer stays registered. A move that was under way at its expiry may still add
+/// Leases for which an expired consumer stays registered. A move that was in flight at its expiry may still add
 /// to its processing list, and a process that was suspended may even begin one.
 const LEASES_REMEMBERED: u64 = 6;
 
@@ -36,7 +36,7 @@ async fn send_heartbeats(consumer: &Consumer) {
     loop {
         sleep(consumer.client.settings().lease / HEARTBEATS_PER_LEASE).await;
         if let Err(error) = monitor.heartbeat(consumer).await {
-            // The source itself reports that the server is away.
+            // The source itself reports that the server is unavailable.
             tracing::debug!(%error, "the lease of a list consumer could not be renewed");
         }
     }
@@ -53,17 +53,17 @@ impl Monitor {
     async fn heartbeat(&mut self, consumer: &Consumer) -> RedisResult<()> {
         let (membership, expected, taken) = {
             let in_flight = consumer.in_flight();
-            (in_flight.membership, in_flight.len(), in_flight.taken())
+            (in_flight.membership, in_flight.len(), in_flight.total_taken())
         };
         if membership != Membership::Registered {
             return Ok(());
         }
         let mut connection = consumer.client.shared();
         let (length, expired) = consumer.renew_lease(&mut connection).await?;
-        // The list may be longer while the answer to a move is under way, but not for two heartbeats without a move.
+        // The list may be longer while the answer to a move is in flight, but not for two heartbeats without a move.
         let excess_at = (length > expected).then_some(taken);
         if excess_at.is_some() && excess_at == self.excess_at {
-            consumer.in_flight().uncertain = true;
+            consumer.in_flight().needs_reconciliation = true;
         }
         self.excess_at = excess_at;
         for name in expired {

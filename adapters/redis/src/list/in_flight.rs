@@ -29,7 +29,7 @@ pub(super) struct InFlight {
     pub(super) previous_name: Option<Arc<str>>,
     /// Whether the processing list may hold elements that are not in flight here: the answer to their move was lost, or
     /// their removal failed.
-    pub(super) uncertain: bool,
+    pub(super) needs_reconciliation: bool,
     elements: HashMap<u64, Element>,
     /// The number of elements whose acknowledgement has begun and not ended.
     acking: usize,
@@ -42,7 +42,7 @@ impl InFlight {
             name: new_name(),
             membership: Membership::New,
             previous_name: None,
-            uncertain: false,
+            needs_reconciliation: false,
             elements: HashMap::new(),
             acking: 0,
             tags: 0,
@@ -51,7 +51,7 @@ impl InFlight {
 
     /// Says whether elements can be taken without preparation.
     pub(super) fn is_ready(&self) -> bool {
-        self.membership == Membership::Registered && !self.uncertain
+        self.membership == Membership::Registered && !self.needs_reconciliation
     }
 
     /// Replaces a name that was used, and forgets all elements in flight under it.
@@ -60,12 +60,12 @@ impl InFlight {
             self.previous_name = Some(std::mem::replace(&mut self.name, new_name()));
             self.membership = Membership::New;
             self.elements.clear();
-            self.uncertain = false;
+            self.needs_reconciliation = false;
         }
     }
 
     /// Returns how many elements were ever taken.
-    pub(super) fn taken(&self) -> u64 {
+    pub(super) fn total_taken(&self) -> u64 {
         self.tags
     }
 
@@ -93,7 +93,7 @@ impl InFlight {
     /// Ends the acknowledgement of `count` elements.
     pub(super) fn end_ack(&mut self, count: usize, succeeded: bool) {
         self.acking -= count;
-        self.uncertain |= !succeeded;
+        self.needs_reconciliation |= !succeeded;
     }
 
     /// Returns the elements of the processing list (newest first) that are not in flight here. Of equal elements, as

@@ -29,7 +29,7 @@ impl Consumer {
                     tracing::info!("orphaned processing lists can't be found without the right to SCAN");
                     break;
                 }
-                // The source itself reports that the server is away.
+                // The source itself reports that the server is unavailable.
                 tracing::debug!(%error, "the scan for orphaned processing lists failed");
                 sleep(self.client.settings().lease).await;
             }

@@ -38,7 +38,7 @@ pub(super) fn start(consumer: Arc<Consumer>) -> AbortOnDropHandle<()> {
                 result = consumer.delete_idle_consumers(lease * LEASES_REMEMBERED).await;
             }
             if let Err(error) = result {
-                // The source itself reports that the server is away.
+                // The source itself reports that the server is unavailable.
                 tracing::debug!(%error, "the heartbeat of a stream consumer failed");
             }
         }

@@ -46,7 +46,7 @@ pub(super) struct Reader {
     /// The newest entry that was read: an entry that a wait hands out comes after it.
     newest: String,
     /// Whether the last call returned more than one entry: then more may be there, and the next call does not block.
-    backlog: bool,
+    may_have_more: bool,
 }
 
 impl Reader {
@@ -58,7 +58,7 @@ impl Reader {
             claim_after: START.to_owned(),
             claim_at: None,
             newest: START.to_owned(),
-            backlog: false,
+            may_have_more: false,
         }
     }
 
@@ -113,7 +113,7 @@ impl Reader {
         let newest = self.newest.clone();
         let read = Read { consumer, after: &newest, max, and_new: true };
         let mut answer = (String::new(), Vec::new());
-        if std::mem::take(&mut self.backlog) {
+        if std::mem::take(&mut self.may_have_more) {
             answer = read.run(connection).await?;
         }
         if answer.1.is_empty() {
@@ -125,7 +125,7 @@ impl Reader {
             self.newest.clone_from(&last.id);
         }
         let deliveries = self.deliver(consumer, connection, entries).await?;
-        self.backlog = deliveries.len() > 1;
+        self.may_have_more = deliveries.len() > 1;
         Ok(deliveries)
     }
 

@@ -135,7 +135,7 @@ async fn a_consumer_that_goes_on_after_its_lease_has_expired_does_no_harm() {
     assert_eq!(payloads(&taken), numbered(4));
     ack(&expired, &stale, &Disposition::Ack).await;
     assert_eq!(list.kept().await, (0, 4), "the other consumer's elements stay");
-    // A move of the expired consumer that was under way all the time still adds to the old list.
+    // A move of the expired consumer that was in flight all the time still adds to the old list.
     cmd("LPUSH").arg(&processing).arg("late").exec(&mut list.connection).unwrap();
     let late = tokio::join!(receive(&expired, 1), async { ack(&other, &taken, &Disposition::Ack).await }).0;
     assert_eq!(payloads(&late), ["late"]);

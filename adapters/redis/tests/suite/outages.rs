@@ -1,4 +1,4 @@
-//! Servers that are away, frozen, full, or have lost their data.
+//! Servers that are unavailable, frozen, full, or have lost their data.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -92,8 +92,8 @@ async fn payloads_that_a_killed_server_had_written_come_again_and_acknowledged_o
         ack(&*source, &before[..50], &Disposition::Ack).await;
         let acked: BTreeSet<String> = payloads(&before[..50]).into_iter().collect();
         server.kill().unwrap();
-        let away = source.ack(acknowledgements(&before[50..], &Disposition::Ack)).await;
-        assert_eq!(away.unwrap_err().kind(), PortErrorKind::Unavailable);
+        let outage = source.ack(acknowledgements(&before[50..], &Disposition::Ack)).await;
+        assert_eq!(outage.unwrap_err().kind(), PortErrorKind::Unavailable);
         assert_eq!(source.receive(1).await.unwrap_err().kind(), PortErrorKind::Unavailable);
         server.restart().unwrap();
         until("the server is found", async || client.ping().await.is_ok()).await;

@@ -5,7 +5,7 @@ use futures::stream;
 use tallyhouse_core::ports::{PartStream, PortError, PortErrorKind};
 use tokio::sync::mpsc;
 
-use crate::sql::error::{Failure, Unreadable};
+use crate::sql::error::{StoreError, Unreadable};
 
 /// Parts that are read before the client takes them: enough to keep both sides busy, few enough for memory.
 const PARTS_BUFFERED: usize = 16;
@@ -26,12 +26,12 @@ pub(crate) enum Stop {
     /// The stream was dropped.
     Dropped,
     /// Reading failed.
-    Failed(Failure),
+    Failed(StoreError),
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -78,7 +78,7 @@ impl<T> Parts<T> {
         let last = match result {
             Ok(()) => Item::End,
             Err(Stop::Dropped) => return,
-            Err(Stop::Failed(failure)) => Item::Failed(failure.into_port(what)),
+            Err(Stop::Failed(error)) => Item::Failed(error.into_port(what)),
         };
         if self.0.blocking_send(last).is_err() {
             tracing::debug!(what, "a stream was dropped before its end");

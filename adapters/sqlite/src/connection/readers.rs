@@ -11,7 +11,7 @@ use crate::connection::blocking_stream::{self, Parts, Stop};
 use crate::connection::file_identity::DatabaseFiles;
 use crate::connection::open::open_reader;
 use crate::connection::settings::SqliteSettings;
-use crate::sql::error::{Failure, SqliteError, SqliteProblem};
+use crate::sql::error::{SqliteError, SqliteProblem, StoreError};
 
 /// Connections for the service's own reads.
 const UPKEEP: u32 = 1;
@@ -58,7 +58,7 @@ impl Readers {
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, PortError> {
         self.run_in(&self.short_reads, what, work).await
     }
@@ -67,7 +67,7 @@ impl Readers {
     pub(crate) async fn run_upkeep<T: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, PortError> {
         self.run_in(&self.upkeep, what, work).await
     }
@@ -76,15 +76,15 @@ impl Readers {
         &self,
         permits: &Arc<Semaphore>,
         what: &'static str,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, PortError> {
-        let permit = self.permit(permits).await.map_err(|failure| failure.into_port(what))?;
+        let permit = self.permit(permits).await.map_err(|error| error.into_port(what))?;
         let pool = self.pool.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            with_reader(&pool, work, |failure| failure.kind() == PortErrorKind::Refused)
+            with_reader(&pool, work, |error| error.kind() == PortErrorKind::Refused)
         });
-        task.await.unwrap_or_else(|error| Err(Failure::TaskFailed(error))).map_err(|failure| failure.into_port(what))
+        task.await.unwrap_or_else(|error| Err(StoreError::TaskFailed(error))).map_err(|error| error.into_port(what))
     }
 
     /// Streams an answer from a blocking thread until the stream is dropped.
@@ -93,7 +93,7 @@ impl Readers {
         what: &'static str,
         work: impl FnOnce(&mut SqliteConnection, &Parts<T>) -> Result<(), Stop> + Send + 'static,
     ) -> Result<PartStream<T>, PortError> {
-        let permit = self.permit(&self.streams).await.map_err(|failure| failure.into_port(what))?;
+        let permit = self.permit(&self.streams).await.map_err(|error| error.into_port(what))?;
         let pool = self.pool.clone();
         let (parts, stream) = blocking_stream::channel(what);
         tokio::task::spawn_blocking(move || {
@@ -104,7 +104,7 @@ impl Readers {
         Ok(stream)
     }
 
-    async fn permit(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+    async fn permit(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
         // Checked at once: the pool would try to open another connection for as long as it waits for one.
         self.files.check()?;
         if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
@@ -114,19 +114,19 @@ impl Readers {
         match select(Box::pin(Arc::clone(permits).acquire_owned()), late).await {
             Either::Left((Ok(permit), _)) => Ok(permit),
             // The semaphore is never closed.
-            Either::Left((Err(_), _)) | Either::Right(_) => Err(Failure::Busy),
+            Either::Left((Err(_), _)) | Either::Right(_) => Err(StoreError::Busy),
         }
     }
 }
 
 /// Runs work on a connection of the pool. The connection is closed after a panic, and after an error unless
 /// `keeps_connection` says otherwise.
-fn with_reader<T, E: From<Failure>>(
+fn with_reader<T, E: From<StoreError>>(
     pool: &r2d2::Pool<OpenReaders>,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
     keeps_connection: impl FnOnce(&E) -> bool,
 ) -> Result<T, E> {
-    let mut reader = pool.get().map_err(Failure::Pool)?;
+    let mut reader = pool.get().map_err(StoreError::Pool)?;
     reader.broken = true;
     let result = work(&mut reader.db);
     reader.broken = result.as_ref().err().is_some_and(|error| !keeps_connection(error));

@@ -59,19 +59,19 @@ pub(crate) fn groups(
     })
 }
 
-/// The groups of an answer without records. Where groups are counted, those in front are held until it is known where the
+/// The groups of an answer without records. Where groups are counted, those in front are buffered until it is known where the
 /// page ends, as many as weigh a page; those behind them are counted only, and read again.
 pub(crate) struct TotalsPage<'a> {
     parts: &'a Parts<Item>,
     /// `None` where groups are sent at once.
-    held: Option<PageBuilder<(DestinationId, Summary)>>,
+    buffered: Option<PageBuilder<(DestinationId, Summary)>>,
     limit: usize,
     groups: usize,
     last: Option<DestinationId>,
 }
 
-/// The groups of a page that were not held.
-pub(crate) struct NotHeld {
+/// The groups of a page beyond the buffer.
+pub(crate) struct Overflow {
     pub(crate) after: DestinationId,
     pub(crate) groups: usize,
 }
@@ -81,19 +81,19 @@ impl<'a> TotalsPage<'a> {
         if limit.is_none() {
             parts.send(Item::Next(None))?;
         }
-        let held = limit.map(|_| PageBuilder::new(usize::MAX));
-        Ok(Self { parts, held, limit: limit.unwrap_or(usize::MAX), groups: 0, last: None })
+        let buffered = limit.map(|_| PageBuilder::new(usize::MAX));
+        Ok(Self { parts, buffered, limit: limit.unwrap_or(usize::MAX), groups: 0, last: None })
     }
 
-    /// Goes on with so many groups that were not held.
-    pub(crate) fn go_on(parts: &'a Parts<Item>, groups: usize) -> Self {
-        Self { parts, held: None, limit: groups, groups: 0, last: None }
+    /// Goes on with so many groups beyond the buffer.
+    pub(crate) fn resume(parts: &'a Parts<Item>, groups: usize) -> Self {
+        Self { parts, buffered: None, limit: groups, groups: 0, last: None }
     }
 
     pub(crate) fn add(&mut self, (destination_id, summary): (DestinationId, Summary)) -> Result<(), Stop> {
         self.groups += 1;
         self.last = Some(destination_id.clone());
-        match &mut self.held {
+        match &mut self.buffered {
             Some(page) if page.is_full() => Ok(()),
             Some(page) => {
                 page.add((destination_id, summary));
@@ -112,24 +112,25 @@ impl<'a> TotalsPage<'a> {
         self.groups >= self.limit
     }
 
-    /// Sends the groups that are held, and returns which are not.
-    pub(crate) fn end(self, more: bool) -> Result<Option<NotHeld>, Stop> {
-        let Some(held) = self.held.map(|page| page.end(more).rows) else { return Ok(None) };
+    /// Sends the buffered groups, and returns which are beyond the buffer.
+    pub(crate) fn end(self, more: bool) -> Result<Option<Overflow>, Stop> {
+        let Some(buffered) = self.buffered.map(|page| page.end(more).rows) else { return Ok(None) };
         self.parts.send(Item::Next(self.last.filter(|_| more)))?;
-        let (groups, after) = (self.groups - held.len(), held.last().map(|(destination_id, _)| destination_id.clone()));
-        for (destination_id, summary) in held {
+        let (groups, after) =
+            (self.groups - buffered.len(), buffered.last().map(|(destination_id, _)| destination_id.clone()));
+        for (destination_id, summary) in buffered {
             self.parts.send(Item::Part(GroupPart::Group(destination_id, summary)))?;
         }
-        Ok(after.filter(|_| groups > 0).map(|after| NotHeld { after, groups }))
+        Ok(after.filter(|_| groups > 0).map(|after| Overflow { after, groups }))
     }
 }
 
 /// Sums up the matching records of each destination.
 fn send_totals(db: &mut SqliteConnection, query: &GroupQuery, parts: &Parts<Item>) -> Result<(), Stop> {
     let page = TotalsPage::begin(parts, query.limit)?;
-    let not_held = sum_up(db, &query.filter, query.after.as_ref(), page)?;
-    if let Some(NotHeld { after, groups }) = not_held {
-        sum_up(db, &query.filter, Some(&after), TotalsPage::go_on(parts, groups))?;
+    let overflow = sum_up(db, &query.filter, query.after.as_ref(), page)?;
+    if let Some(Overflow { after, groups }) = overflow {
+        sum_up(db, &query.filter, Some(&after), TotalsPage::resume(parts, groups))?;
     }
     Ok(())
 }
@@ -139,7 +140,7 @@ fn sum_up(
     filter: &Filter,
     after: Option<&DestinationId>,
     mut page: TotalsPage<'_>,
-) -> Result<Option<NotHeld>, Stop> {
+) -> Result<Option<Overflow>, Stop> {
     let columns = (
         records::position,
         records::destination_id,
@@ -306,8 +307,8 @@ pub(crate) fn one_group<'a>(filter: &Filter, destination_id: &DestinationId) -> 
 }
 
 fn read_destination(id: &str) -> Result<DestinationId, Unreadable> {
-    let place = || format!("table records, destination {id:?}");
-    DestinationId::new(id).map_err(|error| Unreadable { place: place(), what: error.to_string() })
+    let row = || format!("table records, destination {id:?}");
+    DestinationId::new(id).map_err(|error| Unreadable { row: row(), what: error.to_string() })
 }
 
 /// A group whose records are buffered until its totals are known, unless they are too many.

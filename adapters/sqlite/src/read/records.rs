@@ -11,19 +11,19 @@ use tallyhouse_core::{
     Alerting, Filter, RecordId, RecordOrder, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery,
 };
 
-use crate::sql::error::Failure;
+use crate::sql::error::StoreError;
 use crate::sql::filter::{After, Filtered, TimeBy, filtered, instr};
 use crate::sql::rows::{StoredRow, limit, read_key, read_summary};
 use crate::sql::schema::{records, summaries};
 
 /// Returns the stored record with this id.
-pub(crate) fn find(db: &mut SqliteConnection, id: &RecordId) -> Result<Option<StoredRecord>, Failure> {
+pub(crate) fn find(db: &mut SqliteConnection, id: &RecordId) -> Result<Option<StoredRecord>, StoreError> {
     let row = find_query(id.as_str()).first::<StoredRow>(db).optional()?;
     Ok(row.map(StoredRow::read).transpose()?.map(|(_, stored)| stored))
 }
 
 /// Returns the stored record of each of these ids. The statement stays prepared, and a call of SQLite is no round trip.
-pub(crate) fn find_all(db: &mut SqliteConnection, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, Failure> {
+pub(crate) fn find_all(db: &mut SqliteConnection, ids: &[RecordId]) -> Result<Vec<Option<StoredRecord>>, StoreError> {
     db.transaction(|db| ids.iter().map(|id| find(db, id)).collect())
 }
 
@@ -34,9 +34,9 @@ pub(crate) fn find_query<'a>(id: &'a str) -> _ {
 }
 
 /// Returns a page of records by `time` and id.
-pub(crate) fn records(db: &mut SqliteConnection, query: &RecordQuery) -> Result<Page<StoredRecord>, Failure> {
+pub(crate) fn records(db: &mut SqliteConnection, query: &RecordQuery) -> Result<Page<StoredRecord>, StoreError> {
     let rows = records_query(query).select(StoredRow::as_select()).load_iter::<StoredRow, DefaultLoadingMode>(db)?;
-    let read = rows.map(|row| Ok::<_, Failure>(row?.read()?.1));
+    let read = rows.map(|row| Ok::<_, StoreError>(row?.read()?.1));
     Page::take(read, query.limit)
 }
 
@@ -86,7 +86,7 @@ fn alerting_only<'a>(page: Filtered<'a>, alerting: &Alerting) -> Filtered<'a> {
 pub(crate) fn summaries(
     db: &mut SqliteConnection,
     query: &SummaryQuery,
-) -> Result<Page<(Reference, Summary)>, Failure> {
+) -> Result<Page<(Reference, Summary)>, StoreError> {
     let destination_id = query.destination_id.as_str();
     let mut found = (summaries::table.filter(summaries::destination_id.eq(destination_id)))
         .select((summaries::reference, summaries::summary))
@@ -103,7 +103,7 @@ pub(crate) fn summaries(
     let read = rows.map(|row| {
         let (reference, summary) = row?;
         let key = read_key(destination_id, &reference)?;
-        Ok::<_, Failure>((key.reference, read_summary(destination_id, &reference, &summary)?))
+        Ok::<_, StoreError>((key.reference, read_summary(destination_id, &reference, &summary)?))
     });
     Page::take(read, query.limit)
 }
@@ -112,7 +112,7 @@ pub(crate) fn summaries(
 pub(crate) fn history(
     db: &mut SqliteConnection,
     query: HistoryQuery,
-) -> Result<Vec<(u64, Arc<StoredRecord>)>, Failure> {
+) -> Result<Vec<(u64, Arc<StoredRecord>)>, StoreError> {
     if !query.alerting_only {
         return history_rows(db, query);
     }
@@ -126,11 +126,11 @@ pub(crate) fn history(
     })
 }
 
-fn history_rows(db: &mut SqliteConnection, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, Failure> {
+fn history_rows(db: &mut SqliteConnection, query: HistoryQuery) -> Result<Vec<(u64, Arc<StoredRecord>)>, StoreError> {
     let rows = history_query(query).select(StoredRow::as_select()).load_iter::<StoredRow, DefaultLoadingMode>(db)?;
     let read = rows.map(|row| {
         let (position, stored) = row?.read()?;
-        Ok::<_, Failure>((position, Arc::new(stored)))
+        Ok::<_, StoreError>((position, Arc::new(stored)))
     });
     Ok(Page::take(read, query.limit)?.rows)
 }
@@ -150,7 +150,7 @@ fn limit_of_page(rows: usize) -> i64 {
 }
 
 /// Returns the last position, 0 if there is none.
-pub(crate) fn head(db: &mut SqliteConnection) -> Result<u64, Failure> {
+pub(crate) fn head(db: &mut SqliteConnection) -> Result<u64, StoreError> {
     let last: Option<i64> = records::table.select(max(records::position)).first(db)?;
     // Positions begin at 1.
     Ok(u64::try_from(last.unwrap_or(0)).unwrap_or(0))

@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Text};
 use tallyhouse_core::{DestinationId, Filter, GroupQuery, RecordType, RollUpPlan, Side, Sum, Summary, Timestamp, Unit};
 
 use crate::connection::blocking_stream::{Parts, Stop};
-use crate::read::groups::{Item, NotHeld, TotalsPage};
+use crate::read::groups::{Item, Overflow, TotalsPage};
 use crate::sql::error::Unreadable;
 use crate::sql::schema::records;
 use crate::sql::statement::Composed;
@@ -28,10 +28,10 @@ pub(crate) fn totals(
     let position = roll_ups::position(db)?;
     let head: i64 = records::table.select(diesel::dsl::max(records::position)).first::<Option<i64>>(db)?.unwrap_or(0);
     worker.found(u64::try_from(head - position).unwrap_or(0));
-    let not_held = sum_up(db, query, plan, position, TotalsPage::begin(parts, query.limit)?)?;
-    if let Some(NotHeld { after, groups }) = not_held {
+    let overflow = sum_up(db, query, plan, position, TotalsPage::begin(parts, query.limit)?)?;
+    if let Some(Overflow { after, groups }) = overflow {
         let query = GroupQuery { after: Some(after), ..query.clone() };
-        sum_up(db, &query, plan, position, TotalsPage::go_on(parts, groups))?;
+        sum_up(db, &query, plan, position, TotalsPage::resume(parts, groups))?;
     }
     Ok(())
 }
@@ -42,14 +42,14 @@ fn sum_up(
     plan: &RollUpPlan,
     position: i64,
     mut page: TotalsPage<'_>,
-) -> Result<Option<NotHeld>, Stop> {
+) -> Result<Option<Overflow>, Stop> {
     let statement = compose(query, plan, position);
     let mut open: Option<(DestinationId, Summary)> = None;
     for row in statement.load_iter::<TotalRow, DefaultLoadingMode>(db)? {
         page.check()?;
         let (destination_id, unit, record_type, count, sum, first, last) = row?;
-        let place = || format!("the totals of destination {destination_id:?}");
-        let unreadable = |what: &str| Unreadable { place: place(), what: what.to_owned() };
+        let row = || format!("the totals of destination {destination_id:?}");
+        let unreadable = |what: &str| Unreadable { row: row(), what: what.to_owned() };
         if open.as_ref().is_none_or(|(open, _)| open.as_str() != destination_id) {
             if let Some(group) = open.take() {
                 page.add(group)?;
@@ -81,14 +81,14 @@ fn sum_up(
 fn compose<'a>(query: &'a GroupQuery, plan: &'a RollUpPlan, position: i64) -> Composed<'a, TotalSql> {
     const RECORDS: &str = "SELECT destination_id, unit, type, 1, value, time, time FROM records ";
     let mut statement = Composed::new("");
-    for whole in &plan.whole {
+    for periods in &plan.periods {
         statement = statement
             .sql("SELECT destination_id, unit, type, count, sum, first, last FROM roll_ups WHERE days = ")
-            .bind_int(whole.period.days().into())
+            .bind_int(periods.period.days().into())
             .sql(" AND starts >= ")
-            .bind_int(whole.from)
+            .bind_int(periods.from)
             .sql(" AND starts < ")
-            .bind_int(whole.until);
+            .bind_int(periods.until);
         statement = except_time(statement, query).sql(" UNION ALL ");
     }
     for edge in &plan.edges {
@@ -101,7 +101,7 @@ fn compose<'a>(query: &'a GroupQuery, plan: &'a RollUpPlan, position: i64) -> Co
         statement = except_time(statement, query).sql(" UNION ALL ");
     }
     let statement = statement.sql(RECORDS).sql("NOT INDEXED WHERE position > ").bind_int(position);
-    except_time(within(statement, &plan.within), query).sql(" ORDER BY destination_id")
+    except_time(within(statement, &plan.covered), query).sql(" ORDER BY destination_id")
 }
 
 fn within<'a>(mut statement: Composed<'a, TotalSql>, filter: &Filter) -> Composed<'a, TotalSql> {

@@ -149,12 +149,12 @@ async fn a_sender_keeps_its_order_where_commits_fail_for_a_while() {
         settings: PipelineSettings { writers: 2, ..PipelineSettings::default() },
     });
     let work = tokio::spawn(driver.run());
-    let (mut ordered, mut under_way) = (pipeline.ingress().ordered(), FuturesOrdered::new());
+    let (mut ordered, mut in_flight) = (pipeline.ingress().ordered(), FuturesOrdered::new());
     for n in 0..CHUNKS {
-        under_way.push_back(ordered.submit((0..300).map(|i| simple(&format!("{n}-{i}")).into()).collect()));
+        in_flight.push_back(ordered.submit((0..300).map(|i| simple(&format!("{n}-{i}")).into()).collect()));
     }
     let (mut last, mut answered) = (0, 0);
-    while let Some(outcomes) = under_way.next().await {
+    while let Some(outcomes) = in_flight.next().await {
         for outcome in outcomes.unwrap() {
             let Outcome::Processed(stored) = outcome else { unreachable!("each is sent once") };
             last += 1;

@@ -1,4 +1,4 @@
-//! What can go wrong, and what the caller can do about it: [`Failure::kind`] decides.
+//! What can go wrong, and what the caller can do about it: [`StoreError::kind`] decides.
 
 use std::path::PathBuf;
 
@@ -95,17 +95,17 @@ impl SqliteError {
 
 /// A stored row breaks a rule of the core.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {what}")]
+#[error("{row}: {what}")]
 pub(crate) struct Unreadable {
     /// The row, for people.
-    pub(crate) place: String,
+    pub(crate) row: String,
     /// What is wrong with it.
     pub(crate) what: String,
 }
 
 /// Why work on a connection failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum StoreError {
     /// SQLite or Diesel returned an error.
     #[error(transparent)]
     Database(#[from] DieselError),
@@ -132,7 +132,7 @@ pub(crate) enum Failure {
     TaskFailed(#[source] tokio::task::JoinError),
 }
 
-impl Failure {
+impl StoreError {
     /// Says what the caller can do.
     pub(crate) fn kind(&self) -> PortErrorKind {
         match self {

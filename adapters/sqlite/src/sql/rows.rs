@@ -52,7 +52,7 @@ impl ProcessedRow {
             reference: at.text("reference", &self.reference, Reference::new)?,
         };
         let sequence = u64::try_from(self.sequence).ok().filter(|sequence| *sequence > 0);
-        let sequence = sequence.ok_or_else(|| at.wrong("sequence", self.sequence, "must be 1 or more"))?;
+        let sequence = sequence.ok_or_else(|| at.unreadable("sequence", self.sequence, "must be 1 or more"))?;
         Ok(ProcessedRecord { record, sequence, processed_at: at.time("processed_at", self.processed_at)? })
     }
 }
@@ -61,11 +61,11 @@ impl StoredRow {
     /// Returns the record with its position.
     pub(crate) fn read(self) -> Result<(u64, StoredRecord), Unreadable> {
         let at = At(self.processed.position);
-        let position = u64::try_from(at.0).map_err(|_| at.wrong("position", at.0, "must be 1 or more"))?;
+        let position = u64::try_from(at.0).map_err(|_| at.unreadable("position", at.0, "must be 1 or more"))?;
         let previous = self.previous.map_or(Some(Summary::default()), |text| Summary::from_compact(&text));
-        let previous = previous.ok_or_else(|| at.wrong("previous", "…", "must be a summary in compact form"))?;
+        let previous = previous.ok_or_else(|| at.unreadable("previous", "…", "must be a summary in compact form"))?;
         let alerts = self.alerts.map_or(Some(Vec::new()), |json| rules_from_json(&json));
-        let alerts = alerts.ok_or_else(|| at.wrong("alerts", "…", "must be a JSON array of rules"))?;
+        let alerts = alerts.ok_or_else(|| at.unreadable("alerts", "…", "must be a JSON array of rules"))?;
         let stored =
             StoredRecord { processed: self.processed.read()?, previous, alerts, traceparent: self.traceparent };
         Ok((position, stored))
@@ -74,7 +74,7 @@ impl StoredRow {
 
 /// Decodes a key.
 pub(crate) fn read_key(destination_id: &str, reference: &str) -> Result<Key, Unreadable> {
-    let wrong = |what: String| Unreadable { place: place_of_summary(destination_id, reference), what };
+    let wrong = |what: String| Unreadable { row: summary_row(destination_id, reference), what };
     Ok(Key {
         destination_id: DestinationId::new(destination_id).map_err(|e| wrong(format!("destination_id {e}")))?,
         reference: Reference::new(reference).map_err(|e| wrong(format!("reference {e}")))?,
@@ -84,12 +84,12 @@ pub(crate) fn read_key(destination_id: &str, reference: &str) -> Result<Key, Unr
 /// Decodes the running summary of a key, which has at least one record.
 pub(crate) fn read_summary(destination_id: &str, reference: &str, summary: &str) -> Result<Summary, Unreadable> {
     Summary::from_compact(summary).filter(|summary| summary.count() > 0).ok_or_else(|| Unreadable {
-        place: place_of_summary(destination_id, reference),
+        row: summary_row(destination_id, reference),
         what: format!("summary {summary:?} must be a summary in compact form, of at least one record"),
     })
 }
 
-fn place_of_summary(destination_id: &str, reference: &str) -> String {
+fn summary_row(destination_id: &str, reference: &str) -> String {
     format!("table summaries, destination {destination_id:?}, reference {reference:?}")
 }
 
@@ -104,21 +104,26 @@ impl At {
         text: &str,
         read: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, Unreadable> {
-        read(text).map_err(|error| self.wrong(column, text, error))
+        read(text).map_err(|error| self.unreadable(column, text, error))
     }
 
     pub(crate) fn time(self, column: &str, micros: i64) -> Result<Timestamp, Unreadable> {
         let range = "must be microseconds since 1970 in the years 0001 to 9999";
-        Timestamp::from_micros(micros).ok_or_else(|| self.wrong(column, micros, range))
+        Timestamp::from_micros(micros).ok_or_else(|| self.unreadable(column, micros, range))
     }
 
     pub(crate) fn record_type(self, name: &str) -> Result<RecordType, Unreadable> {
-        RecordType::named(name).ok_or_else(|| self.wrong("type", name, "must be positive or negative"))
+        RecordType::named(name).ok_or_else(|| self.unreadable("type", name, "must be positive or negative"))
     }
 
-    pub(crate) fn wrong(self, column: &str, found: impl std::fmt::Debug, rule: impl std::fmt::Display) -> Unreadable {
-        let place = format!("table records, position {}", self.0);
-        Unreadable { place, what: format!("{column} {found:?} {rule}") }
+    pub(crate) fn unreadable(
+        self,
+        column: &str,
+        found: impl std::fmt::Debug,
+        rule: impl std::fmt::Display,
+    ) -> Unreadable {
+        let row = format!("table records, position {}", self.0);
+        Unreadable { row, what: format!("{column} {found:?} {rule}") }
     }
 }
 

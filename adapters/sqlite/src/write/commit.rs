@@ -13,7 +13,7 @@ use diesel::sql_types::{BigInt, Text};
 use tallyhouse_core::ports::{Batch, CommitOrder, Committed};
 use tallyhouse_core::{Arrival, Key, Known, Outcome, ProcessedRecord, RecordId, StoredRecord, Summary, plan};
 
-use crate::sql::error::{Failure, Unreadable};
+use crate::sql::error::{StoreError, Unreadable};
 use crate::sql::rows::{ProcessedRow, read_key, read_summary};
 use crate::sql::statement::Statement;
 use crate::write::commit_cache::{CommitCache, EncodedRows, PlannedBatch};
@@ -53,7 +53,7 @@ pub(crate) fn commit(
     order: &Arc<dyn CommitOrder>,
     planned: Option<PlannedBatch>,
     planning: impl Sized,
-) -> Result<Option<Done>, Failure> {
+) -> Result<Option<Done>, StoreError> {
     let mut planning = Some(planning);
     if let Some(planned) = planned {
         planning = None;
@@ -64,13 +64,13 @@ pub(crate) fn commit(
     if session.cache.state().ids_new.is_open() {
         let attempt = |session: &mut Session| commit_now(session, batch, order, Ids::AssumedNew, &mut planning);
         match unless_id_taken(session, attempt) {
-            Err(Failure::OutOfOrder) => return Ok(None),
+            Err(StoreError::OutOfOrder) => return Ok(None),
             Ok(None) => {}
             done => return done,
         }
     }
     match commit_now(session, batch, order, Ids::LookedUp, &mut planning) {
-        Err(Failure::OutOfOrder) => Ok(None),
+        Err(StoreError::OutOfOrder) => Ok(None),
         done => done,
     }
 }
@@ -78,11 +78,11 @@ pub(crate) fn commit(
 /// Turns a taken id into `None`. From then on ids are looked up for a while.
 fn unless_id_taken(
     session: &mut Session,
-    attempt: impl FnOnce(&mut Session) -> Result<Option<Done>, Failure>,
-) -> Result<Option<Done>, Failure> {
+    attempt: impl FnOnce(&mut Session) -> Result<Option<Done>, StoreError>,
+) -> Result<Option<Done>, StoreError> {
     match attempt(session) {
-        Err(failure) if is_id_taken(&failure) => {
-            session.cache.state().ids_new.learn(false);
+        Err(error) if is_id_taken(&error) => {
+            session.cache.state().ids_new.record(false);
             Ok(None)
         }
         done => done,
@@ -90,7 +90,7 @@ fn unless_id_taken(
 }
 
 /// Writes a batch that is planned already. Returns `None`, with nothing written, if its plan is not current any more.
-fn commit_planned(session: &mut Session, batch: &Batch, planned: PlannedBatch) -> Result<Option<Done>, Failure> {
+fn commit_planned(session: &mut Session, batch: &Batch, planned: PlannedBatch) -> Result<Option<Done>, StoreError> {
     let PlannedBatch { plan, rows, rules_version, pending } = planned;
     let Session { db, cache, data_version } = session;
     let done = transaction(db, |db| {
@@ -116,18 +116,18 @@ fn commit_now<O>(
     order: &Arc<dyn CommitOrder>,
     ids: Ids,
     planning: &mut Option<O>,
-) -> Result<Option<Done>, Failure> {
+) -> Result<Option<Done>, StoreError> {
     let Session { db, cache, data_version } = session;
     let mut pending = None;
     let done = transaction(db, |db| {
         invalidate_if_changed(db, cache, data_version)?;
         if !order.may_start() {
-            return Err(Failure::OutOfOrder);
+            return Err(StoreError::OutOfOrder);
         }
         let mut known = Known { summaries: known_summaries(db, batch, cache)?, ..Known::default() };
         if ids == Ids::LookedUp {
             known.records = known_records(db, &batch.arrivals)?;
-            cache.state().ids_new.learn(known.records.is_empty());
+            cache.state().ids_new.record(known.records.is_empty());
         }
         let rules = batch.rules.in_force(rules::version(db)?, || rules::managed(db))?;
         let plan = plan(&batch.arrivals, known, &rules, batch.now);
@@ -151,7 +151,7 @@ fn invalidate_if_changed(
     db: &mut SqliteConnection,
     cache: &CommitCache,
     data_version: &mut Option<i64>,
-) -> Result<(), Failure> {
+) -> Result<(), StoreError> {
     let now: i64 = Statement::<BigInt, 0>::new("PRAGMA data_version", []).get_result(db)?;
     if data_version.replace(now) != Some(now) {
         cache.state().invalidate();
@@ -159,9 +159,9 @@ fn invalidate_if_changed(
     Ok(())
 }
 
-fn is_id_taken(failure: &Failure) -> bool {
-    match failure {
-        Failure::Database(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, details)) => {
+fn is_id_taken(error: &StoreError) -> bool {
+    match error {
+        StoreError::Database(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, details)) => {
             details.message().ends_with("records.record_id")
         }
         _ => false,
@@ -171,7 +171,7 @@ fn is_id_taken(failure: &Failure) -> bool {
 fn known_records(
     db: &mut SqliteConnection,
     arrivals: &[Arrival],
-) -> Result<HashMap<RecordId, ProcessedRecord>, Failure> {
+) -> Result<HashMap<RecordId, ProcessedRecord>, StoreError> {
     let ids: Vec<&str> = arrivals.iter().map(|arrival| arrival.record.record_id.as_str()).collect();
     let ids = serde_json::to_string(&ids).expect("texts are always JSON");
     let rows: Vec<ProcessedRow> = Statement::<ProcessedSql, 1>::new(KNOWN_RECORDS, [&ids]).load(db)?;
@@ -183,7 +183,7 @@ fn known_summaries(
     db: &mut SqliteConnection,
     batch: &Batch,
     cache: &CommitCache,
-) -> Result<HashMap<Key, Summary>, Failure> {
+) -> Result<HashMap<Key, Summary>, StoreError> {
     let mut known = HashMap::new();
     let mut uncached = HashSet::new();
     let state = cache.state();
@@ -214,7 +214,7 @@ fn known_summaries(
     Ok(known)
 }
 
-fn remove_published(db: &mut SqliteConnection, batch: &Batch) -> Result<(), Failure> {
+fn remove_published(db: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
     match &batch.owner {
         Some(owner) => mark_published(db, owner, &batch.published),
         None => Ok(()),

@@ -28,7 +28,7 @@ pub(crate) struct CacheState {
 
 impl CacheState {
     pub(crate) fn invalidate(&mut self) {
-        self.summaries.forget();
+        self.summaries.clear();
         self.generation += 1;
     }
 }
@@ -59,7 +59,7 @@ impl CommitCache {
             // A record that was processed before is a duplicate, not a rejection.
             return None;
         }
-        state.summaries.note(&plan.summaries);
+        state.summaries.insert(&plan.summaries);
         let pending = self.begin(state.generation, order);
         drop(state);
         Some(PlannedBatch { rows: EncodedRows::of(&plan), plan, rules_version, pending })
@@ -68,7 +68,7 @@ impl CommitCache {
     /// Caches the summaries of a plan that was made in its transaction.
     pub(crate) fn cache(&self, plan: &Plan, order: &Arc<dyn CommitOrder>) -> PendingCommit {
         let mut state = self.state();
-        state.summaries.note(&plan.summaries);
+        state.summaries.insert(&plan.summaries);
         self.begin(state.generation, order)
     }
 

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Nullable};
 use tallyhouse_core::Timestamp;
 use tallyhouse_core::ports::{Backlog, ClaimScope, OutboxEntry, OutboxId, Owner};
 
-use crate::sql::error::{Failure, Unreadable};
+use crate::sql::error::{StoreError, Unreadable};
 use crate::sql::rows::limit;
 use crate::sql::schema::{leases, outbox};
 use crate::sql::statement::Statement;
@@ -20,7 +20,12 @@ pub(crate) type EntryRow = (i64, i64, i64, i64);
 const STATS: &str = "SELECT count(*), coalesce(sum(last - first + 1), 0), min(processed_at) FROM outbox";
 
 /// Makes an owner's lease last `lease` from now. Deletes the leases that have lapsed.
-pub(crate) fn renew(db: &mut SqliteConnection, owner: &Owner, now: Timestamp, lease: Duration) -> Result<(), Failure> {
+pub(crate) fn renew(
+    db: &mut SqliteConnection,
+    owner: &Owner,
+    now: Timestamp,
+    lease: Duration,
+) -> Result<(), StoreError> {
     let lease_micros = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
     let until = now.as_micros().saturating_add(lease_micros);
     transaction(db, |db| {
@@ -44,7 +49,7 @@ pub(crate) fn candidates(
     scope: ClaimScope,
     now: Timestamp,
     entries_max: usize,
-) -> Result<Vec<OutboxEntry>, Failure> {
+) -> Result<Vec<OutboxEntry>, StoreError> {
     let page = outbox::table
         .select((outbox::first, outbox::last, outbox::nonce, outbox::processed_at))
         .order(outbox::first)
@@ -80,7 +85,7 @@ pub(crate) fn claim_abandoned(
     owner: &Owner,
     now: Timestamp,
     entries_max: usize,
-) -> Result<Vec<OutboxEntry>, Failure> {
+) -> Result<Vec<OutboxEntry>, StoreError> {
     transaction(db, |db| {
         let found = candidates(db, owner, ClaimScope::Abandoned, now, entries_max)?;
         for entry in &found {
@@ -91,7 +96,11 @@ pub(crate) fn claim_abandoned(
 }
 
 /// Removes published entries that are this owner's.
-pub(crate) fn mark_published(db: &mut SqliteConnection, owner: &Owner, published: &[OutboxId]) -> Result<(), Failure> {
+pub(crate) fn mark_published(
+    db: &mut SqliteConnection,
+    owner: &Owner,
+    published: &[OutboxId],
+) -> Result<(), StoreError> {
     for id in published {
         let entry = outbox::table.find(first_of(*id)).filter(outbox::nonce.eq(id.nonce().cast_signed()));
         diesel::delete(entry.filter(outbox::owner.eq(owner.as_str()))).execute(db)?;
@@ -100,10 +109,10 @@ pub(crate) fn mark_published(db: &mut SqliteConnection, owner: &Owner, published
 }
 
 /// Counts the entries.
-pub(crate) fn backlog(db: &mut SqliteConnection) -> Result<Backlog, Failure> {
+pub(crate) fn backlog(db: &mut SqliteConnection) -> Result<Backlog, StoreError> {
     let statement = Statement::<(BigInt, BigInt, Nullable<BigInt>), 0>::new(STATS, []);
     let (batches, records, oldest): (i64, i64, Option<i64>) = statement.get_result(db)?;
-    let unreadable = |what: &str| Unreadable { place: "table outbox".to_owned(), what: what.to_owned() };
+    let unreadable = |what: &str| Unreadable { row: "table outbox".to_owned(), what: what.to_owned() };
     let count = |n: i64| u64::try_from(n).map_err(|_| unreadable("the batches hold fewer than no records"));
     let time = |micros: i64| Timestamp::from_micros(micros).ok_or_else(|| unreadable("processed_at is out of range"));
     Ok(Backlog { batches: count(batches)?, records: count(records)?, oldest: oldest.map(time).transpose()? })
@@ -111,7 +120,7 @@ pub(crate) fn backlog(db: &mut SqliteConnection) -> Result<Backlog, Failure> {
 
 /// Decodes an entry.
 pub(crate) fn read_entry((first, last, nonce, processed_at): EntryRow) -> Result<OutboxEntry, Unreadable> {
-    let unreadable = |what: String| Unreadable { place: format!("table outbox, first {first}"), what };
+    let unreadable = |what: String| Unreadable { row: format!("table outbox, first {first}"), what };
     let position = |n: i64| u64::try_from(n).map_err(|_| unreadable(format!("position {n} must be 1 or more")));
     let time = |micros: i64| {
         Timestamp::from_micros(micros).ok_or_else(|| unreadable("processed_at is out of range".to_owned()))

@@ -6,7 +6,7 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use crate::sql::error::Failure;
+use crate::sql::error::StoreError;
 use crate::write::writer::transaction;
 
 /// The position of the record is the next one, which stays free.
@@ -19,6 +19,6 @@ const WRITE: &str = "
     DELETE FROM outbox WHERE first = last_insert_rowid();";
 
 /// Writes a record, and deletes it.
-pub(crate) fn ping_write(db: &mut SqliteConnection) -> Result<(), Failure> {
+pub(crate) fn ping_write(db: &mut SqliteConnection) -> Result<(), StoreError> {
     transaction(db, |db| Ok(db.batch_execute(WRITE)?))
 }

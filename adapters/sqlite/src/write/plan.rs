@@ -9,7 +9,7 @@ use diesel::sqlite::Sqlite;
 use tallyhouse_core::ports::{Batch, OutboxEntry};
 use tallyhouse_core::{Plan, StoredRecord};
 
-use crate::sql::error::Failure;
+use crate::sql::error::StoreError;
 use crate::sql::schema::{outbox, records};
 use crate::sql::statement::Statement;
 use crate::write::commit_cache::{EncodedRecord, EncodedRows};
@@ -24,7 +24,7 @@ pub(crate) fn write_plan(
     batch: &Batch,
     plan: &Plan,
     rows: &EncodedRows,
-) -> Result<Option<OutboxEntry>, Failure> {
+) -> Result<Option<OutboxEntry>, StoreError> {
     if plan.stored.is_empty() {
         return Ok(None);
     }
@@ -120,8 +120,8 @@ impl QueryId for InsertRecord<'_> {
 
 impl RunQueryDsl<SqliteConnection> for InsertRecord<'_> {}
 
-fn add_entry(db: &mut SqliteConnection, batch: &Batch, first: i64, last: i64) -> Result<OutboxEntry, Failure> {
-    let nonce = getrandom::u64().map_err(Failure::NoRandomNumbers)?.cast_signed();
+fn add_entry(db: &mut SqliteConnection, batch: &Batch, first: i64, last: i64) -> Result<OutboxEntry, StoreError> {
+    let nonce = getrandom::u64().map_err(StoreError::NoRandomNumbers)?.cast_signed();
     diesel::insert_into(outbox::table)
         .values((
             outbox::first.eq(first),

@@ -11,7 +11,7 @@ use tallyhouse_pipeline::adapter::RollUpSchedule;
 use tokio::runtime::Handle;
 
 use crate::connection::readers::Readers;
-use crate::sql::error::Failure;
+use crate::sql::error::StoreError;
 use crate::sql::schema::{records, roll_up_position};
 use crate::sql::statement::Statement;
 use crate::write::period_totals::{PeriodTotals, Total, TotalsRow};
@@ -97,7 +97,7 @@ impl RollUpWorker {
         runtime.spawn(async move {
             match worker.roll_up_all().await {
                 Ok(records) => tracing::debug!(records, "records were rolled up"),
-                // The database is away, which the service reports elsewhere. The next commit or query tries again.
+                // The database is unavailable, which the service reports elsewhere. The next commit or query tries again.
                 Err(error) if error.kind() == PortErrorKind::Unavailable => tracing::debug!(%error, "rolling up waits"),
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "records were not rolled up");
@@ -139,7 +139,7 @@ impl RollUpWorker {
 
 /// Rolls up the records that this process has counted, if they follow those that are rolled up. Returns 0 if other records
 /// lie between.
-fn roll_up_counted(db: &mut SqliteConnection, state: &State) -> Result<u64, Failure> {
+fn roll_up_counted(db: &mut SqliteConnection, state: &State) -> Result<u64, StoreError> {
     let Some(counted) = state.counted().take() else { return Ok(0) };
     if !add(db, &counted)? {
         return Ok(0);
@@ -149,7 +149,7 @@ fn roll_up_counted(db: &mut SqliteConnection, state: &State) -> Result<u64, Fail
 }
 
 /// Rolls up the remaining records on the writer.
-fn roll_up_rest(db: &mut SqliteConnection, state: &State) -> Result<u64, Failure> {
+fn roll_up_rest(db: &mut SqliteConnection, state: &State) -> Result<u64, StoreError> {
     let rest = sum_up(db)?;
     add(db, &rest)?;
     *state.counted() = Some(PeriodTotals::after(rest.until));
@@ -162,7 +162,7 @@ pub(crate) fn position(db: &mut SqliteConnection) -> QueryResult<i64> {
 }
 
 /// Sums up the next records after those that are rolled up.
-fn sum_up(db: &mut SqliteConnection) -> Result<PeriodTotals, Failure> {
+fn sum_up(db: &mut SqliteConnection) -> Result<PeriodTotals, StoreError> {
     db.transaction(|db| {
         let mut totals = PeriodTotals::after(position(db)?);
         let rows = records::table
@@ -192,7 +192,7 @@ const ADD: &str = "INSERT INTO roll_ups (days, starts, destination_id, unit, typ
      sum = add_sums(sum, excluded.sum), first = min(first, excluded.first), last = max(last, excluded.last)";
 
 /// Adds totals to the roll-ups. Returns false, with nothing done, if they do not follow the records that are rolled up.
-fn add(db: &mut SqliteConnection, totals: &PeriodTotals) -> Result<bool, Failure> {
+fn add(db: &mut SqliteConnection, totals: &PeriodTotals) -> Result<bool, StoreError> {
     if totals.records == 0 {
         return Ok(false);
     }

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use tallyhouse_core::{ManagedRule, ManagedRules, Rule, RuleEdit, RuleEditOutcome, Timestamp, amend};
 
-use crate::sql::error::{Failure, Unreadable};
+use crate::sql::error::{StoreError, Unreadable};
 use crate::sql::schema::{alert_rules, alert_rules_version};
 use crate::sql::statement::Statement;
 use crate::write::writer::transaction;
@@ -15,18 +15,18 @@ use crate::write::writer::transaction;
 const VERSION: &str = "SELECT version FROM alert_rules_version";
 
 /// Returns the version.
-pub(crate) fn version(db: &mut SqliteConnection) -> Result<u64, Failure> {
+pub(crate) fn version(db: &mut SqliteConnection) -> Result<u64, StoreError> {
     let version: i64 = Statement::<BigInt, 0>::new(VERSION, []).get_result(db)?;
     Ok(read_version(version)?)
 }
 
 /// Returns the rules with their version. To be called in a transaction, since these are two reads.
-pub(crate) fn managed(db: &mut SqliteConnection) -> Result<ManagedRules, Failure> {
+pub(crate) fn managed(db: &mut SqliteConnection) -> Result<ManagedRules, StoreError> {
     let version = version(db)?;
     let rows: Vec<(String, String, i64, i64)> = alert_rules::table.order(alert_rules::name).load(db)?;
     let read = |(name, rule, version, changed_at): (String, String, i64, i64)| {
         let unreadable =
-            |what: &str| Unreadable { place: format!("table alert_rules, name {name:?}"), what: what.to_owned() };
+            |what: &str| Unreadable { row: format!("table alert_rules, name {name:?}"), what: what.to_owned() };
         let rule = Rule::from_stored(&rule).filter(|rule| rule.name() == name);
         Ok(ManagedRule {
             rule: Arc::new(rule.ok_or_else(|| unreadable("rule must be a JSON object with a rule of this name"))?),
@@ -38,7 +38,7 @@ pub(crate) fn managed(db: &mut SqliteConnection) -> Result<ManagedRules, Failure
 }
 
 /// Changes one rule. The write lock, taken first, keeps other changes and commits out.
-pub(crate) fn change(db: &mut SqliteConnection, edit: &RuleEdit) -> Result<RuleEditOutcome, Failure> {
+pub(crate) fn change(db: &mut SqliteConnection, edit: &RuleEdit) -> Result<RuleEditOutcome, StoreError> {
     transaction(db, |db| {
         let edited = amend(&managed(db)?, edit);
         match &edited {
@@ -58,7 +58,7 @@ pub(crate) fn change(db: &mut SqliteConnection, edit: &RuleEdit) -> Result<RuleE
     })
 }
 
-fn upsert(db: &mut SqliteConnection, managed: &ManagedRule) -> Result<(), Failure> {
+fn upsert(db: &mut SqliteConnection, managed: &ManagedRule) -> Result<(), StoreError> {
     let row = (
         alert_rules::name.eq(managed.rule.name()),
         alert_rules::rule.eq(managed.rule.to_stored()),
@@ -70,8 +70,8 @@ fn upsert(db: &mut SqliteConnection, managed: &ManagedRule) -> Result<(), Failur
 }
 
 fn read_version(version: i64) -> Result<u64, Unreadable> {
-    let place = "table alert_rules_version".to_owned();
-    u64::try_from(version).map_err(|_| Unreadable { place, what: format!("version {version} must be 0 or more") })
+    let row = "table alert_rules_version".to_owned();
+    u64::try_from(version).map_err(|_| Unreadable { row, what: format!("version {version} must be 0 or more") })
 }
 
 /// Encodes a version: microseconds since 1970.

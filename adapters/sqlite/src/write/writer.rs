@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use crate::connection::file_identity::DatabaseFiles;
 use crate::connection::open::{open_writer, reopen};
 use crate::connection::settings::SqliteSettings;
-use crate::sql::error::Failure;
+use crate::sql::error::StoreError;
 use crate::write::commit_cache::CommitCache;
 
 /// The one connection that writes. SQLite lets one transaction write at a time; further connections would only wait,
@@ -67,7 +67,7 @@ impl Writer {
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, PortError> {
         self.run_in_session(what, |session| work(&mut session.db)).await
     }
@@ -76,7 +76,7 @@ impl Writer {
     pub(crate) async fn run_in_session<T: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&mut Session) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&mut Session) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, PortError> {
         let (settings, files, cache) = (Arc::clone(&self.settings), Arc::clone(&self.files), self.cache.clone());
         let mut place = Arc::clone(&self.session).lock_owned().await;
@@ -91,15 +91,15 @@ impl Writer {
             };
             // Checked before the work, so that nothing is written to a file that is gone, and after it, so that no such
             // write is acknowledged.
-            let checked = files.check().map_err(Failure::Connection);
+            let checked = files.check().map_err(StoreError::Connection);
             let result = checked.and_then(|()| work(&mut session)).and_then(|done| {
                 files.check()?;
                 Ok(done)
             });
             let keeps_session = match &result {
                 Ok(_) => is_idle(&mut session.db),
-                Err(Failure::Connection(_)) => !files.may_open_anew(),
-                Err(failure) => failure.kind() == PortErrorKind::Refused && is_idle(&mut session.db),
+                Err(StoreError::Connection(_)) => !files.may_open_anew(),
+                Err(error) => error.kind() == PortErrorKind::Refused && is_idle(&mut session.db),
             };
             if keeps_session {
                 *place = Some(session);
@@ -112,26 +112,26 @@ impl Writer {
         let result = task.await.unwrap_or_else(|error| {
             // The session was dropped with the task.
             self.files.forget();
-            Err(Failure::TaskFailed(error))
+            Err(StoreError::TaskFailed(error))
         });
-        result.map_err(|failure| failure.into_port(what))
+        result.map_err(|error| error.into_port(what))
     }
 }
 
 /// Runs work in a transaction that takes the write lock first (`BEGIN IMMEDIATE`). An error rolls it back.
 pub(crate) fn transaction<T>(
     db: &mut SqliteConnection,
-    work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let mut cause = None;
     let result = db.immediate_transaction(|db| {
-        work(db).map_err(|failure| {
-            cause = Some(failure);
+        work(db).map_err(|error| {
+            cause = Some(error);
             DieselError::RollbackTransaction
         })
     });
     // If SQLite has rolled back by itself, e.g. on a full disk, Diesel's rollback fails and would hide the cause.
-    result.map_err(|error| cause.unwrap_or(Failure::Database(error)))
+    result.map_err(|error| cause.unwrap_or(StoreError::Database(error)))
 }
 
 /// Says whether the connection has no open transaction.

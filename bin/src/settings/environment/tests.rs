@@ -37,7 +37,7 @@ fn variables_of_kubernetes_services_and_docker_links_are_ignored() {
     for service in ["", "REDIS_", "REDIS_MASTER_", "DB_", "PORTAL_", "A__B_"] {
         for (property, value) in properties {
             let name = format!("TALLYHOUSE_{service}{property}");
-            assert!(!concerns_us(&name, value), "{name}={value}");
+            assert!(!is_own_variable(&name, value), "{name}={value}");
         }
     }
 }
@@ -59,10 +59,10 @@ fn settings_and_mistaken_settings_concern_us() {
         ("REDIS_URL_FILE", "x"),
     ];
     for (name, value) in table {
-        assert!(concerns_us(name, value), "{name}={value}");
+        assert!(is_own_variable(name, value), "{name}={value}");
     }
     for name in ["PATH", "REDIS_URL_FILES", "OTEL_SERVICE_NAME_FILE", "URL_FILE"] {
-        assert!(!concerns_us(name, "x"), "{name}");
+        assert!(!is_own_variable(name, "x"), "{name}");
     }
 }
 

@@ -44,7 +44,7 @@ impl LogQueue {
     pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, waiting) = sync_channel(LINES_MAX);
         let shared = Arc::<Shared>::default();
-        let writer = LineWriter { out, shared: Arc::clone(&shared), torn: false, reported: 0 };
+        let writer = LineWriter { out, shared: Arc::clone(&shared), line_incomplete: false, reported: 0 };
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&waiting))?;
         Ok(Self { lines, shared })
     }
@@ -103,7 +103,7 @@ struct LineWriter<W> {
     out: W,
     shared: Arc<Shared>,
     /// Whether the last line was written in part. The next one then starts on a new line.
-    torn: bool,
+    line_incomplete: bool,
     /// How many lost lines the log has reported.
     reported: u64,
 }
@@ -146,9 +146,9 @@ impl<W: Write> LineWriter<W> {
     }
 
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.torn {
+        if self.line_incomplete {
             self.out.write_all(b"\n")?;
-            self.torn = false;
+            self.line_incomplete = false;
         }
         let mut rest = line;
         while !rest.is_empty() {
@@ -156,7 +156,7 @@ impl<W: Write> LineWriter<W> {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     rest = &rest[written..];
-                    self.torn = !rest.is_empty();
+                    self.line_incomplete = !rest.is_empty();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

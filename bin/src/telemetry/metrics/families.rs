@@ -118,11 +118,11 @@ const INTAKE_GAUGES: [(&str, &str, ReadFigure); 4] = [
     ("tallyhouse_intake_records", "Records that wait in the intake or are being committed.", |ingress| {
         ingress.waiting_records
     }),
-    ("tallyhouse_intake_records_max", "Records that the intake can hold.", |ingress| ingress.room_records),
+    ("tallyhouse_intake_records_max", "Records that the intake can hold.", |ingress| ingress.intake_records_max),
     ("tallyhouse_intake_bytes", "Bytes of the records that wait in the intake or are being committed.", |ingress| {
         ingress.waiting_bytes
     }),
-    ("tallyhouse_intake_bytes_max", "Bytes of records that the intake can hold.", |ingress| ingress.room_bytes),
+    ("tallyhouse_intake_bytes_max", "Bytes of records that the intake can hold.", |ingress| ingress.intake_bytes_max),
 ];
 
 /// The states of the circuit breakers.
@@ -221,7 +221,7 @@ pub(super) fn server(page: &mut Page, server: &ServerReadings) {
     }
     times.end();
     page.gauge("tallyhouse_http_requests_in_flight", "Requests whose answers are not sent completely yet.")
-        .count(&[], server.under_way)
+        .count(&[], server.in_flight)
         .end();
     for (name, help, count) in [
         ("tallyhouse_http_connections", "Open connections.", server.connections),

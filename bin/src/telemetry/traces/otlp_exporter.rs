@@ -31,7 +31,7 @@ pub(super) fn exporter(settings: &OtlpSettings) -> anyhow::Result<LoggingExporte
         .with_http_client(RuntimeClient { client, runtime: Handle::current() })
         // Retrying would delay the next batch. Lost spans are counted in the log.
         .with_retry_policy(RetryPolicy::disabled())
-        .with_endpoint(settings.endpoint.reveal())
+        .with_endpoint(settings.endpoint.expose())
         .with_protocol(Protocol::HttpBinary)
         .with_timeout(settings.timeout)
         .build()?;

@@ -17,8 +17,8 @@ pub(super) struct ParentSpans(Mutex<Generations>);
 
 #[derive(Debug, Default)]
 struct Generations {
-    young: HashMap<String, Entry>,
-    old: HashMap<String, Entry>,
+    current: HashMap<String, Entry>,
+    previous: HashMap<String, Entry>,
 }
 
 #[derive(Debug, Clone)]
@@ -30,17 +30,17 @@ struct Entry {
 
 impl ParentSpans {
     /// Remembers the span of the records with this context.
-    pub(super) fn note(&self, traceparent: &str, span: &SpanContext) {
+    pub(super) fn insert(&self, traceparent: &str, span: &SpanContext) {
         let mut generations = self.lock();
         if let Some(entry) = generations.get_mut(traceparent) {
             entry.span = None;
             entry.holders += 1;
             return;
         }
-        if generations.young.len() >= GENERATION {
-            generations.old = mem::take(&mut generations.young);
+        if generations.current.len() >= GENERATION {
+            generations.previous = mem::take(&mut generations.current);
         }
-        generations.young.insert(traceparent.to_owned(), Entry { span: Some(span.clone()), holders: 1 });
+        generations.current.insert(traceparent.to_owned(), Entry { span: Some(span.clone()), holders: 1 });
     }
 
     /// Returns the span of the context, if it is the only one.
@@ -48,14 +48,14 @@ impl ParentSpans {
         self.lock().get_mut(traceparent)?.span.clone()
     }
 
-    /// Forgets one span of the context. A context of several spans is forgotten with the last of them.
-    pub(super) fn forget(&self, traceparent: &str) {
+    /// Removes one span of the context. A context of several spans is removed with the last of them.
+    pub(super) fn remove(&self, traceparent: &str) {
         let mut generations = self.lock();
         let Some(entry) = generations.get_mut(traceparent) else { return };
         entry.holders -= 1;
         if entry.holders == 0 {
-            generations.young.remove(traceparent);
-            generations.old.remove(traceparent);
+            generations.current.remove(traceparent);
+            generations.previous.remove(traceparent);
         }
     }
 
@@ -67,7 +67,7 @@ impl ParentSpans {
 
 impl Generations {
     fn get_mut(&mut self, traceparent: &str) -> Option<&mut Entry> {
-        self.young.get_mut(traceparent).or_else(|| self.old.get_mut(traceparent))
+        self.current.get_mut(traceparent).or_else(|| self.previous.get_mut(traceparent))
     }
 }
 

@@ -64,7 +64,7 @@ struct PayloadSpan {
 
 impl Drop for PayloadSpan {
     fn drop(&mut self) {
-        self.traces.leave(&self.traceparent);
+        self.traces.span_closed(&self.traceparent);
     }
 }
 
@@ -82,7 +82,7 @@ impl TracedSource {
             KeyValue::new("messaging.operation.type", "process"),
         ]);
         let span = self.traces.begin(span, Some(theirs));
-        self.traces.enter(traceparent, span.span_context());
+        self.traces.span_opened(traceparent, span.span_context());
         Some(PayloadSpan { traceparent: traceparent.to_owned(), span, traces: self.traces.clone() })
     }
 }

@@ -57,7 +57,7 @@ impl RequestTracer for Requests {
             return None;
         }
         let traceparent = request.traceparent.map_or_else(|| write(&context), str::to_owned);
-        self.0.enter(&traceparent, &context);
+        self.0.span_opened(&traceparent, &context);
         Some(Box::new(ActiveRequest { span, traceparent, traces: self.0.clone() }))
     }
 }
@@ -78,7 +78,7 @@ impl RequestSpan for ActiveRequest {
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.traces.leave(&self.traceparent);
+        self.traces.span_closed(&self.traceparent);
     }
 }
 

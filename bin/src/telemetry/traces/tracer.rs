@@ -27,7 +27,7 @@ struct Parts {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
     /// The spans of requests and queue payloads in progress.
-    entered: ParentSpans,
+    open_spans: ParentSpans,
     /// The spans of commits whose messages are unpublished.
     committed: ParentSpans,
 }
@@ -63,7 +63,7 @@ impl Traces {
         Ok(Self(Arc::new(Parts {
             provider,
             tracer,
-            entered: ParentSpans::default(),
+            open_spans: ParentSpans::default(),
             committed: ParentSpans::default(),
         })))
     }
@@ -85,35 +85,35 @@ impl Traces {
     }
 
     /// Remembers the open span of records with this context.
-    pub(super) fn enter(&self, traceparent: &str, span: &SpanContext) {
-        self.0.entered.note(traceparent, span);
+    pub(super) fn span_opened(&self, traceparent: &str, span: &SpanContext) {
+        self.0.open_spans.insert(traceparent, span);
     }
 
     /// Forgets the span when it ends.
-    pub(super) fn leave(&self, traceparent: &str) {
-        self.0.entered.forget(traceparent);
+    pub(super) fn span_closed(&self, traceparent: &str) {
+        self.0.open_spans.remove(traceparent);
     }
 
     /// Begins the spans of a commit: one in each trace of its records.
     pub(super) fn commit<'a>(&self, traceparents: impl Iterator<Item = Option<&'a str>>) -> BatchSpans {
-        let parent = |traceparent: &str| self.0.entered.of(traceparent);
+        let parent = |traceparent: &str| self.0.open_spans.of(traceparent);
         self.batch("commit", SpanKind::Internal, traceparents, parent)
     }
 
     /// Begins the spans of a publication.
     pub(super) fn publish<'a>(&self, traceparents: impl Iterator<Item = Option<&'a str>>) -> BatchSpans {
-        let parent = |traceparent: &str| self.0.committed.of(traceparent).or_else(|| self.0.entered.of(traceparent));
+        let parent = |traceparent: &str| self.0.committed.of(traceparent).or_else(|| self.0.open_spans.of(traceparent));
         self.batch("publish", SpanKind::Producer, traceparents, parent)
     }
 
     /// Remembers the commit as the parent of the publication of its messages.
     pub(super) fn committed(&self, spans: &BatchSpans) {
-        spans.0.iter().for_each(|(traceparent, span)| self.0.committed.note(traceparent, span.span_context()));
+        spans.0.iter().for_each(|(traceparent, span)| self.0.committed.insert(traceparent, span.span_context()));
     }
 
     /// Forgets the commit when its messages are published.
     pub(super) fn published(&self, spans: &BatchSpans) {
-        spans.0.iter().for_each(|(traceparent, _)| self.0.committed.forget(traceparent));
+        spans.0.iter().for_each(|(traceparent, _)| self.0.committed.remove(traceparent));
     }
 
     /// Begins one span in each trace, with its parent there. The first span and all others are linked both ways.

@@ -18,8 +18,8 @@ impl SpeculationGate {
         self.hits_missing == 0
     }
 
-    /// Notes a hit or a miss: also of a prediction that was not acted upon.
-    pub fn learn(&mut self, hit: bool) {
+    /// Records a hit or a miss: also of a prediction that was not acted upon.
+    pub fn record(&mut self, hit: bool) {
         self.hits_missing = if hit { self.hits_missing.saturating_sub(1) } else { Self::HITS_TO_RESUME };
     }
 }

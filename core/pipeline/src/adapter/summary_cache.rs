@@ -44,21 +44,21 @@ impl SummaryCache {
     }
 
     /// Caches the summaries that a plan is about to write.
-    pub fn note(&mut self, planned: &[(Key, Summary)]) {
+    pub fn insert(&mut self, planned: &[(Key, Summary)]) {
         for (key, summary) in planned {
             self.0.insert(key.clone(), summary.clone());
         }
     }
 
-    /// Forgets some keys: after their commit has failed, or when its result is unknown.
-    pub fn forget_keys<'a>(&mut self, keys: impl IntoIterator<Item = &'a Key>) {
+    /// Removes some keys: after their commit has failed, or when its result is unknown.
+    pub fn remove<'a>(&mut self, keys: impl IntoIterator<Item = &'a Key>) {
         for key in keys {
             self.0.remove(key);
         }
     }
 
-    /// Forgets everything.
-    pub fn forget(&mut self) {
+    /// Removes all keys.
+    pub fn clear(&mut self) {
         self.0.clear();
     }
 }

@@ -1,10 +1,10 @@
 //! The bounded intake: where records wait until a writer is free.
 //!
-//! Each ingress has a lane with room of its own, and writers serve the lanes round robin: a backlog of one ingress neither
-//! fills the room of another nor delays its records.
+//! Each ingress has a lane with a capacity of its own, and writers serve the lanes round robin: a backlog of one ingress neither
+//! fills the lane of another nor delays its records.
 //!
 //! A batch costs about as much as a hundred records, so two writers do not share records that fit into one batch. While a
-//! commit is under way, another begins only when enough records wait, or when the last one began a while ago.
+//! commit is in flight, another begins only when enough records wait, or when the last one began a while ago.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,33 +18,33 @@ use tallyhouse_core::Arrival;
 use tallyhouse_core::ports::Clock;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-use crate::closing::Closing;
-use crate::commit::order::Place;
+use crate::close_signal::CloseSignal;
+use crate::commit::order::OrderSlot;
 use crate::meter::IngressMeter;
 use crate::settings::PipelineSettings;
 use crate::submit_error::{Answer, SubmitError};
 
-/// The longest wait of records for a commit that is under way. That commit may itself wait for another instance's.
+/// The longest wait of records for a commit that is in flight. That commit may itself wait for another instance's.
 const JOIN_WAIT: Duration = Duration::from_millis(50);
 
-/// A submission that waits.
+/// A submission that waits for a writer.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct PendingSubmission {
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) reply: oneshot::Sender<Answer>,
-    /// The room that it takes.
-    pub(crate) room: Room,
+    /// The permits that it holds.
+    pub(crate) permits: IntakePermits,
     /// Where its answer is counted.
     pub(crate) meter: Arc<IngressMeter>,
     /// When it entered the intake, by the clock.
     pub(crate) since: Duration,
-    /// Its place in its sender's order, if it has one.
-    pub(crate) place: Option<Place>,
+    /// Its slot in its sender's order, if it has one.
+    pub(crate) order_slot: Option<OrderSlot>,
 }
 
-/// Room in the intake, which is given back when this is dropped.
+/// The permits of a submission in the intake; dropping them admits others.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct IntakePermits {
     pub(crate) _records: OwnedSemaphorePermit,
     pub(crate) _bytes: OwnedSemaphorePermit,
 }
@@ -55,7 +55,7 @@ pub(crate) struct Intake {
     wake: Notify,
     closed: watch::Sender<bool>,
     clock: Arc<dyn Clock>,
-    /// The number of waiting records from which another commit begins beside those under way.
+    /// The number of waiting records from which another commit begins beside those in flight.
     join_records_min: usize,
 }
 
@@ -67,15 +67,15 @@ impl fmt::Debug for Intake {
 
 #[derive(Debug, Default)]
 struct Lanes {
-    lanes: Vec<VecDeque<Waiting>>,
-    /// The room of every ingress. It is closed when the intake stops, so that nobody waits for it.
-    rooms: Vec<Arc<Semaphore>>,
+    lanes: Vec<VecDeque<PendingSubmission>>,
+    /// The semaphores of every ingress. They are closed when the intake stops, so that nobody waits for them.
+    semaphores: Vec<Arc<Semaphore>>,
     /// The lane that is served next.
     next_lane: usize,
     /// The number of records that wait.
     records: usize,
-    /// The number of commits under way.
-    busy: usize,
+    /// The number of commits in flight.
+    commits_in_flight: usize,
     /// When the last of them began, by the clock.
     last_taken: Duration,
     closed: bool,
@@ -83,21 +83,21 @@ struct Lanes {
     stopped: bool,
 }
 
-/// The submissions for one batch. The commit is under way until `busy` is dropped.
+/// The submissions for one batch. The commit is in flight until `in_flight` is dropped.
 #[derive(Debug)]
-pub(crate) struct Taken {
-    pub(crate) waiting: Vec<Waiting>,
-    pub(crate) busy: Busy,
+pub(crate) struct PendingBatch {
+    pub(crate) waiting: Vec<PendingSubmission>,
+    pub(crate) in_flight: CommitInFlight,
 }
 
-/// Counts a commit as under way.
+/// Counts a commit as in flight.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Intake>);
+pub(crate) struct CommitInFlight(Arc<Intake>);
 
-impl Drop for Busy {
+impl Drop for CommitInFlight {
     fn drop(&mut self) {
         let mut lanes = self.0.lanes();
-        lanes.busy -= 1;
+        lanes.commits_in_flight -= 1;
         let more = lanes.records > 0;
         drop(lanes);
         if more {
@@ -119,15 +119,15 @@ impl Intake {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a lane for an ingress with this room.
-    pub(crate) fn open_lane(&self, room: [&Arc<Semaphore>; 2]) -> usize {
+    /// Opens a lane for an ingress with these semaphores.
+    pub(crate) fn open_lane(&self, semaphores: [&Arc<Semaphore>; 2]) -> usize {
         let mut lanes = self.lanes();
-        lanes.rooms.extend(room.map(Arc::clone));
+        lanes.semaphores.extend(semaphores.map(Arc::clone));
         lanes.lanes.push(VecDeque::new());
         lanes.lanes.len() - 1
     }
 
-    pub(crate) fn push(&self, lane: usize, waiting: Waiting) -> Result<(), SubmitError> {
+    pub(crate) fn push(&self, lane: usize, waiting: PendingSubmission) -> Result<(), SubmitError> {
         let mut lanes = self.lanes();
         if lanes.closed {
             return Err(SubmitError::Stopped);
@@ -136,7 +136,7 @@ impl Intake {
         lanes.records += waiting.arrivals.len();
         lanes.lanes[lane].push_back(waiting);
         // Otherwise a writer is awake already: woken by the first record, or committing and about to take more.
-        let wakes = was_empty || lanes.busy == 0 || lanes.records >= self.join_records_min;
+        let wakes = was_empty || lanes.commits_in_flight == 0 || lanes.records >= self.join_records_min;
         drop(lanes);
         if wakes {
             self.wake.notify_one();
@@ -146,7 +146,7 @@ impl Intake {
 
     /// Waits until a commit is due, and takes submissions of up to about `records_max` records. Returns `None` once the
     /// intake is closed and empty.
-    pub(crate) async fn take(self: &Arc<Self>, records_max: usize) -> Option<Taken> {
+    pub(crate) async fn take(self: &Arc<Self>, records_max: usize) -> Option<PendingBatch> {
         loop {
             // Registered before the lanes are checked, so that a push or a close in between wakes this writer.
             let woken = self.wake.notified();
@@ -155,14 +155,14 @@ impl Intake {
                 let wait = lanes.wait(self.join_records_min, self.clock.elapsed());
                 if wait.is_zero() {
                     let waiting = lanes.take(records_max);
-                    lanes.busy += 1;
+                    lanes.commits_in_flight += 1;
                     lanes.last_taken = self.clock.elapsed();
                     let more = lanes.records > 0;
                     drop(lanes);
                     if more {
                         self.wake.notify_one();
                     }
-                    return Some(Taken { waiting, busy: Busy(Arc::clone(self)) });
+                    return Some(PendingBatch { waiting, in_flight: CommitInFlight(Arc::clone(self)) });
                 }
                 if lanes.records == 0 && lanes.closed {
                     return None;
@@ -186,13 +186,13 @@ impl Intake {
 
     /// Fails every submission that no writer has taken, and refuses all further ones: a writer may be missing.
     pub(crate) fn stop(&self) {
-        let (waiting, rooms) = {
+        let (waiting, semaphores) = {
             let mut lanes = self.lanes();
             (lanes.closed, lanes.stopped, lanes.records) = (true, true, 0);
-            let waiting: Vec<Waiting> = lanes.lanes.iter_mut().flat_map(std::mem::take).collect();
-            (waiting, std::mem::take(&mut lanes.rooms))
+            let waiting: Vec<PendingSubmission> = lanes.lanes.iter_mut().flat_map(std::mem::take).collect();
+            (waiting, std::mem::take(&mut lanes.semaphores))
         };
-        rooms.iter().for_each(|room| room.close());
+        semaphores.iter().for_each(|semaphore| semaphore.close());
         // A submission whose reply is dropped fails with `Stopped`.
         drop(waiting);
         self.close();
@@ -204,8 +204,8 @@ impl Intake {
     }
 
     /// Returns the signal for tasks that have to end once the intake is closed.
-    pub(crate) fn closing(&self) -> Closing {
-        Closing::new(&self.closed)
+    pub(crate) fn close_signal(&self) -> CloseSignal {
+        CloseSignal::new(&self.closed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -227,7 +227,7 @@ impl Lanes {
     fn wait(&self, join_records_min: usize, now: Duration) -> Duration {
         if self.records == 0 {
             Duration::MAX
-        } else if self.busy == 0 || self.closed || self.records >= join_records_min {
+        } else if self.commits_in_flight == 0 || self.closed || self.records >= join_records_min {
             Duration::ZERO
         } else {
             (self.last_taken + JOIN_WAIT).saturating_sub(now)
@@ -236,12 +236,13 @@ impl Lanes {
 
     /// Takes submissions from the lanes, round robin. The first may have any size; no further one may exceed
     /// `records_max` in total.
-    fn take(&mut self, records_max: usize) -> Vec<Waiting> {
+    fn take(&mut self, records_max: usize) -> Vec<PendingSubmission> {
         let (mut taken, mut records) = (Vec::new(), 0);
         let mut idle_lanes = 0;
         while idle_lanes < self.lanes.len() {
             let lane = self.next_lane % self.lanes.len();
-            let fits = |waiting: &Waiting| taken.is_empty() || records + waiting.arrivals.len() <= records_max;
+            let fits =
+                |waiting: &PendingSubmission| taken.is_empty() || records + waiting.arrivals.len() <= records_max;
             if self.lanes[lane].front().is_some_and(fits) {
                 if let Some(waiting) = self.lanes[lane].pop_front() {
                     records += waiting.arrivals.len();

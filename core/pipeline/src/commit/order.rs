@@ -34,23 +34,23 @@ pub(crate) struct Progress(watch::Receiver<Stage>);
 impl Progress {
     /// Waits until the submission is done or has failed.
     pub(crate) async fn ended(&self) {
-        self.reach(|stage| stage.has_ended()).await;
+        self.wait_for(|stage| stage.has_ended()).await;
     }
 
     fn stage(&self) -> Stage {
         *self.0.borrow()
     }
 
-    async fn reach(&self, far_enough: impl FnMut(&Stage) -> bool) -> Stage {
+    async fn wait_for(&self, condition: impl FnMut(&Stage) -> bool) -> Stage {
         let mut stage = self.0.clone();
         // A sender ends its submission before it is dropped.
-        stage.wait_for(far_enough).await.map_or(Stage::Failed, |stage| *stage)
+        stage.wait_for(condition).await.map_or(Stage::Failed, |stage| *stage)
     }
 }
 
-/// The place of one submission in its sender's order. Dropping it before it has ended fails the submission.
+/// The slot of one submission in its sender's order. Dropping it before it has ended fails the submission.
 #[derive(Debug)]
-pub(crate) struct Place(Link);
+pub(crate) struct OrderSlot(Link);
 
 /// One link of the chain of submissions: its own stage, and its predecessor's progress.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ struct Link {
     predecessor: Option<Progress>,
 }
 
-impl Place {
+impl OrderSlot {
     pub(crate) fn after(predecessor: Option<Progress>) -> Self {
         Self(Link { stage: watch::Sender::new(Stage::Waiting), predecessor })
     }
@@ -71,7 +71,7 @@ impl Place {
     /// Waits until the predecessor has started; returns whether it has not failed.
     pub(crate) async fn predecessor_started(&self) -> bool {
         match &self.0.predecessor {
-            Some(predecessor) => predecessor.reach(|stage| *stage != Stage::Waiting).await != Stage::Failed,
+            Some(predecessor) => predecessor.wait_for(|stage| *stage != Stage::Waiting).await != Stage::Failed,
             None => true,
         }
     }
@@ -87,7 +87,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for OrderSlot {
     fn drop(&mut self) {
         self.0.change(Stage::Failed);
     }
@@ -115,8 +115,8 @@ impl Link {
 pub(crate) struct BatchOrder(Arc<[Link]>);
 
 impl BatchOrder {
-    pub(crate) fn of<'a>(places: impl Iterator<Item = &'a Place>) -> Self {
-        Self(places.map(|place| place.0.clone()).collect())
+    pub(crate) fn of<'a>(slots: impl Iterator<Item = &'a OrderSlot>) -> Self {
+        Self(slots.map(|slot| slot.0.clone()).collect())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

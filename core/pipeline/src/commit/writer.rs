@@ -13,8 +13,8 @@ use tallyhouse_core::{Arrival, Outcome, OutcomeCounts, RuleBook, StoredRecord};
 use tokio::sync::watch;
 
 use crate::commit::bisect::{Attempt, PoisonTracker, bisect};
-use crate::commit::intake::{Intake, Taken, Waiting};
-use crate::commit::order::{BatchOrder, Place};
+use crate::commit::intake::{Intake, PendingBatch, PendingSubmission};
+use crate::commit::order::{BatchOrder, OrderSlot};
 use crate::dependency::breaker::{Breaker, retry_timeout};
 use crate::dependency::error_chain::ErrorChain;
 use crate::dependency::retry::millis;
@@ -48,7 +48,7 @@ pub(crate) struct CommitFailure {
 impl Writer {
     /// Works until the intake is closed and empty.
     pub(crate) async fn run(self) {
-        while let Some(Taken { waiting, busy }) = self.intake.take(self.settings.batch_records_max).await {
+        while let Some(PendingBatch { waiting, in_flight }) = self.intake.take(self.settings.batch_records_max).await {
             let group = Group::of(waiting);
             if self.breaker.is_open() {
                 // Submissions that waited when the breaker opened fail at once, too.
@@ -58,7 +58,7 @@ impl Writer {
             match self.commit(&group).await {
                 Some(results) => {
                     // The next commit does not wait for the answers to this one.
-                    drop(busy);
+                    drop(in_flight);
                     self.answer(group, results);
                 }
                 None => self.commit_apart(group).await,
@@ -93,10 +93,10 @@ impl Writer {
     /// Notes that storage has refused a whole group. A store that refuses everything is as good as unavailable. One bad
     /// record that is sent again and again is not the store's fault, and must stop nothing.
     async fn note_refused(&self) {
-        if self.breaker.refused()
+        if self.breaker.record_refusal()
             && let Err(error) = self.breaker.ping(self.repository.ping_write()).await
         {
-            self.breaker.gave_up("storage takes no records", &error);
+            self.breaker.trip("storage takes no records", &error);
         }
     }
 
@@ -104,10 +104,11 @@ impl Writer {
     /// others once all predecessors have ended, except successors of a failed one, which fail, too.
     async fn commit_apart(&self, group: Group) {
         let order = group.order.clone();
-        let (ordered, unordered) = group.split(|waiting| waiting.place.is_some());
+        let (ordered, unordered) = group.split(|waiting| waiting.order_slot.is_some());
         self.commit_part(unordered).await;
         order.predecessors_ended().await;
-        let (failed, rest) = ordered.split(|waiting| waiting.place.as_ref().is_some_and(Place::predecessor_failed));
+        let (failed, rest) =
+            ordered.split(|waiting| waiting.order_slot.as_ref().is_some_and(OrderSlot::predecessor_failed));
         self.reject(failed);
         self.commit_part(rest).await;
     }
@@ -148,7 +149,7 @@ impl Writer {
                 }
                 Ok(None) => {
                     order.revoke();
-                    self.give_back(batch.published);
+                    self.restore_published(batch.published);
                     return Ok(None);
                 }
                 Err(error) => error,
@@ -158,7 +159,7 @@ impl Writer {
             let is_late = self.clock.elapsed().saturating_add(wait) > deadline;
             if !self.may_retry(&error, is_late) {
                 tracing::debug!(error = %ErrorChain(&error), records = arrivals.len(), "a commit is given up");
-                self.give_back(batch.published);
+                self.restore_published(batch.published);
                 return Err(CommitFailure { error: Arc::new(error), last_attempt: attempt });
             }
             self.clock.sleep(wait).await;
@@ -198,7 +199,7 @@ impl Writer {
                 Either::Left((done, _)) => return done,
                 Either::Right((None, _)) => {}
                 Either::Right((Some(error), _)) => {
-                    self.breaker.gave_up("a commit got no answer", &error);
+                    self.breaker.trip("a commit got no answer", &error);
                     return Err(error);
                 }
             }
@@ -218,23 +219,23 @@ impl Writer {
             handoff.note_commit_unknown();
         }
         if is_late || self.breaker.is_open() {
-            self.breaker.gave_up(MESSAGE, error);
+            self.breaker.trip(MESSAGE, error);
             return false;
         }
-        self.breaker.failed(MESSAGE, error);
+        self.breaker.record_failure(MESSAGE, error);
         !self.breaker.is_open()
     }
 
-    /// Lets another commit remove these published entries.
-    fn give_back(&self, published: Vec<OutboxId>) {
+    /// Leaves these published entries for another commit to remove.
+    fn restore_published(&self, published: Vec<OutboxId>) {
         if let Some(handoff) = &self.handoff {
-            handoff.put_published(published);
+            handoff.restore_published(published);
         }
     }
 
     /// Hands a committed batch to the relay, and wakes the followers.
     fn note_committed(&self, attempt: Attempt, batch: &Batch, committed: &Committed, began: Duration) {
-        self.breaker.succeeded();
+        self.breaker.record_success();
         self.log(&batch.arrivals, committed, began);
         if let Some(handoff) = &self.handoff {
             handoff.forget(&batch.published);
@@ -270,14 +271,14 @@ impl Writer {
     /// Answers each submission: with all its outcomes, or, if one record has none, with the reason for that.
     fn answer(&self, group: Group, results: Vec<RecordResult>) {
         let (mut results, now) = (results.into_iter(), self.clock.elapsed());
-        for (records, Waiting { reply, room, meter, since, place, .. }) in group.replies {
+        for (records, PendingSubmission { reply, permits, meter, since, order_slot, .. }) in group.replies {
             // All results are taken first: collecting stops at the first record without an outcome.
             let own: Vec<RecordResult> = results.by_ref().take(records).collect();
             self.meter.answered(&meter, &own, now.saturating_sub(since));
             let answer: Answer = own.into_iter().collect();
-            drop(room);
-            if let Some(place) = place {
-                place.end(answer.is_ok());
+            drop(permits);
+            if let Some(order_slot) = order_slot {
+                order_slot.end(answer.is_ok());
             }
             if reply.send(answer).is_err() {
                 tracing::debug!(records, "the sender of a submission no longer awaits its outcomes");
@@ -289,14 +290,14 @@ impl Writer {
 /// Submissions that are committed together.
 struct Group {
     /// Each submission, without its records, and their number.
-    replies: Vec<(usize, Waiting)>,
+    replies: Vec<(usize, PendingSubmission)>,
     /// The records of all submissions.
     arrivals: Arc<[Arrival]>,
     order: BatchOrder,
 }
 
 impl Group {
-    fn of(mut waiting: Vec<Waiting>) -> Self {
+    fn of(mut waiting: Vec<PendingSubmission>) -> Self {
         let mut arrivals = Vec::with_capacity(waiting.iter().map(|waiting| waiting.arrivals.len()).sum());
         let mut lengths = Vec::with_capacity(waiting.len());
         for submission in &mut waiting {
@@ -306,13 +307,13 @@ impl Group {
         Self::new(lengths.into_iter().zip(waiting).collect(), arrivals)
     }
 
-    fn new(replies: Vec<(usize, Waiting)>, arrivals: Vec<Arrival>) -> Self {
-        let order = BatchOrder::of(replies.iter().filter_map(|(_, waiting)| waiting.place.as_ref()));
+    fn new(replies: Vec<(usize, PendingSubmission)>, arrivals: Vec<Arrival>) -> Self {
+        let order = BatchOrder::of(replies.iter().filter_map(|(_, waiting)| waiting.order_slot.as_ref()));
         Self { replies, arrivals: arrivals.into(), order }
     }
 
     /// Splits the group into the submissions that match, and the others.
-    fn split(self, matches: impl Fn(&Waiting) -> bool) -> (Self, Self) {
+    fn split(self, matches: impl Fn(&PendingSubmission) -> bool) -> (Self, Self) {
         let (mut matching, mut others) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
         let mut from = 0;
         for (records, waiting) in self.replies {

@@ -191,7 +191,7 @@ async fn the_breaker_of_an_unavailable_queue_opens_and_closes_with_the_next_succ
     consuming.until_empty().await;
     assert_eq!(breaker.state(), BreakerState::Closed);
     assert_eq!(
-        *consuming.instance.pipeline.breaker().borrow(),
+        *consuming.instance.pipeline.watch_breaker().borrow(),
         BreakerState::Closed,
         "storage was available all the time"
     );
@@ -201,7 +201,7 @@ async fn the_breaker_of_an_unavailable_queue_opens_and_closes_with_the_next_succ
 async fn unreachable_storage_opens_its_breaker_without_any_write() {
     let consuming = Consuming::start();
     consuming.instance.repository.frozen.send_replace(true);
-    let storage = consuming.instance.pipeline.breaker();
+    let storage = consuming.instance.pipeline.watch_breaker();
     eventually(|| *storage.borrow() == BreakerState::Open).await;
     consuming.queue.push(&json("r", "1"));
     tokio::time::sleep(Duration::from_secs(60)).await;

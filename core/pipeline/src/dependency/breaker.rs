@@ -17,7 +17,7 @@ use futures::future::{Either, select};
 use tallyhouse_core::ports::{Clock, PortError, PortErrorKind, RecordRepository};
 use tokio::sync::watch;
 
-use crate::closing::Closing;
+use crate::close_signal::CloseSignal;
 use crate::dependency::error_chain::ErrorChain;
 use crate::dependency::retry::{RetryPolicy, millis};
 
@@ -133,8 +133,8 @@ impl Breaker {
         self.state() == BreakerState::Open
     }
 
-    /// Notes a successful call: it closes the breaker.
-    pub(crate) fn succeeded(&self) {
+    /// Records a successful call: it closes the breaker.
+    pub(crate) fn record_success(&self) {
         self.outage().refusals = None;
         self.end_outage();
     }
@@ -153,27 +153,27 @@ impl Breaker {
         }
     }
 
-    /// Notes an answer to a ping. It shows less than a successful call: it ends an outage, but closes no breaker, and says
+    /// Records an answer to a ping. It shows less than a successful call: it ends an outage, but closes no breaker, and says
     /// nothing about refusals.
-    pub(crate) fn answered(&self) {
+    pub(crate) fn record_ping_success(&self) {
         if self.state() == BreakerState::Closed {
             self.end_outage();
         }
     }
 
-    /// Notes a failed call, with a message for the log.
-    pub(crate) fn failed(&self, message: &'static str, error: &PortError) {
-        self.note(message, error, false);
+    /// Records a failed call, with a message for the log.
+    pub(crate) fn record_failure(&self, message: &'static str, error: &PortError) {
+        self.record(message, error, false);
     }
 
-    /// Notes that a caller has given up on the dependency: this opens the breaker at once.
-    pub(crate) fn gave_up(&self, message: &'static str, error: &PortError) {
-        self.note(message, error, true);
+    /// Records a failure after which the caller has given up, and opens the breaker at once.
+    pub(crate) fn trip(&self, message: &'static str, error: &PortError) {
+        self.record(message, error, true);
     }
 
-    /// Notes that the dependency answers, but has refused everything in a call. Returns whether it has refused
+    /// Records that the dependency answers, but has refused everything in a call. Returns whether it has refused
     /// everything for so long that it may take nothing at all: then the caller has to check that with a ping.
-    pub(crate) fn refused(&self) -> bool {
+    pub(crate) fn record_refusal(&self) -> bool {
         let now = self.now();
         let mut outage = self.outage();
         let (since, count) = outage.refusals.map_or((now, 1), |(since, count)| (since, count.saturating_add(1)));
@@ -196,7 +196,7 @@ impl Breaker {
     }
 
     /// Waits while the breaker is open.
-    pub(crate) async fn usable(&self) {
+    pub(crate) async fn wait_while_open(&self) {
         let mut states = self.watch();
         // The sender lives as long as this breaker.
         drop(states.wait_for(|state| *state != BreakerState::Open).await);
@@ -209,12 +209,12 @@ impl Breaker {
             self.0.clock.sleep(wait).await;
             match self.ping(ping()).await {
                 Ok(()) => self.half_open(),
-                Err(error) => self.failed("a ping is not answered", &error),
+                Err(error) => self.record_failure("a ping is not answered", &error),
             }
         }
     }
 
-    fn note(&self, message: &'static str, error: &PortError, at_once: bool) {
+    fn record(&self, message: &'static str, error: &PortError, at_once: bool) {
         let now = self.now();
         let mut outage = self.outage();
         let since = *outage.since.get_or_insert(now);
@@ -336,14 +336,14 @@ impl Breakers {
 
 /// Probes storage whenever its breaker is open, until the intake is closed. A store that answers, but takes no records,
 /// stays unavailable.
-pub(crate) async fn probe_storage(breaker: Breaker, repository: Arc<dyn RecordRepository>, closing: Closing) {
+pub(crate) async fn probe_storage(breaker: Breaker, repository: Arc<dyn RecordRepository>, close_signal: CloseSignal) {
     let mut states = breaker.watch();
     let probing = async {
         while states.wait_for(|state| *state == BreakerState::Open).await.is_ok() {
             breaker.probe(|| repository.ping_write()).await;
         }
     };
-    select(pin!(probing), pin!(closing.closed())).await;
+    select(pin!(probing), pin!(close_signal.closed())).await;
 }
 
 /// Returns how long a failing commit is retried in a state of the breaker.

@@ -39,7 +39,7 @@ pub type Submission = BoxFuture<'static, Answer>;
 /// let mut chunks = OrderedChunks::new(&pipeline.ingress());
 /// let mut processed = 0;
 /// loop {
-///     while chunks.has_room() && lines.peek().is_some() {
+///     while chunks.has_capacity() && lines.peek().is_some() {
 ///         chunks.push(lines.by_ref().take(3).collect(), |submission| submission);
 ///     }
 ///     let Some(outcomes) = chunks.next().await else { break };
@@ -54,12 +54,12 @@ pub type Submission = BoxFuture<'static, Answer>;
 /// ```
 pub struct OrderedChunks<T> {
     ingress: OrderedIngress,
-    under_way: FuturesOrdered<BoxFuture<'static, T>>,
+    in_flight: FuturesOrdered<BoxFuture<'static, T>>,
 }
 
 impl<T> fmt::Debug for OrderedChunks<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OrderedChunks").field("under_way", &self.under_way.len()).finish_non_exhaustive()
+        f.debug_struct("OrderedChunks").field("in_flight", &self.in_flight.len()).finish_non_exhaustive()
     }
 }
 
@@ -67,32 +67,32 @@ impl<T: Send + 'static> OrderedChunks<T> {
     /// Starts an order of its own: chunks of two `OrderedChunks` are not ordered with each other.
     #[must_use]
     pub fn new(ingress: &Ingress) -> Self {
-        Self { ingress: ingress.ordered(), under_way: FuturesOrdered::new() }
+        Self { ingress: ingress.ordered(), in_flight: FuturesOrdered::new() }
     }
 
     /// Returns the number of chunks whose results have not been yielded.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.under_way.len()
+        self.in_flight.len()
     }
 
     /// Says whether every result has been yielded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.under_way.is_empty()
+        self.in_flight.is_empty()
     }
 
-    /// Says whether a further chunk would be under way at once. A chunk that is pushed without room waits for the
+    /// Says whether a further chunk would be in flight at once. A chunk that is pushed beyond that waits for the
     /// others.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.under_way.len() < OrderedIngress::UNDER_WAY_MAX
+    pub fn has_capacity(&self) -> bool {
+        self.in_flight.len() < OrderedIngress::IN_FLIGHT_MAX
     }
 
     /// Starts a chunk. This call takes its place in the order. `work` gets the submission and awaits it; a rate limit may be
     /// awaited before, an acknowledgement sent after. The work of all chunks runs concurrently while
     /// [`OrderedChunks::next`] is awaited. It has been polled once when this call returns: the chunk is in the intake then,
-    /// if there is room and nothing else is awaited first.
+    /// if that has capacity and nothing else is awaited first.
     ///
     /// If a chunk fails, all later chunks that were pushed before its result was yielded fail, too. Go on with a new
     /// `OrderedChunks` then.
@@ -106,18 +106,18 @@ impl<T: Send + 'static> OrderedChunks<T> {
             Poll::Ready(result) => ready(result).boxed(),
             Poll::Pending => work,
         };
-        self.under_way.push_back(work);
+        self.in_flight.push_back(work);
     }
 
-    /// Waits for the result of the first chunk that is under way; returns `None` if there is none. Cancelling the call
+    /// Waits for the result of the first chunk that is in flight; returns `None` if there is none. Cancelling the call
     /// loses nothing.
     pub async fn next(&mut self) -> Option<T> {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// Polls for the result of the first chunk that is under way; `None` if there is none.
+    /// Polls for the result of the first chunk that is in flight; `None` if there is none.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        self.under_way.poll_next_unpin(context)
+        self.in_flight.poll_next_unpin(context)
     }
 }
 

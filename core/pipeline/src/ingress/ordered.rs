@@ -1,15 +1,15 @@
-//! Submissions of one sender, processed in their order while two of them are under way.
+//! Submissions of one sender, processed in their order while two of them are in flight.
 
 use std::future::Future;
 
 use tallyhouse_core::Arrival;
 
-use crate::commit::order::{Place, Progress};
+use crate::commit::order::{OrderSlot, Progress};
 use crate::ingress::Ingress;
 use crate::submit_error::Answer;
 
-/// An ingress for submissions that are processed in the order in which they are made, while two of them are under way.
-/// [`OrderedChunks`](crate::OrderedChunks) also keeps the submissions that are under way.
+/// An ingress for submissions that are processed in the order in which they are made, while two of them are in flight.
+/// [`OrderedChunks`](crate::OrderedChunks) also keeps the submissions that are in flight.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -40,8 +40,8 @@ pub struct OrderedIngress {
 }
 
 impl OrderedIngress {
-    /// The most submissions under way; further ones wait. While the store commits one, the next is prepared.
-    pub const UNDER_WAY_MAX: usize = 2;
+    /// The most submissions in flight; further ones wait. While the store commits one, the next is prepared.
+    pub const IN_FLIGHT_MAX: usize = 2;
 
     /// Submits records as [`Ingress::submit`] does, after all earlier submissions. The call takes the place in the order;
     /// later submissions wait until the returned future is polled. If a submission fails, all later ones that were made
@@ -52,18 +52,18 @@ impl OrderedIngress {
     /// intake already.
     pub fn submit(&mut self, arrivals: Vec<Arrival>) -> impl Future<Output = Answer> + Send + use<> {
         let (ingress, last_but_one) = (self.ingress.clone(), self.last_but_one.clone());
-        let place = (!arrivals.is_empty()).then(|| {
-            let place = Place::after(self.last.clone());
-            self.last_but_one = self.last.replace(place.progress());
-            place
+        let order_slot = (!arrivals.is_empty()).then(|| {
+            let order_slot = OrderSlot::after(self.last.clone());
+            self.last_but_one = self.last.replace(order_slot.progress());
+            order_slot
         });
         async move {
-            let Some(place) = place else { return Ok(Vec::new()) };
+            let Some(order_slot) = order_slot else { return Ok(Vec::new()) };
             if let Some(last_but_one) = last_but_one {
                 last_but_one.ended().await;
             }
-            if place.predecessor_started().await {
-                ingress.submit_at(arrivals, Some(place)).await
+            if order_slot.predecessor_started().await {
+                ingress.submit_at(arrivals, Some(order_slot)).await
             } else {
                 Err(ingress.reject_successor(arrivals.len()))
             }

@@ -71,7 +71,7 @@ async fn waiting_records_are_shown_in_the_readings() {
     });
     tokio::task::yield_now().await;
     let read = || instance.pipeline.readings().ingresses.swap_remove(1);
-    assert_eq!((read().waiting_records, read().room_records), (7, 10));
+    assert_eq!((read().waiting_records, read().intake_records_max), (7, 10));
     assert!(read().waiting_bytes > 0);
     assert_eq!(ingress.submit_now(arrivals("more", 4)).await, Err(SubmitError::Overloaded));
     submitted.await.unwrap().unwrap();

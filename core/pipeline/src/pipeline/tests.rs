@@ -1,4 +1,4 @@
-//! A record's life from the ingress to its outcome: batching, room, retries.
+//! A record's life from the ingress to its outcome: batching, capacity, retries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,7 +66,7 @@ async fn a_full_ingress_rejects_at_once_or_waits_and_leaves_other_ingresses_alon
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_submission_larger_than_the_room_enters_alone() {
+async fn a_submission_larger_than_the_intake_enters_alone() {
     let settings = PipelineSettings { intake_records_max: 10, intake_bytes_max: 100, ..PipelineSettings::default() };
     let instance = Instance::start(settings);
     assert_eq!(instance.pipeline.ingress().submit(arrivals("r", 50)).await.unwrap().len(), 50);
@@ -116,7 +116,7 @@ async fn an_open_breaker_fails_submissions_at_once_and_closes_by_itself_when_sto
     let unavailable = Arc::new(AtomicBool::new(true));
     let is_down = Arc::clone(&unavailable);
     instance.repository.fail_commits(move |_| is_down.load(Ordering::SeqCst).then_some(PortErrorKind::Unavailable));
-    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
+    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.watch_breaker());
     assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
     assert_eq!(*breaker.borrow(), BreakerState::Open);
 
@@ -144,7 +144,7 @@ async fn a_half_open_breaker_opens_again_at_the_first_failed_commit() {
     // Storage answers a question, but can't commit: a full disk, say.
     let full = |batch: &Batch| (!batch.arrivals.is_empty()).then_some(PortErrorKind::Unavailable);
     instance.repository.fail_commits(full);
-    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
+    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.watch_breaker());
     assert_eq!(ingress.submit(arrivals("r", 1)).await, Err(SubmitError::Unavailable(None)));
     eventually(|| *breaker.borrow() == BreakerState::HalfOpen).await;
     let begun = tokio::time::Instant::now();
@@ -160,7 +160,7 @@ async fn a_store_that_refuses_every_record_opens_the_breaker_until_it_takes_reco
     let fault = move |batch: &Batch| !batch.arrivals.is_empty() && still.load(Ordering::SeqCst);
     instance.repository.fail_commits(move |batch| fault(batch).then_some(PortErrorKind::Refused));
     instance.repository.takes_nothing.store(true, Ordering::SeqCst);
-    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
+    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.watch_breaker());
     let begun = tokio::time::Instant::now();
     // The lease is renewed in between: the store answers.
     while *breaker.borrow() == BreakerState::Closed {
@@ -183,7 +183,7 @@ async fn a_bad_record_that_comes_again_and_again_opens_no_breaker() {
     let instance = Instance::start(PipelineSettings::default());
     let is_bad = |batch: &Batch| batch.arrivals.iter().any(|arrival| arrival.record.record_id.as_str() == "bad-0");
     instance.repository.fail_commits(move |batch| is_bad(batch).then_some(PortErrorKind::Refused));
-    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
+    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.watch_breaker());
     for _ in 0..100 {
         assert_eq!(ingress.submit(arrivals("bad", 1)).await, Err(SubmitError::Unavailable(None)));
         assert_eq!(*breaker.borrow(), BreakerState::Closed);
@@ -195,7 +195,7 @@ async fn a_bad_record_that_comes_again_and_again_opens_no_breaker() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_store_is_noticed_long_before_a_commit_fails_and_a_slow_one_is_awaited() {
     let instance = Instance::start(PipelineSettings::default());
-    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.breaker());
+    let (ingress, breaker) = (instance.pipeline.ingress(), instance.pipeline.watch_breaker());
     *instance.repository.commit_takes.lock().unwrap() = Duration::from_secs(30);
     assert_eq!(ingress.submit(arrivals("slow", 1)).await.unwrap()[0].name(), "processed");
     *instance.repository.commit_takes.lock().unwrap() = Duration::ZERO;

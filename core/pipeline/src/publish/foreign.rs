@@ -12,28 +12,28 @@ const ENTRIES_MAX: usize = 1_000;
 /// The time between two log lines about them.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
 
-/// When such entries were looked for, and when they were last reported, by the clock.
+/// When such entries were counted, and when they were last reported, by the clock.
 #[derive(Debug, Default)]
 pub(crate) struct ForeignEntries {
-    looked_at: Option<Duration>,
+    checked_at: Option<Duration>,
     logged_at: Option<Duration>,
 }
 
 impl ForeignEntries {
-    /// Returns whether to look for them: once in each lease.
+    /// Returns whether to count them: once in each lease.
     pub(crate) fn is_due(&self, now: Duration, lease: Duration) -> bool {
-        has_passed(self.looked_at, lease, now)
+        has_passed(self.checked_at, lease, now)
     }
 
-    /// Looks for such entries, and reports how many there are.
-    pub(crate) async fn look(
+    /// Counts such entries, and reports how many there are.
+    pub(crate) async fn refresh(
         &mut self,
         outbox: &dyn Outbox,
         state: &HandoffState,
         now: Duration,
     ) -> Result<(), PortError> {
         let batches = outbox.claim(&state.owner, ClaimScope::Foreign, ENTRIES_MAX).await?.len();
-        self.looked_at = Some(now);
+        self.checked_at = Some(now);
         state.meter.set_foreign(batches);
         if batches == 0 {
             self.logged_at = None;

@@ -24,27 +24,31 @@ pub(crate) struct CommittedBatch {
     /// When it was committed, by the clock.
     pub(crate) since: Duration,
     /// Counts its bytes, until they are published.
-    pub(crate) weight: Weight,
+    pub(crate) reservation: Reservation,
 }
 
-/// Bytes of committed batches in memory; dropping this gives them back.
+/// Bytes of committed batches in memory; dropping this releases them.
 #[derive(Debug)]
-pub(crate) struct Weight {
+pub(crate) struct Reservation {
     bytes: usize,
     total: Arc<AtomicUsize>,
 }
 
-impl Weight {
-    /// Adds the bytes of a batch, unless they are too many beside those of others.
-    pub(crate) fn add(total: &Arc<AtomicUsize>, stored: &[Arc<StoredRecord>], bytes_max: usize) -> Option<Self> {
+impl Reservation {
+    /// Reserves the bytes of a batch, unless they are too many beside those of others.
+    pub(crate) fn try_reserve(
+        total: &Arc<AtomicUsize>,
+        stored: &[Arc<StoredRecord>],
+        bytes_max: usize,
+    ) -> Option<Self> {
         let bytes = stored.iter().map(|stored| stored.weight()).sum();
         let before = total.fetch_add(bytes, Ordering::AcqRel);
-        let weight = Self { bytes, total: Arc::clone(total) };
-        (before == 0 || before.saturating_add(bytes) <= bytes_max).then_some(weight)
+        let reservation = Self { bytes, total: Arc::clone(total) };
+        (before == 0 || before.saturating_add(bytes) <= bytes_max).then_some(reservation)
     }
 }
 
-impl Drop for Weight {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.total.fetch_sub(self.bytes, Ordering::AcqRel);
     }
@@ -81,7 +85,7 @@ pub(crate) struct HandoffState {
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     pub(crate) to_mark: Vec<OutboxId>,
-    /// Those in `to_mark`, and those that a commit under way is removing.
+    /// Those in `to_mark`, and those that a commit in flight is removing.
     pub(crate) unmarked: HashSet<OutboxId>,
 }
 
@@ -147,8 +151,8 @@ impl Handoff {
         std::mem::take(&mut self.state.published().to_mark)
     }
 
-    /// Gives back entries whose removal failed.
-    pub(crate) fn put_published(&self, mut ids: Vec<OutboxId>) {
+    /// Puts back entries whose removal failed.
+    pub(crate) fn restore_published(&self, mut ids: Vec<OutboxId>) {
         self.state.published().to_mark.append(&mut ids);
     }
 
@@ -172,8 +176,9 @@ impl Handoff {
         if *spilled {
             return;
         }
-        let weight = Weight::add(&self.bytes, &stored, self.bytes_max);
-        let sent = weight.map(|weight| self.fresh.try_send(CommittedBatch { entry, stored, since, weight }));
+        let reservation = Reservation::try_reserve(&self.bytes, &stored, self.bytes_max);
+        let sent =
+            reservation.map(|reservation| self.fresh.try_send(CommittedBatch { entry, stored, since, reservation }));
         *spilled = !matches!(sent, Some(Ok(())));
     }
 }

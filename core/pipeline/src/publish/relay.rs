@@ -17,7 +17,7 @@ use tallyhouse_core::ports::{
 use tallyhouse_core::{Message, StoredRecord};
 use tokio::sync::mpsc;
 
-use crate::closing::Closing;
+use crate::close_signal::CloseSignal;
 use crate::dependency::breaker::{Breaker, BreakerState};
 use crate::dependency::error_chain::ErrorChain;
 use crate::publish::foreign::ForeignEntries;
@@ -42,7 +42,7 @@ pub(crate) struct Relay {
     publisher: Publisher,
     clock: Arc<dyn Clock>,
     state: Arc<HandoffState>,
-    closing: Closing,
+    close_signal: CloseSignal,
     settings: PipelineSettings,
     storage: Breaker,
     publishing: Breaker,
@@ -65,13 +65,24 @@ impl Relay {
         publisher: Publisher,
         clock: Arc<dyn Clock>,
         handoff: &Handoff,
-        closing: Closing,
+        close_signal: CloseSignal,
         settings: PipelineSettings,
         [storage, publishing]: [Breaker; 2],
     ) -> Self {
         let state = Arc::clone(&handoff.state);
         let (caught_up, foreign, polls_to_sweep) = (HashSet::new(), ForeignEntries::default(), POLLS_PER_SWEEP);
-        Self { publisher, clock, state, closing, settings, storage, publishing, caught_up, foreign, polls_to_sweep }
+        Self {
+            publisher,
+            clock,
+            state,
+            close_signal,
+            settings,
+            storage,
+            publishing,
+            caught_up,
+            foreign,
+            polls_to_sweep,
+        }
     }
 
     /// Works until the writers have ended and their last batches are published, or publishing has failed after the close.
@@ -86,7 +97,7 @@ impl Relay {
         }
         if !storage.is_open() {
             let ended = outbox.renew(&owner, Duration::ZERO).await;
-            note(&storage, &ended, "ending the lease on outbox entries failed");
+            record_result(&storage, &ended, "ending the lease on outbox entries failed");
         }
     }
 
@@ -132,11 +143,11 @@ impl Relay {
     /// Publishes a batch that was handed over, together with the batches that wait after it.
     async fn publish_fresh(&mut self, batch: CommittedBatch, waiting: &mut mpsc::Receiver<CommittedBatch>) {
         let (mut ids, mut records, mut committed) = (Vec::new(), Vec::new(), Vec::new());
-        // The batches keep their room in the hand-off until they are published.
-        let mut weights = Vec::new();
+        // The batches keep their reservations in the hand-off until they are published.
+        let mut reservations = Vec::new();
         let mut next = Some(batch);
-        while let Some(CommittedBatch { entry, stored, since, weight }) = next {
-            weights.push(weight);
+        while let Some(CommittedBatch { entry, stored, since, reservation }) = next {
+            reservations.push(reservation);
             if !self.caught_up.remove(&entry.id) {
                 committed.push((since, stored.len()));
                 ids.push(entry.id);
@@ -170,9 +181,9 @@ impl Relay {
             stored.iter().flat_map(|(position, stored)| Message::all_of(*position, stored)).collect();
         let mut waits = self.settings.retry.waits(&*self.clock);
         loop {
-            if !(self.publishing.is_open() && self.closing.is_closed()) {
+            if !(self.publishing.is_open() && self.close_signal.is_closed()) {
                 let Err(error) = self.publisher.emitter.emit(&messages).await else {
-                    self.publishing.succeeded();
+                    self.publishing.record_success();
                     tracing::debug!(
                         trace_id = stored.iter().find_map(|(_, stored)| stored.trace_id()),
                         records = stored.len(),
@@ -183,9 +194,9 @@ impl Relay {
                     return true;
                 };
                 self.state.meter.publishing_failed();
-                self.publishing.failed("publishing failed", &error);
+                self.publishing.record_failure("publishing failed", &error);
             }
-            if self.closing.is_closed() {
+            if self.close_signal.is_closed() {
                 self.state.set_spilled(true);
                 return false;
             }
@@ -197,7 +208,7 @@ impl Relay {
                     self.clock.sleep(wait).await;
                 }
             };
-            select(pin!(waited), pin!(self.closing.closed())).await;
+            select(pin!(waited), pin!(self.close_signal.closed())).await;
         }
     }
 
@@ -236,7 +247,7 @@ impl Relay {
             Err(_) => published.to_mark.extend(ids),
         }
         drop(published);
-        note(&self.storage, &marked, "marking messages as published failed");
+        record_result(&self.storage, &marked, "marking messages as published failed");
     }
 
     /// Publishes abandoned entries. After a commit with an unknown result, and in each sweep, this instance's own
@@ -253,8 +264,8 @@ impl Relay {
     async fn report_foreign(&mut self) {
         let now = self.clock.elapsed();
         if self.foreign.is_due(now, self.settings.lease) {
-            let looked = self.foreign.look(&*self.publisher.outbox, &self.state, now).await;
-            note(&self.storage, &looked, "looking for messages of other emitters failed");
+            let refreshed = self.foreign.refresh(&*self.publisher.outbox, &self.state, now).await;
+            record_result(&self.storage, &refreshed, "looking for messages of other emitters failed");
         }
     }
 
@@ -263,20 +274,20 @@ impl Relay {
         let claimed = match self.publisher.outbox.claim(&self.state.owner, ClaimScope::Abandoned, CLAIM_BATCHES).await {
             Ok(batches) => batches,
             Err(error) => {
-                note(&self.storage, &Err(error), "claiming abandoned messages failed");
+                record_result(&self.storage, &Err(error), "claiming abandoned messages failed");
                 // The claim may have been carried out: then the entries are this instance's own now.
                 self.state.note_commit_unknown();
                 return false;
             }
         };
-        self.storage.answered();
+        self.storage.record_ping_success();
         if !claimed.is_empty() {
             tracing::info!(batches = claimed.len(), "publishing abandoned messages");
         }
         if let Err(error) = self.publish_stored(&claimed).await {
             // The entries are this instance's own now.
             self.state.set_spilled(true);
-            note(&self.storage, &Err(error), "publishing abandoned messages failed");
+            record_result(&self.storage, &Err(error), "publishing abandoned messages failed");
         }
         claimed.len() == CLAIM_BATCHES
     }
@@ -284,7 +295,7 @@ impl Relay {
     async fn catch_up_if_spilled(&mut self) {
         if self.state.is_spilled() && !self.storage.is_open() {
             let caught_up = self.catch_up().await;
-            note(&self.storage, &caught_up, "publishing messages from the outbox failed");
+            record_result(&self.storage, &caught_up, "publishing messages from the outbox failed");
         }
     }
 
@@ -319,7 +330,7 @@ impl Relay {
         let few = (claimed.len() < CLAIM_BATCHES).then_some(());
         let unpublished: Vec<OutboxEntry> = claimed.into_iter().filter(|batch| !unmarked.contains(&batch.id)).collect();
         if unpublished.is_empty() && few.is_none() {
-            // All of them are published, and a commit under way is removing them.
+            // All of them are published, and a commit in flight is removing them.
             self.clock.sleep(self.settings.mark_published_delay).await;
         }
         self.caught_up.extend(unpublished.iter().map(|batch| batch.id));
@@ -367,7 +378,7 @@ impl Relay {
                 entry.is_some_and(|entry| entry.has(stored))
             });
             if !page.is_empty() && !self.emit(&page).await {
-                let stopping = "the pipeline was closed while the emitter was away";
+                let stopping = "the pipeline was closed while the emitter was unavailable";
                 return Err(PortError::new(PortErrorKind::Unavailable, "publishing from the outbox", stopping));
             }
             self.measure_delay(&page);
@@ -420,21 +431,21 @@ async fn keep_lease(
             let mut states = storage.watch();
             // The sender lives as long as the breaker.
             drop(states.wait_for(|state| *state == BreakerState::Open).await);
-            storage.usable().await;
+            storage.wait_while_open().await;
         };
         select(pin!(clock.sleep(lease / 3)), pin!(reopened)).await;
         if !storage.is_open() {
             let renewed = outbox.renew(owner, lease).await;
-            note(storage, &renewed, "renewing the lease on outbox entries failed");
+            record_result(storage, &renewed, "renewing the lease on outbox entries failed");
         }
     }
 }
 
 /// Tells the breaker of storage how a call ended. Failures other than an unavailable store are logged each time.
-fn note(storage: &Breaker, result: &Result<(), PortError>, what: &'static str) {
+fn record_result(storage: &Breaker, result: &Result<(), PortError>, what: &'static str) {
     match result {
-        Ok(()) => storage.answered(),
-        Err(error) if error.kind() == PortErrorKind::Unavailable => storage.failed(what, error),
+        Ok(()) => storage.record_ping_success(),
+        Err(error) if error.kind() == PortErrorKind::Unavailable => storage.record_failure(what, error),
         Err(error) => tracing::warn!(error = %ErrorChain(error), "{what}"),
     }
 }

@@ -59,7 +59,7 @@ pub async fn audit(reader: &dyn RecordReader) -> Result<AuditReport, PortError> 
         match part? {
             AuditPart::Key(key, kept) => audit.begin(key, kept),
             AuditPart::Record(position, stored) => audit.record(position, &stored),
-            AuditPart::Unreadable(what) => audit.find(what),
+            AuditPart::Unreadable(what) => audit.add_finding(what),
             AuditPart::Outbox(first, last) => audit.outbox(first, last),
             AuditPart::RolledUpTo(position) => audit.rolled_up_to = position,
             AuditPart::RollUp(kept) => audit.roll_up(&kept),
@@ -138,13 +138,15 @@ impl Audit {
     /// Compares the stored summary of a key with that of its records, after the last record of the key.
     fn end(&mut self) {
         let Some(key) = self.key.take() else { return };
-        let place = place(&key);
+        let subject = describe(&key);
         match self.kept.take() {
-            None => self.find(format!("{place} has no running summary")),
-            Some(_) if self.running.count() == 0 => self.find(format!("{place} has a running summary and no record")),
+            None => self.add_finding(format!("{subject} has no running summary")),
+            Some(_) if self.running.count() == 0 => {
+                self.add_finding(format!("{subject} has a running summary and no record"))
+            }
             Some(kept) if kept != self.running => {
                 let (kept, running) = (kept.to_compact(), self.running.to_compact());
-                self.find(format!("{place}: the running summary is {kept}, its records give {running}"));
+                self.add_finding(format!("{subject}: the running summary is {kept}, its records give {running}"));
             }
             Some(_) => {}
         }
@@ -155,18 +157,21 @@ impl Audit {
         self.position_last = self.position_last.max(position);
         self.position_sum += u128::from(position);
         let processed = &stored.processed;
-        let place = format!("record {:?}", processed.record.record_id.as_str());
+        let subject = format!("record {:?}", processed.record.record_id.as_str());
         let expected = self.running.count() + 1;
         if processed.sequence != expected {
-            self.find(format!("{place} has sequence {}, expected {expected}", processed.sequence));
+            self.add_finding(format!("{subject} has sequence {}, expected {expected}", processed.sequence));
         }
         if stored.previous != self.running {
             let (kept, running) = (stored.previous.to_compact(), self.running.to_compact());
-            self.find(format!("{place}: the previous summary is {kept}, the records before give {running}"));
+            self.add_finding(format!("{subject}: the previous summary is {kept}, the records before give {running}"));
         }
         for rule in &stored.alerts {
             if !Arc::as_ref(rule).is_met_by(&processed.record, &stored.previous) {
-                self.find(format!("{place} has an alert by the rule {:?}, which it does not meet", rule.name()));
+                self.add_finding(format!(
+                    "{subject} has an alert by the rule {:?}, which it does not meet",
+                    rule.name()
+                ));
             }
         }
         self.running.add(&processed.record);
@@ -192,17 +197,17 @@ impl Audit {
 
     fn leave(&mut self) {
         for wrong in self.roll_ups.end() {
-            self.find(wrong);
+            self.add_finding(wrong);
         }
     }
 
     fn outbox(&mut self, first: u64, last: u64) {
         if first == 0 || last < first {
-            self.find(format!("the outbox has the positions {first} to {last}, which is no range"));
+            self.add_finding(format!("the outbox has the positions {first} to {last}, which is no range"));
         } else {
             self.report.backlog_records += last - first + 1;
             if first <= self.outbox_last {
-                self.find(format!("two entries of the outbox have the position {first}"));
+                self.add_finding(format!("two entries of the outbox have the position {first}"));
             }
         }
         self.outbox_last = self.outbox_last.max(last);
@@ -214,20 +219,22 @@ impl Audit {
         let records = u128::from(self.report.records);
         if u128::from(self.position_last) != records || self.position_sum != records * (records + 1) / 2 {
             let (records, last) = (self.report.records, self.position_last);
-            self.find(format!("the positions are not 1 to {records}: the last is {last}"));
+            self.add_finding(format!("the positions are not 1 to {records}: the last is {last}"));
         }
         if self.rolled_up_to > self.position_last {
             let (rolled_up_to, last) = (self.rolled_up_to, self.position_last);
-            self.find(format!("records are rolled up to position {rolled_up_to}, but the last record is at {last}"));
+            self.add_finding(format!(
+                "records are rolled up to position {rolled_up_to}, but the last record is at {last}"
+            ));
         }
         if self.outbox_last > self.position_last {
             let (outbox, last) = (self.outbox_last, self.position_last);
-            self.find(format!("the outbox reaches position {outbox}, but the last record is at {last}"));
+            self.add_finding(format!("the outbox reaches position {outbox}, but the last record is at {last}"));
         }
         self.report
     }
 
-    fn find(&mut self, what: String) {
+    fn add_finding(&mut self, what: String) {
         self.report.findings_count += 1;
         if self.report.findings.len() < FINDINGS_MAX {
             self.report.findings.push(what);
@@ -235,7 +242,7 @@ impl Audit {
     }
 }
 
-fn place(key: &Key) -> String {
+fn describe(key: &Key) -> String {
     format!("destination {:?}, reference {:?}", key.destination_id.as_str(), key.reference.as_str())
 }
 

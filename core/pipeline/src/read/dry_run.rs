@@ -17,7 +17,7 @@ use crate::read::export::{PAGE_RECORDS, between};
 /// use, and each destination takes memory: the dry run ends.
 const DESTINATIONS_MAX: usize = 10_000;
 
-/// A dry run under way: all records that were stored when it began, from the newest backwards.
+/// A dry run in flight: all records that were stored when it began, from the newest backwards.
 pub struct DryRun {
     reader: Arc<dyn RecordReader>,
     rule: Arc<Rule>,
@@ -115,7 +115,7 @@ impl DryRun {
             None => _ = self.by_destination.insert(record.destination_id.clone(), 1),
         }
         if report.alerts.len() < DryRunReport::ALERTS_LISTED {
-            report.alerts.push(Message::would_be(position, stored, &self.rule));
+            report.alerts.push(Message::hypothetical_alert(position, stored, &self.rule));
         }
     }
 

@@ -49,7 +49,7 @@ type Page = Arc<[Message]>;
 /// use futures::StreamExt as _;
 /// use tallyhouse_pipeline::{Cursor, Feed, Topic};
 ///
-/// let feed = Feed::new(repository, clock, pipeline.commits(), Duration::from_secs(1));
+/// let feed = Feed::new(repository, clock, pipeline.watch_commits(), Duration::from_secs(1));
 /// let messages = feed.follow(Topic::Notifications, Some(Cursor::START)).await?;
 /// let message = pin!(messages).next().await.expect("a feed has no end")?;
 /// assert_eq!((message.position().record, message.topic()), (1, Topic::Notifications));

@@ -113,7 +113,7 @@ macro_rules! repository_conformance {
             races::history_shows_every_position_in_order_while_others_commit;
             races::a_cancelled_commit_is_whole_or_nothing;
             races::a_batch_sent_by_all_at_once_is_processed_once;
-            commit_order::senders_keep_their_order_with_two_chunks_under_way;
+            commit_order::senders_keep_their_order_with_two_chunks_in_flight;
             commit_order::a_batch_whose_predecessor_has_not_started_is_not_committed;
             commit_order::a_successor_is_committed_after_its_predecessor;
             commit_order::a_successor_of_a_cancelled_commit_is_not_committed_without_it;

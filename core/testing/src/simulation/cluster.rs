@@ -194,7 +194,7 @@ impl Instance {
             };
             world.executor.spawn(group, consumer.run(stopped.clone()));
         }
-        let feed = Feed::new(repository.clone(), clock, pipeline.commits(), Duration::from_secs(1));
+        let feed = Feed::new(repository.clone(), clock, pipeline.watch_commits(), Duration::from_secs(1));
         let connections = Group(group.0 + CONNECTIONS);
         Self {
             name,

@@ -43,7 +43,7 @@ struct State {
     /// priority. If not set, any ready task runs.
     by_priority: bool,
     /// Once in this many polls some time passes although a task is ready; 0 for never.
-    creeps: u64,
+    drift_every: u64,
     polls: u64,
 }
 
@@ -76,7 +76,7 @@ impl Executor {
     pub(super) fn new(seed: u64) -> Arc<Self> {
         let mut rng = Generator::new(seed);
         let by_priority = rng.once_in(3);
-        let creeps = *rng.pick(&[0, 10, 100]);
+        let drift_every = *rng.pick(&[0, 10, 100]);
         let state = State {
             rng,
             now: Duration::ZERO,
@@ -86,7 +86,7 @@ impl Executor {
             timers_made: 0,
             frozen: BTreeMap::new(),
             by_priority,
-            creeps,
+            drift_every,
             polls: 0,
         };
         Arc::new(Self { state: Mutex::new(state), ready: Arc::default() })
@@ -176,8 +176,8 @@ impl Executor {
         if candidates.is_empty() {
             return state.jump(deadline);
         }
-        let creeps = state.creeps;
-        if creeps > 0 && state.rng.once_in(creeps) {
+        let drift_every = state.drift_every;
+        if drift_every > 0 && state.rng.once_in(drift_every) {
             let step = Duration::from_micros(state.rng.below(5_000));
             state.pass(now + step);
         }

@@ -17,21 +17,21 @@ const COPIES_MAX: usize = 4;
 /// A clock that jumps is ahead or behind by this: far more than a lease.
 const JUMP_MICROS: i64 = 5 * 3_600 * 1_000_000;
 
-/// Which earlier states the store goes back to.
+/// The earlier states that the store is rolled back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum GoesBack {
-    Never,
-    /// To a backup, or to an asynchronous standby that lacks the latest commits. Lost records may have been
+enum RollbackTarget {
+    None,
+    /// A backup, or an asynchronous standby that lacks the latest commits. Lost records may have been
     /// acknowledged, or may be afterwards.
-    ToCopy,
-    /// To a synchronous standby: nothing that was acknowledged may be lost.
-    ToSynchronousStandby,
+    Backup,
+    /// A synchronous standby: nothing that was acknowledged may be lost.
+    SynchronousStandby,
 }
 
 /// The history of the store, with the copies that it can go back to.
 #[derive(Debug)]
 pub(super) struct History {
-    goes_back: GoesBack,
+    rollback_target: RollbackTarget,
     clocks_jump: bool,
     /// Whether the store returns to the state that it left, and so changes between two histories.
     returns: bool,
@@ -40,8 +40,8 @@ pub(super) struct History {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How often the store has gone back.
-    times_back: u64,
+    /// The number of rollbacks.
+    rollbacks: u64,
     copies: Vec<MemorySnapshot>,
     /// The state that the store has left.
     left: Option<MemorySnapshot>,
@@ -56,24 +56,25 @@ struct State {
 impl History {
     /// The store never goes back, and clocks go on steadily.
     pub(super) fn single() -> Self {
-        Self { goes_back: GoesBack::Never, clocks_jump: false, returns: false, state: Mutex::default() }
+        Self { rollback_target: RollbackTarget::None, clocks_jump: false, returns: false, state: Mutex::default() }
     }
 
     /// The store goes back, and returns from there.
     pub(super) fn returning() -> Self {
-        Self { goes_back: GoesBack::ToCopy, clocks_jump: false, returns: true, state: Mutex::default() }
+        Self { rollback_target: RollbackTarget::Backup, clocks_jump: false, returns: true, state: Mutex::default() }
     }
 
     pub(super) fn draw(rng: &mut Generator, store: &MemoryRepository) -> Self {
-        let all = [GoesBack::ToCopy, GoesBack::ToCopy, GoesBack::ToSynchronousStandby, GoesBack::Never];
-        let goes_back = *rng.pick(&all);
-        let clocks_jump = goes_back == GoesBack::Never || rng.once_in(2);
+        let all =
+            [RollbackTarget::Backup, RollbackTarget::Backup, RollbackTarget::SynchronousStandby, RollbackTarget::None];
+        let rollback_target = *rng.pick(&all);
+        let clocks_jump = rollback_target == RollbackTarget::None || rng.once_in(2);
         let state = State { standby: Some(store.snapshot()), ..State::default() };
-        Self { goes_back, clocks_jump, returns: false, state: Mutex::new(state) }
+        Self { rollback_target, clocks_jump, returns: false, state: Mutex::new(state) }
     }
 
-    pub(super) fn times_back(&self) -> u64 {
-        self.state.lock().unwrap().times_back
+    pub(super) fn rollbacks(&self) -> u64 {
+        self.state.lock().unwrap().rollbacks
     }
 
     /// Ends all changes.
@@ -92,26 +93,26 @@ impl World {
     /// Runs between a commit and its answer. The store may go back; a synchronous standby must have everything that the
     /// store has.
     pub(super) async fn before_answer(&self) -> Result<(), PortError> {
-        match self.history.goes_back {
-            GoesBack::Never => Ok(()),
-            GoesBack::ToCopy => {
+        match self.history.rollback_target {
+            RollbackTarget::None => Ok(()),
+            RollbackTarget::Backup => {
                 if self.chance(20) {
-                    self.go_back();
+                    self.roll_back();
                 }
                 Ok(())
             }
-            GoesBack::ToSynchronousStandby => self.await_standby().await,
+            RollbackTarget::SynchronousStandby => self.await_standby().await,
         }
     }
 
     async fn await_standby(&self) -> Result<(), PortError> {
-        let times_back = self.history.times_back();
+        let rollbacks = self.history.rollbacks();
         self.clock().sleep(self.below(Duration::from_millis(5))).await;
         while let Some(rest) = self.history.standby_cut(self.now()) {
             self.clock().sleep(rest).await;
         }
         let mut state = self.history.state.lock().unwrap();
-        if state.times_back != times_back {
+        if state.rollbacks != rollbacks {
             return Err(unavailable("waiting for the standby"));
         }
         state.standby = Some(self.store.snapshot());
@@ -133,22 +134,22 @@ impl World {
     }
 
     /// Takes the store back to a copy, or to the state of the standby.
-    fn go_back(&self) {
+    fn roll_back(&self) {
         let earlier = {
             let mut state = self.history.state.lock().unwrap();
-            let earlier = match self.history.goes_back {
+            let earlier = match self.history.rollback_target {
                 _ if state.is_settled => None,
-                GoesBack::Never => None,
-                GoesBack::ToCopy if state.copies.is_empty() => None,
-                GoesBack::ToCopy => {
+                RollbackTarget::None => None,
+                RollbackTarget::Backup if state.copies.is_empty() => None,
+                RollbackTarget::Backup => {
                     let place = self.draw(|rng| rng.below(state.copies.len() as u64));
                     // Later copies belong to a history that ends here.
                     state.copies.truncate(1 + usize::try_from(place).unwrap());
                     state.copies.last().cloned()
                 }
-                GoesBack::ToSynchronousStandby => state.standby.clone(),
+                RollbackTarget::SynchronousStandby => state.standby.clone(),
             };
-            state.times_back += u64::from(earlier.is_some());
+            state.rollbacks += u64::from(earlier.is_some());
             state.left = earlier.as_ref().map(|_| self.store.snapshot());
             earlier
         };
@@ -167,7 +168,7 @@ impl World {
             let mut state = self.history.state.lock().unwrap();
             let left = if state.is_settled { None } else { state.left.take() };
             state.left = left.as_ref().map(|_| self.store.snapshot());
-            state.times_back += u64::from(left.is_some());
+            state.rollbacks += u64::from(left.is_some());
             left
         };
         if let Some(left) = left {
@@ -184,8 +185,8 @@ impl World {
         let lost: Vec<_> = (before.into_iter().enumerate())
             .filter_map(|(place, found)| (after.get(place) != Some(&found)).then_some(found))
             .collect();
-        let may_be_acknowledged = self.history.goes_back == GoesBack::ToCopy;
-        let void = self.ledger.lock().unwrap().lose(&lost, self.now(), may_be_acknowledged);
+        let may_be_acknowledged = self.history.rollback_target == RollbackTarget::Backup;
+        let void = self.ledger.lock().unwrap().record_rollback(&lost, self.now(), may_be_acknowledged);
         self.note(|| {
             let (kept, lost) = (after.len(), lost.len());
             format!("the store goes back to {kept} records, and loses {lost} with {void} acknowledgements")
@@ -224,9 +225,9 @@ pub(super) async fn change_history(cluster: Arc<Cluster>, until: Duration) {
         }
         let (instance, clocks_jump) = (cluster.any(), world.history.clocks_jump);
         match (world.draw(|rng| rng.below(6)), instance) {
-            (0 | 1, _) if world.history.goes_back == GoesBack::ToCopy => world.copy_store(),
-            (0 | 1, _) if world.history.goes_back == GoesBack::ToSynchronousStandby => world.cut_standby(),
-            (2 | 3, _) => world.go_back(),
+            (0 | 1, _) if world.history.rollback_target == RollbackTarget::Backup => world.copy_store(),
+            (0 | 1, _) if world.history.rollback_target == RollbackTarget::SynchronousStandby => world.cut_standby(),
+            (2 | 3, _) => world.roll_back(),
             (4, Some(instance)) if clocks_jump && world.chance(500) => world.jump(&instance.clock, &instance.name),
             (4, _) if clocks_jump => world.jump(&world.store_clock, "the store"),
             (5, Some(instance)) if clocks_jump => {

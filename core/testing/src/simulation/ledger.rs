@@ -19,7 +19,7 @@ pub(super) struct Ledger {
     /// The records that were put into the queue.
     pub(super) queued: Vec<Record>,
     /// The payloads that were put into the queue and are no records, with the reasons for which they must be refused.
-    pub(super) rubbish: Vec<(Vec<u8>, &'static str)>,
+    pub(super) invalid_payloads: Vec<(Vec<u8>, &'static str)>,
     /// Ids and texts of the messages that were published, in order.
     pub(super) published: Vec<(String, String)>,
     pub(super) readers: Vec<Seen>,
@@ -27,7 +27,7 @@ pub(super) struct Ledger {
     lost: Vec<(Arc<StoredRecord>, Duration)>,
     /// The messages of all records that the store has lost.
     pub(super) lost_messages: BTreeSet<String>,
-    /// Faults that were noticed as they happened.
+    /// FaultRates that were noticed as they happened.
     pub(super) wrong: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Ledger {
 
     /// Notes that the store has gone back, and has lost these records. If they may have been acknowledged, their
     /// acknowledgements are void; returns the number of these.
-    pub(super) fn lose(
+    pub(super) fn record_rollback(
         &mut self,
         lost: &[(u64, Arc<StoredRecord>)],
         now: Duration,
@@ -100,7 +100,9 @@ impl Ledger {
     ) -> StoredState {
         let stored = store.find(&record.record_id).now_or_never().unwrap().unwrap();
         let mut lost = self.lost.iter().filter(|(_, lost_at)| *lost_at >= sent_at);
-        if !fits(record, &outcome, stored.as_ref()) && lost.any(|(lost, _)| fits(record, &outcome, Some(lost))) {
+        if !is_correct(record, &outcome, stored.as_ref())
+            && lost.any(|(lost, _)| is_correct(record, &outcome, Some(lost)))
+        {
             return StoredState::Lost;
         }
         let same = stored.is_some_and(|stored| stored.processed.record.differs(record).is_empty());
@@ -115,7 +117,7 @@ impl Ledger {
 }
 
 /// Says whether the outcome of a record is right, given the record that is stored under its id.
-pub(super) fn fits(record: &Record, outcome: &Outcome, kept: Option<&StoredRecord>) -> bool {
+pub(super) fn is_correct(record: &Record, outcome: &Outcome, kept: Option<&StoredRecord>) -> bool {
     kept.is_some_and(|kept| match outcome {
         Outcome::Processed(told) => **told == *kept && kept.processed.record == *record,
         Outcome::Duplicate { sequence, processed_at, .. } => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::doubles::fault_injection::{Call, Gate};
 use crate::memory::source::ScriptedSource;
 use crate::simulation::workload::is_poisonous;
-use crate::simulation::world::{Faults, Port, SERVERS, World, unavailable};
+use crate::simulation::world::{FaultRates, Port, SERVERS, World, unavailable};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, stream};
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 /// How one call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CallResult {
-    Fine,
+    Succeeds,
     FailsBefore,
     FailsAfter,
     DoneLate,
@@ -36,12 +36,12 @@ struct Connection {
 }
 
 impl Connection {
-    fn faults(&self) -> Faults {
-        let weather = self.world.weather();
+    fn faults(&self) -> FaultRates {
+        let fault_profile = self.world.fault_profile();
         match self.port {
-            Port::Storage => weather.storage,
-            Port::Emitter => weather.emitter,
-            Port::Queue => weather.queue,
+            Port::Storage => fault_profile.storage,
+            Port::Emitter => fault_profile.emitter,
+            Port::Queue => fault_profile.queue,
         }
     }
 
@@ -54,7 +54,7 @@ impl Connection {
         } else if self.world.chance(faults.done_late) {
             CallResult::DoneLate
         } else {
-            CallResult::Fine
+            CallResult::Succeeds
         }
     }
 
@@ -86,7 +86,7 @@ impl Connection {
     async fn ping(&self) -> Result<(), PortError> {
         self.connect().await;
         match self.result() {
-            CallResult::Fine => Ok(()),
+            CallResult::Succeeds => Ok(()),
             CallResult::FailsBefore | CallResult::FailsAfter | CallResult::DoneLate => Err(unavailable("ping")),
         }
     }
@@ -99,7 +99,7 @@ impl Connection {
     ) -> Result<T, PortError> {
         self.connect().await;
         let result = self.result();
-        if result != CallResult::Fine {
+        if result != CallResult::Succeeds {
             self.world.note(|| format!("{}: {what}: {result:?}", self.owner));
         }
         if result == CallResult::FailsBefore {
@@ -159,9 +159,9 @@ impl Gate for StorageGate {
         work: BoxFuture<'static, Result<T, PortError>>,
     ) -> Result<T, PortError> {
         let world = &self.0.world;
-        if matches!(call, Call::Ping | Call::PingWrite) && world.chance(world.weather().ping_lies) {
-            let is_away = world.outage(Port::Storage).is_some();
-            return if is_away { work.await } else { Err(unavailable("asking the store")) };
+        if matches!(call, Call::Ping | Call::PingWrite) && world.chance(world.fault_profile().wrong_pings) {
+            let is_unavailable = world.outage(Port::Storage).is_some();
+            return if is_unavailable { work.await } else { Err(unavailable("asking the store")) };
         }
         let what = match &call {
             Call::Commit(_) => "commit",
@@ -279,7 +279,7 @@ impl SeededSource {
         self.way.world.note(|| format!("{}: the connection to the queue is lost", self.way.owner));
         let another = Arc::new(self.connection().another());
         let lost = std::mem::replace(&mut *self.connection.lock().unwrap(), another);
-        // A call under way keeps the old connection until it ends.
+        // A call in flight keeps the old connection until it ends.
         drop(lost);
     }
 }
@@ -301,7 +301,7 @@ impl RecordSource for SeededSource {
         let world = &self.way.world;
         world.note(|| format!("{}: receives {} payloads: {result:?}", self.way.owner, deliveries.len()));
         self.way.delay().await;
-        if result != CallResult::Fine {
+        if result != CallResult::Succeeds {
             self.reconnect();
             return Err(unavailable("receiving"));
         }

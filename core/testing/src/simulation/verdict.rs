@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::simulation::ledger::{Ledger, Seen, fits};
+use crate::simulation::ledger::{Ledger, Seen, is_correct};
 use crate::simulation::workload::is_poisonous;
 use crate::simulation::world::World;
 use futures::FutureExt as _;
@@ -29,7 +29,7 @@ pub(super) fn judge(world: &World, dead_letters: &[DeadLetter]) -> Vec<String> {
     wrong.extend(judge_store(world, &stored));
     wrong.extend(judge_stored(&ledger, &stored));
     wrong.extend(judge_acknowledged(&ledger, &stored));
-    wrong.extend(judge_published(&ledger, &history, world.weather().once));
+    wrong.extend(judge_published(&ledger, &history, world.fault_profile().no_duplicates));
     wrong.extend(judge_dead_letters(&ledger, &stored, dead_letters));
     for (number, seen) in ledger.readers.iter().enumerate() {
         wrong.extend(judge_reader(seen, &history).map(|what| format!("reader {number}: {what}")));
@@ -112,7 +112,7 @@ fn judge_acknowledged(ledger: &Ledger, stored: &Stored) -> Vec<String> {
             Outcome::Rejected(_) => is_poisonous(record),
             Outcome::Processed(_) if !processed.insert(id) => false,
             Outcome::Processed(_) | Outcome::Duplicate { .. } | Outcome::Conflict { .. } => {
-                fits(record, outcome, kept.map(|kept| &**kept))
+                is_correct(record, outcome, kept.map(|kept| &**kept))
             }
         };
         if !is_right {
@@ -122,7 +122,7 @@ fn judge_acknowledged(ledger: &Ledger, stored: &Stored) -> Vec<String> {
     wrong
 }
 
-fn judge_published(ledger: &Ledger, history: &[(u64, Arc<StoredRecord>)], once: bool) -> Vec<String> {
+fn judge_published(ledger: &Ledger, history: &[(u64, Arc<StoredRecord>)], no_duplicates: bool) -> Vec<String> {
     let format = MessageFormat::default();
     let messages = history.iter().flat_map(|(position, stored)| Message::all_of(*position, stored));
     let mut expected_messages: BTreeMap<String, (String, usize)> =
@@ -138,7 +138,7 @@ fn judge_published(ledger: &Ledger, history: &[(u64, Arc<StoredRecord>)], once: 
         }
     }
     for (id, (_, times)) in expected_messages {
-        if times == 0 || (once && times > 1) {
+        if times == 0 || (no_duplicates && times > 1) {
             wrong.push(format!("the message {id} was published {times} times"));
         }
     }
@@ -150,7 +150,7 @@ fn judge_dead_letters(ledger: &Ledger, stored: &Stored, dead_letters: &[DeadLett
         dead_letters.iter().map(|letter| (letter.payload.as_slice(), letter.reason.as_str())).collect();
     let mut wrong = Vec::new();
     let mut allowed: BTreeSet<(&[u8], &str)> = BTreeSet::new();
-    for (payload, reason) in &ledger.rubbish {
+    for (payload, reason) in &ledger.invalid_payloads {
         allowed.insert((payload, reason));
         if !letters.contains(&(payload.as_slice(), *reason)) {
             wrong.push(format!("no dead letter with the reason {reason} for {:?}", String::from_utf8_lossy(payload)));

@@ -1,5 +1,5 @@
 //! The workload of one world: records in submissions to ingresses and as payloads of the queue, with repeats,
-//! conflicts, poison and rubbish among them.
+//! conflicts, poison and invalid_payloads among them.
 
 use crate::doubles::generate::{self, Generator};
 use crate::simulation::ledger::Ledger;
@@ -46,8 +46,8 @@ impl Workload {
         }
         if by_queue > 0 {
             for number in 0..rng.below(8) {
-                let (payload, reason) = rubbish(rng, number);
-                ledger.rubbish.push((payload.clone().unwrap_or_default(), reason));
+                let (payload, reason) = invalid_payloads(rng, number);
+                ledger.invalid_payloads.push((payload.clone().unwrap_or_default(), reason));
                 queue.push(payload);
             }
         }
@@ -104,7 +104,7 @@ fn spell(rng: &mut Generator, record: &Record) -> Vec<u8> {
 }
 
 /// Draws a payload that is no record, with the reason that its dead letter must have.
-fn rubbish(rng: &mut Generator, number: u64) -> (Option<Vec<u8>>, &'static str) {
+fn invalid_payloads(rng: &mut Generator, number: u64) -> (Option<Vec<u8>>, &'static str) {
     match rng.below(16) {
         0 => (Some(vec![b' '; tallyhouse_pipeline::PAYLOAD_BYTES_MAX + 1]), "too-large"),
         1 | 2 => (None, "not-json"),

@@ -17,7 +17,7 @@ pub(super) const SERVERS: Group = Group(1);
 
 /// How often each fault of a port happens, in 1,000 calls.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Faults {
+pub(super) struct FaultRates {
     pub(super) fails_before: u64,
     pub(super) fails_after: u64,
     /// The caller times out, and the call is done later.
@@ -28,7 +28,7 @@ pub(super) struct Faults {
     pub(super) slow_max: Duration,
 }
 
-impl Faults {
+impl FaultRates {
     /// Draws which faults there are, and how often; most worlds have few of them.
     fn draw(rng: &mut Generator) -> Self {
         let mut chance = || if rng.once_in(2) { 0 } else { rng.below(150) };
@@ -41,12 +41,12 @@ impl Faults {
 
 /// The faults of one world.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Weather {
-    pub(super) storage: Faults,
-    pub(super) emitter: Faults,
-    pub(super) queue: Faults,
+pub(super) struct FaultProfile {
+    pub(super) storage: FaultRates,
+    pub(super) emitter: FaultRates,
+    pub(super) queue: FaultRates,
     /// How many of 1,000 pings report the opposite.
-    pub(super) ping_lies: u64,
+    pub(super) wrong_pings: u64,
     pub(super) crashes: bool,
     pub(super) stops: bool,
     pub(super) freezes: bool,
@@ -54,52 +54,52 @@ pub(super) struct Weather {
     pub(super) full_disk: bool,
     /// Whether no message may be published twice: storage and instances have no faults, and a failed publication has
     /// published nothing.
-    pub(super) once: bool,
+    pub(super) no_duplicates: bool,
 }
 
-impl Weather {
-    pub(super) const FINE: Self = Self {
-        storage: NO_FAULTS,
-        emitter: NO_FAULTS,
-        queue: NO_FAULTS,
-        ping_lies: 0,
+impl FaultProfile {
+    pub(super) const NONE: Self = Self {
+        storage: NO_FAULT_RATES,
+        emitter: NO_FAULT_RATES,
+        queue: NO_FAULT_RATES,
+        wrong_pings: 0,
         crashes: false,
         stops: false,
         freezes: false,
         outages: false,
         full_disk: false,
-        once: false,
+        no_duplicates: false,
     };
 
     pub(super) fn draw(rng: &mut Generator) -> Self {
-        let [storage, emitter, queue] = [(); 3].map(|()| Faults::draw(rng));
+        let [storage, emitter, queue] = [(); 3].map(|()| FaultRates::draw(rng));
         let all = Self {
             storage,
             emitter,
             queue,
-            ping_lies: rng.below(2) * rng.below(300),
+            wrong_pings: rng.below(2) * rng.below(300),
             crashes: rng.once_in(2),
             stops: rng.once_in(3),
             freezes: rng.once_in(3),
             outages: rng.once_in(2),
             full_disk: rng.once_in(4),
-            once: false,
+            no_duplicates: false,
         };
         if rng.once_in(5) { all.with_nothing_published_twice() } else { all }
     }
 
     fn with_nothing_published_twice(self) -> Self {
-        // Slow emitters build up a backlog while answers of storage are under way.
-        let emitter = Faults { fails_after: 0, done_late: 0, is_partial: 0, is_slow: 500, ..self.emitter };
-        // Never so slow that storage counts as away: others would publish again the entries that can't be marked then.
+        // Slow emitters build up a backlog while answers of storage are in flight.
+        let emitter = FaultRates { fails_after: 0, done_late: 0, is_partial: 0, is_slow: 500, ..self.emitter };
+        // Never so slow that storage counts as unavailable: others would publish again the entries that can't be marked then.
         let slow_max = Duration::from_millis(40);
-        let storage = Faults { is_slow: 2 * self.storage.is_slow, slow_max, ..NO_FAULTS };
-        Self { storage, emitter, queue: self.queue, stops: self.stops, once: true, ..Self::FINE }
+        let storage = FaultRates { is_slow: 2 * self.storage.is_slow, slow_max, ..NO_FAULT_RATES };
+        Self { storage, emitter, queue: self.queue, stops: self.stops, no_duplicates: true, ..Self::NONE }
     }
 }
 
-const NO_FAULTS: Faults =
-    Faults { fails_before: 0, fails_after: 0, done_late: 0, is_partial: 0, is_slow: 0, slow_max: Duration::ZERO };
+const NO_FAULT_RATES: FaultRates =
+    FaultRates { fails_before: 0, fails_after: 0, done_late: 0, is_partial: 0, is_slow: 0, slow_max: Duration::ZERO };
 
 /// Whether the store has one history, or may go back to an earlier state and continue from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,17 +118,17 @@ pub(super) struct World {
     pub(super) history: History,
     pub(super) ledger: Mutex<Ledger>,
     rng: Mutex<Generator>,
-    weather: Mutex<Weather>,
+    fault_profile: Mutex<FaultProfile>,
     /// Until when storage refuses every record.
     full_until: Mutex<Duration>,
     /// The outages of storage, the emitter and the queue.
-    away: Mutex<[Outage; 3]>,
+    outages: Mutex<[Outage; 3]>,
     /// Each commit that is on its way to the store holds a clone.
     commit: Arc<()>,
     trace: Option<Mutex<String>>,
 }
 
-/// A time in which a port is away.
+/// A time in which a port is unavailable.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Outage {
     pub(super) until: Duration,
@@ -136,7 +136,7 @@ pub(super) struct Outage {
     pub(super) is_silent: bool,
 }
 
-/// A port that can be away.
+/// A port that can be unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Port {
     Storage,
@@ -147,7 +147,7 @@ pub(super) enum Port {
 impl World {
     pub(super) fn new(seed: u64, histories: Histories, is_traced: bool) -> Arc<Self> {
         let mut rng = Generator::new(seed);
-        let mut weather = Weather::draw(&mut rng);
+        let mut fault_profile = FaultProfile::draw(&mut rng);
         let executor = Executor::new(rng.number());
         let store_clock = VirtualClock::new(&executor, Duration::ZERO);
         let store = Arc::new(MemoryRepository::new(Arc::new(store_clock.clone())));
@@ -155,11 +155,11 @@ impl World {
             Histories::One => History::single(),
             // After a store has gone back, published messages may be in the outbox again.
             Histories::Several => {
-                weather.once = false;
+                fault_profile.no_duplicates = false;
                 History::draw(&mut rng, &store)
             }
             Histories::Returning => {
-                weather.once = false;
+                fault_profile.no_duplicates = false;
                 History::returning()
             }
         };
@@ -170,13 +170,13 @@ impl World {
             history,
             ledger: Mutex::default(),
             rng: Mutex::new(rng),
-            weather: Mutex::new(weather),
+            fault_profile: Mutex::new(fault_profile),
             full_until: Mutex::default(),
-            away: Mutex::default(),
+            outages: Mutex::default(),
             commit: Arc::default(),
             trace: is_traced.then(Mutex::default),
         });
-        world.note(|| format!("the world has {weather:?} and {:?}", world.history));
+        world.note(|| format!("the world has {fault_profile:?} and {:?}", world.history));
         world
     }
 
@@ -185,8 +185,8 @@ impl World {
         draw(&mut self.rng.lock().unwrap())
     }
 
-    pub(super) fn weather(&self) -> Weather {
-        *self.weather.lock().unwrap()
+    pub(super) fn fault_profile(&self) -> FaultProfile {
+        *self.fault_profile.lock().unwrap()
     }
 
     /// Returns true for `times` of 1,000 calls, on average.
@@ -207,13 +207,13 @@ impl World {
         self.clock().elapsed()
     }
 
-    pub(super) fn take_away(&self, port: Port, outage: Outage) {
-        self.away.lock().unwrap()[port as usize] = outage;
+    pub(super) fn make_unavailable(&self, port: Port, outage: Outage) {
+        self.outages.lock().unwrap()[port as usize] = outage;
     }
 
-    /// Returns the outage of a port, if it is away.
+    /// Returns the outage of a port, if it is unavailable.
     pub(super) fn outage(&self, port: Port) -> Option<Outage> {
-        let outage = self.away.lock().unwrap()[port as usize];
+        let outage = self.outages.lock().unwrap()[port as usize];
         (self.now() < outage.until).then_some(outage)
     }
 
@@ -226,10 +226,11 @@ impl World {
     }
 
     /// Ends every fault.
-    pub(super) fn heal(&self) {
+    pub(super) fn end_faults(&self) {
         self.note(|| "all is well from now on".to_owned());
-        *self.weather.lock().unwrap() = Weather { once: self.weather().once, ..Weather::FINE };
-        *self.away.lock().unwrap() = Default::default();
+        *self.fault_profile.lock().unwrap() =
+            FaultProfile { no_duplicates: self.fault_profile().no_duplicates, ..FaultProfile::NONE };
+        *self.outages.lock().unwrap() = Default::default();
         self.fill_disk(Duration::ZERO);
         self.history.settle();
         self.executor.thaw_all();

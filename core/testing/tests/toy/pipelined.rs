@@ -218,7 +218,7 @@ impl<const ASKS_UNDER_LOCK: bool> RepositoryFixture for EarlyFixture<ASKS_UNDER_
 
 #[tokio::test]
 async fn commits_that_start_early_pass_the_suite() {
-    commit_order::senders_keep_their_order_with_two_chunks_under_way::<EarlyFixture<true>>().await;
+    commit_order::senders_keep_their_order_with_two_chunks_in_flight::<EarlyFixture<true>>().await;
     commit_order::a_batch_whose_predecessor_has_not_started_is_not_committed::<EarlyFixture<true>>().await;
     commit_order::a_successor_is_committed_after_its_predecessor::<EarlyFixture<true>>().await;
     commit_order::a_successor_of_a_cancelled_commit_is_not_committed_without_it::<EarlyFixture<true>>().await;
@@ -232,7 +232,7 @@ async fn a_store_that_asks_for_the_order_outside_its_lock_fails_the_suite() {
 
 #[tokio::test]
 async fn ordered_commits_pass_the_suite() {
-    commit_order::senders_keep_their_order_with_two_chunks_under_way::<Fixture<Ordered>>().await;
+    commit_order::senders_keep_their_order_with_two_chunks_in_flight::<Fixture<Ordered>>().await;
     commit_order::a_batch_whose_predecessor_has_not_started_is_not_committed::<Fixture<Ordered>>().await;
     commit_order::a_successor_is_committed_after_its_predecessor::<Fixture<Ordered>>().await;
     commit_order::a_successor_of_a_cancelled_commit_is_not_committed_without_it::<Fixture<Ordered>>().await;

@@ -26,11 +26,11 @@ fn a_service_goes_with_a_test_process_that_is_killed() {
     let (pid, folder) = (service.pid(), service.folder().path().to_owned());
     // What the end of the process does: its pipes are closed, and no destructor runs.
     let mut service = std::mem::ManuallyDrop::new(service);
-    let pipe = service.undertaken.take().expect("the undertaker waits");
+    let pipe = service.reaper_input.take().expect("the reaper waits");
     drop(pipe);
     let mut child = service.process.take().expect("it runs");
-    wait::until("the undertaker to kill the service", || child.try_wait().expect("a child can be waited for"));
+    wait::until("the reaper to kill the service", || child.try_wait().expect("a child can be waited for"));
     wait::until("the folder to be removed", || (!folder.exists()).then_some(()));
     assert!(!PathBuf::from(format!("/proc/{pid}")).exists());
-    service.undertaker.wait().expect("a child can be waited for");
+    service.reaper.wait().expect("a child can be waited for");
 }

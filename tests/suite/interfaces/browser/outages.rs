@@ -1,4 +1,4 @@
-//! What is away is named, what is not goes on, and when it is back the page is, too, without being loaded again.
+//! What is unavailable is named, what is not goes on, and when it is back the page is, too, without being loaded again.
 
 use serde_json::json;
 use tallyhouse_tests::data::records::{record, record_with};
@@ -16,7 +16,7 @@ const STATE: &str = "const card = document.querySelector('.health-card');
     return row?.querySelector('.state').innerText === arguments[1]";
 
 #[test]
-fn a_redis_that_is_away_is_named_while_records_go_on_and_its_return_is_shown() {
+fn a_redis_that_is_unavailable_is_named_while_records_go_on_and_its_return_is_shown() {
     let mut redis = RedisServer::start().expect("Redis starts");
     let service = Service::start_with(Options::new().env("TALLYHOUSE_REDIS__URL", redis.url()));
     let browser = open(&service, "/");
@@ -43,7 +43,7 @@ fn a_redis_that_is_away_is_named_while_records_go_on_and_its_return_is_shown() {
 }
 
 #[test]
-fn a_storage_that_is_away_is_said_above_everything_and_its_return_is_shown() {
+fn a_storage_that_is_unavailable_is_said_above_everything_and_its_return_is_shown() {
     let mut fleet = Fleet::start(1);
     assert_eq!(fleet.instances[0].http().record(&record("before")).status, 201);
     let browser = open(&fleet.instances[0], "/");

@@ -9,12 +9,12 @@ fn processed(count: u64) -> OutcomeCounts {
 /// Advances from interval 10 with nothing counted, by samples of an interval and a total, and checks what is kept then.
 #[track_caller]
 fn check(samples: &[(i64, u64)], current: i64, counts: &[u64]) {
-    let mut kept = Kept { current: 10, totals: processed(0), counts: VecDeque::new() };
+    let mut window = Window { current: 10, totals: processed(0), counts: VecDeque::new() };
     for (current, total) in samples {
-        kept.advance(*current, processed(*total));
+        window.advance(*current, processed(*total));
     }
-    let found: Vec<u64> = kept.counts.iter().map(|counts| counts.processed).collect();
-    assert_eq!((kept.current, &*found), (current, counts), "{samples:?}");
+    let found: Vec<u64> = window.counts.iter().map(|counts| counts.processed).collect();
+    assert_eq!((window.current, &*found), (current, counts), "{samples:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who has a place, and who waits.
+//! Who has a permit, and who waits.
 
 use super::*;
 
@@ -9,8 +9,8 @@ fn at(ip: &str) -> Caller {
 #[test]
 fn one_address_takes_neither_all_places_nor_the_whole_waiting_room() {
     let limit = ConnectionLimit::new(100);
-    let greedy: Vec<Place> = std::iter::from_fn(|| limit.admit(&at("192.0.2.1"))).collect();
-    let waiting = greedy.iter().filter(|place| place.is_waiting()).count();
+    let greedy: Vec<ConnectionPermit> = std::iter::from_fn(|| limit.admit(&at("192.0.2.1"))).collect();
+    let waiting = greedy.iter().filter(|permit| permit.is_waiting()).count();
     assert_eq!((greedy.len() - waiting, waiting), (75, 48));
     assert!(!limit.admit(&at("192.0.2.2")).unwrap().is_waiting());
 }

@@ -25,12 +25,12 @@ const DEFAULT_RULE: &str = "default";
 
 /// The members of a shown rule that a rule does not have. A body may hold them, so that a rule can be read and written
 /// back.
-const SAID_OF_A_RULE: [&str; 3] = ["origin", "inForce", "changedAt"];
+const READ_ONLY_MEMBERS: [&str; 3] = ["origin", "inForce", "changedAt"];
 
 /// A rule as it is shown.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown<'a> {
+struct RuleView<'a> {
     #[serde(flatten)]
     rule: &'a Rule,
     origin: &'static str,
@@ -39,8 +39,8 @@ struct Shown<'a> {
     changed_at: Option<Timestamp>,
 }
 
-impl<'a> Shown<'a> {
-    fn own(rule: &'a Rule, managed: &ManagedRules) -> Self {
+impl<'a> RuleView<'a> {
+    fn of_host(rule: &'a Rule, managed: &ManagedRules) -> Self {
         let origin = if rule.name() == DEFAULT_RULE { "setting" } else { "file" };
         Self { rule, origin, in_force: managed.find(rule.name()).is_none(), changed_at: None }
     }
@@ -55,8 +55,8 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
     let rules = managed(app)?;
     Parameters::none(query)?;
     let managed = rules.repository.managed_rules().await?;
-    let own = rules.own.iter().map(|rule| Shown::own(rule, &managed));
-    let all: Vec<Shown<'_>> = own.chain(managed.rules.iter().map(Shown::managed)).collect();
+    let own = rules.own.iter().map(|rule| RuleView::of_host(rule, &managed));
+    let all: Vec<RuleView<'_>> = own.chain(managed.rules.iter().map(RuleView::managed)).collect();
     Ok(json_response(StatusCode::OK, json!({ "rules": all }).to_string().into_bytes()))
 }
 
@@ -66,10 +66,10 @@ pub(crate) async fn read(app: &App, query: &str, name: &str) -> Result<Response,
     Parameters::none(query)?;
     let managed = rules.repository.managed_rules().await?;
     if let Some(found) = managed.find(name) {
-        return Ok(answer(StatusCode::OK, found));
+        return Ok(rule_response(StatusCode::OK, found));
     }
     let own = rules.own.iter().find(|rule| rule.name() == name).ok_or_else(missing)?;
-    Ok(written(StatusCode::OK, &Shown::own(own, &managed)))
+    Ok(written(StatusCode::OK, &RuleView::of_host(own, &managed)))
 }
 
 /// `PUT /v1/alert-rules/{name}`: creates or replaces a managed rule.
@@ -87,12 +87,12 @@ pub(crate) async fn put(
     let (name, now) = (name.to_owned(), rules.clock.now());
     let edit = RuleEdit { name, rule: Some(Arc::new(rule)), precondition, now };
     match rules.repository.amend_rules(edit).await? {
-        RuleEditOutcome::Created(managed) => Ok(answer(StatusCode::CREATED, &managed)),
+        RuleEditOutcome::Created(managed) => Ok(rule_response(StatusCode::CREATED, &managed)),
         RuleEditOutcome::Replaced(managed) | RuleEditOutcome::Unchanged(managed) => {
-            Ok(answer(StatusCode::OK, &managed))
+            Ok(rule_response(StatusCode::OK, &managed))
         }
-        RuleEditOutcome::PreconditionFailed => Err(otherwise()),
-        RuleEditOutcome::Full => Err(full()),
+        RuleEditOutcome::PreconditionFailed => Err(precondition_failed()),
+        RuleEditOutcome::Full => Err(too_many_rules()),
         RuleEditOutcome::Deleted(_) | RuleEditOutcome::Missing => Err(Problem::internal()),
     }
 }
@@ -106,7 +106,7 @@ pub(crate) async fn remove(app: &App, query: &str, headers: &HeaderMap, name: &s
     match rules.repository.amend_rules(edit).await? {
         RuleEditOutcome::Deleted(_) => Ok(StatusCode::NO_CONTENT.into_response()),
         RuleEditOutcome::Missing => Err(Problem::new(ProblemCode::NotFound, "There is no managed rule of this name.")),
-        RuleEditOutcome::PreconditionFailed => Err(otherwise()),
+        RuleEditOutcome::PreconditionFailed => Err(precondition_failed()),
         RuleEditOutcome::Created(_)
         | RuleEditOutcome::Replaced(_)
         | RuleEditOutcome::Unchanged(_)
@@ -124,7 +124,7 @@ pub(crate) async fn read_rule(
         return Err(media::unsupported("A rule is sent as application/json."));
     }
     let json = body.read_whole().await?;
-    Rule::from_json(&json, name, &SAID_OF_A_RULE).map_err(|rejection| result::refused(&rejection))
+    Rule::from_json(&json, name, &READ_ONLY_MEMBERS).map_err(|rejection| result::refused(&rejection))
 }
 
 /// Reads the precondition of a change (RFC 9110, section 13.1).
@@ -144,14 +144,14 @@ fn version(tag: &str) -> Option<u64> {
     tag.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok()
 }
 
-fn answer(status: StatusCode, managed: &ManagedRule) -> Response {
-    let mut response = written(status, &Shown::managed(managed));
+fn rule_response(status: StatusCode, managed: &ManagedRule) -> Response {
+    let mut response = written(status, &RuleView::managed(managed));
     let tag = HeaderValue::try_from(format!("\"{}\"", managed.version)).expect("digits are fit for a header");
     response.headers_mut().insert(ETAG, tag);
     response
 }
 
-fn written(status: StatusCode, shown: &Shown<'_>) -> Response {
+fn written(status: StatusCode, shown: &RuleView<'_>) -> Response {
     json_response(status, serde_json::to_vec(shown).expect("a rule is always JSON"))
 }
 
@@ -164,11 +164,11 @@ fn missing() -> Problem {
     Problem::new(ProblemCode::NotFound, "There is no rule of this name.")
 }
 
-fn otherwise() -> Problem {
+fn precondition_failed() -> Problem {
     Problem::new(ProblemCode::PreconditionFailed, "The managed rule is not, or no more, what the request expects.")
 }
 
-fn full() -> Problem {
+fn too_many_rules() -> Problem {
     let reason = format!("is one too many: {} managed rules are allowed", ManagedRules::RULES_MAX);
     Problem::new(ProblemCode::Rejected, format!("The rule {reason}."))
         .with("errors", json!([{ "pointer": "", "detail": reason }]))

@@ -55,12 +55,12 @@ pub(crate) async fn list(app: &App, query: &str) -> Result<Response, Problem> {
     // One row more than requested shows whether there is a next page.
     let mut found = store.list(after, limit + 1).await.map_err(|error| match error.kind() {
         PortErrorKind::Misuse => Problem::parameter("after", "must be an id as it was handed out"),
-        PortErrorKind::Unavailable | PortErrorKind::Refused | PortErrorKind::Corrupt => away(error),
+        PortErrorKind::Unavailable | PortErrorKind::Refused | PortErrorKind::Corrupt => store_problem(error),
     })?;
     // The store may end a page early to bound its bytes, so a short page is not the last one.
     let more = found.len() > limit
         || match found.last() {
-            Some(last) => !store.list(Some(last.id.clone()), 1).await.map_err(away)?.is_empty(),
+            Some(last) => !store.list(Some(last.id.clone()), 1).await.map_err(store_problem)?.is_empty(),
             None => false,
         };
     found.truncate(limit);
@@ -80,7 +80,7 @@ pub(crate) async fn replay(
 ) -> Result<Response, Problem> {
     let store = store(app)?;
     Parameters::none(query)?;
-    let letter = store.find(id).await.map_err(away)?.ok_or_else(missing)?;
+    let letter = store.find(id).await.map_err(store_problem)?.ok_or_else(missing)?;
     let bytes_max = app.settings.record_bytes_max;
     let outcome = if letter.payload.len() > bytes_max {
         Outcome::Rejected(Rejection::too_large(bytes_max))
@@ -89,7 +89,7 @@ pub(crate) async fn replay(
     };
     match outcome {
         // If the removal fails, the next replay finds a duplicate and removes the dead letter then.
-        Outcome::Processed(_) | Outcome::Duplicate { .. } => _ = store.remove(id).await.map_err(away)?,
+        Outcome::Processed(_) | Outcome::Duplicate { .. } => _ = store.remove(id).await.map_err(store_problem)?,
         Outcome::Conflict { .. } | Outcome::Rejected(_) => {}
     }
     Ok(result::answer(&outcome))
@@ -99,7 +99,11 @@ pub(crate) async fn replay(
 pub(crate) async fn remove(app: &App, query: &str, id: &str) -> Result<Response, Problem> {
     let store = store(app)?;
     Parameters::none(query)?;
-    if store.remove(id).await.map_err(away)? { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing()) }
+    if store.remove(id).await.map_err(store_problem)? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(missing())
+    }
 }
 
 fn store(app: &App) -> Result<&dyn DeadLetters, Problem> {
@@ -108,10 +112,14 @@ fn store(app: &App) -> Result<&dyn DeadLetters, Problem> {
 }
 
 /// Dead letters have a store of their own, so the problem names it.
-fn away(error: PortError) -> Problem {
-    let is_away = error.kind() == PortErrorKind::Unavailable;
+fn store_problem(error: PortError) -> Problem {
+    let is_unavailable = error.kind() == PortErrorKind::Unavailable;
     let problem = Problem::from(error);
-    if is_away { problem.saying("The dead letters can't be reached; repeat the request later.") } else { problem }
+    if is_unavailable {
+        problem.with_detail("The dead letters can't be reached; repeat the request later.")
+    } else {
+        problem
+    }
 }
 
 fn missing() -> Problem {

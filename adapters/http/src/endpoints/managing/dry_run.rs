@@ -29,7 +29,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// The response body.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+struct DryRunView {
     complete: bool,
     record_count: u64,
     back_to: Option<Timestamp>,
@@ -37,13 +37,13 @@ struct Shown {
     first_time: Option<Timestamp>,
     last_time: Option<Timestamp>,
     destination_count: u64,
-    destinations: Vec<ShownDestination>,
+    destinations: Vec<DestinationView>,
     alerts: Vec<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ShownDestination {
+struct DestinationView {
     destination_id: DestinationId,
     alert_count: u64,
 }
@@ -67,8 +67,8 @@ pub(crate) async fn try_rule(
     let format = app.http.format.clone();
     let mut answer = Box::pin(async move {
         let _permit = permit;
-        let shown = shown(report(run, deadline).await?, &format);
-        Ok::<_, PortError>(serde_json::to_vec(&shown).expect("a report is always JSON"))
+        let view = view(report(run, deadline).await?, &format);
+        Ok::<_, PortError>(serde_json::to_vec(&view).expect("a report is always JSON"))
     });
     // A dry run that ends soon can still report a failure by its status.
     if let Ok(soon) = timeout(BEAT, &mut answer).await {
@@ -103,15 +103,15 @@ async fn send(
                 return Ok(body_writer);
             }
             () = sleep(BEAT) => {}
-            () = body_writer.gone() => return Err(Broken::Gone),
+            () = body_writer.closed() => return Err(Broken::Disconnected),
         }
     }
 }
 
-fn shown(report: DryRunReport, format: &MessageFormat) -> Shown {
+fn view(report: DryRunReport, format: &MessageFormat) -> DryRunView {
     let message = |alert| RawValue::from_string(format.to_json(alert)).expect("a message is always JSON");
-    let listed = |(destination_id, alert_count)| ShownDestination { destination_id, alert_count };
-    Shown {
+    let listed = |(destination_id, alert_count)| DestinationView { destination_id, alert_count };
+    DryRunView {
         complete: report.complete,
         record_count: report.records,
         back_to: report.back_to,

@@ -17,7 +17,7 @@ use crate::exchange::request::parameters::Parameters;
 use crate::exchange::response::conditional;
 use crate::exchange::response::format::Format;
 use crate::exchange::response::problem::Problem;
-use crate::exchange::response::response_cache::Kept;
+use crate::exchange::response::response_cache::CachedResponse;
 use crate::exchange::response::stream::{self, BodyWriter, Broken, PIECE_BYTES};
 
 /// Greatest `limit` on groups; without `limit` all groups are sent.
@@ -37,7 +37,7 @@ pub(crate) async fn read(
         return Err(Problem::parameter("records", "must not be true for CSV, whose rows are totals; see /v1/export"));
     }
     let records = listed.unwrap_or(format != Format::Csv);
-    let question = query;
+    let cache_key = query;
     let query = GroupQuery {
         filter: parameters.filter()?,
         after: parameters.parsed("cursor", PageToken::group)?,
@@ -45,15 +45,15 @@ pub(crate) async fn read(
         records,
     };
     let reader = app.reader(&context.caller);
-    let tag = conditional::version(&*reader, question, format).await?;
-    if conditional::is_known(headers, &tag) {
+    let tag = conditional::version(&*reader, cache_key, format).await?;
+    if conditional::has_current_copy(headers, &tag) {
         return Ok(conditional::not_modified(tag));
     }
-    let kept_as = format!("{}?{question}", format.media_type());
+    let cache_key = format!("{}?{cache_key}", format.media_type());
     // Responses with records are never cached.
-    let kept = if records { None } else { app.response_cache.get(&kept_as, &tag) };
-    if let Some(kept) = kept {
-        return Ok(again(kept, format));
+    let cached = if records { None } else { app.response_cache.get(&cache_key, &tag) };
+    if let Some(cached) = cached {
+        return Ok(cached_response(cached, format));
     }
     let permit = app.aggregates.try_acquire(&context.caller).await?;
     let deadline = Instant::now() + app.settings.snapshot_age_max;
@@ -62,7 +62,7 @@ pub(crate) async fn read(
     let parts = groups.parts;
     let next = groups.next.map(|last| PageToken::Group(last).write());
     let link = next.as_deref().map(|cursor| parameters.next_link(cursor));
-    let keep = (!records).then(|| (Arc::clone(&app.response_cache), kept_as, tag.clone(), link.clone()));
+    let keep = (!records).then(|| (Arc::clone(&app.response_cache), cache_key, tag.clone(), link.clone()));
     let mut response =
         stream::answer(format.media_type(), app.settings.stall_timeout, context, move |body_writer| async move {
             let _permit = permit;
@@ -73,15 +73,15 @@ pub(crate) async fn read(
             let writer =
                 Writer { body_writer, format, records, next, piece: Vec::new(), group: None, groups: 0, total: 0 };
             let mut body_writer = stream::within(deadline, writer.write(parts)).await?;
-            if let Some((cache, question, tag, link)) = keep
+            if let Some((cache, cache_key, tag, link)) = keep
                 && let Some(body) = body_writer.copied()
             {
-                cache.put(question, Kept { tag, body, link });
+                cache.put(cache_key, CachedResponse { tag, body, link });
             }
             Ok(body_writer)
         });
     format.set_headers(&mut response);
-    conditional::mark(&mut response, tag);
+    conditional::set_etag(&mut response, tag);
     if let Some(link) = link {
         response.headers_mut().insert(LINK, link);
     }
@@ -89,11 +89,11 @@ pub(crate) async fn read(
 }
 
 /// Sends a cached response.
-fn again(kept: Kept, format: Format) -> Response {
-    let mut response = kept.body.to_vec().into_response();
+fn cached_response(cached: CachedResponse, format: Format) -> Response {
+    let mut response = cached.body.to_vec().into_response();
     format.set_headers(&mut response);
-    conditional::mark(&mut response, kept.tag);
-    if let Some(link) = kept.link {
+    conditional::set_etag(&mut response, cached.tag);
+    if let Some(link) = cached.link {
         response.headers_mut().insert(LINK, link);
     }
     response
@@ -133,7 +133,7 @@ impl Writer {
             let part = tokio::select! {
                 part = parts.next() => part,
                 // If the client has gone, the rest of the work would be wasted, however long the next part takes.
-                () = self.body_writer.gone() => return Err(Broken::Gone),
+                () = self.body_writer.closed() => return Err(Broken::Disconnected),
             };
             match part {
                 None => break,

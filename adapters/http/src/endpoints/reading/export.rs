@@ -51,7 +51,7 @@ async fn write(
         let page = tokio::select! {
             page = pages.next() => page,
             // If the client has gone, the rest of the work would be wasted.
-            () = body_writer.gone() => return Err(Broken::Gone),
+            () = body_writer.closed() => return Err(Broken::Disconnected),
         };
         let Some(page) = page else { break };
         for stored in page?.records {

@@ -30,9 +30,9 @@ pub(crate) async fn read_page(
     let parameters = Parameters::read(query, &["after", "limit"])?;
     let after = parameters.parsed("after", str::parse::<Cursor>)?.unwrap_or(Cursor::START);
     let limit = parameters.limit()?;
-    let place = app.reads.place(&context.caller).await?;
+    let read_permit = app.reads.permit(&context.caller).await?;
     let messages = app.http.feed.page(topic, after, limit).await?;
-    drop(place);
+    drop(read_permit);
 
     let next = messages.last().map_or(after, Message::cursor);
     let mut json = b"{\"messages\":[".to_vec();
@@ -61,14 +61,14 @@ pub(crate) async fn follow(
     };
     let permit = app.event_streams.try_acquire(&context.caller).await?;
     // What a stream reads later, it shares with the others.
-    let place = app.reads.place(&context.caller).await?;
+    let read_permit = app.reads.permit(&context.caller).await?;
     // A client that is cut off before its first message must know where to resume.
     let begin = match after {
         Some(_) => None,
         None => Some(app.http.feed.head().await?),
     };
     let messages = app.http.feed.follow(topic, after.or(begin)).await?;
-    drop(place);
+    drop(read_permit);
     let events = Events {
         begin,
         format: app.http.format.clone(),
@@ -116,7 +116,7 @@ impl Events {
                 // The client comes back, to another connection or another instance, and resumes.
                 () = self.draining.cancelled() => return Ok(body_writer),
                 () = self.stopping.cancelled() => return Ok(body_writer),
-                () = body_writer.gone() => return Err(Broken::Gone),
+                () = body_writer.closed() => return Err(Broken::Disconnected),
                 next = messages.next() => match next {
                     Some(ready) => self.write(ready, &mut body_writer).await?,
                     None => return Ok(body_writer),

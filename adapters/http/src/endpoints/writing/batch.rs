@@ -90,19 +90,19 @@ async fn process(
     context: &RequestContext,
     meter: Option<&Meter>,
 ) -> Result<WaitingResults, Problem> {
-    let mut room = app.batch_room.part(&context.caller);
-    let json = body.read_whole_into(&mut room).await?;
+    let mut reservation = app.batch_budget.empty_reservation(&context.caller);
+    let json = body.read_whole_into(&mut reservation).await?;
     let records = parse(json, elements, app.settings.batch_records_max).await?.map_err(|error| refuse(app, error))?;
     meter.map_or(Ok(()), |meter| meter.acquire_rest(records.len()))?;
     let prefixes = write_prefixes(context.grant.as_ref()).ok_or_else(Problem::unauthorized)?;
 
     let traceparent = traceparent::of(headers);
-    let mut results = WaitingResults::none(&app.result_room, &context.caller, failed_only);
+    let mut results = WaitingResults::new(&app.result_budget, &context.caller, failed_only);
     let chunk_records_max = app.http.ingress.chunk_records_max().max(1);
     let mut records = records.into_iter().peekable();
     let mut committing = OrderedChunks::new(&app.http.ingress);
     loop {
-        while committing.has_room() && records.peek().is_some() {
+        while committing.has_capacity() && records.peek().is_some() {
             let mut chunk = Chunk::default();
             records.by_ref().take(chunk_records_max).for_each(|mut element| {
                 let traceparent = element.traceparent.take().or_else(|| traceparent.clone());
@@ -112,7 +112,7 @@ async fn process(
             committing.push(chunk.arrivals, |submission| async move { (submission.await, refused) });
         }
         let Some((outcomes, refused)) = committing.next().await else { break };
-        let outcomes = outcomes?.into_iter().map(|outcome| prefixes.conceal(outcome)).collect();
+        let outcomes = outcomes?.into_iter().map(|outcome| prefixes.redact(outcome)).collect();
         app.http.ingress.count_refused(refused.count());
         results.add(refused.rejoin(outcomes));
     }

@@ -37,18 +37,18 @@ pub(crate) struct EventRecord {
     pub(crate) record: Result<Record, Rejection>,
     pub(crate) traceparent: Option<String>,
     /// The pointer to the record in the event; empty where pointers into the record are given.
-    pub(crate) place: &'static str,
+    pub(crate) pointer_prefix: &'static str,
 }
 
 impl EventRecord {
     /// Takes a record that is no event.
     pub(crate) fn plain(record: Result<Record, Rejection>) -> Self {
-        Self { record, traceparent: None, place: "" }
+        Self { record, traceparent: None, pointer_prefix: "" }
     }
 
     /// Refuses a record that the caller's key may not write.
     pub(crate) fn bound(self, prefixes: &WritePrefixes) -> Result<Record, Rejection> {
-        prefixes.admit(self.record?).map_err(|rejection| beneath(self.place, rejection))
+        prefixes.admit(self.record?).map_err(|rejection| with_pointer_prefix(self.pointer_prefix, rejection))
     }
 }
 
@@ -72,8 +72,8 @@ pub(crate) fn read(json: &[u8]) -> EventRecord {
     match event {
         Ok(event) => {
             let traceparent = event.0.get("traceparent").and_then(|json| trace_of(json));
-            let place = if event.0.contains_key("data") { DATA } else { "" };
-            EventRecord { record: record_of(&event), traceparent, place }
+            let pointer_prefix = if event.0.contains_key("data") { DATA } else { "" };
+            EventRecord { record: record_of(&event), traceparent, pointer_prefix }
         }
         Err(rejection) => EventRecord::plain(Err(rejection)),
     }
@@ -100,7 +100,7 @@ pub(crate) fn read_binary(headers: &HeaderMap, json: &[u8]) -> EventRecord {
         Attribute::Text(value) => Some(value).filter(|value| is_traceparent(value)),
         Attribute::Missing | Attribute::Repeated | Attribute::NotText => None,
     };
-    EventRecord { record: joined(faults, Record::from_json(json)), traceparent, place: "" }
+    EventRecord { record: joined(faults, Record::from_json(json)), traceparent, pointer_prefix: "" }
 }
 
 /// Says whether a request is an event in binary mode: it has at least one attribute.
@@ -133,7 +133,9 @@ fn record_of(event: &Event<'_>) -> Result<Record, Rejection> {
 
 fn data_of(data: Option<&RawValue>, data_base64: Option<&RawValue>) -> Result<Record, Rejection> {
     match (data, data_base64) {
-        (Some(data), None) => Record::from_json(data.get().as_bytes()).map_err(|rejection| beneath(DATA, rejection)),
+        (Some(data), None) => {
+            Record::from_json(data.get().as_bytes()).map_err(|rejection| with_pointer_prefix(DATA, rejection))
+        }
         (None, Some(packed)) => {
             let bytes = text_of(packed).and_then(|text| STANDARD.decode(text).ok());
             let bytes = bytes.ok_or_else(|| Rejection::at(None, "/data_base64", "must be a string in Base64"))?;
@@ -161,10 +163,10 @@ fn joined(faults: Vec<FieldError>, record: Result<Record, Rejection>) -> Result<
     }
 }
 
-/// Points to the faults of a record that stands at this place.
-pub(crate) fn beneath(place: &str, mut rejection: Rejection) -> Rejection {
+/// Points to the faults of a record that stands at this pointer_prefix.
+pub(crate) fn with_pointer_prefix(pointer_prefix: &str, mut rejection: Rejection) -> Rejection {
     for error in &mut rejection.errors {
-        error.pointer.insert_str(0, place);
+        error.pointer.insert_str(0, pointer_prefix);
     }
     rejection
 }

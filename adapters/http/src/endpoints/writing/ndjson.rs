@@ -49,7 +49,7 @@ pub(crate) async fn write(
     let long_lines = Arc::clone(&context.connection.long_lines);
     let (app, caller, grant) = (Arc::clone(app), context.caller.clone(), context.grant.clone());
     let traceparent = traceparent::of(headers);
-    body.invite().await;
+    body.send_continue().await;
     stream::answer("application/x-ndjson", stall_timeout, context, move |body_writer| async move {
         let input = Input {
             body,
@@ -63,105 +63,124 @@ pub(crate) async fn write(
         };
         let output =
             Output { body_writer, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
-        converse(&app, &caller, meter.as_ref(), grant.as_ref(), input, output).await
+        let (meter, ingress) = (meter.as_ref(), &app.http.ingress);
+        let exchange = Exchange {
+            app: &app,
+            caller: &caller,
+            meter,
+            grant: grant.as_ref(),
+            reader: app.reader(&caller),
+            input,
+            gathered: Gathered::new(ingress, meter),
+            committing: OrderedChunks::new(ingress),
+            output,
+        };
+        exchange.run().await
     })
 }
 
 /// The chunks that are being committed.
 type Committing = OrderedChunks<Result<WaitingResults, SubmitError>>;
 
-async fn converse(
-    app: &App,
-    caller: &Caller,
-    meter: Option<&Meter>,
-    grant: Option<&Grant>,
-    mut input: Input,
-    mut output: Output,
-) -> Result<BodyWriter, Broken> {
-    let ingress = &app.http.ingress;
-    let (reader, failed_only) = (app.reader(caller), output.failed_only);
-    let none = || WaitingResults::none(&app.result_room, caller, failed_only);
-    let mut gathered = Gathered::new(ingress, meter);
-    if let Some(meter) = meter {
+/// The exchange of one batch: its request, its response, and the chunks between them.
+struct Exchange<'e> {
+    app: &'e App,
+    caller: &'e Caller,
+    meter: Option<&'e Meter>,
+    grant: Option<&'e Grant>,
+    reader: Arc<dyn RecordReader>,
+    input: Input,
+    gathered: Gathered,
+    committing: Committing,
+    output: Output,
+}
+
+impl Exchange<'_> {
+    /// Reads, commits and answers until the input ends.
+    async fn run(mut self) -> Result<BodyWriter, Broken> {
         // The call takes one unit, which also pays for its first line.
-        tokio::select! {
-            () = meter.acquire_when_available(1) => {}
-            () = output.body_writer.gone() => return Err(Broken::Gone),
-        }
-    }
-    let mut committing = OrderedChunks::new(ingress);
-    loop {
-        // An upload may last: its later lines are judged by the keys file as it is then.
-        gathered.prefixes = write_prefixes(grant).ok_or(Broken::Revoked)?;
-        input.gather(&mut gathered);
-        if let Some(meter) = meter.filter(|_| gathered.blank_bytes >= BLANK_BYTES_PER_UNIT) {
-            gathered.blank_bytes = 0;
-            tokio::select! {
-                () = meter.acquire_when_available(1) => {}
-                () = output.body_writer.gone() => return Err(Broken::Gone),
+        self.acquire_unit().await?;
+        loop {
+            // An upload may last: its later lines are judged by the keys file as it is then.
+            self.gathered.prefixes = write_prefixes(self.grant).ok_or(Broken::Revoked)?;
+            self.input.gather(&mut self.gathered);
+            if self.gathered.blank_bytes >= BLANK_BYTES_PER_UNIT {
+                self.gathered.blank_bytes = 0;
+                self.acquire_unit().await?;
             }
-        }
-        if has_room(&committing, &gathered) && !gathered.is_empty() {
-            // If more input is ready, it fills the chunk first.
-            if !gathered.is_full() && !input.ended && input.read().now_or_never().transpose()?.is_some() {
+            if self.can_submit() {
+                // If more input is ready, it fills the chunk first.
+                let may_grow = !self.gathered.is_full() && !self.input.ended;
+                let has_grown = may_grow && self.input.read().now_or_never().transpose()?.is_some();
+                if !has_grown {
+                    self.submit();
+                }
+                // The piece that was read may hold more lines.
                 continue;
             }
-            submit(app, &mut committing, meter, gathered.take(), none());
-            // The piece that was read may hold more lines.
-            continue;
-        }
-        let reads = !input.ended && !gathered.is_full();
-        let waits_for_client = committing.is_empty();
-        if waits_for_client && !reads {
-            return output.finish().await;
-        }
-        tokio::select! {
-            biased;
-            Some(results) = committing.next() => {
-                let results = results?;
-                // The next chunk is submitted before the results of this one are written.
-                if has_room(&committing, &gathered) && !gathered.is_empty() {
-                    submit(app, &mut committing, meter, gathered.take(), none());
-                }
-                output.write(results, Arc::clone(&reader)).await?;
+            let reads = !self.input.ended && !self.gathered.is_full();
+            if self.committing.is_empty() && !reads {
+                return self.output.finish().await;
             }
-            more = timeout(app.settings.stall_timeout, input.read()), if reads => match more {
-                Ok(more) => more?,
-                Err(_elapsed) if waits_for_client => return Err(Broken::Stalled),
-                // The delay is storage's, which has time-outs of its own.
-                Err(_elapsed) => {}
-            },
-            () = output.body_writer.gone() => return Err(Broken::Gone),
+            self.advance(reads).await?;
         }
     }
-}
 
-/// Says whether the gathered lines may be submitted. A chunk that is not full waits for the chunk before it.
-fn has_room(committing: &Committing, gathered: &Gathered) -> bool {
-    committing.is_empty() || (committing.has_room() && gathered.is_full())
-}
-
-/// Submits a chunk, and returns at once. The chunk may still wait for the rate limit, for the chunk before it, or for
-/// room in the intake.
-fn submit(
-    app: &App,
-    committing: &mut Committing,
-    meter: Option<&Meter>,
-    Ready { chunk, units, prefixes }: Ready,
-    mut results: WaitingResults,
-) {
-    let ingress = app.http.ingress.clone();
-    let meter = meter.cloned();
-    let refused = chunk.refused;
-    committing.push(chunk.arrivals, |submission| async move {
-        if let Some(meter) = meter.filter(|_| units > 0) {
-            meter.acquire_when_available(units).await;
+    /// Waits for a unit of the rate limit, if there is one.
+    async fn acquire_unit(&mut self) -> Result<(), Broken> {
+        let Some(meter) = self.meter else { return Ok(()) };
+        tokio::select! {
+            () = meter.acquire_when_available(1) => Ok(()),
+            () = self.output.body_writer.closed() => Err(Broken::Disconnected),
         }
-        let outcomes = submission.await?.into_iter().map(|outcome| prefixes.conceal(outcome)).collect();
-        ingress.count_refused(refused.count());
-        results.add(refused.rejoin(outcomes));
-        Ok(results)
-    });
+    }
+
+    /// Writes the results of the next chunk, or reads the next piece.
+    async fn advance(&mut self, reads: bool) -> Result<(), Broken> {
+        let waits_for_client = self.committing.is_empty();
+        tokio::select! {
+            biased;
+            Some(results) = self.committing.next() => {
+                let results = results?;
+                // The next chunk is submitted before the results of this one are written.
+                if self.can_submit() {
+                    self.submit();
+                }
+                self.output.write(results, Arc::clone(&self.reader)).await
+            }
+            more = timeout(self.app.settings.stall_timeout, self.input.read()), if reads => match more {
+                Ok(more) => more,
+                Err(_elapsed) if waits_for_client => Err(Broken::Stalled),
+                // The delay is storage's, which has time-outs of its own.
+                Err(_elapsed) => Ok(()),
+            },
+            () = self.output.body_writer.closed() => Err(Broken::Disconnected),
+        }
+    }
+
+    /// Says whether the gathered lines may be submitted. A chunk that is not full waits for the chunk before it.
+    fn can_submit(&self) -> bool {
+        let may_start = self.committing.is_empty() || (self.committing.has_capacity() && self.gathered.is_full());
+        may_start && !self.gathered.is_empty()
+    }
+
+    /// Submits the gathered lines, and returns at once. The chunk may still wait for the rate limit, for the chunk before
+    /// it, or for capacity in the intake.
+    fn submit(&mut self) {
+        let Ready { chunk, units, prefixes } = self.gathered.take();
+        let mut results = WaitingResults::new(&self.app.result_budget, self.caller, self.output.failed_only);
+        let (ingress, meter) = (self.app.http.ingress.clone(), self.meter.cloned());
+        let refused = chunk.refused;
+        self.committing.push(chunk.arrivals, |submission| async move {
+            if let Some(meter) = meter.filter(|_| units > 0) {
+                meter.acquire_when_available(units).await;
+            }
+            let outcomes = submission.await?.into_iter().map(|outcome| prefixes.redact(outcome)).collect();
+            ingress.count_refused(refused.count());
+            results.add(refused.rejoin(outcomes));
+            Ok(results)
+        });
+    }
 }
 
 /// Lines that wait to be submitted together.
@@ -169,10 +188,10 @@ struct Gathered {
     chunk: Chunk,
     bytes: usize,
     records_max: usize,
-    /// Bytes of blank lines, line ends included, for which no unit was taken yet.
+    /// Bytes of blank lines, line ends included, for which no unit was acquired yet.
     blank_bytes: usize,
-    /// Units that were taken beforehand.
-    drawn: usize,
+    /// Units that were acquired beforehand.
+    prepaid: usize,
     /// The records that the caller may write.
     prefixes: WritePrefixes,
 }
@@ -180,7 +199,7 @@ struct Gathered {
 /// What was gathered, to be submitted.
 struct Ready {
     chunk: Chunk,
-    /// Units that it has to draw.
+    /// Units that it has to acquire.
     units: usize,
     prefixes: WritePrefixes,
 }
@@ -190,7 +209,7 @@ impl Gathered {
         let at_once = meter.map_or(usize::MAX, Meter::records_at_once);
         let records_max = ingress.chunk_records_max().min(at_once).max(1);
         let prefixes = WritePrefixes::default();
-        Self { chunk: Chunk::default(), bytes: 0, records_max, blank_bytes: 0, drawn: 1, prefixes }
+        Self { chunk: Chunk::default(), bytes: 0, records_max, blank_bytes: 0, prepaid: 1, prefixes }
     }
 
     fn is_empty(&self) -> bool {
@@ -204,7 +223,7 @@ impl Gathered {
     fn take(&mut self) -> Ready {
         self.bytes = 0;
         let chunk = std::mem::take(&mut self.chunk);
-        let units = chunk.len() - std::mem::take(&mut self.drawn);
+        let units = chunk.len() - std::mem::take(&mut self.prepaid);
         Ready { chunk, units, prefixes: self.prefixes.clone() }
     }
 

@@ -59,7 +59,7 @@ async fn submit(
     traceparent: Option<String>,
     grant: Option<&Grant>,
 ) -> Result<Outcome, Problem> {
-    let EventRecord { record, traceparent: of_event, place } = sent;
+    let EventRecord { record, traceparent: of_event, pointer_prefix } = sent;
     let record = match record {
         Ok(record) => record,
         Err(rejection) => {
@@ -71,9 +71,9 @@ async fn submit(
     let prefixes = write_prefixes(grant).ok_or_else(Problem::unauthorized)?;
     let record = prefixes.admit(record).map_err(|rejection| {
         app.http.ingress.count_refused(1);
-        result::forbidden(&cloud_event::beneath(place, rejection))
+        result::forbidden(&cloud_event::with_pointer_prefix(pointer_prefix, rejection))
     })?;
     let arrival = Arrival { record, traceparent: of_event.or(traceparent) };
     let outcomes = app.http.ingress.submit_now(vec![arrival]).await?;
-    outcomes.into_iter().next().map(|outcome| prefixes.conceal(outcome)).ok_or_else(Problem::internal)
+    outcomes.into_iter().next().map(|outcome| prefixes.redact(outcome)).ok_or_else(Problem::internal)
 }

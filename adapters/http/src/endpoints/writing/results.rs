@@ -1,7 +1,7 @@
 //! Outcomes of a batch that wait to be sent.
 //!
 //! A processed record's outcome has the summary before it, which may be a hundred times as large as the record, and a client
-//! may read slowly. Callers share the room for outcomes. Outcomes of processed records beyond it are dropped, and read from
+//! may read slowly. Callers share the memory budget for outcomes. Outcomes of processed records beyond it are dropped, and read from
 //! the store again as they are sent, a few hundred at a time.
 
 use std::collections::VecDeque;
@@ -13,12 +13,12 @@ use tallyhouse_pipeline::ports::{PortError, PortErrorKind, RecordReader};
 use tallyhouse_pipeline::{Outcome, OutcomeCounts, RecordId, StoredRecord};
 
 use crate::bounds::caller::Caller;
-use crate::bounds::shared_room::{SharedRoom, Taken};
+use crate::bounds::shared_budget::{Reservation, SharedBudget};
 
 /// Records that are read again at once. Their weight, and that of a page of the store, is about the same at most.
 const READ_AGAIN_MAX: usize = 256;
 
-/// Outcomes that wait, in their order, with the room that they take.
+/// Outcomes that wait, in their order, with the memory that they reserve.
 #[derive(Debug)]
 pub(crate) struct WaitingResults {
     results: Vec<WaitingResult>,
@@ -26,7 +26,7 @@ pub(crate) struct WaitingResults {
     /// The index of the next outcome.
     index: u64,
     failed_only: bool,
-    room: Taken,
+    reservation: Reservation,
     weight: usize,
 }
 
@@ -45,14 +45,14 @@ enum Kept {
 }
 
 impl WaitingResults {
-    /// Returns none yet. Of those of a batch whose failures alone are wanted, the others are counted and dropped.
-    pub(crate) fn none(room: &Arc<SharedRoom>, caller: &Caller, failed_only: bool) -> Self {
+    /// Returns an empty set of results. Of those of a batch whose failures alone are wanted, the others are counted and dropped.
+    pub(crate) fn new(budget: &Arc<SharedBudget>, caller: &Caller, failed_only: bool) -> Self {
         let (results, counts) = (Vec::new(), OutcomeCounts::default());
-        Self { results, counts, index: 0, failed_only, room: room.none_for(caller), weight: 0 }
+        Self { results, counts, index: 0, failed_only, reservation: budget.empty_reservation(caller), weight: 0 }
     }
 
-    /// Adds outcomes: those of processed records whole where there is room for them. All others are in no store, so that they
-    /// take their room even beyond it; what they take, no processed record does.
+    /// Adds outcomes: those of processed records whole while the budget lasts. All others are in no store, so that they
+    /// reserve memory even beyond it; what they reserve, no processed record gets.
     pub(crate) fn add(&mut self, outcomes: Vec<Outcome>) {
         for outcome in outcomes {
             self.counts.count(&outcome);
@@ -62,7 +62,7 @@ impl WaitingResults {
                 Outcome::Processed(_) | Outcome::Duplicate { .. } if self.failed_only => continue,
                 Outcome::Processed(stored) => self.keep(stored),
                 Outcome::Duplicate { .. } | Outcome::Conflict { .. } | Outcome::Rejected(_) => {
-                    self.add_beyond(outcome.weight());
+                    self.force_grow(outcome.weight());
                     Kept::Whole(outcome)
                 }
             };
@@ -72,17 +72,17 @@ impl WaitingResults {
 
     fn keep(&mut self, stored: Arc<StoredRecord>) -> Kept {
         let weight = stored.weight();
-        if self.room.try_add(weight) {
+        if self.reservation.try_grow(weight) {
             self.weight += weight;
             return Kept::Whole(Outcome::Processed(stored));
         }
         let id = stored.processed.record.record_id.clone();
-        self.add_beyond(size_of::<WaitingResult>() + id.as_str().len());
+        self.force_grow(size_of::<WaitingResult>() + id.as_str().len());
         Kept::Stored(id)
     }
 
-    fn add_beyond(&mut self, weight: usize) {
-        self.room.add_beyond(weight);
+    fn force_grow(&mut self, weight: usize) {
+        self.reservation.force_grow(weight);
         self.weight += weight;
     }
 
@@ -102,20 +102,20 @@ impl WaitingResults {
             waiting: self.results.into_iter().peekable(),
             reader,
             read: VecDeque::new(),
-            room: self.room,
+            reservation: self.reservation,
             read_weight: 0,
         }
     }
 }
 
-/// Outcomes that are being sent. Their room is given back when all are.
+/// Outcomes that are being sent. Their reservation is released when all are.
 pub(crate) struct SentResults {
     waiting: Peekable<IntoIter<WaitingResult>>,
     reader: Arc<dyn RecordReader>,
     /// Those that were read again, in front of the others.
     read: VecDeque<(u64, Outcome)>,
-    room: Taken,
-    /// The room that those which were read again last have taken.
+    reservation: Reservation,
+    /// The bytes reserved for those that were read again last.
     read_weight: usize,
 }
 
@@ -133,7 +133,7 @@ impl SentResults {
         if let Some(next) = self.read.pop_front() {
             return Ok(Some(next));
         }
-        self.room.give_back(std::mem::take(&mut self.read_weight));
+        self.reservation.release(std::mem::take(&mut self.read_weight));
         let Some(WaitingResult { index, kept }) = self.waiting.next() else { return Ok(None) };
         match kept {
             Kept::Whole(outcome) => Ok(Some((index, outcome))),
@@ -162,7 +162,7 @@ impl SentResults {
             self.read_weight += stored.weight();
             self.read.push_back((index, Outcome::Processed(stored)));
         }
-        self.room.add_beyond(self.read_weight);
+        self.reservation.force_grow(self.read_weight);
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ impl LogThrottle {
     }
 
     /// Returns the number of lines suppressed since the last one, if another may pass.
-    pub(crate) fn passes(&self) -> Option<u64> {
+    pub(crate) fn try_pass(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, suppressed) = &mut *state;
         if last.is_some_and(|last| last.elapsed() < EVERY) {

@@ -34,7 +34,7 @@ pub struct RequestReading {
 /// The counts.
 #[derive(Debug)]
 pub(crate) struct RequestMeter {
-    under_way: AtomicU64,
+    in_flight: AtomicU64,
     /// The names of the routes; the last is [`NO_ROUTE`].
     routes: Vec<&'static str>,
     /// The statuses that are counted by code; others are counted under 0.
@@ -65,19 +65,19 @@ impl RequestMeter {
         let counters = || (0..=statuses.len()).map(|_| AtomicU64::new(0)).collect();
         let cell = |_| Cell { statuses: counters(), times: Histogram::of_times() };
         let cells = (0..routes.len() * METHODS.len()).map(cell).collect();
-        Self { under_way: AtomicU64::new(0), routes, statuses, cells }
+        Self { in_flight: AtomicU64::new(0), routes, statuses, cells }
     }
 
     /// Counts a request as in flight.
     pub(crate) fn begin(self: &Arc<Self>, method: &Method) -> Request {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
         let method = METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1);
         Request { meter: Arc::clone(self), method, began: Instant::now() }
     }
 
     /// Returns the number of requests in flight: the connection has not taken their whole response yet.
-    pub(crate) fn under_way(&self) -> u64 {
-        self.under_way.load(Ordering::Relaxed)
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Returns the counts by route and method, without empty ones.
@@ -110,7 +110,7 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.meter.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.meter.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

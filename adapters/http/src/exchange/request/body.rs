@@ -15,8 +15,8 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use tallyhouse_pipeline::without_byte_order_mark;
 
-use crate::bounds::body_room::BodyPart;
-use crate::bounds::pace::{Pace, PaceLimit};
+use crate::bounds::body_budget::BodyReservation;
+use crate::bounds::stall_timer::{MinRate, StallTimer};
 use crate::exchange::request::content_encoding::{self, Encoding};
 use crate::exchange::response::problem::{Problem, ProblemCode};
 use crate::keys::key_ring::{Grant, revoked};
@@ -30,8 +30,8 @@ const LINGER_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyLimits {
     pub(crate) bytes_max: usize,
-    /// The least pace of the body.
-    pub(crate) pace: PaceLimit,
+    /// The minimum rate of the body.
+    pub(crate) min_rate: MinRate,
     /// The longest time that the whole body may take.
     pub(crate) timeout: Duration,
 }
@@ -39,7 +39,7 @@ pub(crate) struct BodyLimits {
 impl BodyLimits {
     const NONE: Self = Self {
         bytes_max: 0,
-        pace: PaceLimit { grace: Duration::ZERO, bytes_per_second_min: 0 },
+        min_rate: MinRate { grace: Duration::ZERO, bytes_per_second_min: 0 },
         timeout: Duration::ZERO,
     };
 }
@@ -47,21 +47,21 @@ impl BodyLimits {
 /// The reading of a body as a whole.
 struct Reading<'r> {
     deadline: Instant,
-    pace: Pace,
-    /// The body's share of the memory budget; `None` for bodies without one.
-    room: Option<&'r mut BodyPart>,
+    stall_timer: StallTimer,
+    /// The body's reservation from the memory budget; `None` for bodies without one.
+    reservation: Option<&'r mut BodyReservation>,
 }
 
 impl Reading<'_> {
-    /// Takes room for a piece. The wait for room does not count against the client's deadlines.
-    async fn take(&mut self, bytes: usize) -> Result<(), Problem> {
-        self.pace.moved(bytes);
-        self.pace.rests();
+    /// Reserves memory for a piece. The wait for memory does not count against the client's deadlines.
+    async fn reserve(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.stall_timer.add_progress(bytes);
+        self.stall_timer.pause();
         let began = Instant::now();
-        if let Some(room) = &mut self.room {
-            let taken = room.add(bytes).await;
-            let full = "Too many batches are under way; repeat the request later.";
-            taken.then_some(()).ok_or_else(|| Problem::new(ProblemCode::Overloaded, full))?;
+        if let Some(reservation) = &mut self.reservation {
+            let has_grown = reservation.grow(bytes).await;
+            let full = "Too many batches are in flight; repeat the request later.";
+            has_grown.then_some(()).ok_or_else(|| Problem::new(ProblemCode::Overloaded, full))?;
         }
         self.deadline += began.elapsed();
         Ok(())
@@ -78,15 +78,15 @@ type Piece = io::Result<Bytes>;
 
 /// A body as it was sent. Its rest can be read without unpacking.
 #[derive(Clone)]
-struct Sent(Arc<Mutex<Pin<Box<dyn Stream<Item = Piece> + Send>>>>);
+struct RawBody(Arc<Mutex<Pin<Box<dyn Stream<Item = Piece> + Send>>>>);
 
-impl Sent {
+impl RawBody {
     fn new(pieces: impl Stream<Item = Piece> + Send + 'static) -> Self {
         Self(Arc::new(Mutex::new(Box::pin(pieces))))
     }
 }
 
-impl Stream for Sent {
+impl Stream for RawBody {
     type Item = Piece;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Piece>> {
@@ -96,13 +96,13 @@ impl Stream for Sent {
 
 /// The body of a request.
 pub(crate) struct RequestBody {
-    sent: Sent,
+    sent: RawBody,
     pieces: Pin<Box<dyn Stream<Item = Piece> + Send + Sync>>,
-    /// Read ahead by [`RequestBody::invite`].
+    /// The first piece, if it was read by [`RequestBody::send_continue`].
     ahead: Option<Piece>,
     ended: bool,
     length: Option<usize>,
-    expects_invitation: bool,
+    expects_continue: bool,
     limits: BodyLimits,
     /// A body that is read as a whole is refused once this is revoked.
     grant: Option<Grant>,
@@ -115,10 +115,10 @@ impl RequestBody {
     ) -> Self {
         let pieces =
             pieces.map(|piece| piece.map(|mut buf| buf.copy_to_bytes(buf.remaining())).map_err(io::Error::other));
-        let sent = Sent::new(pieces);
+        let sent = RawBody::new(pieces);
         let is_packed = content_encoding::of_body(headers) == Some(Encoding::Gzip);
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let expects_invitation = headers.contains_key(EXPECT);
+        let expects_continue = headers.contains_key(EXPECT);
         Self {
             pieces: if is_packed { Box::pin(unpack(sent.clone())) } else { Box::pin(sent.clone()) },
             sent,
@@ -126,7 +126,7 @@ impl RequestBody {
             ended: false,
             // Limits count unpacked bytes, and no header announces their number.
             length: length.filter(|_| !is_packed),
-            expects_invitation,
+            expects_continue,
             limits: BodyLimits::NONE,
             grant: None,
         }
@@ -142,12 +142,12 @@ impl RequestBody {
     /// Takes the body out, and leaves an ended one in its place.
     pub(crate) fn take(&mut self) -> Self {
         let rest = Self {
-            sent: Sent::new(stream::empty()),
+            sent: RawBody::new(stream::empty()),
             pieces: Box::pin(stream::empty()),
             ahead: None,
             ended: true,
             length: Some(0),
-            expects_invitation: false,
+            expects_continue: false,
             limits: self.limits,
             grant: None,
         };
@@ -166,8 +166,8 @@ impl RequestBody {
 
     /// Sends `100 Continue` to a client that waits for it. The connection sends it when the body is first polled, but
     /// not once the head of the response is sent.
-    pub(crate) async fn invite(&mut self) {
-        if self.expects_invitation && self.ahead.is_none() {
+    pub(crate) async fn send_continue(&mut self) {
+        if self.expects_continue && self.ahead.is_none() {
             self.ahead = self.pieces.next().now_or_never().flatten();
             tokio::task::yield_now().await;
         }
@@ -178,17 +178,17 @@ impl RequestBody {
         self.read_granted(None).await
     }
 
-    /// Reads the body like [`RequestBody::read_whole`], and takes room for each piece of it as it arrives.
-    pub(crate) async fn read_whole_into(&mut self, room: &mut BodyPart) -> Result<Bytes, Problem> {
-        self.read_granted(Some(room)).await
+    /// Reads the body like [`RequestBody::read_whole`], and reserves memory for each piece as it arrives.
+    pub(crate) async fn read_whole_into(&mut self, reservation: &mut BodyReservation) -> Result<Bytes, Problem> {
+        self.read_granted(Some(reservation)).await
     }
 
-    async fn read_granted(&mut self, room: Option<&mut BodyPart>) -> Result<Bytes, Problem> {
+    async fn read_granted(&mut self, reservation: Option<&mut BodyReservation>) -> Result<Bytes, Problem> {
         let mut grant = self.grant.take();
         let whole = tokio::select! {
             biased;
             () = revoked(grant.as_mut()) => return Err(Problem::unauthorized()),
-            whole = self.read_all(room) => whole?,
+            whole = self.read_all(reservation) => whole?,
         };
         let text = without_byte_order_mark(&whole);
         if text.len() > self.limits.bytes_max {
@@ -197,15 +197,16 @@ impl RequestBody {
         Ok(whole.slice_ref(text))
     }
 
-    async fn read_all(&mut self, room: Option<&mut BodyPart>) -> Result<Bytes, Problem> {
-        let BodyLimits { timeout, pace, .. } = self.limits;
+    async fn read_all(&mut self, reservation: Option<&mut BodyReservation>) -> Result<Bytes, Problem> {
+        let BodyLimits { timeout, min_rate, .. } = self.limits;
         // A byte order mark does not count towards the limit, and is recognised only when the body has arrived.
         let bytes_max = self.limits.bytes_max.saturating_add(BYTE_ORDER_MARK_BYTES);
         let too_large = Problem::too_large(self.limits.bytes_max);
         if self.length.is_some_and(|length| length > bytes_max) {
             return Err(too_large);
         }
-        let mut reading = Reading { deadline: Instant::now() + timeout, pace: Pace::new(pace), room };
+        let mut reading =
+            Reading { deadline: Instant::now() + timeout, stall_timer: StallTimer::new(min_rate), reservation };
         let Some(first) = self.next_piece(&mut reading).await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next_piece(&mut reading).await? else {
             // Most bodies come in one piece, which needs no copy.
@@ -225,11 +226,11 @@ impl RequestBody {
     }
 
     async fn next_piece(&mut self, reading: &mut Reading<'_>) -> Result<Option<Bytes>, Problem> {
-        reading.pace.owes();
-        let deadline = reading.deadline.min(reading.pace.deadline());
+        reading.stall_timer.resume();
+        let deadline = reading.deadline.min(reading.stall_timer.deadline());
         match timeout_at(deadline, self.next()).await {
             Ok(Some(Ok(piece))) => {
-                reading.take(piece.len()).await?;
+                reading.reserve(piece.len()).await?;
                 Ok(Some(piece))
             }
             Ok(None) => Ok(None),
@@ -243,7 +244,7 @@ impl RequestBody {
     /// Reads the rest of a refused body in the background, and discards it.
     pub(crate) fn linger(self) {
         // A client that waits for `100 Continue` sends nothing after a refusal.
-        if self.ended || self.expects_invitation || self.length == Some(0) {
+        if self.ended || self.expects_continue || self.length == Some(0) {
             return;
         }
         let discard = async move {

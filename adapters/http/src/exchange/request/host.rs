@@ -10,7 +10,7 @@ use hyper::header::HOST;
 use hyper::{Request, Version};
 
 /// Says whether a request names its host twice, or by HTTP/1.1 not at all (RFC 9112, section 3.2).
-pub(crate) fn is_unclear<B>(request: &Request<B>) -> bool {
+pub(crate) fn is_ambiguous<B>(request: &Request<B>) -> bool {
     let hosts = request.headers().get_all(HOST).iter().count();
     hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11
 }

@@ -23,9 +23,9 @@ pub(crate) enum Line<'a> {
 pub(crate) struct Lines {
     bytes_max: usize,
     /// The partial line, or the one that was returned last.
-    kept: Vec<u8>,
-    /// Whether `kept` was returned.
-    handed_out: bool,
+    buffer: Vec<u8>,
+    /// Whether `buffer` was returned.
+    returned: bool,
     /// Whether the partial line is too long already.
     overlong: bool,
     /// Whether this is the first line.
@@ -34,58 +34,58 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, kept: Vec::new(), handed_out: false, overlong: false, is_first: true }
+        Self { bytes_max, buffer: Vec::new(), returned: false, overlong: false, is_first: true }
     }
 
     /// Takes the next line out of `piece`; `None` if `piece` ends within a line.
     pub(crate) fn next(&mut self, piece: &mut Bytes) -> Option<Line<'_>> {
-        self.forget();
+        self.clear_returned();
         let Some(end) = piece.iter().position(|b| *b == b'\n') else {
-            self.keep(piece);
+            self.push(piece);
             piece.clear();
             return None;
         };
-        self.keep(&piece.split_to(end));
+        self.push(&piece.split_to(end));
         piece.advance(1);
-        Some(self.hand_out())
+        Some(self.finish_line())
     }
 
     /// Takes the rest at the end of the stream; `None` if there is none.
     pub(crate) fn last(&mut self) -> Option<Line<'_>> {
-        self.forget();
-        (self.overlong || !self.kept.is_empty()).then(|| self.hand_out())
+        self.clear_returned();
+        (self.overlong || !self.buffer.is_empty()).then(|| self.finish_line())
     }
 
     /// Says whether a long partial line is buffered.
     pub(crate) fn is_long(&self) -> bool {
-        !self.handed_out && self.kept.len() > LONG_BYTES
+        !self.returned && self.buffer.len() > LONG_BYTES
     }
 
-    fn forget(&mut self) {
-        if std::mem::take(&mut self.handed_out) {
+    fn clear_returned(&mut self) {
+        if std::mem::take(&mut self.returned) {
             self.clear();
         }
     }
 
     fn clear(&mut self) {
-        self.kept.clear();
-        self.kept.shrink_to(LONG_BYTES);
+        self.buffer.clear();
+        self.buffer.shrink_to(LONG_BYTES);
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    fn push(&mut self, bytes: &[u8]) {
         // One more than allowed, for a CR that belongs to the end of the line.
         let mark = if self.is_first { BYTE_ORDER_MARK_BYTES } else { 0 };
-        if self.overlong || self.kept.len() + bytes.len() > self.bytes_max + mark + 1 {
+        if self.overlong || self.buffer.len() + bytes.len() > self.bytes_max + mark + 1 {
             self.overlong = true;
             self.clear();
         } else {
-            self.kept.extend_from_slice(bytes);
+            self.buffer.extend_from_slice(bytes);
         }
     }
 
-    fn hand_out(&mut self) -> Line<'_> {
-        self.handed_out = true;
-        let line = self.kept.strip_suffix(b"\r").unwrap_or(&self.kept);
+    fn finish_line(&mut self) -> Line<'_> {
+        self.returned = true;
+        let line = self.buffer.strip_suffix(b"\r").unwrap_or(&self.buffer);
         let line = if std::mem::take(&mut self.is_first) { without_byte_order_mark(line) } else { line };
         if std::mem::take(&mut self.overlong) || line.len() > self.bytes_max {
             Line::TooLong

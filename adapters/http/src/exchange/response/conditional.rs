@@ -16,22 +16,18 @@ use crate::exchange::response::json::json_response;
 /// Only the client itself may cache the response, and it revalidates it before each use.
 const CACHE: &str = "private, no-cache";
 
-/// Makes the validator of the response to a query, as of now. `question` is the query as it was sent.
+/// Makes the validator of the response to a query, as of now. `query` is the query as it was sent.
 ///
 /// It covers the last record as well as its position: a database that was restored from a backup may reach the same
 /// position with other records.
 ///
 /// # Errors
 /// The store can't answer now.
-pub(crate) async fn version(
-    reader: &dyn RecordReader,
-    question: &str,
-    format: Format,
-) -> Result<HeaderValue, PortError> {
+pub(crate) async fn version(reader: &dyn RecordReader, query: &str, format: Format) -> Result<HeaderValue, PortError> {
     let head = reader.head().await?;
     let mut hasher = blake3::Hasher::new();
     // Another version of the program may write the same data differently.
-    for text in [env!("CARGO_PKG_VERSION"), format.media_type(), question] {
+    for text in [env!("CARGO_PKG_VERSION"), format.media_type(), query] {
         hasher.update(text.as_bytes()).update(&[0]);
     }
     hasher.update(&head.to_le_bytes());
@@ -52,11 +48,11 @@ pub(crate) async fn version(
 pub(crate) fn json(headers: &HeaderMap, json: Vec<u8>) -> Response {
     let hash = blake3::hash(&json).to_hex();
     let tag = HeaderValue::try_from(format!("\"{}\"", &hash[..32])).expect("hexadecimal digits are fit for a header");
-    if is_known(headers, &tag) {
+    if has_current_copy(headers, &tag) {
         return not_modified(tag);
     }
     let mut response = json_response(StatusCode::OK, json);
-    mark(&mut response, tag);
+    set_etag(&mut response, tag);
     response
 }
 
@@ -72,18 +68,18 @@ pub(crate) fn in_format(headers: &HeaderMap, format: Format, body: Vec<u8>) -> R
 /// Makes the `304` response: the client's copy is current.
 pub(crate) fn not_modified(tag: HeaderValue) -> Response {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
-    mark(&mut response, tag);
+    set_etag(&mut response, tag);
     response
 }
 
 /// Sets the validator of a response.
-pub(crate) fn mark(response: &mut Response, tag: HeaderValue) {
+pub(crate) fn set_etag(response: &mut Response, tag: HeaderValue) {
     response.headers_mut().insert(ETAG, tag);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(CACHE));
 }
 
 /// Whether a client has a copy with this tag. Weak and strong tags compare alike here (RFC 9110, section 13.1.2).
-pub(crate) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+pub(crate) fn has_current_copy(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
     let Ok(ours) = tag.to_str().map(opaque) else { return false };
     let lists = headers.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());

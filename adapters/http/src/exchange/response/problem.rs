@@ -196,7 +196,7 @@ impl Problem {
     }
 
     /// Replaces the detail.
-    pub(crate) fn saying(self, detail: &str) -> Self {
+    pub(crate) fn with_detail(self, detail: &str) -> Self {
         Self { detail: detail.to_owned(), ..self }
     }
 
@@ -257,7 +257,7 @@ impl Problem {
         let (request_id, trace_id) = (context.request_id(), context.trace_id());
         match self.code {
             ProblemCode::Internal => tracing::error!(request_id, trace_id, error = %cause, "a request failed"),
-            _ => match UNSERVED.passes() {
+            _ => match UNSERVED.try_pass() {
                 Some(others) => {
                     tracing::warn!(request_id, trace_id, others, error = %cause, "a request can't be served now");
                 }

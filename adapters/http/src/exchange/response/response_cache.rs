@@ -16,7 +16,7 @@ const USUAL_BYTES: u64 = 8 * 1024;
 
 /// A cached response.
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct CachedResponse {
     /// Its validator.
     pub(crate) tag: HeaderValue,
     pub(crate) body: Bytes,
@@ -27,7 +27,7 @@ pub(crate) struct Kept {
 /// The cache.
 #[derive(Debug)]
 pub(crate) struct ResponseCache {
-    kept: Cache<String, Kept, BySize>,
+    entries: Cache<String, CachedResponse, BySize>,
     bytes_max: u64,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -36,9 +36,9 @@ pub(crate) struct ResponseCache {
 #[derive(Debug, Clone)]
 struct BySize;
 
-impl Weighter<String, Kept> for BySize {
-    fn weight(&self, key: &String, kept: &Kept) -> u64 {
-        OVERHEAD_BYTES + (key.len() + kept.body.len()) as u64
+impl Weighter<String, CachedResponse> for BySize {
+    fn weight(&self, key: &String, response: &CachedResponse) -> u64 {
+        OVERHEAD_BYTES + (key.len() + response.body.len()) as u64
     }
 }
 
@@ -48,7 +48,7 @@ impl ResponseCache {
         let bytes_max = bytes_max as u64;
         let items = usize::try_from(bytes_max / USUAL_BYTES).unwrap_or(usize::MAX).max(1);
         Self {
-            kept: Cache::with_weighter(items, bytes_max, BySize),
+            entries: Cache::with_weighter(items, bytes_max, BySize),
             bytes_max,
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
@@ -56,11 +56,11 @@ impl ResponseCache {
     }
 
     /// Returns the response to a query, if it is cached and current.
-    pub(crate) fn get(&self, question: &str, tag: &HeaderValue) -> Option<Kept> {
-        let kept = self.kept.get(question).filter(|kept| kept.tag == *tag);
-        let counter = if kept.is_some() { &self.hits } else { &self.misses };
+    pub(crate) fn get(&self, query: &str, tag: &HeaderValue) -> Option<CachedResponse> {
+        let response = self.entries.get(query).filter(|response| response.tag == *tag);
+        let counter = if response.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
-        kept
+        response
     }
 
     /// Returns the numbers of hits and misses.
@@ -74,9 +74,9 @@ impl ResponseCache {
     }
 
     /// Caches a response.
-    pub(crate) fn put(&self, question: String, kept: Kept) {
-        if kept.body.len() <= self.length_max() && self.bytes_max > 0 {
-            self.kept.insert(question, kept);
+    pub(crate) fn put(&self, query: String, response: CachedResponse) {
+        if response.body.len() <= self.length_max() && self.bytes_max > 0 {
+            self.entries.insert(query, response);
         }
     }
 }

@@ -46,8 +46,8 @@ enum Piece {
 /// The reason why a response broke off.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
-    #[error("the client is gone")]
-    Gone,
+    #[error("the client has disconnected")]
+    Disconnected,
     #[error("the client reads nothing of the answer")]
     Unread,
     #[error("neither side moves")]
@@ -85,7 +85,7 @@ impl Broken {
             Self::HistoryChanged | Self::TooOld => tracing::warn!(request_id, trace_id, error, "an answer broke off"),
             Self::Revoked => tracing::info!(request_id, trace_id, error, "an answer broke off"),
             Self::Port(port) => match port.kind() {
-                PortErrorKind::Unavailable => match BROKEN.passes() {
+                PortErrorKind::Unavailable => match BROKEN.try_pass() {
                     Some(others) => tracing::warn!(request_id, trace_id, others, error, "an answer broke off"),
                     None => tracing::debug!(request_id, trace_id, error, "an answer broke off"),
                 },
@@ -94,7 +94,7 @@ impl Broken {
                 }
             },
             // Caused by the client, or logged by the pipeline for a whole batch.
-            Self::Gone | Self::Unread | Self::Stalled | Self::Body(_) | Self::Submit(_) => {
+            Self::Disconnected | Self::Unread | Self::Stalled | Self::Body(_) | Self::Submit(_) => {
                 tracing::debug!(request_id, trace_id, error, "an answer broke off");
             }
         }
@@ -128,7 +128,7 @@ impl BodyWriter {
         self.copy.take().map(|copy| copy.bytes.into())
     }
 
-    /// Sends a piece, waiting until there is room for it.
+    /// Sends a piece, waiting for the client if it is slow.
     pub(crate) async fn send(&mut self, bytes: impl Into<Bytes>) -> Result<(), Broken> {
         let bytes = bytes.into();
         if let Some(copy) = &mut self.copy {
@@ -149,21 +149,21 @@ impl BodyWriter {
         self.send(std::mem::replace(gathered, Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4))).await
     }
 
-    /// Waits until the client has gone.
-    pub(crate) async fn gone(&self) {
+    /// Waits until the client has disconnected.
+    pub(crate) async fn closed(&self) {
         self.pieces.closed().await;
     }
 
     async fn put(&self, piece: Piece) -> Result<(), Broken> {
-        // A channel with room needs no timer.
+        // A channel with capacity needs no timer.
         let piece = match self.pieces.try_send(piece) {
             Ok(()) => return Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Broken::Gone),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Broken::Disconnected),
             Err(mpsc::error::TrySendError::Full(piece)) => piece,
         };
         match timeout(self.stall_timeout, self.pieces.send(piece)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_closed)) => Err(Broken::Gone),
+            Ok(Err(_closed)) => Err(Broken::Disconnected),
             Err(_elapsed) => Err(Broken::Unread),
         }
     }

@@ -62,7 +62,7 @@ fn a_prefix_is_what_an_id_can_begin_with() {
 fn check_concealed(prefixes: &WritePrefixes, differs: &[Field], expect: &[Field]) {
     let record_id = record("a", "b").record_id;
     let conflict = |differs: &[Field]| Outcome::Conflict { record_id: record_id.clone(), differs: differs.to_vec() };
-    assert_eq!(prefixes.conceal(conflict(differs)), conflict(expect), "{prefixes:?}");
+    assert_eq!(prefixes.redact(conflict(differs)), conflict(expect), "{prefixes:?}");
 }
 
 #[test]

@@ -43,12 +43,12 @@ pub(crate) struct Activity {
 
 /// The reason for cutting a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum CutReason {
     NoHead,
     Idle,
     Stalled,
-    /// It waited too long for a place under the limit on connections.
-    NoPlace,
+    /// It waited too long for a permit under the limit on connections.
+    NoPermit,
     /// It exceeds the greatest age.
     TooOld,
 }
@@ -67,19 +67,20 @@ impl Activity {
     }
 
     /// Returns the reason why the connection must be cut now, if any.
-    pub(crate) fn verdict(&self, settings: &HttpSettings) -> Option<Cut> {
-        if self.longer(&self.blocked_since, settings.stall_timeout) {
-            return Some(Cut::Stalled);
+    pub(crate) fn cut_reason(&self, settings: &HttpSettings) -> Option<CutReason> {
+        if self.lasts_longer(&self.blocked_since, settings.stall_timeout) {
+            return Some(CutReason::Stalled);
         }
         if self.requests.load(Ordering::Acquire) > 0 {
             return None;
         }
         let waits_for_first = !self.used.load(Ordering::Acquire);
-        let begins_head = !self.http2.load(Ordering::Relaxed) && self.longer(&self.head_since, settings.head_timeout);
-        if begins_head || waits_for_first && self.longer(&self.idle_since, settings.head_timeout) {
-            return Some(Cut::NoHead);
+        let begins_head =
+            !self.http2.load(Ordering::Relaxed) && self.lasts_longer(&self.head_since, settings.head_timeout);
+        if begins_head || waits_for_first && self.lasts_longer(&self.idle_since, settings.head_timeout) {
+            return Some(CutReason::NoHead);
         }
-        self.longer(&self.idle_since, settings.idle_timeout).then_some(Cut::Idle)
+        self.lasts_longer(&self.idle_since, settings.idle_timeout).then_some(CutReason::Idle)
     }
 
     /// Says whether no request is in flight.
@@ -91,7 +92,7 @@ impl Activity {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
     }
 
-    fn longer(&self, since: &AtomicU64, limit: Duration) -> bool {
+    fn lasts_longer(&self, since: &AtomicU64, limit: Duration) -> bool {
         let since = since.load(Ordering::Acquire);
         since != NEVER && u128::from(self.now().saturating_sub(since)) >= limit.as_millis()
     }

@@ -28,12 +28,12 @@ const BARE_LEN_MAX: usize = 256;
 pub(crate) struct MalformedRequests {
     ids: Arc<RequestIds>,
     secure: bool,
-    under_way: Option<StandIn>,
+    replacement: Option<Replacement>,
 }
 
 /// A response that is being sent in the place of a bare one of `replaced` bytes.
 #[derive(Debug)]
-struct StandIn {
+struct Replacement {
     bytes: Vec<u8>,
     sent: usize,
     replaced: usize,
@@ -41,7 +41,7 @@ struct StandIn {
 
 impl MalformedRequests {
     pub(crate) fn new(ids: Arc<RequestIds>, secure: bool) -> Self {
-        Self { ids, secure, under_way: None }
+        Self { ids, secure, replacement: None }
     }
 
     /// Sends a problem in the place of `buf`, if `buf` is a bare response; `None` if it is not.
@@ -51,22 +51,22 @@ impl MalformedRequests {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Option<Poll<io::Result<usize>>> {
-        if self.under_way.is_none() && !is_bare(buf) {
+        if self.replacement.is_none() && !is_bare(buf) {
             return None;
         }
-        let stand_in = self.under_way.get_or_insert_with(|| StandIn {
+        let replacement = self.replacement.get_or_insert_with(|| Replacement {
             bytes: problem(buf, self.ids.make().to_str().unwrap_or_default(), self.secure),
             sent: 0,
             replaced: buf.len(),
         });
-        Some(stand_in.poll(socket.as_mut(), cx).map_ok(|replaced| {
-            self.under_way = None;
+        Some(replacement.poll(socket.as_mut(), cx).map_ok(|replaced| {
+            self.replacement = None;
             replaced
         }))
     }
 }
 
-impl StandIn {
+impl Replacement {
     fn poll(
         &mut self,
         mut socket: Pin<&mut (impl AsyncWrite + Unpin)>,

@@ -17,8 +17,8 @@ use warp::reply::Reply;
 
 use crate::access::admission;
 use crate::bounds::caller::Caller;
-use crate::bounds::pace::PaceLimit;
-use crate::bounds::shared_room::{SharedRoom, Taken};
+use crate::bounds::shared_budget::{Reservation, SharedBudget};
+use crate::bounds::stall_timer::MinRate;
 use crate::exchange::context::{ConnectionContext, RequestContext};
 use crate::exchange::observe::access_log::Line;
 use crate::exchange::observe::request_meter::{self, RequestMeter, RouteIndex};
@@ -41,13 +41,13 @@ pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The header of the trace that a request belongs to (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The room that an HTTP/2 stream takes from its beginning on, for its task, its buffers, and a short body.
-const STREAM_ROOM_BYTES: usize = 8 * 1024;
+/// The bytes that an HTTP/2 stream reserves from its beginning on, for its task, its buffers, and a short body.
+const STREAM_RESERVATION_BYTES: usize = 8 * 1024;
 
-/// The room that a body of unknown length takes, for the pieces that wait for the client.
-const ENDLESS_ROOM_BYTES: usize = 32 * 1024;
+/// The bytes that a body of unknown length reserves, for the pieces that wait for the client.
+const UNSIZED_BODY_RESERVATION_BYTES: usize = 32 * 1024;
 
-/// Bodies up to this length take no room of their own.
+/// Bodies up to this length reserve no memory of their own.
 const SHORT_BODY_BYTES: usize = 4 * 1024;
 
 /// Stands between a connection and the service.
@@ -61,8 +61,8 @@ pub(crate) struct Middleware<R> {
     pub(crate) activity: Arc<Activity>,
     pub(crate) transfers: Arc<Transfers>,
     /// The memory budget for responses that clients have not read yet.
-    pub(crate) room: Arc<SharedRoom>,
-    pub(crate) pace: PaceLimit,
+    pub(crate) response_budget: Arc<SharedBudget>,
+    pub(crate) min_rate: MinRate,
 }
 
 /// The refusal of an HTTP/2 stream before any work. The client may repeat the request safely (RFC 9113, section 8.7).
@@ -81,50 +81,22 @@ impl<R> Middleware<R> {
     {
         let in_flight = InFlight::begin(&self.activity);
         let end = streams::current_end();
-        let stream_room = end.as_ref().map(|_| self.take_stream_room()).transpose()?;
+        let stream_reservation = end.as_ref().map(|_| self.reserve_for_stream()).transpose()?;
         let line = Line::begin(&request);
         let counted = self.requests.begin(request.method());
         let request_id = self.ids.of(request.headers());
         let (version, is_safe) = (request.version(), request.method().is_safe());
         let (mut span, trace_id) = self.trace(&mut request, &request_id);
-        let context = RequestContext {
-            request_id: request_id.clone(),
-            trace_id,
-            connection: Arc::clone(&self.connection),
-            caller: self.connection.caller.clone(),
-            grant: None,
-            foreign_host: host::of(&request).and_then(host::foreign_name),
-            cross_site: admission::cross_site(&request),
-        };
+        let context = self.context(&request, request_id, trace_id);
         request.extensions_mut().insert(context.clone());
-        // CONNECT names a host instead of a path, which warp does not expect.
-        if request.uri().path_and_query().is_none() {
-            *request.uri_mut() = Uri::from_static("/");
-        }
 
-        let mut response = if is_head_too_large(&request) {
-            Problem::head_too_large().into_response()
-        } else if host::is_unclear(&request) {
-            Problem::parameter("Host", "must be given once").into_response()
-        } else {
-            match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
-                Ok(Ok(response)) => response,
-                // The panic hook has written the panic's message to stderr.
-                Err(_panic) => {
-                    let (request_id, trace_id) = (context.request_id(), context.trace_id());
-                    tracing::error!(request_id, trace_id, "a request panicked");
-                    Problem::internal().into_response()
-                }
-            }
-        };
-
+        let mut response = self.dispatch(request, &context).await;
         let route = response.extensions().get::<RouteIndex>().copied();
         let is_sized = response.body().size_hint().exact().is_some();
-        let room = self.take_room(&response, is_safe).unwrap_or_else(|problem| {
+        let reservation = self.reserve_for_body(&response, is_safe).unwrap_or_else(|problem| {
             response = problem.into_response();
             None
         });
-        let (room, unsized_room) = if is_sized { (room, None) } else { (None, room) };
         counted.answered(route, response.status());
         let status = response.status().as_u16();
         if let Some(line) = line {
@@ -133,40 +105,85 @@ impl<R> Middleware<R> {
         if let Some(span) = &mut span {
             span.answered(status);
         }
-        set_headers(&mut response, request_id, version, &self.connection);
-        if self.connection.place.is_waiting() {
+        set_headers(&mut response, context.request_id.clone(), version, &self.connection);
+        if self.connection.permit.is_waiting() {
             self.connection.draining.cancel();
         }
-        let transfer = Transfer::new(self.pace, room, [unsized_room, stream_room], end, in_flight);
+        let (sized, not_sized) = if is_sized { (reservation, None) } else { (None, reservation) };
+        let transfer = Transfer::new(self.min_rate, sized, [not_sized, stream_reservation], end, in_flight);
         self.transfers.add(&transfer);
-        Ok(response.map(|body| Sent { body: InPieces::new(body, transfer), _span: span, _counted: counted }))
+        Ok(response.map(|body| TrackedBody { body: InPieces::new(body, transfer), _span: span, _counted: counted }))
     }
 
-    /// Takes room for an HTTP/2 stream, or refuses it.
-    fn take_stream_room(&self) -> Result<Taken, h2::Error> {
-        self.room.try_take(&self.connection.caller, STREAM_ROOM_BYTES).ok_or_else(refused_stream)
+    /// Returns the context of a request, as it is known before the route.
+    fn context<B>(&self, request: &Request<B>, request_id: HeaderValue, trace_id: Option<Arc<str>>) -> RequestContext {
+        RequestContext {
+            request_id,
+            trace_id,
+            connection: Arc::clone(&self.connection),
+            caller: self.connection.caller.clone(),
+            grant: None,
+            foreign_host: host::of(request).and_then(host::foreign_name),
+            cross_site: admission::cross_site(request),
+        }
     }
 
-    /// Takes room for the body of a response until it is sent. A response that reports committed writes is never
+    /// Calls the routes, unless the head is malformed, and answers for a route that panics.
+    async fn dispatch<B>(&mut self, mut request: Request<B>, context: &RequestContext) -> warp::reply::Response
+    where
+        R: Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
+    {
+        // CONNECT names a host instead of a path, which warp does not expect.
+        if request.uri().path_and_query().is_none() {
+            *request.uri_mut() = Uri::from_static("/");
+        }
+        if is_head_too_large(&request) {
+            return Problem::head_too_large().into_response();
+        }
+        if host::is_ambiguous(&request) {
+            return Problem::parameter("Host", "must be given once").into_response();
+        }
+        match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            // The panic hook has written the panic's message to stderr.
+            Err(_panic) => {
+                let (request_id, trace_id) = (context.request_id(), context.trace_id());
+                tracing::error!(request_id, trace_id, "a request panicked");
+                Problem::internal().into_response()
+            }
+        }
+    }
+
+    /// Reserves memory for an HTTP/2 stream, or refuses it.
+    fn reserve_for_stream(&self) -> Result<Reservation, h2::Error> {
+        self.response_budget.try_reserve(&self.connection.caller, STREAM_RESERVATION_BYTES).ok_or_else(refused_stream)
+    }
+
+    /// Reserves memory for the body of a response until it is sent. A response that reports committed writes is never
     /// refused.
-    fn take_room(&self, response: &warp::reply::Response, is_safe: bool) -> Result<Option<Taken>, Problem> {
+    fn reserve_for_body(
+        &self,
+        response: &warp::reply::Response,
+        is_safe: bool,
+    ) -> Result<Option<Reservation>, Problem> {
         let length = response.body().size_hint().exact();
-        let bytes = length.map_or(ENDLESS_ROOM_BYTES, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        let bytes =
+            length.map_or(UNSIZED_BODY_RESERVATION_BYTES, |length| usize::try_from(length).unwrap_or(usize::MAX));
         if bytes <= SHORT_BODY_BYTES {
             return Ok(None);
         }
         let caller = response.extensions().get::<Caller>().unwrap_or(&self.connection.caller);
-        let mut taken = self.room.none_for(caller);
-        if !taken.try_add(bytes) {
+        let mut reservation = self.response_budget.empty_reservation(caller);
+        if !reservation.try_grow(bytes) {
             let reports_writes = response.extensions().get::<ReportsWrites>().is_some();
             if is_safe || length.is_none() && !reports_writes {
                 let detail =
                     "More answers wait to be read than there is room for; read them, or repeat the request later.";
                 return Err(Problem::new(ProblemCode::Overloaded, detail));
             }
-            taken.add_beyond(bytes);
+            reservation.force_grow(bytes);
         }
-        Ok(Some(taken))
+        Ok(Some(reservation))
     }
 
     /// Begins the span of a request, if it is traced, and returns the trace id. A request without a trace context gets
@@ -213,7 +230,7 @@ fn set_headers(
     // After a body that came too slowly, the connection can't be reused: the rest is not read. At a stop, a client with
     // a kept-alive connection must not send a request just as the connection closes. HTTP/2 has GOAWAY for that.
     let leaves =
-        response.status() == StatusCode::REQUEST_TIMEOUT || on.stopping.is_cancelled() || on.place.is_waiting();
+        response.status() == StatusCode::REQUEST_TIMEOUT || on.stopping.is_cancelled() || on.permit.is_waiting();
     let closes = leaves && version < Version::HTTP_2;
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
@@ -224,13 +241,13 @@ fn set_headers(
 }
 
 /// The body of a response. Its end is the end of the request for metrics and trace.
-struct Sent<B> {
+struct TrackedBody<B> {
     body: InPieces<B>,
     _span: Option<Box<dyn RequestSpan>>,
     _counted: request_meter::Request,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Sent<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
     type Data = Piece;
     type Error = B::Error;
 

@@ -18,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::bounds::caller::Caller;
-use crate::bounds::connection_limit::{Place, WAITING_TIME_MAX};
-use crate::bounds::shared_room::SharedRoom;
+use crate::bounds::connection_limit::{ConnectionPermit, WAITING_TIME_MAX};
+use crate::bounds::shared_budget::SharedBudget;
 use crate::exchange::context::{ConnectionContext, LONG_LINES_MAX};
 use crate::exchange::observe::request_meter::RequestMeter;
 use crate::exchange::observe::tracer::RequestTracer;
-use crate::serving::connection::activity::{Activity, Cut, Watched};
+use crate::serving::connection::activity::{Activity, CutReason, Watched};
 use crate::serving::connection::malformed_request::MalformedRequests;
 use crate::serving::connection::middleware::{HEAD_BYTES_MAX, Middleware};
 use crate::serving::connection::request_ids::RequestIds;
@@ -61,7 +61,7 @@ pub(crate) struct Shared<R> {
     pub(crate) tracer: Option<Arc<dyn RequestTracer>>,
     pub(crate) requests: Arc<RequestMeter>,
     /// The memory budget for responses that clients have not read yet.
-    room: Arc<SharedRoom>,
+    response_budget: Arc<SharedBudget>,
     builder: auto::Builder<StreamExecutor>,
     /// Cancelled when the server begins to stop: responses ask their clients to reconnect.
     pub(crate) stop: CancellationToken,
@@ -75,7 +75,7 @@ impl<R> Shared<R> {
     pub(crate) fn new(
         routes: R,
         requests: Arc<RequestMeter>,
-        room: Arc<SharedRoom>,
+        response_budget: Arc<SharedBudget>,
         settings: HttpSettings,
         stop: CancellationToken,
     ) -> Self {
@@ -98,11 +98,40 @@ impl<R> Shared<R> {
             .keep_alive_timeout(HTTP2_PING_INTERVAL);
         let (drain, cut) = (CancellationToken::new(), CancellationToken::new());
         let ids = Arc::new(RequestIds::new());
-        Self { routes, settings, ids, tracer: None, requests, room, builder, stop, drain, cut }
+        Self { routes, settings, ids, tracer: None, requests, response_budget, builder, stop, drain, cut }
     }
 
     pub(crate) fn with_tracer(self, tracer: Option<Arc<dyn RequestTracer>>) -> Self {
         Self { tracer, ..self }
+    }
+
+    fn connection_context(&self, peer: Peer, secure: bool) -> Arc<ConnectionContext> {
+        let Peer { addr: peer, caller, permit } = peer;
+        let (stopping, draining) = (self.stop.clone(), self.drain.child_token());
+        let long_lines = Arc::new(Semaphore::new(LONG_LINES_MAX));
+        Arc::new(ConnectionContext { peer, caller, permit, secure, long_lines, stopping, draining })
+    }
+
+    fn middleware(
+        &self,
+        connection: Arc<ConnectionContext>,
+        activity: &Arc<Activity>,
+        transfers: Arc<Transfers>,
+    ) -> Middleware<R>
+    where
+        R: Clone,
+    {
+        Middleware {
+            routes: self.routes.clone(),
+            ids: Arc::clone(&self.ids),
+            tracer: self.tracer.clone(),
+            requests: Arc::clone(&self.requests),
+            connection,
+            activity: Arc::clone(activity),
+            transfers,
+            response_budget: Arc::clone(&self.response_budget),
+            min_rate: self.settings.response_min_rate(),
+        }
     }
 
     /// The interval at which a connection's deadlines are checked: none is exceeded by more than a quarter of the
@@ -119,7 +148,7 @@ impl<R> Shared<R> {
 pub(crate) struct Peer {
     pub(crate) addr: SocketAddr,
     pub(crate) caller: Caller,
-    pub(crate) place: Place,
+    pub(crate) permit: ConnectionPermit,
 }
 
 /// The deadlines of a connection.
@@ -148,26 +177,26 @@ impl Deadlines {
 
     /// Returns the reason why the connection must be cut now, if any. Ends streams that are too slow; their connection
     /// takes no further streams.
-    fn look(&mut self) -> Option<Cut> {
+    fn check(&mut self) -> Option<CutReason> {
         let HttpSettings { connection_age_max, connection_grace, .. } = self.settings;
         let age = self.began.elapsed();
         if age >= connection_age_max.saturating_add(connection_grace) {
-            return Some(Cut::TooOld);
+            return Some(CutReason::TooOld);
         }
-        if self.connection.place.is_waiting() && age >= WAITING_TIME_MAX {
-            return Some(Cut::NoPlace);
+        if self.connection.permit.is_waiting() && age >= WAITING_TIME_MAX {
+            return Some(CutReason::NoPermit);
         }
-        let hurry = self.drain.is_cancelled().then(|| self.settings.drain_grace());
-        let drained = hurry.map(|grace| self.drained.get_or_insert_with(Instant::now).elapsed() >= grace);
+        let drain_grace = self.drain.is_cancelled().then(|| self.settings.drain_grace());
+        let drained = drain_grace.map(|grace| self.drained.get_or_insert_with(Instant::now).elapsed() >= grace);
         if drained == Some(true) && self.activity.is_idle() {
-            return Some(Cut::Idle);
+            return Some(CutReason::Idle);
         }
-        match self.transfers.look(hurry) {
+        match self.transfers.check(drain_grace) {
             Progress::Good => {}
             Progress::StreamEnded => self.connection.draining.cancel(),
-            Progress::Stalled => return Some(Cut::Stalled),
+            Progress::Stalled => return Some(CutReason::Stalled),
         }
-        self.activity.verdict(&self.settings)
+        self.activity.cut_reason(&self.settings)
     }
 }
 
@@ -178,57 +207,39 @@ where
     R: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     R: Clone + Send + Sync + 'static,
 {
-    let Peer { addr: peer, caller, place } = peer;
+    let (addr, connection) = (peer.addr, shared.connection_context(peer, secure));
     let (activity, transfers) = (Arc::new(Activity::new()), Arc::new(Transfers::default()));
-    let draining = shared.drain.child_token();
-    let (stopping, long_lines) = (shared.stop.clone(), Arc::new(Semaphore::new(LONG_LINES_MAX)));
-    let connection =
-        ConnectionContext { peer, caller, place, secure, long_lines, stopping, draining: draining.clone() };
-    let connection = Arc::new(connection);
-    let deadlines = Deadlines::new(&shared, &connection, &activity, &transfers);
-    let (routes, ids, tracer) = (shared.routes.clone(), Arc::clone(&shared.ids), shared.tracer.clone());
-    let requests = Arc::clone(&shared.requests);
-    let (room, pace) = (Arc::clone(&shared.room), shared.settings.response_pace());
-    let middleware = Middleware {
-        routes,
-        ids,
-        tracer,
-        requests,
-        connection,
-        activity: Arc::clone(&activity),
-        transfers,
-        room,
-        pace,
-    };
+    let mut deadlines = Deadlines::new(&shared, &connection, &activity, &transfers);
+    let draining = connection.draining.clone();
+    let middleware = shared.middleware(connection, &activity, transfers);
     let malformed_requests = MalformedRequests::new(Arc::clone(&shared.ids), secure);
-    let watched = Watched { socket, activity: Arc::clone(&activity), malformed_requests, flush_blocked: false };
-    let io = TokioIo::new(watched);
+    let io = TokioIo::new(Watched { socket, activity, malformed_requests, flush_blocked: false });
     let service = service_fn(move |request| middleware.clone().answer(request));
     let mut http = pin!(shared.builder.serve_connection(io, service));
 
     let mut drained = pin!(draining.cancelled());
     let mut cut = pin!(shared.cut.cancelled());
     let mut age = pin!(sleep(shared.settings.connection_age_max));
-    let mut look = interval(shared.poll_interval());
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut closing, mut deadlines) = (false, deadlines);
+    let mut checks = interval(shared.poll_interval());
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_shutting_down = false;
     loop {
         tokio::select! {
             biased;
             ended = http.as_mut() => {
                 if let Err(error) = ended {
-                    tracing::debug!(%peer, %error, "a connection broke");
+                    tracing::debug!(peer = %addr, %error, "a connection broke");
                 }
                 return;
             }
             () = &mut cut => return,
-            () = &mut drained, if !closing => {
-                closing = true;
+            () = &mut drained, if !is_shutting_down => {
+                is_shutting_down = true;
                 http.as_mut().graceful_shutdown();
             }
             () = &mut age, if !draining.is_cancelled() => draining.cancel(),
-            _ = look.tick() => if let Some(why) = deadlines.look() {
-                tracing::debug!(%peer, ?why, "a connection was cut");
+            _ = checks.tick() => if let Some(why) = deadlines.check() {
+                tracing::debug!(peer = %addr, ?why, "a connection was cut");
                 return;
             },
         }

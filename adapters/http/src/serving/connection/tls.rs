@@ -39,7 +39,7 @@ pub struct TlsIdentity {
 /// The files at earlier polls, so that each change is checked and logged once. Only hashes are kept, not the key.
 #[derive(Debug)]
 struct Polls {
-    judged: blake3::Hash,
+    last_checked: blake3::Hash,
     last: blake3::Hash,
 }
 
@@ -59,7 +59,7 @@ impl TlsIdentity {
         let (cert_file, key_file) = (cert_file.into(), key_file.into());
         let pair = Pair::read(&cert_file, &key_file);
         let config = RwLock::new(Arc::new(pair.config(&cert_file, &key_file)?));
-        let polls = Mutex::new(Polls { judged: pair.hash(), last: pair.hash() });
+        let polls = Mutex::new(Polls { last_checked: pair.hash(), last: pair.hash() });
         file_watcher::warn_of_readers(&key_file, "key file of TLS");
         Ok(Self { cert_file, key_file, config, polls, reload_fails: AtomicBool::new(false) })
     }
@@ -85,10 +85,10 @@ impl TlsIdentity {
             let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
             let rests = polls.last == now;
             polls.last = now;
-            if polls.judged == now || !rests {
+            if polls.last_checked == now || !rests {
                 return;
             }
-            polls.judged = now;
+            polls.last_checked = now;
         }
         let config = pair.config(&self.cert_file, &self.key_file);
         self.reload_fails.store(config.is_err(), Ordering::Relaxed);

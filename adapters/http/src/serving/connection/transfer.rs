@@ -1,6 +1,6 @@
 //! The transfer of one response, from its head to the last byte that the socket has taken.
 //!
-//! The body is handed out in small pieces, and each reports when it is sent. So the client's pace and the bytes in
+//! The body is handed out in small pieces, and each reports when it is sent. So the client's rate and the bytes in
 //! memory are known in HTTP/1 and HTTP/2 alike.
 
 use std::pin::Pin;
@@ -13,8 +13,8 @@ use futures::task::AtomicWaker;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
-use crate::bounds::pace::{Pace, PaceLimit};
-use crate::bounds::shared_room::Taken;
+use crate::bounds::shared_budget::Reservation;
+use crate::bounds::stall_timer::{MinRate, StallTimer};
 use crate::serving::connection::activity::InFlight;
 
 /// The size of a piece. So much of a response may lie in a connection's buffers, beyond the client's window.
@@ -32,11 +32,11 @@ pub(crate) struct Transfer {
 
 #[derive(Debug)]
 struct State {
-    pace: Pace,
-    /// The room of a body of known length, released as the body is sent.
-    room: Option<Taken>,
-    /// The room of a body of unknown length, and that of an HTTP/2 stream, held until the end.
-    _until_end: [Option<Taken>; 2],
+    stall_timer: StallTimer,
+    /// The reservation of a body of known length, released as the body is sent.
+    reservation: Option<Reservation>,
+    /// The reservations of a body of unknown length and of an HTTP/2 stream, held until the end.
+    _until_end: [Option<Reservation>; 2],
     /// Pieces that are not yet sent.
     pieces: usize,
     /// Whether the connection asked for a piece when none was ready.
@@ -55,34 +55,35 @@ pub(crate) enum Progress {
 
 impl Transfer {
     pub(crate) fn new(
-        limit: PaceLimit,
-        room: Option<Taken>,
-        until_end: [Option<Taken>; 2],
+        min_rate: MinRate,
+        reservation: Option<Reservation>,
+        until_end: [Option<Reservation>; 2],
         end: Option<CancellationToken>,
         in_flight: InFlight,
     ) -> Arc<Self> {
-        let mut pace = Pace::new(limit);
+        let mut stall_timer = StallTimer::new(min_rate);
         // From now on the head waits for the client.
-        pace.owes();
-        let state = Mutex::new(State { pace, room, _until_end: until_end, pieces: 0, wants_more: false });
+        stall_timer.resume();
+        let state = Mutex::new(State { stall_timer, reservation, _until_end: until_end, pieces: 0, wants_more: false });
         Arc::new(Self { state, all_sent: AtomicWaker::new(), end, _in_flight: in_flight })
     }
 
-    /// Checks the pace, and ends the stream of a client that is too slow.
-    pub(crate) fn look(&self, hurry: Option<Duration>) -> Progress {
+    /// Checks the stall timer, and ends the stream of a client that is too slow. While the server stops, `drain_grace` is
+    /// the longest time without a byte.
+    pub(crate) fn check(&self, drain_grace: Option<Duration>) -> Progress {
         let mut state = self.state();
-        if let Some(grace) = hurry {
-            state.pace.hurry(grace);
+        if let Some(grace) = drain_grace {
+            state.stall_timer.shorten_grace(grace);
         }
-        if !state.pace.is_over() {
+        if !state.stall_timer.is_expired() {
             return Progress::Good;
         }
         match &self.end {
             Some(end) if !end.is_cancelled() => {
                 // A stream whose last piece is queued can't be reset any more. So the client gets its credit once more;
                 // then the connection is cut.
-                state.pace.caught_up();
-                state.pace.owes();
+                state.stall_timer.reset();
+                state.stall_timer.resume();
                 drop(state);
                 end.cancel();
                 Progress::StreamEnded
@@ -99,18 +100,18 @@ impl Transfer {
         let mut state = self.state();
         state.pieces += 1;
         state.wants_more = false;
-        state.pace.owes();
+        state.stall_timer.resume();
     }
 
     fn sent(&self, bytes: usize) {
         let mut state = self.state();
         state.pieces -= 1;
-        state.pace.moved(bytes);
-        if let Some(room) = &mut state.room {
-            room.give_back(bytes);
+        state.stall_timer.add_progress(bytes);
+        if let Some(reservation) = &mut state.reservation {
+            reservation.release(bytes);
         }
         if state.pieces == 0 {
-            state.rest();
+            state.stop_waiting();
             drop(state);
             self.all_sent.wake();
         }
@@ -119,11 +120,11 @@ impl Transfer {
 
 impl State {
     /// The server stops waiting for the client. A client that has read everything gets its whole credit back.
-    fn rest(&mut self) {
+    fn stop_waiting(&mut self) {
         if self.wants_more {
-            self.pace.caught_up();
+            self.stall_timer.reset();
         } else {
-            self.pace.rests();
+            self.stall_timer.pause();
         }
     }
 }
@@ -140,13 +141,13 @@ impl Transfers {
     }
 
     /// Checks each transfer, and returns the worst progress.
-    pub(crate) fn look(&self, hurry: Option<Duration>) -> Progress {
+    pub(crate) fn check(&self, drain_grace: Option<Duration>) -> Progress {
         // The lock is released first: it must be free if the last reference to a transfer is dropped here.
         let transfers: Vec<_> = {
             let transfers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             transfers.iter().filter_map(Weak::upgrade).collect()
         };
-        transfers.iter().map(|transfer| transfer.look(hurry)).max().unwrap_or(Progress::Good)
+        transfers.iter().map(|transfer| transfer.check(drain_grace)).max().unwrap_or(Progress::Good)
     }
 }
 
@@ -231,7 +232,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for InPieces<B> {
                     let mut state = this.transfer.state();
                     state.wants_more = true;
                     if state.pieces == 0 {
-                        state.rest();
+                        state.stop_waiting();
                     }
                     return Poll::Pending;
                 }

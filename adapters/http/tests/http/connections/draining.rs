@@ -13,7 +13,7 @@ fn post(id: &str) -> String {
 }
 
 #[tokio::test]
-async fn requests_under_way_are_finished_and_idle_connections_closed() {
+async fn requests_in_flight_are_finished_and_idle_connections_closed() {
     let service = Service::start().await;
     let mut idle = Raw::connect(service.addr).await;
     idle.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;

@@ -242,7 +242,7 @@ async fn a_read_of_one_key_is_next_however_many_another_key_has_queued() {
     let (_greedy, mut greedy) = shared.begin_reads(0, &ids).await;
     let (_other, other) = shared.begin_reads(1, &["other".to_owned()]).await;
     let looked_up = || store.found.lock().unwrap().clone();
-    assert_eq!(looked_up(), ["greedy-00"], "one read is under way at a time");
+    assert_eq!(looked_up(), ["greedy-00"], "one read is in flight at a time");
 
     store.finds.add_permits(1);
     eventually("the next read begins", || looked_up().len() == 2).await;

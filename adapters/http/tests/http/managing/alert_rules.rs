@@ -137,7 +137,7 @@ async fn there_is_an_end_to_how_many_rules_can_be_managed() {
 #[tokio::test]
 async fn without_storage_no_rule_is_shown_or_changed() {
     let service = Service::start().await;
-    service.store.away.store(true, std::sync::atomic::Ordering::SeqCst);
+    service.store.unavailable.store(true, std::sync::atomic::Ordering::SeqCst);
     service.get("/v1/alert-rules").await.is_problem(503, "unavailable");
     service.get("/v1/alert-rules/large").await.is_problem(503, "unavailable");
     put(&service, "large", &json!({"threshold": 1})).await.is_problem(503, "unavailable");

@@ -97,7 +97,7 @@ async fn a_bad_call_is_refused() {
     got.is_problem(405, "method-not-allowed");
     assert_eq!(got.header("allow"), "POST, OPTIONS");
     service.get("/v1/alert-rules/tried/other").await.is_problem(404, "not-found");
-    service.store.away.store(true, Ordering::SeqCst);
+    service.store.unavailable.store(true, Ordering::SeqCst);
     try_rule(&service, "", &good).await.is_problem(503, "unavailable");
 }
 

@@ -23,9 +23,9 @@ async fn an_export_is_in_the_order_of_processing() {
 async fn an_export_that_fails_on_the_way_breaks_the_connection() {
     let service = Service::start().await;
     service.store_all(&various(3_000)).await;
-    service.store.away.store(true, Ordering::SeqCst);
+    service.store.unavailable.store(true, Ordering::SeqCst);
     service.get("/v1/export").await.is_problem(503, "unavailable");
-    service.store.away.store(false, Ordering::SeqCst);
+    service.store.unavailable.store(false, Ordering::SeqCst);
     for left in [0, 1, 3] {
         service.store.pages_left.store(left, Ordering::SeqCst);
         for accept in ["application/x-ndjson", "text/csv"] {

@@ -153,15 +153,15 @@ async fn a_silent_stream_is_kept_alive() {
 }
 
 #[tokio::test]
-async fn a_stream_breaks_when_storage_goes_away_and_is_resumed() {
+async fn a_stream_breaks_when_storage_fails_and_is_resumed() {
     let service = Service::start().await;
     let mut raw = follow(&service, "/v1/notifications/stream", "").await;
     service.post_record(&record("a")).await;
     let (position, _) = event(&mut raw).await;
-    service.store.away.store(true, Ordering::SeqCst);
+    service.store.unavailable.store(true, Ordering::SeqCst);
     let rest = raw.rest().await;
     assert!(!rest.ends_with("0\r\n\r\n"), "{rest:?}");
-    service.store.away.store(false, Ordering::SeqCst);
+    service.store.unavailable.store(false, Ordering::SeqCst);
     service.recovers().await;
     let mut raw = follow(&service, "/v1/notifications/stream", &format!("last-event-id: {position}\r\n")).await;
     assert!(event(&mut raw).await.1["id"].as_str().unwrap().starts_with("recovery-"));

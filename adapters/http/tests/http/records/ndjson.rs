@@ -132,12 +132,12 @@ async fn storage_that_fails_on_the_way_breaks_the_connection() {
     let mut raw = Raw::connect(service.addr).await;
     raw.send(format!("{HEAD}\r\n{}", chunk(&format!("{}\n", record("a"))))).await;
     raw.until("}\n").await;
-    service.store.away.store(true, Ordering::SeqCst);
+    service.store.unavailable.store(true, Ordering::SeqCst);
     raw.send(chunk(&format!("{}\n", record("b")))).await;
     let rest = raw.rest().await;
     assert!(!rest.contains("0\r\n\r\n") && !rest.contains("outcome"), "{rest:?}");
 
-    service.store.away.store(false, Ordering::SeqCst);
+    service.store.unavailable.store(false, Ordering::SeqCst);
     service.recovers().await;
     let results = post(&service, "", format!("{}\n{}\n", record("a"), record("b"))).await;
     assert_eq!((&results[0]["outcome"], &results[1]["outcome"]), (&json!("duplicate"), &json!("processed")));

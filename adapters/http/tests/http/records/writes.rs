@@ -149,11 +149,11 @@ async fn a_trace_context_is_handed_on_where_it_is_valid() {
 }
 
 #[tokio::test]
-async fn storage_that_is_away_is_unavailable_and_nothing_is_shown_of_it() {
+async fn storage_that_is_unavailable_is_unavailable_and_nothing_is_shown_of_it() {
     let service = Service::start().await;
-    service.store.away.store(true, Ordering::SeqCst);
+    service.store.unavailable.store(true, Ordering::SeqCst);
     service.post_record(&record("a")).await.is_problem(503, "unavailable");
-    service.store.away.store(false, Ordering::SeqCst);
+    service.store.unavailable.store(false, Ordering::SeqCst);
     service.recovers().await;
 }
 

@@ -74,7 +74,7 @@ impl Plan {
             settings: self.pipeline,
         });
         tokio::spawn(driver.run());
-        let feed = Feed::new(store.clone(), Arc::clone(&clock), pipeline.commits(), Duration::from_millis(50));
+        let feed = Feed::new(store.clone(), Arc::clone(&clock), pipeline.watch_commits(), Duration::from_millis(50));
         let app = HttpApp {
             ingress: pipeline.ingress(),
             reader: store.clone(),
@@ -121,7 +121,7 @@ impl Service {
         self.post("/v1/records", "application/json", record.to_string()).await
     }
 
-    /// Waits until storage that was away is believed to be back: a record is processed.
+    /// Waits until storage that was unavailable is believed to be back: a record is processed.
     pub(crate) async fn recovers(&self) {
         for i in 0..500 {
             if self.post_record(&record(&format!("recovery-{i}"))).await.status == 201 {

@@ -46,7 +46,7 @@ impl Clock for RunningClock {
 pub(crate) struct FaultyStore {
     memory: MemoryRepository,
     /// Every call fails.
-    pub(crate) away: AtomicBool,
+    pub(crate) unavailable: AtomicBool,
     /// So many more commits succeed.
     pub(crate) commits_left: AtomicUsize,
     /// So many more look-ups by id succeed.
@@ -88,7 +88,7 @@ impl FaultyStore {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             memory: MemoryRepository::new(clock),
-            away: AtomicBool::new(false),
+            unavailable: AtomicBool::new(false),
             commits_left: AtomicUsize::new(MANY),
             finds_left: AtomicUsize::new(MANY),
             parts_left: AtomicUsize::new(MANY),
@@ -107,9 +107,9 @@ impl FaultyStore {
         let writes = *self.writes.lock().unwrap();
         match writes {
             Writes::Succeed => Ok(()),
-            Writes::Fail(reason) => Err(away(what).with_reason(reason)),
+            Writes::Fail(reason) => Err(unavailable(what).with_reason(reason)),
             Writes::Hang if waits => std::future::pending().await,
-            Writes::Hang => Err(away(what)),
+            Writes::Hang => Err(unavailable(what)),
         }
     }
 
@@ -129,11 +129,11 @@ impl FaultyStore {
     }
 
     fn answers(&self, what: &'static str) -> Result<&MemoryRepository, PortError> {
-        if self.away.load(Ordering::SeqCst) { Err(away(what)) } else { Ok(&self.memory) }
+        if self.unavailable.load(Ordering::SeqCst) { Err(unavailable(what)) } else { Ok(&self.memory) }
     }
 }
 
-fn away(what: &'static str) -> PortError {
+fn unavailable(what: &'static str) -> PortError {
     PortError::new(PortErrorKind::Unavailable, what, "secret: the password of db.internal is hunter2")
 }
 
@@ -143,7 +143,7 @@ impl RecordRepository for FaultyStore {
         self.gate.acquire().await.unwrap().forget();
         let left = self.commits_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_err() {
-            return Err(away("committing"));
+            return Err(unavailable("committing"));
         }
         self.write("committing", false).await?;
         self.answers("committing")?.commit(batch).await
@@ -167,7 +167,7 @@ impl RecordReader for FaultyStore {
         self.finds.acquire().await.unwrap().forget();
         let left = self.finds_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_err() {
-            return Err(away("finding"));
+            return Err(unavailable("finding"));
         }
         self.answers("finding")?.find(id).await
     }
@@ -195,7 +195,7 @@ impl RecordReader for FaultyStore {
         if left >= MANY {
             return Ok(groups);
         }
-        let parts = groups.parts.take(left).chain(stream::iter([Err(away("reading groups"))]));
+        let parts = groups.parts.take(left).chain(stream::iter([Err(unavailable("reading groups"))]));
         Ok(Groups { parts: Box::pin(parts), next: groups.next })
     }
 
@@ -206,7 +206,7 @@ impl RecordReader for FaultyStore {
         }
         let left = self.pages_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_err() {
-            return Err(away("reading the history"));
+            return Err(unavailable("reading the history"));
         }
         self.answers("reading")?.history(query).await
     }

@@ -42,6 +42,6 @@ fn a_url_that_libpq_would_misread_is_refused_without_quoting_it() {
         "postgres://u:secret@h:port/db",
         "postgres://u:secret@h/db?sslmode=verify-full&connect_timeout=3&sslmode=disable",
     ] {
-        assert!(check_url(url).is_err_and(|fault| !fault.contains("secret")), "{url}");
+        assert!(check_url(url).is_err_and(|error| !error.contains("secret")), "{url}");
     }
 }

@@ -47,7 +47,7 @@ fn told(error: &PortError) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_away_makes_every_call_unavailable_and_none_remembers_it() {
+async fn a_server_that_is_unavailable_makes_every_call_unavailable_and_none_remembers_it() {
     let mut server = PostgresServer::start().unwrap();
     let url = server.database().unwrap();
     server.stop().unwrap();

@@ -131,14 +131,14 @@ async fn a_page_of_heavy_totals_holds_a_part_of_them_and_has_them_all() {
         for n in 0..1_000 {
             assert!(!page.is_full());
             page.add((destination(n), heavy())).unwrap();
-            let held: usize = page.held.as_ref().unwrap().rows().iter().map(|(_, summary)| summary.weight()).sum();
+            let held: usize = page.buffered.as_ref().unwrap().rows().iter().map(|(_, summary)| summary.weight()).sum();
             assert!(held < PAGE_WEIGHT_MAX + heavy().weight(), "{held} bytes are held");
         }
         assert!(page.is_full());
-        let not_held = page.end(true).unwrap().unwrap();
-        let mut rest = TotalsPage::go_on(&parts, not_held.groups);
-        for n in 1_000 - not_held.groups..1_000 {
-            assert!(destination(n) > not_held.after);
+        let overflow = page.end(true).unwrap().unwrap();
+        let mut rest = TotalsPage::resume(&parts, overflow.groups);
+        for n in 1_000 - overflow.groups..1_000 {
+            assert!(destination(n) > overflow.after);
             rest.add((destination(n), heavy())).unwrap();
         }
         assert!(rest.is_full() && rest.end(true).unwrap().is_none());

@@ -12,8 +12,8 @@ use crate::test_support::Database;
 #[track_caller]
 fn check(db: &mut SqliteConnection, sql: &str, expected: PortErrorKind) {
     let error = db.batch_execute(sql).unwrap_err();
-    let failure = Failure::from(error);
-    assert_eq!(failure.kind(), expected, "{failure:?}");
+    let error = StoreError::from(error);
+    assert_eq!(error.kind(), expected, "{error:?}");
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn a_damaged_file_is_corrupt() {
 
 #[test]
 fn an_error_keeps_its_cause_and_says_what_it_was_for() {
-    let unreadable = Unreadable { place: "table records, position 3".to_owned(), what: "value \"x\"".to_owned() };
-    let error = Failure::from(unreadable).into_port("reading records");
+    let unreadable = Unreadable { row: "table records, position 3".to_owned(), what: "value \"x\"".to_owned() };
+    let error = StoreError::from(unreadable).into_port("reading records");
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
         (PortErrorKind::Corrupt, "reading records: the port found corrupt data")

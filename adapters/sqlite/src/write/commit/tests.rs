@@ -20,7 +20,7 @@ fn commit_alone(
     batch: &Batch,
     planned: Option<PlannedBatch>,
     planning: impl Sized,
-) -> Result<Done, Failure> {
+) -> Result<Done, StoreError> {
     commit(session, batch, &unordered(), planned, planning).map(Option::unwrap)
 }
 

@@ -6,17 +6,17 @@ use super::*;
 fn a_miss_closes_the_gate_until_hits_in_a_row_open_it() {
     let mut gate = SpeculationGate::default();
     assert!(gate.is_open());
-    gate.learn(true);
+    gate.record(true);
     assert!(gate.is_open());
-    gate.learn(false);
+    gate.record(false);
     for _ in 1..SpeculationGate::HITS_TO_RESUME {
-        gate.learn(true);
+        gate.record(true);
         assert!(!gate.is_open());
     }
-    gate.learn(false);
+    gate.record(false);
     for _ in 0..SpeculationGate::HITS_TO_RESUME {
         assert!(!gate.is_open());
-        gate.learn(true);
+        gate.record(true);
     }
     assert!(gate.is_open());
 }

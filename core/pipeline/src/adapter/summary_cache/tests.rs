@@ -30,14 +30,14 @@ fn the_latest_summary_of_a_key_is_cached_until_it_is_forgotten() {
     let (key, first) = entry("a", 1);
     let (_, second) = entry("a", 2);
     assert_eq!(cache.get(&key), None);
-    cache.note(&[(key.clone(), first)]);
-    cache.note(&[(key.clone(), second.clone())]);
+    cache.insert(&[(key.clone(), first)]);
+    cache.insert(&[(key.clone(), second.clone())]);
     assert_eq!(cache.get(&key), Some(&second));
     let (other, third) = entry("b", 1);
-    cache.note(&[(other.clone(), third.clone())]);
-    cache.forget_keys([&key]);
+    cache.insert(&[(other.clone(), third.clone())]);
+    cache.remove([&key]);
     assert_eq!((cache.get(&key), cache.get(&other)), (None, Some(&third)));
-    cache.forget();
+    cache.clear();
     assert_eq!(cache.get(&other), None);
 }
 
@@ -50,7 +50,7 @@ fn the_cache_is_bounded_by_its_size() {
     assert_eq!(weight, BYTES_PER_KEY + "d".len() as u64 + 100 * BYTES_PER_UNIT);
     let fitting = BYTES_MAX / weight;
     for n in 0..2 * fitting {
-        cache.note(&[(record(&n.to_string(), "u").key(), large.clone())]);
+        cache.insert(&[(record(&n.to_string(), "u").key(), large.clone())]);
     }
     let kept = (0..2 * fitting).filter(|n| cache.get(&record(&n.to_string(), "u").key()).is_some()).count();
     let kept = u64::try_from(kept).unwrap();

@@ -99,10 +99,10 @@ async fn corrupt_data_in_the_store_rejects_no_record_and_delays_no_other() {
 #[test]
 fn only_a_commit_strictly_between_two_refusals_proves_poison() {
     let (suspects, id) = (PoisonTracker::default(), RecordId::new("r").unwrap());
-    let under_way = suspects.begin();
+    let in_flight = suspects.begin();
     assert!(!suspects.refused_alone(&id, suspects.begin()));
     // Storage may have done it before it refused anything.
-    suspects.stored(under_way);
+    suspects.stored(in_flight);
     assert!(!suspects.refused_alone(&id, suspects.begin()));
     // The refusal may be older than the commit that stored something.
     let (between, beside) = (suspects.begin(), suspects.begin());

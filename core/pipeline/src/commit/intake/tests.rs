@@ -1,4 +1,4 @@
-//! Lanes are served round robin, and a close wakes every writer. The tests of the pipeline cover room and rejections.
+//! Lanes are served round robin, and a close wakes every writer. The tests of the pipeline cover capacity and rejections.
 
 use super::*;
 use crate::meter::{self, Meter};
@@ -8,8 +8,8 @@ use crate::test_harness::{PausedClock, arrivals};
 fn intake() -> Arc<Intake> {
     let settings = PipelineSettings { join_records_min: 10, ..PipelineSettings::default() };
     let intake = Arc::new(Intake::new(PausedClock::start(), &settings));
-    let room = Arc::new(Semaphore::new(0));
-    intake.open_lane([&room, &room]);
+    let semaphore = Arc::new(Semaphore::new(0));
+    intake.open_lane([&semaphore, &semaphore]);
     intake
 }
 
@@ -18,20 +18,20 @@ fn filled(lanes: &[usize]) -> Lanes {
     Lanes { lanes: lanes.iter().map(queue).collect(), records: lanes.iter().sum(), ..Lanes::default() }
 }
 
-fn waiting(prefix: &str, records: usize) -> Waiting {
+fn waiting(prefix: &str, records: usize) -> PendingSubmission {
     let permit = || Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    Waiting {
+    PendingSubmission {
         arrivals: arrivals(prefix, records),
         reply: oneshot::channel().0,
-        room: Room { _records: permit(), _bytes: permit() },
-        meter: Meter::new().open("ingress", no_room(), no_room()),
+        permits: IntakePermits { _records: permit(), _bytes: permit() },
+        meter: Meter::new().open("ingress", no_capacity(), no_capacity()),
         since: Duration::ZERO,
-        place: None,
+        order_slot: None,
     }
 }
 
-fn no_room() -> meter::Room {
-    meter::Room { free: Arc::new(Semaphore::new(0)), size: 0 }
+fn no_capacity() -> meter::Capacity {
+    meter::Capacity { semaphore: Arc::new(Semaphore::new(0)), max: 0 }
 }
 
 #[track_caller]
@@ -85,9 +85,9 @@ fn push(intake: &Intake) {
 }
 
 /// Takes, and returns how many submissions that were and what they are being committed as.
-async fn take(intake: &Arc<Intake>) -> (usize, Busy) {
+async fn take(intake: &Arc<Intake>) -> (usize, CommitInFlight) {
     let taken = intake.take(1_000).await.expect("the intake is open");
-    (taken.waiting.len(), taken.busy)
+    (taken.waiting.len(), taken.in_flight)
 }
 
 /// Returns whether a writer that is ready would take records within the time.
@@ -96,10 +96,10 @@ async fn takes_within(intake: &Arc<Intake>, time: Duration) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn few_records_wait_for_the_end_of_the_commit_under_way() {
+async fn few_records_wait_for_the_end_of_the_commit_in_flight() {
     let intake = intake();
     push(&intake);
-    let (_, busy) = take(&intake).await;
+    let (_, in_flight) = take(&intake).await;
     (0..9).for_each(|_| push(&intake));
     assert!(!takes_within(&intake, JOIN_WAIT / 2).await);
 
@@ -108,14 +108,14 @@ async fn few_records_wait_for_the_end_of_the_commit_under_way() {
         async move { take(&intake).await.0 }
     });
     tokio::task::yield_now().await;
-    drop(busy);
+    drop(in_flight);
     let began = tokio::time::Instant::now();
     assert_eq!(next.await.unwrap(), 9);
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn enough_records_are_taken_beside_a_commit_under_way() {
+async fn enough_records_are_taken_beside_a_commit_in_flight() {
     let intake = intake();
     push(&intake);
     let (_, _busy) = take(&intake).await;

@@ -26,41 +26,41 @@ async fn pass(seconds: u64) {
 #[tokio::test(start_paused = true)]
 async fn a_breaker_opens_after_failures_for_a_while_without_a_success() {
     let breaker = breaker();
-    breaker.failed("a test", &unavailable());
+    breaker.record_failure("a test", &unavailable());
     pass(4).await;
-    breaker.failed("a test", &unavailable());
+    breaker.record_failure("a test", &unavailable());
     assert_eq!(breaker.state(), BreakerState::Closed);
-    breaker.succeeded();
+    breaker.record_success();
     pass(4).await;
-    breaker.failed("a test", &unavailable());
+    breaker.record_failure("a test", &unavailable());
     pass(4).await;
-    breaker.failed("a test", &unavailable());
+    breaker.record_failure("a test", &unavailable());
     assert_eq!(breaker.state(), BreakerState::Closed, "it had worked four seconds ago");
     pass(1).await;
-    breaker.failed("a test", &unavailable());
+    breaker.record_failure("a test", &unavailable());
     assert_eq!(breaker.state(), BreakerState::Open);
 }
 
 #[tokio::test(start_paused = true)]
 async fn refusals_count_once_they_have_lasted_for_a_while_also_between_answers() {
     let breaker = breaker();
-    assert!((0..100).all(|_| !breaker.refused()), "all at once");
+    assert!((0..100).all(|_| !breaker.record_refusal()), "all at once");
     pass(5).await;
-    breaker.succeeded();
-    assert!(!breaker.refused());
+    breaker.record_success();
+    assert!(!breaker.record_refusal());
     pass(10).await;
-    assert!(!breaker.refused(), "two refusals are few");
-    breaker.answered();
-    assert!(breaker.refused());
-    assert!(!breaker.refused(), "the caller has found out");
+    assert!(!breaker.record_refusal(), "two refusals are few");
+    breaker.record_ping_success();
+    assert!(breaker.record_refusal());
+    assert!(!breaker.record_refusal(), "the caller has found out");
     assert_eq!(breaker.state(), BreakerState::Closed);
 
     let error = unavailable().with_reason(Some("the disk is full"));
-    breaker.gave_up("a test", &error);
+    breaker.trip("a test", &error);
     assert_eq!((breaker.state(), breaker.reason()), (BreakerState::Open, Some("the disk is full")));
     breaker.probe(|| async { Ok(()) }).await;
-    assert!(breaker.refused(), "one call decides a half-open breaker");
-    breaker.succeeded();
+    assert!(breaker.record_refusal(), "one call decides a half-open breaker");
+    breaker.record_success();
     assert_eq!(breaker.reason(), None);
 }
 
@@ -68,18 +68,18 @@ async fn refusals_count_once_they_have_lasted_for_a_while_also_between_answers()
 async fn one_call_decides_a_half_open_breaker() {
     for works in [true, false] {
         let breaker = breaker();
-        breaker.gave_up("a test", &unavailable());
+        breaker.trip("a test", &unavailable());
         assert_eq!(breaker.state(), BreakerState::Open);
-        breaker.answered();
+        breaker.record_ping_success();
         assert_eq!(breaker.state(), BreakerState::Open, "an answer shows less than work done");
         breaker.probe(|| async { Ok(()) }).await;
         assert_eq!(breaker.state(), BreakerState::HalfOpen);
-        breaker.answered();
+        breaker.record_ping_success();
         assert_eq!(breaker.state(), BreakerState::HalfOpen);
         if works {
-            breaker.succeeded()
+            breaker.record_success()
         } else {
-            breaker.failed("a test", &unavailable())
+            breaker.record_failure("a test", &unavailable())
         }
         assert_eq!(breaker.state(), if works { BreakerState::Closed } else { BreakerState::Open });
     }
@@ -88,7 +88,7 @@ async fn one_call_decides_a_half_open_breaker() {
 #[tokio::test(start_paused = true)]
 async fn an_open_breaker_pings_with_back_off_and_closes_soon_after_recovery() {
     let breaker = breaker();
-    breaker.gave_up("a test", &unavailable());
+    breaker.trip("a test", &unavailable());
     let (pings, is_back) = (AtomicUsize::new(0), AtomicBool::new(false));
     let ping = || async {
         pings.fetch_add(1, Ordering::SeqCst);
@@ -110,19 +110,19 @@ async fn an_open_breaker_pings_with_back_off_and_closes_soon_after_recovery() {
 #[tokio::test(start_paused = true)]
 async fn a_dependency_that_answers_only_pings_is_tried_with_back_off() {
     let breaker = breaker();
-    breaker.gave_up("a test", &unavailable());
+    breaker.trip("a test", &unavailable());
     let mut waits = Vec::new();
     for _ in 0..12 {
         let begun = tokio::time::Instant::now();
         breaker.probe(|| async { Ok(()) }).await;
         waits.push(begun.elapsed());
-        breaker.failed("a test", &unavailable());
+        breaker.record_failure("a test", &unavailable());
     }
     assert!(waits[0] < Duration::from_millis(150), "{waits:?}");
     assert!(waits[8..].iter().all(|wait| *wait >= Duration::from_secs(2)), "{waits:?}");
     breaker.probe(|| async { Ok(()) }).await;
-    breaker.succeeded();
-    breaker.gave_up("a test", &unavailable());
+    breaker.record_success();
+    breaker.trip("a test", &unavailable());
     let begun = tokio::time::Instant::now();
     breaker.probe(|| async { Ok(()) }).await;
     assert!(begun.elapsed() < Duration::from_millis(150), "after a success the backoff starts over");
@@ -134,18 +134,18 @@ async fn a_ping_without_an_answer_in_time_is_a_failure() {
     let begun = tokio::time::Instant::now();
     let error = breaker.ping(std::future::pending()).await.unwrap_err();
     assert_eq!(begun.elapsed(), SETTINGS.ping_timeout);
-    breaker.gave_up("a test", &unavailable().with_reason(Some("the disk is full")));
-    breaker.failed("a test", &error);
+    breaker.trip("a test", &unavailable().with_reason(Some("the disk is full")));
+    breaker.record_failure("a test", &error);
     assert_eq!(breaker.reason(), Some("it does not answer in time"), "the last failure tells");
 }
 
 #[tokio::test(start_paused = true)]
 async fn breakers_of_one_name_are_the_same() {
     let breakers = Breakers::new(PausedClock::start(), SETTINGS, SETTINGS);
-    breakers.storage().gave_up("a test", &unavailable());
+    breakers.storage().trip("a test", &unavailable());
     assert_eq!(breakers.named("storage").state(), BreakerState::Open);
     breakers.named("storage").probe(|| async { Ok(()) }).await;
-    breakers.named("queue-list").gave_up("a test", &unavailable());
+    breakers.named("queue-list").trip("a test", &unavailable());
     let _other = breakers.named("queue-stream");
     let all: Vec<_> = breakers.all().iter().map(|breaker| (breaker.name().to_owned(), breaker.state())).collect();
     let expected = [

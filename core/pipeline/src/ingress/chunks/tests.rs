@@ -1,4 +1,4 @@
-//! Two chunks are under way at once, and their results come in order.
+//! Two chunks are in flight at once, and their results come in order.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -38,12 +38,12 @@ fn sequences(outcomes: &[Outcome]) -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn results_come_in_the_order_of_the_chunks_with_two_under_way() {
+async fn results_come_in_the_order_of_the_chunks_with_two_in_flight() {
     let instance = instance();
     let mut chunks = OrderedChunks::new(&instance.pipeline.ingress());
     let (mut pushed, mut yielded) = (0, 0);
     while pushed < 20 || !chunks.is_empty() {
-        while pushed < 20 && chunks.has_room() {
+        while pushed < 20 && chunks.has_capacity() {
             push(&mut chunks, pushed);
             pushed += 1;
         }
@@ -54,7 +54,7 @@ async fn results_come_in_the_order_of_the_chunks_with_two_under_way() {
         yielded += 1;
     }
     assert_eq!(yielded, 20);
-    assert_eq!(instance.repository.early_most.load(Ordering::SeqCst), OrderedIngress::UNDER_WAY_MAX);
+    assert_eq!(instance.repository.early_most.load(Ordering::SeqCst), OrderedIngress::IN_FLIGHT_MAX);
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,13 +76,13 @@ async fn a_chunk_that_is_pushed_without_room_waits() {
     let instance = instance();
     let mut chunks = OrderedChunks::new(&instance.pipeline.ingress());
     (0..5).for_each(|number| push(&mut chunks, number));
-    assert!(!chunks.has_room() && chunks.len() == 5);
+    assert!(!chunks.has_capacity() && chunks.len() == 5);
     for number in 0..5 {
         let (yielded, answer) = chunks.next().await.unwrap();
         assert_eq!((yielded, answer.unwrap().len()), (number, 2));
     }
-    assert!(chunks.next().await.is_none() && chunks.is_empty() && chunks.has_room());
-    assert_eq!(instance.repository.early_most.load(Ordering::SeqCst), OrderedIngress::UNDER_WAY_MAX);
+    assert!(chunks.next().await.is_none() && chunks.is_empty() && chunks.has_capacity());
+    assert_eq!(instance.repository.early_most.load(Ordering::SeqCst), OrderedIngress::IN_FLIGHT_MAX);
 }
 
 #[tokio::test(start_paused = true)]

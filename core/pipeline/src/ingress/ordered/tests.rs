@@ -34,11 +34,11 @@ fn chunk(number: usize) -> Vec<Arrival> {
 /// Submits all chunks at once, and returns the number of those that succeeded.
 async fn submit_chunks(instance: &Instance, chunks: usize) -> usize {
     let mut ordered = instance.pipeline.ingress().ordered();
-    let (mut under_way, mut done) = (FuturesOrdered::new(), 0);
+    let (mut in_flight, mut done) = (FuturesOrdered::new(), 0);
     for number in 0..chunks {
-        under_way.push_back(ordered.submit(chunk(number)));
+        in_flight.push_back(ordered.submit(chunk(number)));
     }
-    while let Some(answer) = under_way.next().await {
+    while let Some(answer) = in_flight.next().await {
         match answer {
             Ok(_) => done += 1,
             Err(error) => assert_eq!(error, SubmitError::Unavailable(None)),
@@ -68,11 +68,11 @@ fn fail(instance: &Instance, number: usize, kind: PortErrorKind, times: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_submissions_are_under_way_at_once_in_their_order() {
+async fn two_submissions_are_in_flight_at_once_in_their_order() {
     let instance = instance();
     assert_eq!(submit_chunks(&instance, 20).await, 20);
     check_stored(&instance, 20).await;
-    assert_eq!(instance.repository.early_most.load(Ordering::SeqCst), OrderedIngress::UNDER_WAY_MAX);
+    assert_eq!(instance.repository.early_most.load(Ordering::SeqCst), OrderedIngress::IN_FLIGHT_MAX);
 }
 
 #[tokio::test(start_paused = true)]

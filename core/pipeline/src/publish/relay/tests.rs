@@ -11,7 +11,7 @@ use tallyhouse_testing::generate;
 
 use super::{CLAIM_BATCHES, EMIT_WEIGHT_MAX, parts};
 use crate::dependency::breaker::BreakerState;
-use crate::publish::handoff::Weight;
+use crate::publish::handoff::Reservation;
 use crate::settings::PipelineSettings;
 use crate::test_harness::{FaultyRepository, Instance, PausedClock, arrivals, eventually};
 
@@ -117,11 +117,11 @@ fn memory_takes_one_batch_of_any_weight_and_others_beside_it_up_to_the_limit() {
     let one = stored("a", 1);
     let weight = one[0].weight();
     let total = Arc::new(AtomicUsize::new(0));
-    let add = |stored: &[Arc<StoredRecord>], bytes_max: usize| Weight::add(&total, stored, bytes_max);
+    let add = |stored: &[Arc<StoredRecord>], bytes_max: usize| Reservation::try_reserve(&total, stored, bytes_max);
     let first = add(&stored("b", 10), 1).expect("the first is taken at any weight");
     assert!(add(&one, weight).is_none());
     assert_eq!(total.load(Ordering::SeqCst), 10 * weight, "one that is not taken does not count");
-    let second = add(&one, 11 * weight).expect("there is room");
+    let second = add(&one, 11 * weight).expect("both fit");
     assert!(add(&one, 11 * weight).is_none());
     drop(first);
     assert!(add(&one, 2 * weight).is_some());

@@ -16,7 +16,7 @@ use crate::test_harness::{Instance, PausedClock, faulty_repository};
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 fn feed(instance: &Instance) -> Feed {
-    Feed::new(instance.repository.clone(), PausedClock::start(), instance.pipeline.commits(), POLL_INTERVAL)
+    Feed::new(instance.repository.clone(), PausedClock::start(), instance.pipeline.watch_commits(), POLL_INTERVAL)
 }
 
 async fn process(instance: &Instance, ids: std::ops::Range<usize>, value: &str) {

@@ -22,7 +22,7 @@ use crate::doubles::generate::record;
 /// although it sends the next chunk before it knows the outcomes of the last one.
 ///
 /// This holds for every store: the pipeline uses the optional part where there is one.
-pub async fn senders_keep_their_order_with_two_chunks_under_way<F: RepositoryFixture>() {
+pub async fn senders_keep_their_order_with_two_chunks_in_flight<F: RepositoryFixture>() {
     const CHUNKS: usize = 12;
     let fixture = F::fresh().await;
     let (mut senders, mut drivers) = (Vec::new(), Vec::new());
@@ -38,13 +38,13 @@ pub async fn senders_keep_their_order_with_two_chunks_under_way<F: RepositoryFix
         senders.extend([(format!("{name}1"), pipeline.ingress()), (format!("{name}2"), pipeline.ingress())]);
     }
     let send = async |(name, ingress): (String, Ingress)| {
-        let (mut ordered, mut under_way) = (ingress.ordered(), FuturesOrdered::new());
+        let (mut ordered, mut in_flight) = (ingress.ordered(), FuturesOrdered::new());
         for n in 0..CHUNKS {
             let nth = |i: usize| record(&format!("{name}-{n}-{i}"), &format!("d{}", i % 3), "", "1", "EUR").into();
-            under_way.push_back(ordered.submit((0..300).map(nth).collect()));
+            in_flight.push_back(ordered.submit((0..300).map(nth).collect()));
         }
         let mut last = [0; 3];
-        while let Some(outcomes) = under_way.next().await {
+        while let Some(outcomes) = in_flight.next().await {
             for (i, outcome) in outcomes.expect("the store does it").iter().enumerate() {
                 let sequence = processed(outcome).processed.sequence;
                 assert!(sequence > last[i % 3], "{sequence} after {} by {name}", last[i % 3]);
@@ -82,7 +82,7 @@ pub async fn a_batch_whose_predecessor_has_not_started_is_not_committed<F: Repos
     assert_eq!(assert_consistent(&*repository).await.len(), 20);
 }
 
-/// Two ordered batches are under way at once, the successor first, with keys that they share and keys that they do not:
+/// Two ordered batches are in flight at once, the successor first, with keys that they share and keys that they do not:
 /// the successor is never committed before its predecessor.
 pub async fn a_successor_is_committed_after_its_predecessor<F: RepositoryFixture>() {
     let fixture = F::fresh().await;

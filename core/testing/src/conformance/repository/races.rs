@@ -14,7 +14,7 @@ use super::{RepositoryFixture, batch, commit, commit_records, exact, id, process
 use crate::conformance::yield_now;
 use crate::doubles::generate::{Generator, record};
 
-/// Commits under way at once on each of two handles.
+/// Commits in flight at once on each of two handles.
 const WRITERS: usize = 3;
 
 /// Every writer adds to the same key, and no record is lost.

@@ -86,7 +86,7 @@ pub async fn the_unit_beyond_the_limit_is_rejected<F: RepositoryFixture>() {
     let outcomes = commit_records(&*repository, (0..=Summary::UNITS_MAX).map(|n| of_unit(n, "a"))).await;
     let (refused, taken) = outcomes.split_last().expect("there are outcomes");
     taken.iter().for_each(|outcome| drop(processed(outcome).clone()));
-    assert_one_unit_too_many(refused);
+    assert_unit_limit_exceeded(refused);
 
     let again = [
         of_unit(Summary::UNITS_MAX, "a"),
@@ -94,7 +94,7 @@ pub async fn the_unit_beyond_the_limit_is_rejected<F: RepositoryFixture>() {
         record("other key", "D", "b", "1", &format!("unit {}", Summary::UNITS_MAX)),
     ];
     let outcomes = commit_records(&*repository, again).await;
-    assert_one_unit_too_many(&outcomes[0]);
+    assert_unit_limit_exceeded(&outcomes[0]);
     assert_eq!(processed(&outcomes[1]).processed.sequence, 101);
     assert_eq!(processed(&outcomes[2]).processed.sequence, 1);
     assert_eq!(assert_consistent(&*repository).await.len(), 102);
@@ -110,7 +110,7 @@ pub async fn the_unit_beyond_the_limit_is_rejected<F: RepositoryFixture>() {
 }
 
 #[track_caller]
-fn assert_one_unit_too_many(outcome: &Outcome) {
+fn assert_unit_limit_exceeded(outcome: &Outcome) {
     let Outcome::Rejected(rejection) = outcome else { unreachable!("expected a rejection, got {outcome:?}") };
     assert_eq!(rejection.errors[0].pointer, Field::Unit.pointer());
     assert!(rejection.record_id.is_some());

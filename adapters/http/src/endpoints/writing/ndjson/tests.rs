@@ -22,7 +22,7 @@ fn input(pieces: &[usize], long_lines: &Arc<Semaphore>) -> Input {
 /// Reads as far as it may go; returns how many lines came.
 fn drain(input: &mut Input) -> usize {
     let (chunk, prefixes) = (Chunk::default(), WritePrefixes::default());
-    let mut gathered = Gathered { chunk, bytes: 0, records_max: 10, blank_bytes: 0, drawn: 1, prefixes };
+    let mut gathered = Gathered { chunk, bytes: 0, records_max: 10, blank_bytes: 0, prepaid: 1, prefixes };
     while !input.ended && input.read().now_or_never().is_some_and(|read| read.is_ok()) {
         input.gather(&mut gathered);
     }

@@ -1,4 +1,4 @@
-//! How results that wait share their room, and in which order they are sent.
+//! How results that wait share their budget, and in which order they are sent.
 
 use tallyhouse_pipeline::Rejection;
 use tallyhouse_testing::{MockRecordReader, generate};
@@ -27,10 +27,10 @@ fn whole(results: &WaitingResults) -> usize {
 }
 
 #[test]
-fn results_of_one_caller_leave_room_to_the_others() {
+fn results_of_one_caller_leave_budget_to_the_others() {
     let weight = stored(0).weight();
-    let room = SharedRoom::new(100 * weight);
-    let mut greedy = WaitingResults::none(&room, &caller("greedy"), false);
+    let budget = SharedBudget::new(100 * weight);
+    let mut greedy = WaitingResults::new(&budget, &caller("greedy"), false);
     greedy.add((0..500).map(processed).collect());
     assert!(
         (60..=76).contains(&whole(&greedy)),
@@ -38,33 +38,33 @@ fn results_of_one_caller_leave_room_to_the_others() {
         whole(&greedy)
     );
     drop(greedy);
-    let mut greedy = WaitingResults::none(&room, &caller("greedy"), false);
+    let mut greedy = WaitingResults::new(&budget, &caller("greedy"), false);
     greedy.add((0..90).map(processed).collect());
-    let mut other = WaitingResults::none(&room, &caller("other"), false);
+    let mut other = WaitingResults::new(&budget, &caller("other"), false);
     other.add((0..10).map(processed).collect());
     assert_eq!(whole(&other), 10);
     drop((greedy, other));
-    assert_eq!(room.in_use(), 0);
+    assert_eq!(budget.in_use(), 0);
 }
 
 #[test]
-fn results_of_refused_records_take_room_even_beyond_it() {
-    let room = SharedRoom::new(100_000);
-    let mut refused = WaitingResults::none(&room, &caller("a"), true);
+fn results_of_refused_records_reserve_memory_even_beyond_the_budget() {
+    let budget = SharedBudget::new(100_000);
+    let mut refused = WaitingResults::new(&budget, &caller("a"), true);
     refused.add((0..200).map(|_| rejected()).collect());
-    assert!(room.in_use() > 200_000, "{}", room.in_use());
-    let mut other = WaitingResults::none(&room, &caller("b"), false);
+    assert!(budget.in_use() > 200_000, "{}", budget.in_use());
+    let mut other = WaitingResults::new(&budget, &caller("b"), false);
     other.add(vec![processed(0)]);
     assert_eq!((whole(&refused), whole(&other)), (200, 0));
 }
 
 #[test]
 fn where_failures_alone_are_wanted_the_others_are_counted_and_take_nothing() {
-    let room = SharedRoom::new(100_000);
-    let mut results = WaitingResults::none(&room, &caller("a"), true);
+    let budget = SharedBudget::new(100_000);
+    let mut results = WaitingResults::new(&budget, &caller("a"), true);
     results.add(vec![processed(0), rejected(), processed(1)]);
     let failed = rejected().weight();
-    assert_eq!((results.counts().processed, results.counts().rejected, room.in_use()), (2, 1, failed));
+    assert_eq!((results.counts().processed, results.counts().rejected, budget.in_use()), (2, 1, failed));
     assert_eq!(results.results.iter().map(|result| result.index).collect::<Vec<_>>(), [1]);
 }
 
@@ -76,23 +76,23 @@ async fn dropped_results_are_read_again_a_few_hundred_at_a_time_and_sent_in_orde
         let n = id.as_str()[1..].parse().unwrap();
         Ok(Some((*stored(n)).clone()))
     });
-    let room = SharedRoom::new(0);
-    let mut results = WaitingResults::none(&room, &caller("a"), false);
+    let budget = SharedBudget::new(0);
+    let mut results = WaitingResults::new(&budget, &caller("a"), false);
     results.add((0..600).map(processed).collect());
     results.add(vec![rejected()]);
     results.add((601..700).map(processed).collect());
-    let waiting = room.in_use();
+    let waiting = budget.in_use();
     let mut sent = results.send(Arc::new(reader));
     let mut held = 0;
     while let Some((index, outcome)) = sent.next().await.unwrap() {
-        held = held.max(room.in_use() - waiting);
+        held = held.max(budget.in_use() - waiting);
         asked.push((index, outcome.record_id().map(|id| id.as_str().to_owned())));
     }
     let expect = |n: u64| (n, (n != 600).then(|| format!("r{n:04}")));
     assert_eq!(asked, (0..700).map(expect).collect::<Vec<_>>());
     assert!(sent.are_sent());
     let page = READ_AGAIN_MAX * stored(0).weight();
-    assert!(held > page / 2 && held < 2 * page, "what is read again takes room, too: {held}");
+    assert!(held > page / 2 && held < 2 * page, "what is read again is reserved, too: {held}");
     drop(sent);
-    assert_eq!(room.in_use(), 0);
+    assert_eq!(budget.in_use(), 0);
 }

@@ -26,9 +26,9 @@ async fn requests_are_counted_by_route_method_and_status() {
             ("none", "other", vec![(0, 1)], 1),
         ]
     );
-    assert_eq!(meter.under_way(), 3);
+    assert_eq!(meter.in_flight(), 3);
     drop(open);
-    assert_eq!(meter.under_way(), 0);
+    assert_eq!(meter.in_flight(), 0);
 }
 
 /// Metrics must not lose a status that clients see: `431` was counted as 0 once.

@@ -48,6 +48,6 @@ fn a_host_is_named_once() {
         for _ in 0..hosts {
             request = request.header(HOST, "localhost");
         }
-        assert_eq!(is_unclear(&request.body(()).unwrap()), expect, "{version:?} {hosts}");
+        assert_eq!(is_ambiguous(&request.body(()).unwrap()), expect, "{version:?} {hosts}");
     }
 }

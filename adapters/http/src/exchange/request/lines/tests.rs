@@ -18,7 +18,7 @@ fn cut(text: &[u8], piece_bytes: usize, bytes_max: usize) -> Vec<Option<String>>
         while let Some(line) = lines.next(&mut piece) {
             found.push(own(line));
         }
-        assert!(lines.kept.len() <= bytes_max + 1 + BYTE_ORDER_MARK_BYTES);
+        assert!(lines.buffer.len() <= bytes_max + 1 + BYTE_ORDER_MARK_BYTES);
     }
     found.extend(lines.last().map(own));
     assert_eq!(lines.last(), None);
@@ -63,11 +63,11 @@ fn a_long_line_keeps_no_memory_behind_it() {
     assert_eq!(lines.next(&mut end), Some(Line::Whole(&[b'a'; 60_000])));
     assert!(!lines.is_long());
     assert_eq!(lines.next(&mut end), Some(Line::Whole(b"")));
-    assert!(lines.kept.capacity() <= LONG_BYTES, "{}", lines.kept.capacity());
+    assert!(lines.buffer.capacity() <= LONG_BYTES, "{}", lines.buffer.capacity());
     let mut overlong = Bytes::from(vec![b'a'; 70_000]);
     assert_eq!(lines.next(&mut overlong), None);
     assert!(!lines.is_long());
-    assert!(lines.kept.capacity() <= LONG_BYTES, "{}", lines.kept.capacity());
+    assert!(lines.buffer.capacity() <= LONG_BYTES, "{}", lines.buffer.capacity());
 }
 
 proptest! {

@@ -24,9 +24,9 @@ fn a_tag_is_known_among_others_weak_or_strong() {
         ("a", "\"a\"", false),
         ("", "\"a\"", false),
     ] {
-        assert_eq!(is_known(&asks(theirs), &HeaderValue::from_static(ours)), known, "{theirs} {ours}");
+        assert_eq!(has_current_copy(&asks(theirs), &HeaderValue::from_static(ours)), known, "{theirs} {ours}");
     }
-    assert!(!is_known(&HeaderMap::new(), &HeaderValue::from_static("\"a\"")));
+    assert!(!has_current_copy(&HeaderMap::new(), &HeaderValue::from_static("\"a\"")));
 }
 
 #[test]
@@ -55,9 +55,8 @@ async fn store(repository: &MemoryRepository, id: &str, at: &str) {
 async fn a_version_is_that_of_a_question_a_form_and_all_records() {
     let new = || MemoryRepository::new(Arc::new(TestClock::default()));
     let repository = new();
-    let ask = async |repository: &MemoryRepository, question: &str, format| {
-        version(repository, question, format).await.unwrap()
-    };
+    let ask =
+        async |repository: &MemoryRepository, query: &str, format| version(repository, query, format).await.unwrap();
     let empty = ask(&repository, "q", Format::Json).await;
     assert_eq!(ask(&repository, "q", Format::Json).await, empty);
     assert_ne!(ask(&repository, "r", Format::Json).await, empty);

@@ -243,12 +243,12 @@ fn lasts(client: Client, again: bool) -> Option<(Duration, Duration)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let routes = warp::path::full().and(warp::body::stream()).then(answer);
-        let room = SharedRoom::new(64 << 20);
+        let budget = SharedBudget::new(64 << 20);
         let requests = Arc::new(RequestMeter::new(std::iter::empty(), Vec::new()));
-        let shared = Shared::new(warp::service(routes), requests, room, settings(), CancellationToken::new());
+        let shared = Shared::new(warp::service(routes), requests, budget, settings(), CancellationToken::new());
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
         let caller = Caller::at(addr.ip(), &[]);
-        let place = ConnectionLimit::new(10).admit(&caller).unwrap();
+        let permit = ConnectionLimit::new(10).admit(&caller).unwrap();
         let (ours, theirs) = duplex(16 * 1024);
         let (began, done) = (Instant::now(), CancellationToken::new());
         let acting = tokio::spawn(client.run(theirs, again, done.clone()));
@@ -256,7 +256,7 @@ fn lasts(client: Client, again: bool) -> Option<(Duration, Duration)> {
             done.cancelled().await;
             Instant::now()
         });
-        let served = timeout(2 * BOUND, serve(ours, Peer { addr, caller, place }, false, Arc::new(shared))).await;
+        let served = timeout(2 * BOUND, serve(ours, Peer { addr, caller, permit }, false, Arc::new(shared))).await;
         let ended = Instant::now();
         served.ok()?;
         let silent = if last_step.is_finished() { ended - last_step.await.unwrap() } else { Duration::ZERO };

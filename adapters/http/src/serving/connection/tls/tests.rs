@@ -60,21 +60,21 @@ fn a_broken_pair_leaves_the_old_one_in_force_and_is_judged_once() {
     files.put("a.crt", "a.key");
     let identity = files.open().unwrap();
     let first = identity.config();
-    let judged = || identity.polls.lock().unwrap().judged;
+    let last_checked = || identity.polls.lock().unwrap().last_checked;
     for break_it in [
         (|files: &Files| files.put("b.crt", "a.key")) as fn(&Files),
         |files| fs::write(files.path("server.key"), "").unwrap(),
         |files| fs::remove_file(files.path("server.crt")).unwrap(),
     ] {
-        let before = judged();
+        let before = last_checked();
         break_it(&files);
         identity.refresh();
-        assert_eq!(judged(), before, "not before it has come to rest");
+        assert_eq!(last_checked(), before, "not before it has come to rest");
         identity.refresh();
-        let after = judged();
+        let after = last_checked();
         assert_ne!(after, before);
         identity.refresh();
-        assert_eq!(judged(), after, "what was judged is not judged again");
+        assert_eq!(last_checked(), after, "what was last_checked is not last_checked again");
         assert!(Arc::ptr_eq(&first, &identity.config()));
     }
     files.put("b.crt", "b.key");

@@ -7,13 +7,13 @@ use tokio::time::advance;
 
 use super::*;
 use crate::bounds::caller::Caller;
-use crate::bounds::shared_room::SharedRoom;
+use crate::bounds::shared_budget::SharedBudget;
 use crate::serving::connection::activity::Activity;
 
-const LIMIT: PaceLimit = PaceLimit { grace: Duration::from_secs(30), bytes_per_second_min: 4_096 };
+const LIMIT: MinRate = MinRate { grace: Duration::from_secs(30), bytes_per_second_min: 4_096 };
 
-fn transfer(room: Option<Taken>, end: Option<CancellationToken>) -> Arc<Transfer> {
-    Transfer::new(LIMIT, room, [None, None], end, InFlight::begin(&Arc::new(Activity::new())))
+fn transfer(reservation: Option<Reservation>, end: Option<CancellationToken>) -> Arc<Transfer> {
+    Transfer::new(LIMIT, reservation, [None, None], end, InFlight::begin(&Arc::new(Activity::new())))
 }
 
 /// Polls for a piece: `None` while there is none, `Some(None)` at the end.
@@ -38,37 +38,37 @@ impl Body for Silent {
 }
 
 #[tokio::test]
-async fn a_body_is_handed_out_in_pieces_and_gives_its_room_back_as_they_are_sent() {
+async fn a_body_is_handed_out_in_pieces_and_releases_its_memory_as_they_are_sent() {
     let length = 2 * PIECE_BYTES_MAX + 1;
-    let room = SharedRoom::new(1 << 20);
-    let taken = room.try_take(&Caller::Others, length).unwrap();
-    let mut body = InPieces::new(Full::new(Bytes::from(vec![7; length])), transfer(Some(taken), None));
+    let budget = SharedBudget::new(1 << 20);
+    let reservation = budget.try_reserve(&Caller::Others, length).unwrap();
+    let mut body = InPieces::new(Full::new(Bytes::from(vec![7; length])), transfer(Some(reservation), None));
     assert_eq!(body.size_hint().exact(), Some(length as u64));
     let mut left = length;
     for expect in [PIECE_BYTES_MAX, PIECE_BYTES_MAX, 1] {
         let sent = piece(&mut body).unwrap().unwrap();
-        assert_eq!((sent.remaining(), room.in_use()), (expect, left));
+        assert_eq!((sent.remaining(), budget.in_use()), (expect, left));
         drop(sent);
         left -= expect;
-        assert_eq!(room.in_use(), left);
+        assert_eq!(budget.in_use(), left);
         assert_eq!(body.size_hint().exact(), Some(left as u64));
     }
     assert!(body.is_end_stream() && piece(&mut body).unwrap().is_none());
 }
 
 #[tokio::test]
-async fn a_body_without_a_length_keeps_its_room_until_its_end() {
-    let room = SharedRoom::new(1 << 20);
-    let taken = room.try_take(&Caller::Others, PIECE_BYTES_MAX).unwrap();
+async fn a_body_without_a_length_keeps_its_reservation_until_its_end() {
+    let budget = SharedBudget::new(1 << 20);
+    let reservation = budget.try_reserve(&Caller::Others, PIECE_BYTES_MAX).unwrap();
     let in_flight = InFlight::begin(&Arc::new(Activity::new()));
-    let transfer = Transfer::new(LIMIT, None, [Some(taken), None], None, in_flight);
+    let transfer = Transfer::new(LIMIT, None, [Some(reservation), None], None, in_flight);
     let mut body = InPieces::new(Full::new(Bytes::from(vec![7; 3 * PIECE_BYTES_MAX])), transfer);
     for _ in 0..3 {
         drop(piece(&mut body).unwrap().unwrap());
-        assert_eq!(room.in_use(), PIECE_BYTES_MAX);
+        assert_eq!(budget.in_use(), PIECE_BYTES_MAX);
     }
     drop(body);
-    assert_eq!(room.in_use(), 0);
+    assert_eq!(budget.in_use(), 0);
 }
 
 #[tokio::test]
@@ -105,13 +105,13 @@ async fn the_stream_of_a_client_that_takes_nothing_is_ended_and_its_connection_i
     let stream = transfer(None, Some(end.clone()));
     let connection = transfer(None, None);
     advance(Duration::from_secs(29)).await;
-    assert_eq!((stream.look(None), connection.look(None)), (Progress::Good, Progress::Good));
+    assert_eq!((stream.check(None), connection.check(None)), (Progress::Good, Progress::Good));
     advance(Duration::from_secs(1)).await;
-    assert_eq!((stream.look(None), connection.look(None)), (Progress::StreamEnded, Progress::Stalled));
+    assert_eq!((stream.check(None), connection.check(None)), (Progress::StreamEnded, Progress::Stalled));
     assert!(end.is_cancelled());
-    assert_eq!(stream.look(None), Progress::Good);
+    assert_eq!(stream.check(None), Progress::Good);
     advance(Duration::from_secs(30)).await;
-    assert_eq!(stream.look(None), Progress::Stalled);
+    assert_eq!(stream.check(None), Progress::Stalled);
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,18 +119,18 @@ async fn a_body_that_has_nothing_to_send_costs_its_client_nothing() {
     let quiet = transfer(None, None);
     assert!(piece(&mut InPieces::new(Silent, Arc::clone(&quiet))).is_none());
     advance(Duration::from_secs(100_000)).await;
-    assert_eq!(quiet.look(None), Progress::Good);
+    assert_eq!(quiet.check(None), Progress::Good);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_is_paced_by_what_was_sent_not_by_what_was_handed_out() {
+async fn a_client_is_judged_by_the_bytes_that_were_sent_not_by_those_handed_out() {
     let slow = transfer(None, None);
     let mut body = InPieces::new(Full::new(Bytes::from(vec![7; 1 << 20])), Arc::clone(&slow));
     let seconds = async |bytes_per_second: u64, body: &mut InPieces<_>| {
         for _ in 0..30 {
             let sent = piece(body).unwrap().unwrap();
             advance(Duration::from_secs(PIECE_BYTES_MAX as u64 / bytes_per_second)).await;
-            if slow.look(None) != Progress::Good {
+            if slow.check(None) != Progress::Good {
                 return false;
             }
             drop(sent);
@@ -145,11 +145,11 @@ async fn a_client_is_paced_by_what_was_sent_not_by_what_was_handed_out() {
 async fn the_worst_of_all_transfers_counts_and_those_that_ended_do_not() {
     let all = Transfers::default();
     let (good, bad) = (transfer(None, None), transfer(None, None));
-    good.state().pace.rests();
+    good.state().stall_timer.pause();
     all.add(&good);
     all.add(&bad);
     advance(Duration::from_secs(30)).await;
-    assert_eq!(all.look(None), Progress::Stalled);
+    assert_eq!(all.check(None), Progress::Stalled);
     drop(bad);
-    assert_eq!(all.look(None), Progress::Good);
+    assert_eq!(all.check(None), Progress::Good);
 }

@@ -1,4 +1,4 @@
-//! Postgres goes away under load, and comes back.
+//! Postgres fails under load, and comes back.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,18 +21,18 @@ const BY_HTTP: usize = 400;
 /// Records a second by each of the two queues.
 const BY_QUEUE: usize = 100;
 
-/// How much the memory of an instance may grow while storage is away, in MiB: what fills the intake of its ingresses at
+/// How much the memory of an instance may grow while storage is unavailable, in MiB: what fills the intake of its ingresses at
 /// this load, and what the allocator keeps.
 const GROWTH_MIB_MAX: u64 = 64;
 
-/// Stops Postgres for as long as `away` under a steady load at every ingress of two instances, and returns what was seen.
+/// Stops Postgres for as long as `outage` under a steady load at every ingress of two instances, and returns what was seen.
 ///
 /// # Panics
 /// An acknowledged record is missing or doubled; something else than `503` with `Retry-After` was answered; a record
 /// became a dead letter; the whole load was not taken again within `back_within` of Postgres' return; memory grew.
 #[must_use]
 #[track_caller]
-pub fn storage_away(settled: Duration, away: Duration, back_within: Duration) -> String {
+pub fn storage_outage(settled: Duration, outage: Duration, back_within: Duration) -> String {
     let mut fleet = Fleet::start(2);
     let clients = fleet.clients();
     let memory = Memory::of(fleet.instances.iter().map(Service::pid).collect());
@@ -46,7 +46,7 @@ pub fn storage_away(settled: Duration, away: Duration, back_within: Duration) ->
         sleep(settled);
         let stopped = Instant::now();
         postgres.stop().expect("Postgres stops");
-        sleep(away.saturating_sub(stopped.elapsed()));
+        sleep(outage.saturating_sub(stopped.elapsed()));
         postgres.resume().expect("Postgres starts");
         let back = Instant::now();
         sleep(settled.max(back_within + Duration::from_secs(2)));
@@ -112,7 +112,7 @@ fn report(
 ) -> String {
     let mut report = String::new();
     let mut line = |text: String| writeln!(report, "{text}").expect("a string takes all");
-    line(format!("Postgres away for {:.1} s", back.duration_since(stopped).as_secs_f64()));
+    line(format!("Postgres unavailable for {:.1} s", back.duration_since(stopped).as_secs_f64()));
     line(format!("records taken by HTTP: {}, by the queues: {}; lost 0, doubled 0", tally.records.len(), queued.len()));
     line(format!(
         "503 with Retry-After: {}; any other refusal: {}; dead letters: 0",

@@ -4,9 +4,9 @@ use tokio::sync::watch;
 
 /// Tells a task that the intake is closed: the task finishes accepted work, and waits for nothing else.
 #[derive(Debug, Clone)]
-pub(crate) struct Closing(watch::Receiver<bool>);
+pub(crate) struct CloseSignal(watch::Receiver<bool>);
 
-impl Closing {
+impl CloseSignal {
     pub(crate) fn new(closed: &watch::Sender<bool>) -> Self {
         Self(closed.subscribe())
     }

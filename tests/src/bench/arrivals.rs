@@ -8,52 +8,52 @@ use tokio::sync::Semaphore;
 
 /// Lets arrivals go at their times. A thread of its own, because the timers of a runtime are a millisecond coarse.
 #[derive(Debug)]
-pub struct Pace {
+pub struct Arrivals {
     due: Arc<Semaphore>,
     began: Instant,
     interval: Duration,
     thread: JoinHandle<()>,
 }
 
-impl Pace {
+impl Arrivals {
     /// Begins now: `arrivals` in all, `per_second` of them a second.
     #[must_use]
     pub fn begin(per_second: f64, arrivals: u64) -> Self {
         let due = Arc::new(Semaphore::new(0));
         let (began, interval) = (Instant::now(), Duration::from_secs_f64(1.0 / per_second));
-        let gate = Arc::clone(&due);
+        let permits = Arc::clone(&due);
         let thread = std::thread::spawn(move || {
-            let mut gone = 0;
-            while gone < arrivals {
-                let until = due_at(began, interval, gone);
+            let mut released = 0;
+            while released < arrivals {
+                let until = due_at(began, interval, released);
                 sleep(until.saturating_duration_since(Instant::now()));
                 // All that have become due meanwhile go at once.
                 let by_now = count_in(1.0 / interval.as_secs_f64(), began.elapsed()) + 1;
-                let going = by_now.min(arrivals).saturating_sub(gone).max(1);
-                gate.add_permits(usize::try_from(going).expect("a load is short"));
-                gone += going;
+                let due_now = by_now.min(arrivals).saturating_sub(released).max(1);
+                permits.add_permits(usize::try_from(due_now).expect("a load is short"));
+                released += due_now;
             }
         });
         Self { due, began, interval, thread }
     }
 
-    /// Returns what gives a permit for each arrival that is due.
+    /// Returns the semaphore that gets a permit for each arrival that is due.
     #[must_use]
-    pub fn gate(&self) -> Arc<Semaphore> {
+    pub fn permits(&self) -> Arc<Semaphore> {
         Arc::clone(&self.due)
     }
 
     /// Returns a function that says when the n-th arrival is due, counted from 0.
-    pub fn schedule(&self) -> impl Fn(u64) -> Instant + Copy + Send + 'static {
+    pub fn due_times(&self) -> impl Fn(u64) -> Instant + Copy + Send + 'static {
         let (began, interval) = (self.began, self.interval);
         move |n| due_at(began, interval, n)
     }
 
-    /// Waits until all have gone.
+    /// Waits until all are due.
     ///
     /// # Panics
     /// The thread did.
-    pub fn end(self) {
+    pub fn join(self) {
         self.thread.join().expect("pacing does not panic");
     }
 }

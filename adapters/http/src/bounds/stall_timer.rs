@@ -1,61 +1,61 @@
-//! The pace of a transfer: how much longer the client may keep the server waiting.
+//! The timer that enforces the minimum data rate of a transfer.
 //!
 //! While the server waits for the client to send or to read, time uses up the client's credit; each byte that moves
-//! adds credit. A silent client loses its credit within the grace, a client below the least rate a little later, and
+//! adds credit. A silent client loses its credit within the grace, a client below the minimum rate a little later, and
 //! any other client never.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The terms of a transfer.
+/// The minimum data rate of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PaceLimit {
+pub(crate) struct MinRate {
     /// The greatest credit: the longest time without a byte.
     pub(crate) grace: Duration,
-    /// The least rate; 0 where any byte renews the credit.
+    /// The minimum rate; 0 where any byte renews the credit.
     pub(crate) bytes_per_second_min: u64,
 }
 
-/// The credit of one transfer.
+/// The stall timer of one transfer.
 #[derive(Debug)]
-pub(crate) struct Pace {
-    limit: PaceLimit,
+pub(crate) struct StallTimer {
+    limit: MinRate,
     credit: Duration,
     /// Whether the server waits for the client.
-    owes: bool,
+    running: bool,
     /// The time at which `credit` was computed.
     at: Instant,
     /// Whether the credit was used up. Bytes that move afterwards come too late.
-    spent: bool,
+    exhausted: bool,
 }
 
-impl Pace {
-    /// Begins with the whole credit, while the server does not wait for the client.
-    pub(crate) fn new(limit: PaceLimit) -> Self {
-        Self { limit, credit: limit.grace, owes: false, at: Instant::now(), spent: false }
+impl StallTimer {
+    /// Begins with the whole credit, paused.
+    pub(crate) fn new(limit: MinRate) -> Self {
+        Self { limit, credit: limit.grace, running: false, at: Instant::now(), exhausted: false }
     }
 
-    /// The server now waits for the client: time uses up its credit.
-    pub(crate) fn owes(&mut self) {
+    /// Runs the timer: the server now waits for the client.
+    pub(crate) fn resume(&mut self) {
         self.advance();
-        self.owes = true;
+        self.running = true;
     }
 
-    /// The server no longer waits for the client: time costs it nothing.
-    pub(crate) fn rests(&mut self) {
+    /// Pauses the timer: the server no longer waits for the client.
+    pub(crate) fn pause(&mut self) {
         self.advance();
-        self.owes = false;
+        self.running = false;
     }
 
-    /// The client has sent or read everything that it could, and gets its whole credit back.
-    pub(crate) fn caught_up(&mut self) {
-        self.rests();
-        (self.credit, self.spent) = (self.limit.grace, false);
+    /// Pauses the timer and restores the whole credit: the client has sent or read everything that it could.
+    pub(crate) fn reset(&mut self) {
+        self.pause();
+        (self.credit, self.exhausted) = (self.limit.grace, false);
     }
 
-    /// Bytes moved.
-    pub(crate) fn moved(&mut self, bytes: usize) {
+    /// Adds the credit for bytes that moved.
+    pub(crate) fn add_progress(&mut self, bytes: usize) {
         self.advance();
         let gained = match self.limit.bytes_per_second_min {
             0 => self.limit.grace,
@@ -65,16 +65,16 @@ impl Pace {
     }
 
     /// Lowers the grace for the rest of the transfer.
-    pub(crate) fn hurry(&mut self, grace: Duration) {
+    pub(crate) fn shorten_grace(&mut self, grace: Duration) {
         self.advance();
         self.limit.grace = self.limit.grace.min(grace);
         self.credit = self.credit.min(grace);
     }
 
-    /// Says whether the credit is used up.
-    pub(crate) fn is_over(&mut self) -> bool {
+    /// Says whether the credit was used up while the server waits for the client.
+    pub(crate) fn is_expired(&mut self) -> bool {
         self.advance();
-        self.owes && self.spent
+        self.running && self.exhausted
     }
 
     /// Returns the time at which the credit will be used up if nothing moves.
@@ -85,9 +85,9 @@ impl Pace {
 
     fn advance(&mut self) {
         let now = Instant::now();
-        if self.owes {
+        if self.running {
             self.credit = self.credit.saturating_sub(now.saturating_duration_since(self.at));
-            self.spent |= self.credit.is_zero();
+            self.exhausted |= self.credit.is_zero();
         }
         self.at = now;
     }

@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Not sent yet.
 const UNSENT: u64 = 0;
 /// Its message has come.
-const HEARD: u64 = u64::MAX;
+const RECEIVED: u64 = u64::MAX;
 
 /// When each of a range of records was due, and whether its message has come.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Expected {
     }
 
     /// Notes that the n-th record is sent, and when that was due.
-    pub fn note(&self, n: u64, due: Instant) {
+    pub fn record_sent(&self, n: u64, due: Instant) {
         if let Some(place) = self.place(n) {
             let nanos = due.saturating_duration_since(self.began).as_nanos();
             place.store(u64::try_from(nanos).unwrap_or(u64::MAX - 1).max(1), Ordering::Relaxed);
@@ -51,7 +51,7 @@ impl Expected {
     /// Returns the numbers of the records that were sent, and whose message has not come.
     #[must_use]
     pub fn missing(&self) -> Vec<u64> {
-        let is_missing = |place: &AtomicU64| ![UNSENT, HEARD].contains(&place.load(Ordering::Relaxed));
+        let is_missing = |place: &AtomicU64| ![UNSENT, RECEIVED].contains(&place.load(Ordering::Relaxed));
         self.numbers.clone().zip(&self.due).filter(|(_, place)| is_missing(place)).map(|(n, _)| n).collect()
     }
 
@@ -61,9 +61,9 @@ impl Expected {
 
     /// Notes that the message of the n-th record has come, and returns how long after it was due; none, where it had
     /// come before, or nobody sent it.
-    fn hear(&self, n: u64) -> Option<Duration> {
-        let due = self.place(n)?.swap(HEARD, Ordering::Relaxed);
-        if [UNSENT, HEARD].contains(&due) {
+    fn record_received(&self, n: u64) -> Option<Duration> {
+        let due = self.place(n)?.swap(RECEIVED, Ordering::Relaxed);
+        if [UNSENT, RECEIVED].contains(&due) {
             return None;
         }
         Some(self.began.elapsed().saturating_sub(Duration::from_nanos(due)))
@@ -72,34 +72,34 @@ impl Expected {
 
 /// A subscriber. It is subscribed when it has been made.
 #[derive(Debug)]
-pub struct Ear {
-    heard: Arc<Mutex<Heard>>,
-    leaves: Arc<AtomicBool>,
+pub struct LatencySubscriber {
+    received: Arc<Mutex<Latencies>>,
+    is_finished: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
-/// What a subscriber heard.
+/// The latencies of the messages that a subscriber received.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct Latencies {
     /// How long after it was due each message came.
     pub times: Times,
-    /// Messages that came once more, or of records that nobody noted.
+    /// Messages that came once more, or of records that nobody sent.
     pub others: u64,
 }
 
-impl Ear {
+impl LatencySubscriber {
     /// Subscribes to the notifications of the service with this prefix.
     ///
     /// # Errors
     /// Redis does not answer.
     ///
     /// # Panics
-    /// Not here; the thread ends in a panic if Redis goes away.
+    /// Not here; the thread ends in a panic if Redis fails.
     pub fn subscribe(redis: &RedisServer, prefix: &str, ids: Ids, expected: &Arc<Expected>) -> Result<Self> {
         let mut connection = redis.connection()?;
         let channel = format!("{prefix}:notifications");
-        let (heard, leaves) = (Arc::<Mutex<Heard>>::default(), Arc::new(AtomicBool::new(false)));
-        let (all, until, expected) = (Arc::clone(&heard), Arc::clone(&leaves), Arc::clone(expected));
+        let (received, is_finished) = (Arc::<Mutex<Latencies>>::default(), Arc::new(AtomicBool::new(false)));
+        let (all, until, expected) = (Arc::clone(&received), Arc::clone(&is_finished), Arc::clone(expected));
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let mut subscription = connection.as_pubsub();
@@ -112,7 +112,7 @@ impl Ear {
                     Err(error) if error.is_timeout() => continue,
                     Err(error) => panic!("the subscription broke: {error}"),
                 };
-                let due = number_in(message.get_payload_bytes(), ids).and_then(|n| expected.hear(n));
+                let due = number_in(message.get_payload_bytes(), ids).and_then(|n| expected.record_received(n));
                 let mut all = lock(&all);
                 match due {
                     Some(time) => all.times.add(time),
@@ -121,23 +121,23 @@ impl Ear {
             }
         });
         is_ready.recv()?;
-        Ok(Self { heard, leaves, thread })
+        Ok(Self { received, is_finished, thread })
     }
 
-    /// Returns what has been heard since this was last asked.
+    /// Returns what has been received since this was last asked.
     #[must_use]
-    pub fn take(&self) -> Heard {
-        std::mem::take(&mut *lock(&self.heard))
+    pub fn take(&self) -> Latencies {
+        std::mem::take(&mut *lock(&self.received))
     }
 
-    /// Waits until this many more messages have been heard than were taken, or nothing has come for `patience`; then
-    /// leaves, and returns them.
+    /// Waits until this many more messages have been received than were taken, or nothing has come for `patience`; then
+    /// ends, and returns them.
     ///
     /// # Panics
     /// The subscription broke.
     #[must_use]
-    pub fn leave(self, messages: u64, patience: Duration) -> Heard {
-        let count = || lock(&self.heard).times.count();
+    pub fn finish(self, messages: u64, patience: Duration) -> Latencies {
+        let count = || lock(&self.received).times.count();
         let mut last = (count(), Instant::now());
         while last.0 < messages && last.1.elapsed() < patience {
             sleep(LOOK_EVERY);
@@ -146,14 +146,14 @@ impl Ear {
                 last = (now, Instant::now());
             }
         }
-        self.leaves.store(true, Ordering::Relaxed);
+        self.is_finished.store(true, Ordering::Relaxed);
         self.thread.join().expect("the subscription holds");
-        std::mem::take(&mut *lock(&self.heard))
+        std::mem::take(&mut *lock(&self.received))
     }
 }
 
-fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(received: &Mutex<Latencies>) -> MutexGuard<'_, Latencies> {
+    received.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Finds the number in the message's `id`, which is the record's.

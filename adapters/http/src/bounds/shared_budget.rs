@@ -1,10 +1,10 @@
-//! A budget ("room") that callers share: permits, or bytes.
+//! A budget that callers share: permits, or bytes.
 //!
-//! A caller may take more while it holds less than three times the free room. Alone it can take three quarters; the more
+//! A caller may take more while it holds less than three times the free budget. Alone it can take three quarters; the more
 //! others take, the less it may. So no caller shuts the others out, and no share has to be set (dynamic thresholds:
 //! Choudhury and Hahne, 1998).
 //!
-//! Room that becomes free goes to the waiting callers in turn, one request each: a caller with a thousand requests
+//! Budget that becomes free goes to the waiting callers in turn, one request each: a caller with a thousand requests
 //! delays another caller's single one by one request at most. Rounds order the turns, as in start-time fair queueing
 //! (Goyal, Vin and Cheng, 1996): each request that is served moves its caller to the round after the current one, and a
 //! caller that comes anew joins the current one.
@@ -18,30 +18,30 @@ use tokio::time::timeout;
 
 use crate::bounds::caller::Caller;
 
-/// How many times the free room a caller may hold.
+/// How many times the free budget a caller may hold.
 const FREE_FACTOR: usize = 3;
 
-/// Room of a fixed size.
+/// A budget of a fixed size.
 #[derive(Debug)]
-pub(crate) struct SharedRoom {
+pub(crate) struct SharedBudget {
     size: usize,
     shares: Mutex<Shares>,
 }
 
-/// A part of the room; dropping it gives it back.
+/// A caller's reservation of a part of the budget; dropping it releases the part.
 #[derive(Debug)]
-pub(crate) struct Taken {
-    room: Arc<SharedRoom>,
+pub(crate) struct Reservation {
+    budget: Arc<SharedBudget>,
     caller: Caller,
     units: usize,
 }
 
-/// The shares of all callers that hold room or wait for it. No waiting caller may take room at the moment: it was served
+/// The shares of all callers that hold a reservation or wait for one. No waiting caller may reserve at the moment: it was served
 /// when that became possible. So a request that need not wait overtakes none.
 #[derive(Debug, Default)]
 struct Shares {
     in_use: usize,
-    of: HashMap<Caller, Share>,
+    by_caller: HashMap<Caller, Share>,
     /// The waiting callers, in the order in which they are served.
     turns: BTreeMap<Turn, Caller>,
     /// The round of the request that was served last.
@@ -68,16 +68,16 @@ type Turn = (u64, u64);
 struct Waiting {
     ticket: u64,
     units: usize,
-    granted: oneshot::Sender<Taken>,
+    granted: oneshot::Sender<Reservation>,
 }
 
-/// The place of a waiting request; dropping it withdraws the request.
+/// A queued request; dropping this withdraws the request.
 struct Queued<'t> {
-    taken: &'t Taken,
+    reservation: &'t Reservation,
     ticket: u64,
 }
 
-impl SharedRoom {
+impl SharedBudget {
     pub(crate) fn new(size: usize) -> Arc<Self> {
         Arc::new(Self { size, shares: Mutex::default() })
     }
@@ -87,52 +87,57 @@ impl SharedRoom {
         self.lock().in_use
     }
 
-    /// Takes room, if the caller may have more. The last caller that still may can exceed the room by these units.
-    pub(crate) fn try_take(self: &Arc<Self>, caller: &Caller, units: usize) -> Option<Taken> {
-        let mut taken = self.none_for(caller);
-        taken.try_add(units).then_some(taken)
+    /// Reserves units, if the caller may have more. The last caller that still may can exceed the budget by these units.
+    pub(crate) fn try_reserve(self: &Arc<Self>, caller: &Caller, units: usize) -> Option<Reservation> {
+        let mut reservation = self.empty_reservation(caller);
+        reservation.try_grow(units).then_some(reservation)
     }
 
-    /// Takes room, and waits for it.
-    pub(crate) async fn take(self: &Arc<Self>, caller: &Caller, units: usize, wait_max: Duration) -> Option<Taken> {
-        let mut taken = self.none_for(caller);
-        taken.add(units, wait_max).await.then_some(taken)
+    /// Reserves units, and waits for them.
+    pub(crate) async fn reserve(
+        self: &Arc<Self>,
+        caller: &Caller,
+        units: usize,
+        wait_max: Duration,
+    ) -> Option<Reservation> {
+        let mut reservation = self.empty_reservation(caller);
+        reservation.grow(units, wait_max).await.then_some(reservation)
     }
 
-    /// Returns an empty part, to which room can be added.
-    pub(crate) fn none_for(self: &Arc<Self>, caller: &Caller) -> Taken {
-        Taken { room: Arc::clone(self), caller: caller.clone(), units: 0 }
+    /// Returns a reservation of no units, which can grow.
+    pub(crate) fn empty_reservation(self: &Arc<Self>, caller: &Caller) -> Reservation {
+        Reservation { budget: Arc::clone(self), caller: caller.clone(), units: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shares> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives room back, and serves the callers that wait for it.
-    fn give_back(self: &Arc<Self>, caller: &Caller, units: usize) {
+    /// Releases units, and serves the callers that wait for them.
+    fn release(self: &Arc<Self>, caller: &Caller, units: usize) {
         let mut shares = self.lock();
         shares.remove(caller, units);
         let served = shares.serve(self.size);
         drop(shares);
         for (caller, Waiting { units, granted, .. }) in served {
-            // A request that was withdrawn meanwhile hands its part back, which is dropped here.
-            drop(granted.send(Taken { room: Arc::clone(self), caller, units }));
+            // A request that was withdrawn meanwhile hands its reservation back, which is dropped here.
+            drop(granted.send(Reservation { budget: Arc::clone(self), caller, units }));
         }
     }
 }
 
-impl Taken {
-    /// Takes more, if the caller may have more.
-    pub(crate) fn try_add(&mut self, units: usize) -> bool {
-        let has_taken = self.room.lock().try_add(&self.caller, units, self.room.size);
-        self.units += if has_taken { units } else { 0 };
-        has_taken
+impl Reservation {
+    /// Reserves more, if the caller may have more.
+    pub(crate) fn try_grow(&mut self, units: usize) -> bool {
+        let has_grown = self.budget.lock().try_reserve(&self.caller, units, self.budget.size);
+        self.units += if has_grown { units } else { 0 };
+        has_grown
     }
 
-    /// Takes more, and waits for it until it is the caller's turn. Cancelling the call loses nothing.
-    pub(crate) async fn add(&mut self, units: usize, wait_max: Duration) -> bool {
-        let Some((ticket, granted)) = self.try_add_or_wait(units) else { return true };
-        let queued = Queued { taken: self, ticket };
+    /// Reserves more, and waits until it is the caller's turn. Cancelling the call loses nothing.
+    pub(crate) async fn grow(&mut self, units: usize, wait_max: Duration) -> bool {
+        let Some((ticket, granted)) = self.try_grow_or_wait(units) else { return true };
+        let queued = Queued { reservation: self, ticket };
         let served = timeout(wait_max, granted).await;
         drop(queued);
         let Ok(Ok(mut more)) = served else { return false };
@@ -140,10 +145,10 @@ impl Taken {
         true
     }
 
-    /// Takes more or, under the same lock, queues the request for it: no room becomes free in between.
-    fn try_add_or_wait(&mut self, units: usize) -> Option<(u64, oneshot::Receiver<Taken>)> {
-        let mut shares = self.room.lock();
-        if shares.try_add(&self.caller, units, self.room.size) {
+    /// Reserves more or, under the same lock, queues the request: no unit becomes free in between.
+    fn try_grow_or_wait(&mut self, units: usize) -> Option<(u64, oneshot::Receiver<Reservation>)> {
+        let mut shares = self.budget.lock();
+        if shares.try_reserve(&self.caller, units, self.budget.size) {
             self.units += units;
             return None;
         }
@@ -151,38 +156,38 @@ impl Taken {
         Some((shares.wait(&self.caller, units, granted), granting))
     }
 
-    /// Takes more, even beyond the room: for data that can't be refused any more.
-    pub(crate) fn add_beyond(&mut self, units: usize) {
-        self.room.lock().add(&self.caller, units);
+    /// Reserves more, even beyond the budget: for data that can't be refused any more.
+    pub(crate) fn force_grow(&mut self, units: usize) {
+        self.budget.lock().add(&self.caller, units);
         self.units += units;
     }
 
-    /// Gives a part back.
-    pub(crate) fn give_back(&mut self, units: usize) {
+    /// Releases a part.
+    pub(crate) fn release(&mut self, units: usize) {
         let units = units.min(self.units);
         if units > 0 {
             self.units -= units;
-            self.room.give_back(&self.caller, units);
+            self.budget.release(&self.caller, units);
         }
     }
 }
 
-impl Drop for Taken {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.give_back(self.units);
+        self.release(self.units);
     }
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.taken.room.lock().withdraw(&self.taken.caller, self.ticket);
+        self.reservation.budget.lock().withdraw(&self.reservation.caller, self.ticket);
     }
 }
 
 impl Shares {
-    fn may_take(&self, caller: &Caller, size: usize) -> bool {
+    fn may_reserve(&self, caller: &Caller, size: usize) -> bool {
         let free = size.saturating_sub(self.in_use);
-        let own = self.of.get(caller).map_or(0, |share| share.units);
+        let own = self.by_caller.get(caller).map_or(0, |share| share.units);
         let is_within = match caller {
             Caller::Proxy(_) => true,
             Caller::Key(_) | Caller::Peer(_) | Caller::Others => own < free.saturating_mul(FREE_FACTOR),
@@ -190,8 +195,8 @@ impl Shares {
         free > 0 && is_within
     }
 
-    fn try_add(&mut self, caller: &Caller, units: usize, size: usize) -> bool {
-        let may = self.may_take(caller, size);
+    fn try_reserve(&mut self, caller: &Caller, units: usize, size: usize) -> bool {
+        let may = self.may_reserve(caller, size);
         if may {
             self.add(caller, units);
             self.end_turn(caller);
@@ -206,19 +211,19 @@ impl Shares {
 
     fn share(&mut self, caller: &Caller) -> &mut Share {
         let round = self.round;
-        self.of.entry(caller.clone()).or_insert_with(|| Share { round, ..Share::default() })
+        self.by_caller.entry(caller.clone()).or_insert_with(|| Share { round, ..Share::default() })
     }
 
     fn remove(&mut self, caller: &Caller, units: usize) {
         self.in_use -= units;
-        if let Some(share) = self.of.get_mut(caller) {
+        if let Some(share) = self.by_caller.get_mut(caller) {
             share.units -= units;
         }
         self.forget_if_idle(caller);
     }
 
     /// Lets a request wait behind the caller's own, and returns its ticket.
-    fn wait(&mut self, caller: &Caller, units: usize, granted: oneshot::Sender<Taken>) -> u64 {
+    fn wait(&mut self, caller: &Caller, units: usize, granted: oneshot::Sender<Reservation>) -> u64 {
         self.ticket += 1;
         let (ticket, round) = (self.ticket, self.round);
         let share = self.share(caller);
@@ -231,7 +236,7 @@ impl Shares {
         ticket
     }
 
-    /// Takes room for the requests that wait, in turn, as far as their callers may have more.
+    /// Reserves for the requests that wait, in turn, as far as their callers may have more.
     fn serve(&mut self, size: usize) -> Vec<(Caller, Waiting)> {
         let mut served = Vec::new();
         while let Some(turn) = self.next_turn(size)
@@ -247,7 +252,7 @@ impl Shares {
     }
 
     fn next_turn(&self, size: usize) -> Option<Turn> {
-        self.turns.iter().find(|(_, caller)| self.may_take(caller, size)).map(|(turn, _)| *turn)
+        self.turns.iter().find(|(_, caller)| self.may_reserve(caller, size)).map(|(turn, _)| *turn)
     }
 
     /// Moves a caller that was served to the next round. A caller that was held up has saved up no rounds.
@@ -261,7 +266,7 @@ impl Shares {
 
     /// Gives a caller its next turn, if it waits for one.
     fn begin_turn(&mut self, caller: &Caller) {
-        if let Some(share) = self.of.get(caller)
+        if let Some(share) = self.by_caller.get(caller)
             && let Some(first) = share.waiting.front()
         {
             self.turns.insert((share.round, first.ticket), caller.clone());
@@ -270,7 +275,7 @@ impl Shares {
 
     /// Withdraws a request, unless it was served.
     fn withdraw(&mut self, caller: &Caller, ticket: u64) {
-        let Some(share) = self.of.get_mut(caller) else { return };
+        let Some(share) = self.by_caller.get_mut(caller) else { return };
         let Some(place) = share.waiting.iter().position(|waiting| waiting.ticket == ticket) else { return };
         share.waiting.remove(place);
         if place == 0 {
@@ -282,8 +287,8 @@ impl Shares {
     }
 
     fn forget_if_idle(&mut self, caller: &Caller) {
-        if self.of.get(caller).is_some_and(|share| share.units == 0 && share.waiting.is_empty()) {
-            self.of.remove(caller);
+        if self.by_caller.get(caller).is_some_and(|share| share.units == 0 && share.waiting.is_empty()) {
+            self.by_caller.remove(caller);
         }
     }
 }

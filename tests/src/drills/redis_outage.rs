@@ -1,4 +1,4 @@
-//! Redis goes away under load, and comes back without the consumer group.
+//! Redis fails under load, and comes back without the consumer group.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,13 +19,13 @@ use crate::wait;
 /// Records a second by HTTP, both instances together.
 const BY_HTTP: usize = 400;
 
-/// Records that lie in each queue when Redis goes away, and again when it is back.
+/// Records that lie in each queue when Redis fails, and again when it is back.
 const QUEUED: usize = 2_000;
 
 /// How much the memory of an instance may grow while messages wait, in MiB.
 const GROWTH_MIB_MAX: u64 = 64;
 
-/// Kills Redis for as long as `away` under a steady load by HTTP at two instances and with filled queues; drops the
+/// Kills Redis for as long as `outage` under a steady load by HTTP at two instances and with filled queues; drops the
 /// consumer group when it is back; and returns what was seen.
 ///
 /// # Panics
@@ -33,7 +33,7 @@ const GROWTH_MIB_MAX: u64 = 64;
 /// memory grew.
 #[must_use]
 #[track_caller]
-pub fn redis_away(settled: Duration, away: Duration) -> String {
+pub fn redis_outage(settled: Duration, outage: Duration) -> String {
     let mut fleet = Fleet::start_with(2, &Options::new().env("TALLYHOUSE_REDIS__DURABLE", "true"));
     let queued = many("queued", 4 * QUEUED);
     let mut parts = queued.chunks(QUEUED);
@@ -46,7 +46,7 @@ pub fn redis_away(settled: Duration, away: Duration) -> String {
     fleet::add(&fleet.redis, part());
     fleet.redis.kill().expect("Redis can be killed");
     let stopped = Instant::now();
-    sleep(away);
+    sleep(outage);
     let owed = fleet.psql("SELECT count(*) FROM outbox");
     let ready = fleet.clients()[0].get("/readyz").expect_status(200).text().to_owned();
     fleet.redis.restart().expect("Redis starts");
@@ -76,9 +76,12 @@ pub fn redis_away(settled: Duration, away: Duration) -> String {
     let (before, during) = (memory.most_mib(began, stopped), memory.most_mib(stopped, ended));
     let mut report = String::new();
     let mut line = |text: String| writeln!(report, "{text}").expect("a string takes all");
-    line(format!("Redis away for {:.1} s; group dropped on its return: {dropped}", (back - stopped).as_secs_f64()));
+    line(format!(
+        "Redis unavailable for {:.1} s; group dropped on its return: {dropped}",
+        (back - stopped).as_secs_f64()
+    ));
     line(format!("records taken by HTTP: {}, by the queues: {}; lost 0, doubled 0", tally.records.len(), queued.len()));
-    line(format!("{}; refused over HTTP: 0; dead letters: 0", while_away(&tally, began, stopped, back)));
+    line(format!("{}; refused over HTTP: 0; dead letters: 0", while_unavailable(&tally, began, stopped, back)));
     line(format!(
         "batches owed when it came back: {owed}; messages published {}, of them repeats {repeats}",
         published.len() + repeats
@@ -93,10 +96,10 @@ pub fn redis_away(settled: Duration, away: Duration) -> String {
     report
 }
 
-fn while_away(tally: &Tally, began: Instant, stopped: Instant, back: Instant) -> String {
+fn while_unavailable(tally: &Tally, began: Instant, stopped: Instant, back: Instant) -> String {
     let (before, during) =
         (tally.percentile(0.99, began, stopped).as_millis(), tally.percentile(0.99, stopped, back).as_millis());
-    format!("99 of 100 answers within {before} ms before, {during} ms while Redis was away")
+    format!("99 of 100 answers within {before} ms before, {during} ms while Redis was unavailable")
 }
 
 /// Returns the ids of the notifications in the durable stream, and how many came more than once.

@@ -1,4 +1,4 @@
-//! Dependencies that go away without a word: frozen servers keep their connections open and answer nothing. What then
+//! Dependencies that fail without a word: frozen servers keep their connections open and answer nothing. What then
 //! waits, for how long, what `/readyz` and the log say of it, and that all goes on by itself.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use tallyhouse_tests::servers::fleet::{self, Fleet, PATIENCE};
 use tallyhouse_tests::servers::service::Service;
 use tallyhouse_tests::wait;
 
-/// How long a server is away. Long enough that a log that repeats itself is told from one that does not.
+/// How long a server is unavailable. Long enough that a log that repeats itself is told from one that does not.
 const OUTAGE: Duration = Duration::from_secs(20);
 
 /// A write is refused within this time of a freeze: a commit is waited for as long as `pipeline.silence_max_ms`, and a
@@ -23,7 +23,7 @@ const NOTICED: Duration = Duration::from_secs(10);
 /// What has gone on is found to be back within this time.
 const HEALED: Duration = Duration::from_secs(30);
 
-/// Lines that a service may log about a server that is away for less than a minute: that it fails, that a breaker
+/// Lines that a service may log about a server that is unavailable for less than a minute: that it fails, that a breaker
 /// opens, and closes, for each of the four breakers; and a request that could not be served, every ten seconds.
 const LINES_MAX: usize = 16;
 
@@ -70,9 +70,9 @@ fn a_frozen_database_is_noticed_in_seconds_and_used_again_as_soon_as_it_goes_on(
         let noticed = check_refused(&client, NOTICED);
         fleet::push(&fleet.redis, &queued[..100]);
         fleet::add(&fleet.redis, &queued[100..]);
-        let away = Instant::now();
+        let stopped_at = Instant::now();
         let mut slowest = Duration::ZERO;
-        while away.elapsed() < OUTAGE {
+        while stopped_at.elapsed() < OUTAGE {
             slowest = slowest.max(check_refused(&client, NOTICED));
             let unready = client.get("/readyz");
             let problem = unready.problem(503, "unavailable");
@@ -113,12 +113,12 @@ fn a_frozen_redis_holds_up_messages_and_queues_only_and_its_breakers_say_so() {
 
     let lines = lines_during(service, || {
         fleet.redis.freeze().expect("Redis runs");
-        let away = Instant::now();
+        let stopped_at = Instant::now();
         fleet::send(std::slice::from_ref(&client), &sent[1_000..10_000]);
         for name in ["publishing", "queue-list", "queue-stream"] {
             await_breaker(&client, name, "open");
         }
-        let noticed = away.elapsed();
+        let noticed = stopped_at.elapsed();
         let memory = service.memory_kib();
         fleet::send(std::slice::from_ref(&client), &sent[10_000..]);
         let grown = service.memory_kib() - memory;
@@ -129,7 +129,7 @@ fn a_frozen_redis_holds_up_messages_and_queues_only_and_its_breakers_say_so() {
         let degraded = ready(&client);
         assert_eq!((&degraded["status"], &degraded["breakers"]["storage"]), (&json!("degraded"), &json!("closed")));
         assert_eq!(degraded["dependencies"], json!({ "storage": "up", "redis": "down" }));
-        std::thread::sleep(OUTAGE.saturating_sub(away.elapsed()));
+        std::thread::sleep(OUTAGE.saturating_sub(stopped_at.elapsed()));
         fleet.redis.thaw().expect("Redis runs");
     });
     assert!(lines.len() <= LINES_MAX, "{} lines:\n{}", lines.len(), lines.join("\n"));
