@@ -141,7 +141,7 @@ fn unavailable_page(camera: &Camera, fleet: &mut Fleet) -> Result<()> {
     browser.reads("#status", "Degraded");
     browser.reads(".health-card", "down");
     browser.reads(".health-card", "paused");
-    camera.take("redis-away")
+    camera.take("redis-unavailable")
 }
 
 struct Camera {
