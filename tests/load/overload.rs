@@ -24,11 +24,11 @@ use clap::Parser;
 use comfy_table::{Table, presets};
 use tallyhouse_tests::bench::arrivals::count_in;
 use tallyhouse_tests::bench::build::build;
-use tallyhouse_tests::bench::lane::Lane;
+use tallyhouse_tests::bench::deployment::Deployment;
 use tallyhouse_tests::bench::load::{Load, Requests};
 use tallyhouse_tests::bench::machine::Machine;
+use tallyhouse_tests::bench::measurements::Seen;
 use tallyhouse_tests::bench::processes::state_of;
-use tallyhouse_tests::bench::seen::Seen;
 use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
 use tallyhouse_tests::bench::world::World;
 use tallyhouse_tests::servers::service::Options;
@@ -91,7 +91,7 @@ fn main() -> Result<ExitCode> {
     }
     let world = World::start()?;
     println!("{}", Machine::look(&world).line());
-    let lane = Lane::start_with(&world, options(&arguments))?;
+    let deployment = Deployment::start_with(&world, options(&arguments))?;
     let supply = Arc::new(Supply::new(Ids::Counted, Keys::Flights));
     let requests: Arc<Requests> = Arc::new(move |n, _, request: &mut Vec<u8>| supply.append_request(n, request));
     let lasts = Duration::from_secs_f64(arguments.seconds);
@@ -99,27 +99,27 @@ fn main() -> Result<ExitCode> {
     // No more than may wait, so that none is refused.
     let waiting = if arguments.defaults { arguments.connections } else { usize::try_from(arguments.intake)? };
     let few = CAPACITY_CONNECTIONS.min(waiting);
-    let mut load = Load::connect(lane.service.address(), few)?;
+    let mut load = Load::connect(deployment.service.address(), few)?;
     let warm = load.closed(take(ENOUGH), lasts / 2, &requests);
     let closed = load.closed(take(ENOUGH), lasts, &requests);
     ensure!(warm.failures() + closed.failures() == 0, "the service refuses what it can take: {:?}", closed.answers);
     let capacity = rate(&closed);
     println!("capacity: {capacity:.0} records a second over {few} connections");
-    let resident_before = state_of(lane.service.pid()).resident_kib;
+    let resident_before = state_of(deployment.service.pid()).resident_kib;
     drop(load);
 
-    let mut load = Load::connect(lane.service.address(), arguments.connections)?;
+    let mut load = Load::connect(deployment.service.address(), arguments.connections)?;
     let mut steps = Vec::new();
     for factor in STEPS {
         let arrivals = count_in(capacity * factor, lasts);
         eprintln!("{factor} times the capacity: {arrivals} records");
         let seen = load.open(capacity * factor, take(arrivals), &requests);
-        steps.push(Step { factor, seen, resident_kib: state_of(lane.service.pid()).resident_kib });
+        steps.push(Step { factor, seen, resident_kib: state_of(deployment.service.pid()).resident_kib });
     }
     println!("{}", table(&steps, capacity));
     let taken = [&warm, &closed].into_iter().chain(steps.iter().map(|step| &step.seen)).map(Seen::successes).sum();
     let served_max = SERVED_MORE + Duration::from_secs_f64(SERVED_TIMES * waiting as f64 / capacity);
-    let faults = faults(&steps, resident_before, served_max, &lane, taken)?;
+    let faults = faults(&steps, resident_before, served_max, &deployment, taken)?;
     faults.iter().for_each(|fault| println!("FAULT: {fault}"));
     println!(
         "{}",
@@ -183,7 +183,7 @@ fn faults(
     steps: &[Step],
     resident_before_kib: u64,
     served_max: Duration,
-    lane: &Lane,
+    deployment: &Deployment,
     taken: u64,
 ) -> Result<Vec<String>> {
     let mut faults = Vec::new();
@@ -218,11 +218,11 @@ fn faults(
     if growth > GROWTH_MIB_MAX {
         faults.push(format!("the ramp left {growth} MiB more memory"));
     }
-    let stored = lane.stored()?;
+    let stored = deployment.stored()?;
     if stored != taken {
         faults.push(format!("{stored} records are stored, and {taken} were taken"));
     }
-    if lane.service.run(&["verify"]).code != Some(0) {
+    if deployment.service.run(&["verify"]).code != Some(0) {
         faults.push("verify finds faults".to_owned());
     }
     Ok(faults)

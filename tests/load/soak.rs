@@ -27,7 +27,7 @@ use anyhow::Result;
 use clap::Parser;
 use tallyhouse_tests::bench::arrivals::count_in;
 use tallyhouse_tests::bench::build::build;
-use tallyhouse_tests::bench::lane::Lane;
+use tallyhouse_tests::bench::deployment::Deployment;
 use tallyhouse_tests::bench::latency_subscriber::{Expected, Latencies, LatencySubscriber};
 use tallyhouse_tests::bench::machine::Machine;
 use tallyhouse_tests::bench::supply::{Ids, number, take};
@@ -71,38 +71,38 @@ fn main() -> Result<ExitCode> {
     }
     let world = World::start()?;
     println!("{}", Machine::look(&world).line());
-    let lane = Lane::start(&world)?;
+    let deployment = Deployment::start(&world)?;
     let lasts = Duration::from_secs_f64(60.0 * arguments.minutes);
     // The first number, and twice as many places as records.
     let first = take(1).start;
     let places = count_in(2.0 * arguments.rate as f64, lasts) + 10_000;
     let expected = Expected::new(first..first + places);
-    let subscriber = LatencySubscriber::subscribe(&world.redis, &lane.prefix, Ids::Counted, &expected)?;
-    let mut ingresses = Ingresses::open(&world, &lane, &expected, arguments.rate)?;
+    let subscriber = LatencySubscriber::subscribe(&world.redis, &deployment.prefix, Ids::Counted, &expected)?;
+    let mut ingresses = Ingresses::open(&world, &deployment, &expected, arguments.rate)?;
 
     let poll_interval = arguments.looks.map_or(Duration::from_secs(60), |looks| lasts / looks);
     let began = Instant::now();
-    let mut moments = vec![Moment::look(&world, &lane, Duration::ZERO, Sent::default(), Latencies::default())?];
+    let mut moments = vec![Moment::look(&world, &deployment, Duration::ZERO, Sent::default(), Latencies::default())?];
     let (mut all, mut others, mut heard) = (Sent::default(), 0, 0);
     while began.elapsed() < lasts {
-        let sent = ingresses.send(&lane, poll_interval)?;
+        let sent = ingresses.send(&deployment, poll_interval)?;
         all.join(&sent);
         let messages = subscriber.take();
         (others, heard) = (others + messages.others, heard + messages.times.count());
         eprintln!("{:.0} s: {} records, {} failures", began.elapsed().as_secs_f64(), all.records, all.failures());
-        moments.push(Moment::look(&world, &lane, began.elapsed(), sent, messages)?);
+        moments.push(Moment::look(&world, &deployment, began.elapsed(), sent, messages)?);
     }
     let rest = subscriber.finish(all.records - heard, PATIENCE);
     others += rest.others;
-    moments.push(Moment::look(&world, &lane, began.elapsed(), Sent::default(), rest)?);
+    moments.push(Moment::look(&world, &deployment, began.elapsed(), Sent::default(), rest)?);
     println!("{}", table(&moments));
 
     let mut faults = growth(&moments);
-    faults.extend(leftovers(&world, &lane, &all)?);
+    faults.extend(leftovers(&world, &deployment, &all)?);
     if others > 0 {
         faults.push(format!("{others} messages came again, or of records that nobody sent"));
     }
-    faults.extend(unheard(&lane, &expected.missing()));
+    faults.extend(unheard(&deployment, &expected.missing()));
     faults.iter().for_each(|fault| println!("FAULT: {fault}"));
     println!("{} records sent; {}", all.records, if faults.is_empty() { "good" } else { "not good" });
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -127,27 +127,27 @@ fn growth(moments: &[Moment]) -> Vec<String> {
 }
 
 /// Says what is not stored as it was sent, and what is left where nothing should be.
-fn leftovers(world: &World, lane: &Lane, all: &Sent) -> Result<Vec<String>> {
+fn leftovers(world: &World, deployment: &Deployment, all: &Sent) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     if all.failures() > 0 {
         faults.push(format!("{} requests failed: {:?}", all.failures(), all.single.answers));
     }
     // What is settled by itself, is so within a second or two.
     let end = Instant::now() + PATIENCE;
-    let mut last = Moment::look(world, lane, Duration::ZERO, Sent::default(), Latencies::default())?;
+    let mut last = Moment::look(world, deployment, Duration::ZERO, Sent::default(), Latencies::default())?;
     while (last.owed > 0 || last.queues != [0; 3]) && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(100));
-        last = Moment::look(world, lane, Duration::ZERO, Sent::default(), Latencies::default())?;
+        last = Moment::look(world, deployment, Duration::ZERO, Sent::default(), Latencies::default())?;
     }
     if last.owed > 0 || last.queues != [0; 3] {
         faults.push(format!("left: {} owed batches; list, stream and dead letters: {:?}", last.owed, last.queues));
     }
-    let counted: u64 = world.postgres.psql(lane.database_name(), "SELECT count(*) FROM records")?.parse()?;
-    let stored = lane.stored()?;
+    let counted: u64 = world.postgres.psql(deployment.database_name(), "SELECT count(*) FROM records")?.parse()?;
+    let stored = deployment.stored()?;
     if counted != all.records || stored != all.records {
         faults.push(format!("{} sent, {counted} in the database, {stored} by the service", all.records));
     }
-    let verified = lane.service.run(&["verify"]);
+    let verified = deployment.service.run(&["verify"]);
     println!("verify: {}", verified.stdout.trim());
     if verified.code != Some(0) {
         faults.push("verify finds faults".to_owned());
@@ -156,14 +156,14 @@ fn leftovers(world: &World, lane: &Lane, all: &Sent) -> Result<Vec<String>> {
 }
 
 /// Says which messages did not come and can't be caught up with, either.
-fn unheard(lane: &Lane, missing: &[u64]) -> Vec<String> {
+fn unheard(deployment: &Deployment, missing: &[u64]) -> Vec<String> {
     if missing.is_empty() {
         println!("every message was received");
         return Vec::new();
     }
     let mut missing: HashSet<u64> = missing.iter().copied().collect();
     println!("{} messages were not received; looking for them by catching up", missing.len());
-    let (http, mut after) = (lane.service.http(), String::new());
+    let (http, mut after) = (deployment.service.http(), String::new());
     loop {
         let page = http.get(&format!("/v1/notifications?limit=1000{after}")).expect_status(200).json();
         let messages = page["messages"].as_array().cloned().unwrap_or_default();

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tallyhouse_tests::bench::measurements::{PARTS, Times};
 use tallyhouse_tests::bench::processes::{Cpu, state_of};
-use tallyhouse_tests::bench::seen::{PARTS, Times};
 use tallyhouse_tests::bench::world::World;
 
 /// What is measured.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use tallyhouse_tests::bench::lane::{Lane, await_published};
+use tallyhouse_tests::bench::deployment::{Deployment, await_published};
 use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
 use tallyhouse_tests::bench::world::World;
 
@@ -76,13 +76,13 @@ impl Kit {
 
     /// Returns rows as the service leaves them, and an empty copy of its tables.
     pub(crate) fn bare(&self) -> Result<(Rows, Bare)> {
-        let lane = Lane::start(&self.world)?;
+        let deployment = Deployment::start(&self.world)?;
         self.world.redis.reset_counts()?;
         let numbers = take(self.scale.records.min(100_000));
         let supply = Supply::new(Ids::Counted, Keys::Flights);
-        ways::send_lines(lane.service.address(), &supply.lines_request(numbers.clone()))?;
+        ways::send_lines(deployment.service.address(), &supply.lines_request(numbers.clone()))?;
         await_published(&self.world, numbers.end - numbers.start)?;
-        let rows = Bare::on(&lane.database)?.rows("true")?;
+        let rows = Bare::on(&deployment.database)?.rows("true")?;
         Ok((rows.into(), Bare::create(&self.world)?))
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use tallyhouse_tests::bench::lane::{Lane, Queue, await_published};
+use tallyhouse_tests::bench::deployment::{Deployment, Queue, await_published};
 use tallyhouse_tests::bench::load::{Load, Requests, UNTIL_DONE};
-use tallyhouse_tests::bench::seen::Seen;
+use tallyhouse_tests::bench::measurements::Seen;
 use tallyhouse_tests::bench::supply::{Supply, take};
 
 use crate::figure::{Figures, Meter, answered, peak};
@@ -40,9 +40,9 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The service of a lane.
-    pub(crate) fn service(lane: &Lane) -> Self {
-        Self { address: lane.service.address(), pid: lane.service.pid(), publishes: true }
+    /// The service of a deployment.
+    pub(crate) fn service(deployment: &Deployment) -> Self {
+        Self { address: deployment.service.address(), pid: deployment.service.pid(), publishes: true }
     }
 }
 
@@ -91,7 +91,7 @@ fn created(seen: &Seen) -> u64 {
 }
 
 /// Posts JSON batches of this many records, until all of them are published.
-pub(crate) fn batches(kit: &Kit, lane: &Lane, supply: &Supply, size: u64) -> Result<Figures> {
+pub(crate) fn batches(kit: &Kit, deployment: &Deployment, supply: &Supply, size: u64) -> Result<Figures> {
     let numbers = take(kit.scale.records);
     let batches: Vec<Vec<u8>> = (numbers.start..numbers.end)
         .step_by(usize::try_from(size)?)
@@ -102,30 +102,30 @@ pub(crate) fn batches(kit: &Kit, lane: &Lane, supply: &Supply, size: u64) -> Res
         let batch = usize::try_from(n).ok().and_then(|n| batches.get(n));
         request.extend_from_slice(batch.expect("as many requests as batches"));
     });
-    let mut load = Load::connect(lane.service.address(), BATCH_CONNECTIONS)?;
+    let mut load = Load::connect(deployment.service.address(), BATCH_CONNECTIONS)?;
     kit.world.redis.reset_counts()?;
-    let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
+    let meter = Meter::begin(&kit.world, Some(deployment.service.pid()));
     let seen = load.closed(0..count, UNTIL_DONE, &requests);
     ensure!(seen.successes() == count, "not all were taken: {:?}, {} broken", seen.answers, seen.broken);
     await_published(&kit.world, kit.scale.records)?;
     let mut figures = meter.end(kit.scale.records, None);
     figures.extend(answered(&seen.served));
-    figures.push(peak(lane.service.pid()));
+    figures.push(peak(deployment.service.pid()));
     Ok(figures)
 }
 
 /// Posts NDJSON in one request, until all of it is published. Of ten records, three may have been sent before.
-pub(crate) fn lines(kit: &Kit, lane: &Lane, supply: &Supply, repeats: bool) -> Result<Figures> {
+pub(crate) fn lines(kit: &Kit, deployment: &Deployment, supply: &Supply, repeats: bool) -> Result<Figures> {
     let numbers = take(kit.scale.records);
     let sent = |n| if repeats && original(n) >= numbers.start { original(n) } else { n };
     let new: std::collections::HashSet<u64> = numbers.clone().map(sent).collect();
     let request = supply.lines_request(numbers.clone().map(sent));
     kit.world.redis.reset_counts()?;
-    let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
-    send_lines(lane.service.address(), &request)?;
+    let meter = Meter::begin(&kit.world, Some(deployment.service.pid()));
+    send_lines(deployment.service.address(), &request)?;
     await_published(&kit.world, new.len() as u64)?;
     let mut figures = meter.end(kit.scale.records, None);
-    figures.push(peak(lane.service.pid()));
+    figures.push(peak(deployment.service.pid()));
     Ok(figures)
 }
 
@@ -139,13 +139,13 @@ pub(crate) fn send_lines(address: SocketAddr, request: &[u8]) -> Result<()> {
 }
 
 /// Lets the service take a full queue, until all of it is published.
-pub(crate) fn queue(kit: &Kit, lane: &Lane, supply: &Supply, queue: Queue) -> Result<Figures> {
+pub(crate) fn queue(kit: &Kit, deployment: &Deployment, supply: &Supply, queue: Queue) -> Result<Figures> {
     kit.world.redis.reset_counts()?;
-    lane.preload(&kit.world, queue, supply, take(kit.scale.records))?;
-    let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
+    deployment.preload(&kit.world, queue, supply, take(kit.scale.records))?;
+    let meter = Meter::begin(&kit.world, Some(deployment.service.pid()));
     await_published(&kit.world, kit.scale.records)?;
     let mut figures = meter.end(kit.scale.records, None);
-    figures.push(peak(lane.service.pid()));
+    figures.push(peak(deployment.service.pid()));
     Ok(figures)
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn bare_many(kit: &Kit, bare: &Bare, rows: &[Row], batch: usize) -> R
 /// Asks without an end, over connections that are kept.
 pub(crate) fn ask(
     kit: &Kit,
-    lane: &Lane,
+    deployment: &Deployment,
     connections: usize,
     paths: impl Fn(u64) -> String + Send + Sync + 'static,
 ) -> Result<(Seen, Figures)> {
@@ -184,12 +184,12 @@ pub(crate) fn ask(
             request.extend_from_slice(part.as_bytes());
         }
     });
-    let mut load = Load::connect(lane.service.address(), connections)?;
-    let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
+    let mut load = Load::connect(deployment.service.address(), connections)?;
+    let meter = Meter::begin(&kit.world, Some(deployment.service.pid()));
     let seen = load.closed(0..ENOUGH, kit.scale.lasts, &requests);
     ensure!(seen.failures() == 0, "not all were answered: {:?}, {} broken", seen.answers, seen.broken);
     let mut figures = meter.end(seen.successes(), Some(seen.took));
     figures.extend(answered(&seen.served));
-    figures.push(peak(lane.service.pid()));
+    figures.push(peak(deployment.service.pid()));
     Ok((seen, figures))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tallyhouse_tests::clients::http::Client;
-use tallyhouse_tests::data::month::month;
+use tallyhouse_tests::data::flights::month;
 use tallyhouse_tests::servers::fleet::{self, Fleet};
 use tallyhouse_tests::wait;
 

@@ -1,7 +1,7 @@
-//! Records, and what must be true of them.
+//! Test records, and invariants to check against a service.
 
 pub mod records;
 pub mod sums;
-pub mod month;
+pub mod flights;
 pub mod seed;
 pub mod invariants;

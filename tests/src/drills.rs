@@ -4,7 +4,7 @@
 //! kept. The suite runs them for a few seconds; the program `drills` for as long as an operator likes.
 
 mod load;
-mod watch;
+mod memory_usage;
 mod storage_outage;
 mod redis_outage;
 mod intruders;
@@ -24,7 +24,7 @@ pub use lease_ahead::lease_ahead;
 pub use little_memory::little_memory;
 pub use load::{Load, Tally};
 pub use log_lost::{LogLost, log_lost};
+pub use memory_usage::Memory;
 pub use redis_outage::redis_outage;
 pub use restored::restored;
 pub use storage_outage::storage_outage;
-pub use watch::Memory;

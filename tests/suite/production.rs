@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tallyhouse_tests::clients::subscriber::Subscriber;
+use tallyhouse_tests::data::flights::{self, month};
 use tallyhouse_tests::data::invariants;
-use tallyhouse_tests::data::month::{self, month};
 use tallyhouse_tests::data::records::{nth, record_with};
 use tallyhouse_tests::data::seed::Seed;
 use tallyhouse_tests::data::sums::Ledger;
@@ -91,8 +91,8 @@ fn check_month(fleet: &Fleet, month: &[Value]) {
         let name = group.as_object_mut().expect("an object").remove("destinationId").expect("a name");
         groups.insert(name.as_str().expect("text").to_owned(), group);
     }
-    assert_eq!(Value::from(groups), month::totals());
-    assert_eq!(fleet.psql("SELECT count(*) FROM records"), month::RECORDS.to_string());
+    assert_eq!(Value::from(groups), flights::totals());
+    assert_eq!(fleet.psql("SELECT count(*) FROM records"), flights::RECORDS.to_string());
 }
 
 #[test]

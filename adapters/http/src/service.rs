@@ -1,4 +1,4 @@
-//! The endpoints about the service itself: health, metrics, and the pages for people.
+//! The operational endpoints: health, readiness, metrics, and the pages for people.
 
 pub(crate) mod health;
 pub(crate) mod metrics;

@@ -7,5 +7,5 @@ pub(crate) mod plan;
 pub(crate) mod outbox;
 pub(crate) mod rules;
 pub(crate) mod roll_ups;
-pub(crate) mod period_totals;
+pub(crate) mod daily_totals;
 pub(crate) mod ping_write;

@@ -1,4 +1,4 @@
-//! The files that libraries read by themselves: passwords, certificates and keys.
+//! Lists the files that libpq and the TLS libraries read by themselves, e.g. `.pgpass`, certificates and keys.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Building blocks for repository adapters: the cache of optimistic commits, the schedule of roll-ups.
+//! Support for repository adapters: the cache of optimistic commits, the schedule of roll-ups.
 
 mod summary_cache;
 mod speculation_gate;

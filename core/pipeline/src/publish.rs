@@ -3,5 +3,5 @@
 // Read in this order.
 pub(crate) mod publisher;
 pub(crate) mod handoff;
-pub(crate) mod foreign;
+pub(crate) mod foreign_entries;
 pub(crate) mod relay;

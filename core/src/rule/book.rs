@@ -1,4 +1,4 @@
-//! The rules in force: the host's own, overlaid with those managed in the store; and changes to these.
+//! The effective alert rules: the host's own, overlaid with those managed in the store; and edits of managed rules.
 //!
 //! The managed rules are not polled. Each commit reads or verifies their version in its own transaction, and reads the
 //! rules when the version is new. So a change is in force on every instance for every record that is sent after the

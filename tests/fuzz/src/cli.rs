@@ -1,4 +1,4 @@
-//! What the files of the program that are included here ask of its command line.
+//! A stub of the program's `cli` module, for its source files that are included here by `#[path]`.
 
 /// What a file of records is: the program's own enum, without what its command line makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The grammars of single fields, without JSON around them.
+//! Single fields are parsed and formatted exactly as the oracle says.
 
 use bigdecimal::BigDecimal;
 use tallyhouse_pipeline::{DestinationId, Position, RecordId, Reference, Sum, Timestamp, Unit, Value};

@@ -1,5 +1,4 @@
-//! Choices that the fuzzer makes: numbers from the end of the bytes, so that what is before them stays as it was
-//! written.
+//! Draws the fuzzer's choices from the end of its input, so that the bytes before stay as they were written.
 
 /// Bytes, of which the last ones are choices.
 #[derive(Debug)]

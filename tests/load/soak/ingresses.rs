@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tallyhouse_tests::bench::arrivals::count_in;
-use tallyhouse_tests::bench::lane::{Lane, Queue};
+use tallyhouse_tests::bench::deployment::{Deployment, Queue};
 use tallyhouse_tests::bench::latency_subscriber::Expected;
 use tallyhouse_tests::bench::load::{Load, Requests};
-use tallyhouse_tests::bench::seen::Seen;
+use tallyhouse_tests::bench::measurements::Seen;
 use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
 use tallyhouse_tests::bench::world::World;
 
@@ -73,8 +73,8 @@ impl Sent {
 }
 
 impl Ingresses {
-    pub(crate) fn open(world: &World, lane: &Lane, expected: &Arc<Expected>, rate: u64) -> Result<Self> {
-        let connect = |connections| Load::connect(lane.service.address(), connections);
+    pub(crate) fn open(world: &World, deployment: &Deployment, expected: &Arc<Expected>, rate: u64) -> Result<Self> {
+        let connect = |connections| Load::connect(deployment.service.address(), connections);
         Ok(Self {
             single: connect(SINGLE_CONNECTIONS)?,
             batches: connect(OTHER_CONNECTIONS)?,
@@ -88,7 +88,7 @@ impl Ingresses {
     }
 
     /// Sends for a while, at all ingresses at once.
-    pub(crate) fn send(&mut self, lane: &Lane, lasts: Duration) -> Result<Sent> {
+    pub(crate) fn send(&mut self, deployment: &Deployment, lasts: Duration) -> Result<Sent> {
         let seconds = lasts.as_secs_f64();
         let [single, batches, lines, list, stream] =
             SHARES.map(|share| count_in((self.rate * share) as f64 / 100.0, lasts).max(1));
@@ -102,8 +102,9 @@ impl Ingresses {
         let questions = count_in(READS_PER_SECOND, lasts);
         std::thread::scope(|scope| {
             let (supply, expected) = (&**supply, &**expected);
-            let listed = scope.spawn(move || push(lane, Queue::List, to_list, list, lasts, supply, expected));
-            let streamed = scope.spawn(move || push(lane, Queue::Stream, to_stream, stream, lasts, supply, expected));
+            let listed = scope.spawn(move || push(deployment, Queue::List, to_list, list, lasts, supply, expected));
+            let streamed =
+                scope.spawn(move || push(deployment, Queue::Stream, to_stream, stream, lasts, supply, expected));
             let batched =
                 scope.spawn(move || in_batches.open(pace(batches, BATCH), 0..(batches / BATCH).max(1), &groups));
             let lined = scope.spawn(move || in_lines.open(pace(lines, LINES), 0..(lines / LINES).max(1), &streams));
@@ -167,7 +168,7 @@ fn reads() -> Arc<Requests> {
 
 /// Puts records into a queue at a steady rate, and returns how many.
 fn push(
-    lane: &Lane,
+    deployment: &Deployment,
     queue: Queue,
     connection: &mut redis::Connection,
     records: u64,
@@ -182,7 +183,7 @@ fn push(
         sleep(due.saturating_duration_since(Instant::now()));
         let numbers = take(PUSH);
         numbers.clone().for_each(|n| expected.record_sent(n, due));
-        lane.pushes(queue, supply, numbers).exec(connection)?;
+        deployment.pushes(queue, supply, numbers).exec(connection)?;
     }
     Ok(pushes * PUSH)
 }

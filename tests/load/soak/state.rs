@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use comfy_table::{Table, presets};
-use tallyhouse_tests::bench::lane::{Lane, Queue};
+use tallyhouse_tests::bench::deployment::{Deployment, Queue};
 use tallyhouse_tests::bench::latency_subscriber::Latencies;
 use tallyhouse_tests::bench::processes::{State, state_of};
 use tallyhouse_tests::bench::world::World;
@@ -29,17 +29,27 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    pub(crate) fn look(world: &World, lane: &Lane, at: Duration, sent: Sent, heard: Latencies) -> Result<Self> {
+    pub(crate) fn look(
+        world: &World,
+        deployment: &Deployment,
+        at: Duration,
+        sent: Sent,
+        heard: Latencies,
+    ) -> Result<Self> {
         let mut redis = world.redis.connection()?;
-        let dead = redis::cmd("XLEN").arg(format!("{}:dead-letters", lane.prefix)).query(&mut redis)?;
-        let number = |sql: &str| -> Result<u64> { Ok(world.postgres.psql(lane.database_name(), sql)?.parse()?) };
+        let dead = redis::cmd("XLEN").arg(format!("{}:dead-letters", deployment.prefix)).query(&mut redis)?;
+        let number = |sql: &str| -> Result<u64> { Ok(world.postgres.psql(deployment.database_name(), sql)?.parse()?) };
         let size = |table| number(&format!("SELECT pg_total_relation_size('{table}') / 1048576"));
         Ok(Self {
             at,
-            process: state_of(lane.service.pid()),
+            process: state_of(deployment.service.pid()),
             tables_mib: TABLES.into_iter().map(size).collect::<Result<_>>()?,
             owed: number("SELECT count(*) FROM outbox")?,
-            queues: [lane.waiting(Queue::List, &mut redis)?, lane.waiting(Queue::Stream, &mut redis)?, dead],
+            queues: [
+                deployment.waiting(Queue::List, &mut redis)?,
+                deployment.waiting(Queue::Stream, &mut redis)?,
+                dead,
+            ],
             sent,
             heard,
         })

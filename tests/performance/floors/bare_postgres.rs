@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context as _, Result, ensure};
 use futures::TryStreamExt as _;
 use futures::future::try_join_all;
-use tallyhouse_tests::bench::seen::Times;
+use tallyhouse_tests::bench::measurements::Times;
 use tallyhouse_tests::bench::world::World;
 use tallyhouse_tests::folder::Folder;
 use tokio::runtime::{Builder, Runtime};

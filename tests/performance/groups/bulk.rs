@@ -1,7 +1,7 @@
 //! Records in bulk: batches, lines and queues; keys and duplicates of several kinds.
 
 use anyhow::Result;
-use tallyhouse_tests::bench::lane::{Lane, Queue};
+use tallyhouse_tests::bench::deployment::{Deployment, Queue};
 use tallyhouse_tests::bench::supply::Keys;
 
 use crate::kit::{Kit, supply};
@@ -23,14 +23,14 @@ const FLOOR: &str = "bare: unnest of 1,000";
 pub(crate) fn batch(kit: &Kit) -> Result<Group> {
     let (rows, bare) = kit.bare()?;
     let supply = supply(Keys::Flights);
-    let lanes = (0..3).map(|_| Lane::start(&kit.world)).collect::<Result<Vec<_>>>()?;
+    let deployments = (0..3).map(|_| Deployment::start(&kit.world)).collect::<Result<Vec<_>>>()?;
     let floor = "bare: unnest of 100";
     let ways = vec![
         Way::new(floor, |_| bare_many(kit, &bare, &rows, 100)),
-        Way::new("JSON batches of 100, 8 connections", |_| batches(kit, &lanes[0], &supply, 100)).over(floor),
+        Way::new("JSON batches of 100, 8 connections", |_| batches(kit, &deployments[0], &supply, 100)).over(floor),
         Way::new(FLOOR, |_| bare_many(kit, &bare, &rows, BATCH)),
-        Way::new("JSON batches of 1,000, 8 connections", |_| batches(kit, &lanes[1], &supply, 1_000)).over(FLOOR),
-        Way::new("NDJSON, 1 request", |_| lines(kit, &lanes[2], &supply, false)).over(FLOOR),
+        Way::new("JSON batches of 1,000, 8 connections", |_| batches(kit, &deployments[1], &supply, 1_000)).over(FLOOR),
+        Way::new("NDJSON, 1 request", |_| lines(kit, &deployments[2], &supply, false)).over(FLOOR),
     ];
     let what = "records in bulk over HTTP, until the last message is published; the floor is one bare statement for as many \
                 rows, on one connection";
@@ -41,7 +41,7 @@ pub(crate) fn batch(kit: &Kit) -> Result<Group> {
 pub(crate) fn queues(kit: &Kit) -> Result<Group> {
     let (rows, bare) = kit.bare()?;
     let supply = supply(Keys::Flights);
-    let (list, stream) = (Lane::start(&kit.world)?, Lane::start(&kit.world)?);
+    let (list, stream) = (Deployment::start(&kit.world)?, Deployment::start(&kit.world)?);
     let ways = vec![
         Way::new(FLOOR, |_| bare_many(kit, &bare, &rows, BATCH)),
         Way::new("list", |_| queue(kit, &list, &supply, Queue::List)).over(FLOOR),
@@ -58,10 +58,12 @@ pub(crate) fn keys(kit: &Kit) -> Result<Group> {
         ("100,000 keys", supply(Keys::Spread(COLD_KEYS))),
         ("one key", supply(Keys::One)),
     ];
-    let lanes =
-        all.iter().map(|_| Ok([Lane::start(&kit.world)?, Lane::start(&kit.world)?])).collect::<Result<Vec<_>>>()?;
+    let deployments = all
+        .iter()
+        .map(|_| Ok([Deployment::start(&kit.world)?, Deployment::start(&kit.world)?]))
+        .collect::<Result<Vec<_>>>()?;
     let mut ways = vec![Way::new(FLOOR, |_| bare_many(kit, &bare, &rows, BATCH))];
-    for ((name, supply), [bulk, single]) in all.iter().zip(&lanes) {
+    for ((name, supply), [bulk, single]) in all.iter().zip(&deployments) {
         ways.push(Way::new(format!("NDJSON, {name}"), move |_| lines(kit, bulk, supply, false)).over(FLOOR));
         let requests = fresh(supply);
         let post = move |_| post(kit, Target::service(single), CONNECTIONS, &requests);
@@ -73,12 +75,12 @@ pub(crate) fn keys(kit: &Kit) -> Result<Group> {
 /// Measures records of which some were sent before.
 pub(crate) fn duplicates(kit: &Kit) -> Result<Group> {
     let supply = supply(Keys::Flights);
-    let lanes = (0..4).map(|_| Lane::start(&kit.world)).collect::<Result<Vec<_>>>()?;
-    let (new, again) = (Target::service(&lanes[2]), Target::service(&lanes[3]));
+    let deployments = (0..4).map(|_| Deployment::start(&kit.world)).collect::<Result<Vec<_>>>()?;
+    let (new, again) = (Target::service(&deployments[2]), Target::service(&deployments[3]));
     let (requests, repeats) = (fresh(&supply), repeated(&supply));
     let ways = vec![
-        Way::new("NDJSON, all new", |_| lines(kit, &lanes[0], &supply, false)),
-        Way::new("NDJSON, 30 % duplicates", |_| lines(kit, &lanes[1], &supply, true)).over("NDJSON, all new"),
+        Way::new("NDJSON, all new", |_| lines(kit, &deployments[0], &supply, false)),
+        Way::new("NDJSON, 30 % duplicates", |_| lines(kit, &deployments[1], &supply, true)).over("NDJSON, all new"),
         Way::new("POST, all new", |_| post(kit, new, CONNECTIONS, &requests)),
         Way::new("POST, 30 % duplicates", |_| post(kit, again, CONNECTIONS, &repeats)).over("POST, all new"),
     ];

@@ -1,7 +1,7 @@
 //! What further records cost when many are stored.
 
 use anyhow::Result;
-use tallyhouse_tests::bench::lane::{Lane, await_published};
+use tallyhouse_tests::bench::deployment::{Deployment, await_published};
 use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
 
 use crate::figure::{Figures, Meter, own};
@@ -26,17 +26,17 @@ const CATCH_UP: &str = "INSERT INTO bare.records SELECT * FROM public.records
 
 /// Measures the cost of records and totals at several sizes of the store.
 pub(crate) fn growth(kit: &Kit) -> Result<Group> {
-    let lane = Lane::start(&kit.world)?;
-    let bare = Bare::on(&lane.database)?;
+    let deployment = Deployment::start(&kit.world)?;
+    let bare = Bare::on(&deployment.database)?;
     bare.execute(COPY)?;
     let supply = Supply::new(kit.scale.growth_ids, Keys::Flights);
     let (mut stored, mut rows) = (0, Vec::new());
     for size in &kit.scale.growth {
         let size = *size;
         let numbers = take(size.saturating_sub(stored));
-        let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
+        let meter = Meter::begin(&kit.world, Some(deployment.service.pid()));
         eprintln!("growth: filling up to {size}");
-        fill(kit, &lane, &supply, numbers.clone())?;
+        fill(kit, &deployment, &supply, numbers.clone())?;
         let fill = meter.end(numbers.end - numbers.start, None);
         rows.push(Row { name: format!("filling from {stored} to {size}"), rounds: vec![fill], ratios: Vec::new() });
         // The bare table holds as much.
@@ -44,9 +44,9 @@ pub(crate) fn growth(kit: &Kit) -> Result<Group> {
         for settling in ["VACUUM ANALYZE", "CHECKPOINT"] {
             bare.execute(settling)?;
         }
-        let group = at_size(kit, &lane, &bare, &supply, size)?;
+        let group = at_size(kit, &deployment, &bare, &supply, size)?;
         rows.extend(group.rows);
-        stored = lane.stored()?;
+        stored = deployment.stored()?;
     }
     let ids = match kit.scale.growth_ids {
         Ids::Counted => "that follow one another",
@@ -59,23 +59,23 @@ pub(crate) fn growth(kit: &Kit) -> Result<Group> {
     Ok(Group { name: "growth", what, rows })
 }
 
-fn at_size(kit: &Kit, lane: &Lane, bare: &Bare, supply: &Supply, size: u64) -> Result<Group> {
+fn at_size(kit: &Kit, deployment: &Deployment, bare: &Bare, supply: &Supply, size: u64) -> Result<Group> {
     let floor = format!("bare: unnest of 1,000, at {size}");
     let ours = format!("NDJSON, at {size}");
     // The rows that the service has just left are those that are written without it: it goes first.
     let ways = vec![
-        Way::new(&ours, |_| lines(kit, lane, supply)).over(&floor),
+        Way::new(&ours, |_| lines(kit, deployment, supply)).over(&floor),
         Way::new(&floor, |_| insert(kit, bare)),
-        Way::new(format!("totals, at {size}"), |_| totals(kit, lane)),
+        Way::new(format!("totals, at {size}"), |_| totals(kit, deployment)),
     ];
     measure("growth", "", kit.scale.rounds.min(ROUNDS), ways)
 }
 
-fn lines(kit: &Kit, lane: &Lane, supply: &Supply) -> Result<Figures> {
+fn lines(kit: &Kit, deployment: &Deployment, supply: &Supply) -> Result<Figures> {
     let request = supply.lines_request(take(kit.scale.records));
     kit.world.redis.reset_counts()?;
-    let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
-    send_lines(lane.service.address(), &request)?;
+    let meter = Meter::begin(&kit.world, Some(deployment.service.pid()));
+    send_lines(deployment.service.address(), &request)?;
     await_published(&kit.world, kit.scale.records)?;
     Ok(meter.end(kit.scale.records, None))
 }
@@ -88,10 +88,10 @@ fn insert(kit: &Kit, bare: &Bare) -> Result<Figures> {
     Ok(meter.end(rows.len() as u64, Some(took)))
 }
 
-fn totals(kit: &Kit, lane: &Lane) -> Result<Figures> {
-    let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
+fn totals(kit: &Kit, deployment: &Deployment) -> Result<Figures> {
+    let meter = Meter::begin(&kit.world, Some(deployment.service.pid()));
     let began = std::time::Instant::now();
-    let stored = lane.stored()?;
+    let stored = deployment.stored()?;
     let took = began.elapsed();
     let mut figures = meter.end(stored, Some(took));
     figures.push((own("answer s", 2), took.as_secs_f64()));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use tallyhouse_tests::bench::lane::{Lane, await_published};
+use tallyhouse_tests::bench::deployment::{Deployment, await_published};
 use tallyhouse_tests::bench::supply::{Keys, take};
 
 use crate::figure::{Figures, Meter};
@@ -16,15 +16,15 @@ const TRIP: usize = 1_000;
 
 /// Measures how fast Redis takes the service's messages.
 pub(crate) fn publish(kit: &Kit) -> Result<Group> {
-    let lane = Lane::start(&kit.world)?;
+    let deployment = Deployment::start(&kit.world)?;
     kit.world.redis.reset_counts()?;
     let numbers = take(TRIP as u64);
-    send_lines(lane.service.address(), &supply(Keys::Flights).lines_request(numbers))?;
+    send_lines(deployment.service.address(), &supply(Keys::Flights).lines_request(numbers))?;
     await_published(&kit.world, TRIP as u64)?;
-    let page = lane.service.http().get("/v1/notifications?limit=1000").expect_status(200).json();
+    let page = deployment.service.http().get("/v1/notifications?limit=1000").expect_status(200).json();
     let messages: Vec<String> = page["messages"].as_array().into_iter().flatten().map(ToString::to_string).collect();
     ensure!(messages.len() == TRIP, "{} messages", messages.len());
-    let channel = format!("{}:notifications", lane.prefix);
+    let channel = format!("{}:notifications", deployment.prefix);
     let ways = vec![Way::new("bare: PUBLISH, 1,000 a round trip", |_| pipelines(kit, &channel, &messages))];
     measure(
         "publish",

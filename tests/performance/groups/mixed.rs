@@ -6,9 +6,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use tallyhouse_tests::bench::lane::{Lane, Queue, published};
+use tallyhouse_tests::bench::deployment::{Deployment, Queue, published};
 use tallyhouse_tests::bench::load::{Load, Requests};
-use tallyhouse_tests::bench::seen::Seen;
+use tallyhouse_tests::bench::measurements::Seen;
 use tallyhouse_tests::bench::supply::{Keys, Supply, take};
 
 use crate::figure::{Figures, Meter, answered, own, peak};
@@ -29,19 +29,19 @@ const ENOUGH: u64 = 1 << 32;
 
 /// Measures all ingresses at once.
 pub(crate) fn mixed(kit: &Kit) -> Result<Group> {
-    let lane = Lane::start(&kit.world)?;
+    let deployment = Deployment::start(&kit.world)?;
     let supply = supply(Keys::Flights);
-    let ways = vec![Way::new("all ingresses and readers", |_| all(kit, &lane, &supply))];
+    let ways = vec![Way::new("all ingresses and readers", |_| all(kit, &deployment, &supply))];
     let what = "32 connections of single POSTs, 2 of JSON batches of 100, list and stream never empty, and 4 readers of records, \
                 summaries and totals, all at once; answers are those to single POSTs";
     measure("mixed", what, kit.scale.rounds, ways)
 }
 
-fn all(kit: &Kit, lane: &Lane, supply: &Arc<Supply>) -> Result<Figures> {
-    let (address, lasts) = (lane.service.address(), kit.scale.lasts);
+fn all(kit: &Kit, deployment: &Deployment, supply: &Arc<Supply>) -> Result<Figures> {
+    let (address, lasts) = (deployment.service.address(), kit.scale.lasts);
     let stop = AtomicBool::new(false);
     kit.world.redis.reset_counts()?;
-    let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
+    let meter = Meter::begin(&kit.world, Some(deployment.service.pid()));
     let began = Instant::now();
     let run = |connections: usize, requests: Arc<Requests>| -> Result<Seen> {
         let seen = Load::connect(address, connections)?.closed(take(ENOUGH), lasts, &requests);
@@ -51,7 +51,7 @@ fn all(kit: &Kit, lane: &Lane, supply: &Arc<Supply>) -> Result<Figures> {
     let (posted, read) = std::thread::scope(|scope| {
         let pushing = [Queue::List, Queue::Stream].map(|queue| {
             let stop = &stop;
-            scope.spawn(move || keep_full(kit, lane, queue, supply, stop))
+            scope.spawn(move || keep_full(kit, deployment, queue, supply, stop))
         });
         let batching = scope.spawn(|| run(BATCHING, batches(supply)));
         let reading = scope.spawn(|| run(READING, reads()));
@@ -65,7 +65,7 @@ fn all(kit: &Kit, lane: &Lane, supply: &Arc<Supply>) -> Result<Figures> {
         anyhow::Ok((posted?, read.ok().context("a reader panicked")??))
     })?;
     let mut connection = kit.world.redis.connection()?;
-    while lane.waiting(Queue::List, &mut connection)? + lane.waiting(Queue::Stream, &mut connection)? > 0 {
+    while deployment.waiting(Queue::List, &mut connection)? + deployment.waiting(Queue::Stream, &mut connection)? > 0 {
         ensure!(began.elapsed() < lasts + Duration::from_secs(60), "the queues do not empty");
         sleep(Duration::from_millis(5));
     }
@@ -73,7 +73,7 @@ fn all(kit: &Kit, lane: &Lane, supply: &Arc<Supply>) -> Result<Figures> {
     let mut figures = meter.end(records, None);
     figures.push((own("reads a second", 0), read.successes() as f64 / read.took.as_secs_f64()));
     figures.extend(answered(&posted.served));
-    figures.push(peak(lane.service.pid()));
+    figures.push(peak(deployment.service.pid()));
     Ok(figures)
 }
 
@@ -96,11 +96,11 @@ fn reads() -> Arc<Requests> {
     })
 }
 
-fn keep_full(kit: &Kit, lane: &Lane, queue: Queue, supply: &Supply, stop: &AtomicBool) -> Result<()> {
+fn keep_full(kit: &Kit, deployment: &Deployment, queue: Queue, supply: &Supply, stop: &AtomicBool) -> Result<()> {
     let mut connection = kit.world.redis.connection()?;
     while !stop.load(Ordering::Relaxed) {
-        if lane.waiting(queue, &mut connection)? < QUEUED_MAX {
-            lane.pushes(queue, supply, take(PUSH)).exec(&mut connection)?;
+        if deployment.waiting(queue, &mut connection)? < QUEUED_MAX {
+            deployment.pushes(queue, supply, take(PUSH)).exec(&mut connection)?;
         } else {
             sleep(Duration::from_millis(2));
         }

@@ -5,7 +5,7 @@ use std::thread::{scope, sleep};
 use std::time::Duration;
 
 use anyhow::Result;
-use tallyhouse_tests::bench::lane::Lane;
+use tallyhouse_tests::bench::deployment::Deployment;
 use tallyhouse_tests::bench::supply::Keys;
 use tallyhouse_tests::clients::http::Client;
 use tallyhouse_tests::servers::collector::Collector;
@@ -24,7 +24,7 @@ const SCRAPED_EVERY: Duration = Duration::from_secs(1);
 /// Measures single `POST`s, the dearest way to bring a record, watched more and more closely.
 pub(crate) fn observed(kit: &Kit) -> Result<Group> {
     let collector = Collector::start();
-    let start = |options: Options| Lane::start_with(&kit.world, options);
+    let start = |options: Options| Deployment::start_with(&kit.world, options);
     // But for the one line that tells where it listens.
     let silent = start(Options::new().env("TALLYHOUSE_LOG__FILTER", "off,tallyhouse::service=info"))?;
     let defaults = start(Options::new())?;
@@ -33,7 +33,7 @@ pub(crate) fn observed(kit: &Kit) -> Result<Group> {
     let all = start(traced(&collector, "1000"))?;
     let requests = fresh(&supply(Keys::Flights));
     let floor = "no logs, no traces";
-    let run = |lane: &Lane| post(kit, Target::service(lane), CONNECTIONS, &requests);
+    let run = |deployment: &Deployment| post(kit, Target::service(deployment), CONNECTIONS, &requests);
     let ways = vec![
         Way::new(floor, |_| run(&silent)),
         Way::new("as by default", |_| run(&defaults)).over(floor),
@@ -55,8 +55,8 @@ fn traced(collector: &Collector, per_thousand: &str) -> Options {
 }
 
 /// Asks for metrics while something runs.
-fn scraped(lane: &Lane, run: impl FnOnce() -> Result<Figures>) -> Result<Figures> {
-    let (over, http): (AtomicBool, Client) = (AtomicBool::new(false), lane.service.http());
+fn scraped(deployment: &Deployment, run: impl FnOnce() -> Result<Figures>) -> Result<Figures> {
+    let (over, http): (AtomicBool, Client) = (AtomicBool::new(false), deployment.service.http());
     scope(|scope| {
         let asking = scope.spawn(|| {
             let mut times = 0;

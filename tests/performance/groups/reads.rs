@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use tallyhouse_tests::bench::lane::{Lane, await_published};
+use tallyhouse_tests::bench::deployment::{Deployment, await_published};
 use tallyhouse_tests::bench::load::{Load, Requests, UNTIL_DONE};
 use tallyhouse_tests::bench::supply::{Ids, Keys, Supply, take};
 
@@ -36,14 +36,14 @@ const FILTER_QUERY: &str = "type=positive&reference=EWR&start=2013-01-01T00:00:0
 
 /// Measures questions over many records.
 pub(crate) fn reads(kit: &Kit) -> Result<Group> {
-    let mut lane = Lane::start(&kit.world)?;
+    let mut deployment = Deployment::start(&kit.world)?;
     let supply = Arc::new(Supply::new(Ids::Counted, Keys::Flights));
     let numbers = take(kit.scale.stored);
-    fill(kit, &lane, &supply, numbers.clone())?;
+    fill(kit, &deployment, &supply, numbers.clone())?;
     // So that its memory is what reading takes.
-    lane.service.stop();
-    lane.service.restart();
-    let bare = Bare::on(&lane.database)?;
+    deployment.service.stop();
+    deployment.service.restart();
+    let bare = Bare::on(&deployment.database)?;
     bare.execute("VACUUM ANALYZE")?;
     let group_by = "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
     let (all, some) = (format!("{TOTALS} {group_by}"), format!("{TOTALS} WHERE {FILTER} {group_by}"));
@@ -54,12 +54,12 @@ pub(crate) fn reads(kit: &Kit) -> Result<Group> {
     let by_id = move |n: u64| format!("/v1/records/{}", ids.id(numbers.start + n.wrapping_mul(7_919) % stored));
     let ways = vec![
         Way::new(copy, |_| copied(kit, &bare)),
-        Way::new("aggregate with all records, streamed", |_| streamed(kit, &lane)).over(copy),
+        Way::new("aggregate with all records, streamed", |_| streamed(kit, &deployment)).over(copy),
         Way::new(sum, |_| summed(kit, &bare, &all)),
-        Way::new("totals of all records", |_| totals(kit, &lane, "")).over(sum),
+        Way::new("totals of all records", |_| totals(kit, &deployment, "")).over(sum),
         Way::new(&sum_some, |_| summed(kit, &bare, &some)),
-        Way::new(format!("totals, {MATCHING}"), |_| totals(kit, &lane, FILTER_QUERY)).over(&sum_some),
-        Way::new("record by id, 64 connections", |_| Ok(ask(kit, &lane, CONNECTIONS, by_id.clone())?.1)),
+        Way::new(format!("totals, {MATCHING}"), |_| totals(kit, &deployment, FILTER_QUERY)).over(&sum_some),
+        Way::new("record by id, 64 connections", |_| Ok(ask(kit, &deployment, CONNECTIONS, by_id.clone())?.1)),
     ];
     let what = format!(
         "{stored} stored records; rows a second, and answers a second where the answer is one; time of the \
@@ -69,12 +69,12 @@ pub(crate) fn reads(kit: &Kit) -> Result<Group> {
 }
 
 /// Fills a store through the service, until all is published.
-pub(crate) fn fill(kit: &Kit, lane: &Lane, supply: &Supply, numbers: std::ops::Range<u64>) -> Result<()> {
+pub(crate) fn fill(kit: &Kit, deployment: &Deployment, supply: &Supply, numbers: std::ops::Range<u64>) -> Result<()> {
     kit.world.redis.reset_counts()?;
     let mut first = numbers.start;
     while first < numbers.end {
         let last = numbers.end.min(first + FILL);
-        send_lines(lane.service.address(), &supply.lines_request(first..last))?;
+        send_lines(deployment.service.address(), &supply.lines_request(first..last))?;
         first = last;
     }
     await_published(&kit.world, numbers.end - numbers.start)
@@ -88,15 +88,15 @@ fn copied(kit: &Kit, bare: &Bare) -> Result<Figures> {
     Ok(figures)
 }
 
-fn streamed(kit: &Kit, lane: &Lane) -> Result<Figures> {
+fn streamed(kit: &Kit, deployment: &Deployment) -> Result<Figures> {
     let requests = get("/v1/aggregates");
-    let mut load = Load::connect(lane.service.address(), 1)?;
-    let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
+    let mut load = Load::connect(deployment.service.address(), 1)?;
+    let meter = Meter::begin(&kit.world, Some(deployment.service.pid()));
     let seen = load.closed(0..1, UNTIL_DONE, &requests);
     ensure!(seen.successes() == 1, "no answer: {:?}", seen.answers);
     let mut figures = meter.end(kit.scale.stored, Some(seen.took));
     figures.push((own("MB a second", 0), seen.body_bytes as f64 / 1e6 / seen.took.as_secs_f64()));
-    figures.push(peak(lane.service.pid()));
+    figures.push(peak(deployment.service.pid()));
     Ok(figures)
 }
 
@@ -106,14 +106,14 @@ fn summed(kit: &Kit, bare: &Bare, sql: &str) -> Result<Figures> {
     Ok(in_answers(meter.end(1, None)))
 }
 
-fn totals(kit: &Kit, lane: &Lane, filter: &str) -> Result<Figures> {
+fn totals(kit: &Kit, deployment: &Deployment, filter: &str) -> Result<Figures> {
     let requests = get(&format!("/v1/aggregates?records=false&{filter}"));
-    let mut load = Load::connect(lane.service.address(), 1)?;
-    let meter = Meter::begin(&kit.world, Some(lane.service.pid()));
+    let mut load = Load::connect(deployment.service.address(), 1)?;
+    let meter = Meter::begin(&kit.world, Some(deployment.service.pid()));
     let seen = load.closed(0..1, UNTIL_DONE, &requests);
     ensure!(seen.successes() == 1, "no answer: {:?}", seen.answers);
     let mut figures = in_answers(meter.end(1, Some(seen.took)));
-    figures.push(peak(lane.service.pid()));
+    figures.push(peak(deployment.service.pid()));
     Ok(figures)
 }
 

@@ -1,7 +1,7 @@
 //! Single records: one request, one answer, one commit that others may share.
 
 use anyhow::Result;
-use tallyhouse_tests::bench::lane::Lane;
+use tallyhouse_tests::bench::deployment::Deployment;
 use tallyhouse_tests::bench::supply::Keys;
 
 use crate::floors::bare_http::{Running, StandIn};
@@ -16,7 +16,7 @@ const CONNECTIONS: [usize; 3] = [1, 64, 256];
 /// Measures single `POST`s, beside bare transactions and HTTP without storage.
 pub(crate) fn single(kit: &Kit) -> Result<Group> {
     let (rows, bare) = kit.bare()?;
-    let lane = Lane::start(&kit.world)?;
+    let deployment = Deployment::start(&kit.world)?;
     let (warp, adapter) = (Running::start(StandIn::Warp)?, Running::start(StandIn::Adapter)?);
     let requests = fresh(&supply(Keys::Flights));
     let mut ways = Vec::new();
@@ -31,7 +31,7 @@ pub(crate) fn single(kit: &Kit) -> Result<Group> {
         let name = format!("bare: the record alone, {}", plural(connections));
         ways.push(Way::new(&name, move |_| bare_singles(kit, bare, rows, Single::Row, connections)));
         let floor = if connections == 1 { in_one.to_owned() } else { name };
-        let target = Target::service(&lane);
+        let target = Target::service(&deployment);
         let ours =
             Way::new(format!("POST, {}", plural(connections)), move |_| post(kit, target, connections, requests));
         ways.push(ours.over(floor));

@@ -17,7 +17,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Statement, params_from_iter};
 use serde_json::Value as Json;
 use tallyhouse_tests::bench::processes::state_of;
-use tallyhouse_tests::data::month::month;
+use tallyhouse_tests::data::flights::month;
 use tallyhouse_tests::folder::Folder;
 
 use crate::figure::{PEAK, RATE};

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tallyhouse_tests::bench::lane::{Lane, Queue, await_published};
+use tallyhouse_tests::bench::deployment::{Deployment, Queue, await_published};
 use tallyhouse_tests::bench::load::{Load, Requests, UNTIL_DONE};
 use tallyhouse_tests::bench::processes::{cpu_of, state_of};
 use tallyhouse_tests::bench::supply::{Keys, Supply, take};
@@ -96,20 +96,22 @@ fn count(log: &str, database: &str) -> (u64, u64) {
 
 /// Measures what the service asks of its servers for a record.
 pub(crate) fn trips(kit: &Kit) -> Result<Group> {
-    let lane = Lane::start(&kit.world)?;
+    let deployment = Deployment::start(&kit.world)?;
     let supply = supply(Keys::Flights);
     let records = kit.scale.records.min(RECORDS);
     let single = |connections: usize| {
-        let (lane, requests) = (&lane, fresh(&supply));
-        move |_| counted(kit, lane, records, || posted(lane, connections, records, &requests))
+        let (deployment, requests) = (&deployment, fresh(&supply));
+        move |_| counted(kit, deployment, records, || posted(deployment, connections, records, &requests))
     };
     let batched = |size: u64| {
-        let (lane, supply) = (&lane, &supply);
-        move |_| counted(kit, lane, records, || in_batches(lane, size, records, supply))
+        let (deployment, supply) = (&deployment, &supply);
+        move |_| counted(kit, deployment, records, || in_batches(deployment, size, records, supply))
     };
     let queued = |queue: Queue| {
-        let (lane, supply) = (&lane, &supply);
-        move |_| counted(kit, lane, records, || lane.preload(&kit.world, queue, supply, take(records)).map(drop))
+        let (deployment, supply) = (&deployment, &supply);
+        move |_| {
+            counted(kit, deployment, records, || deployment.preload(&kit.world, queue, supply, take(records)).map(drop))
+        }
     };
     let ways = vec![
         Way::new("POST, 1 connection", single(1)),
@@ -117,8 +119,8 @@ pub(crate) fn trips(kit: &Kit) -> Result<Group> {
         Way::new("JSON batches of 100, 1 connection", batched(100)),
         Way::new("JSON batches of 1,000, 1 connection", batched(1_000)),
         Way::new("NDJSON, 1 request", |_| {
-            let send = || send_lines(lane.service.address(), &supply.lines_request(take(records)));
-            counted(kit, &lane, records, send)
+            let send = || send_lines(deployment.service.address(), &supply.lines_request(take(records)));
+            counted(kit, &deployment, records, send)
         }),
         Way::new("list", queued(Queue::List)),
         Way::new("stream", queued(Queue::Stream)),
@@ -130,43 +132,43 @@ pub(crate) fn trips(kit: &Kit) -> Result<Group> {
     measure("trips", what, 1, ways)
 }
 
-fn counted(kit: &Kit, lane: &Lane, records: u64, send: impl FnOnce() -> Result<()>) -> Result<Figures> {
+fn counted(kit: &Kit, deployment: &Deployment, records: u64, send: impl FnOnce() -> Result<()>) -> Result<Figures> {
     let counted = Counted::begin(&kit.world)?;
     send()?;
     await_published(&kit.world, records)?;
     sleep(SETTLING);
-    counted.end(lane.database_name(), records as f64)
+    counted.end(deployment.database_name(), records as f64)
 }
 
-fn posted(lane: &Lane, connections: usize, records: u64, requests: &Arc<Requests>) -> Result<()> {
-    let seen = Load::connect(lane.service.address(), connections)?.closed(take(records), UNTIL_DONE, requests);
+fn posted(deployment: &Deployment, connections: usize, records: u64, requests: &Arc<Requests>) -> Result<()> {
+    let seen = Load::connect(deployment.service.address(), connections)?.closed(take(records), UNTIL_DONE, requests);
     ensure!(seen.successes() == records, "not all were taken: {:?}", seen.answers);
     Ok(())
 }
 
-fn in_batches(lane: &Lane, size: u64, records: u64, supply: &Supply) -> Result<()> {
+fn in_batches(deployment: &Deployment, size: u64, records: u64, supply: &Supply) -> Result<()> {
     let all: Vec<Vec<u8>> = (0..records / size).map(|_| supply.batch_request(take(size))).collect();
     let count = all.len() as u64;
     let requests: Arc<Requests> =
         Arc::new(move |n, _, out: &mut Vec<u8>| out.extend_from_slice(&all[usize::try_from(n).expect("an index")]));
-    let seen = Load::connect(lane.service.address(), 1)?.closed(0..count, UNTIL_DONE, &requests);
+    let seen = Load::connect(deployment.service.address(), 1)?.closed(0..count, UNTIL_DONE, &requests);
     ensure!(seen.successes() == count, "not all were taken: {:?}", seen.answers);
     Ok(())
 }
 
 /// Measures what the service does while there is nothing to do.
 pub(crate) fn idle(kit: &Kit) -> Result<Group> {
-    let lane = Lane::start(&kit.world)?;
+    let deployment = Deployment::start(&kit.world)?;
     let idle = kit.scale.idle;
     let ways = vec![Way::new("idle, with Postgres and Redis", |_| {
         sleep(BEFORE_IDLE.min(idle));
         let counted = Counted::begin(&kit.world)?;
-        let before = cpu_of(&[lane.service.pid()]);
+        let before = cpu_of(&[deployment.service.pid()]);
         sleep(idle);
-        let spent = cpu_of(&[lane.service.pid()]) - before;
+        let spent = cpu_of(&[deployment.service.pid()]) - before;
         let mut figures = vec![(own("CPU ms a second", 2), spent.as_secs_f64() * 1e3 / idle.as_secs_f64())];
-        figures.extend(counted.end(lane.database_name(), idle.as_secs_f64())?);
-        figures.push((own("resident MiB", 0), state_of(lane.service.pid()).resident_kib as f64 / 1024.0));
+        figures.extend(counted.end(deployment.database_name(), idle.as_secs_f64())?);
+        figures.push((own("resident MiB", 0), state_of(deployment.service.pid()).resident_kib as f64 / 1024.0));
         Ok(figures)
     })];
     measure("idle", format!("a second of {idle:?} with nothing to do"), 1, ways)

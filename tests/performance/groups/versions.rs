@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use tallyhouse_tests::bench::lane::{Lane, Queue};
+use tallyhouse_tests::bench::deployment::{Deployment, Queue};
 use tallyhouse_tests::bench::supply::Keys;
 use tallyhouse_tests::servers::service::Options;
 
@@ -47,14 +47,14 @@ impl Workload {
         }
     }
 
-    fn run(self, kit: &Kit, lane: &Lane) -> Result<Figures> {
+    fn run(self, kit: &Kit, deployment: &Deployment) -> Result<Figures> {
         let supply = supply(Keys::Flights);
         match self {
-            Self::Post(connections) => post(kit, Target::service(lane), connections, &fresh(&supply)),
-            Self::Repeated(connections) => post(kit, Target::service(lane), connections, &repeated(&supply)),
-            Self::Batches => batches(kit, lane, &supply, BATCH),
-            Self::Lines => lines(kit, lane, &supply, false),
-            Self::Queue(which) => queue(kit, lane, &supply, which),
+            Self::Post(connections) => post(kit, Target::service(deployment), connections, &fresh(&supply)),
+            Self::Repeated(connections) => post(kit, Target::service(deployment), connections, &repeated(&supply)),
+            Self::Batches => batches(kit, deployment, &supply, BATCH),
+            Self::Lines => lines(kit, deployment, &supply, false),
+            Self::Queue(which) => queue(kit, deployment, &supply, which),
         }
     }
 }
@@ -62,12 +62,12 @@ impl Workload {
 /// Measures the main workloads with this version and with another binary.
 pub(crate) fn versions(kit: &Kit, other: &Path) -> Result<Group> {
     ensure!(other.is_file(), "{} is no binary", other.display());
-    let mut lanes = Vec::new();
+    let mut deployments = Vec::new();
     for workload in WORKLOADS {
-        lanes.push((workload, start(kit, Options::new().program(other))?, start(kit, Options::new())?));
+        deployments.push((workload, start(kit, Options::new().program(other))?, start(kit, Options::new())?));
     }
     let mut ways = Vec::new();
-    for (workload, before, now) in &lanes {
+    for (workload, before, now) in &deployments {
         let floor = format!("the other version: {}", workload.name());
         ways.push(Way::new(&floor, move |_| workload.run(kit, before)));
         ways.push(Way::new(workload.name(), move |_| workload.run(kit, now)).over(floor));
@@ -75,6 +75,6 @@ pub(crate) fn versions(kit: &Kit, other: &Path) -> Result<Group> {
     measure("versions", "this version beside another one, which is the floor", kit.scale.rounds, ways)
 }
 
-fn start(kit: &Kit, options: Options) -> Result<Lane> {
-    Lane::start_with(&kit.world, options)
+fn start(kit: &Kit, options: Options) -> Result<Deployment> {
+    Deployment::start_with(&kit.world, options)
 }

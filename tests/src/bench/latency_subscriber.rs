@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::bench::seen::Times;
+use crate::bench::measurements::Times;
 use crate::bench::supply::{Ids, number};
 use crate::servers::redis_server::RedisServer;
 

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::bench::arrivals::Arrivals;
 use crate::bench::connection::Connection;
-use crate::bench::seen::Seen;
+use crate::bench::measurements::Seen;
 
 /// How long an answer may take before a request counts as broken.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -1,4 +1,4 @@
-//! On what was measured.
+//! Describes the machine and the software versions of a measurement.
 
 use std::fs;
 use std::process::Command;

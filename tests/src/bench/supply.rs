@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use crate::data::month::month;
+use crate::data::flights::month;
 
 /// Digits of the number that a record's id begins with.
 const DIGITS: usize = 16;

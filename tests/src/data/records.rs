@@ -1,4 +1,4 @@
-//! Records as a sender writes them.
+//! Builds valid sample records as JSON.
 
 use serde_json::{Value, json};
 

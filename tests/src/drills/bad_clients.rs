@@ -1,4 +1,4 @@
-//! Clients that are silent, slow or greedy, beside clients that are none of it.
+//! Slow, silent and greedy clients under shortened deadlines, beside good ones.
 //!
 //! Their service has short deadlines: the ages of connections of a day pass in ten minutes. Bad clients have an address
 //! of their own, so that their share is not that of the good ones.
@@ -17,7 +17,7 @@ use tokio::runtime::Builder;
 use tokio::time::{sleep as pause, timeout};
 
 use super::load::{Load, SENDERS};
-use super::watch::Memory;
+use super::memory_usage::Memory;
 use crate::data::records::many;
 use crate::servers::service::{Options, Service};
 

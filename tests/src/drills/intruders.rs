@@ -1,5 +1,4 @@
-//! Clients that mean harm beside clients that mean well: connections that never finish their request, bodies without
-//! end.
+//! Slowloris connections and an endless body: good clients are unaffected, and memory stays bounded.
 
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
@@ -9,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::load::Load;
-use super::watch::Memory;
+use super::memory_usage::Memory;
 use crate::clients::wire::Wire;
 use crate::servers::service::Service;
 

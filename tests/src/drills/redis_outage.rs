@@ -9,7 +9,7 @@ use redis::Commands as _;
 use serde_json::Value;
 
 use super::load::{Load, Tally};
-use super::watch::Memory;
+use super::memory_usage::Memory;
 use crate::data::records::many;
 use crate::servers::fleet::{self, Fleet, PATIENCE};
 use crate::servers::redis_server::RedisServer;

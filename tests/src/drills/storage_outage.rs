@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::load::{Load, Tally};
-use super::watch::Memory;
+use super::memory_usage::Memory;
 use crate::data::records::many;
 use crate::servers::fleet::{self, Fleet, PATIENCE};
 use crate::servers::redis_server::RedisServer;

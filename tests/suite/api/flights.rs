@@ -2,7 +2,7 @@
 //! See `data/README.md`.
 
 use serde_json::Value;
-use tallyhouse_tests::data::month::{RECORDS, month, totals};
+use tallyhouse_tests::data::flights::{RECORDS, month, totals};
 use tallyhouse_tests::data::sums;
 use tallyhouse_tests::folder::{Folder, workspace};
 use tallyhouse_tests::servers::service::Service;

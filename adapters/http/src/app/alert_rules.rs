@@ -1,4 +1,4 @@
-//! The ports that a host gives to show and change alert rules.
+//! The dependencies of the alert-rule endpoints: the host's own rules, the rule store and a clock.
 
 use std::fmt;
 use std::sync::Arc;

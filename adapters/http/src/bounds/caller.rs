@@ -1,4 +1,4 @@
-//! Callers: limits are shared between them.
+//! The identity that limits are accounted to: the name of an API key, or a client address (IPv6: its /64).
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A budget that callers share: permits, or bytes.
+//! A weighted semaphore that divides its permits, or bytes, fairly among callers.
 //!
 //! A caller may take more while it holds less than three times the free budget. Alone it can take three quarters; the more
 //! others take, the less it may. So no caller shuts the others out, and no share has to be set (dynamic thresholds:

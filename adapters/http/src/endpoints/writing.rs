@@ -4,6 +4,6 @@ pub(crate) mod result;
 pub(crate) mod cloud_event;
 pub(crate) mod record;
 pub(crate) mod chunk;
-pub(crate) mod results;
+pub(crate) mod pending_results;
 pub(crate) mod batch;
 pub(crate) mod ndjson;

@@ -1,4 +1,4 @@
-//! The prefixes that bind a key: it writes only records whose ids begin with them.
+//! The prefixes of `sourceId` and `destinationId` that restrict what a key may write.
 
 use tallyhouse_pipeline::{DestinationId, Field, FieldError, Outcome, Record, Rejection, RejectionCode, SourceId};
 

@@ -6,7 +6,7 @@ pub(crate) mod pem;
 pub(crate) mod tls_handshake;
 pub(crate) mod activity;
 pub(crate) mod transfer;
-pub(crate) mod streams;
+pub(crate) mod http2_streams;
 pub(crate) mod malformed_request;
 pub(crate) mod middleware;
 pub(crate) mod request_ids;

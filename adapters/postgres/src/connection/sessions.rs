@@ -1,4 +1,4 @@
-//! Checks that a session lasts as long as its connection, and keeps its settings.
+//! Detects poolers that share sessions, e.g. PgBouncer in transaction mode.
 //!
 //! A pooler in transaction mode gives each transaction any free server connection. Sessions then leak into each other:
 //! prepared statements are missing or taken, and `synchronous_commit` has the value that the last client set. Such

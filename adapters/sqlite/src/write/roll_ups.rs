@@ -14,7 +14,7 @@ use crate::connection::readers::Readers;
 use crate::sql::error::StoreError;
 use crate::sql::schema::{records, roll_up_position};
 use crate::sql::statement::Statement;
-use crate::write::period_totals::{PeriodTotals, Total, TotalsRow};
+use crate::write::daily_totals::{PeriodTotals, Total, TotalsRow};
 use crate::write::writer::{Writer, transaction};
 
 /// Counted days of destinations, units and types at which a roll-up begins: writing them occupies the writer for some ten

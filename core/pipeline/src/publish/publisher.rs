@@ -1,4 +1,4 @@
-//! The ports and the owner that an instance needs to publish messages.
+//! The dependencies of publishing: emitter, outbox, reader and owner.
 
 use std::sync::Arc;
 

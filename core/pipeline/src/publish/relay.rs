@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::close_signal::CloseSignal;
 use crate::dependency::breaker::{Breaker, BreakerState};
 use crate::dependency::error_chain::ErrorChain;
-use crate::publish::foreign::ForeignEntries;
+use crate::publish::foreign_entries::ForeignEntries;
 use crate::publish::handoff::{CommittedBatch, Handoff, HandoffState};
 use crate::publish::publisher::Publisher;
 use crate::settings::PipelineSettings;

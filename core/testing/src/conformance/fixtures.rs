@@ -1,4 +1,4 @@
-//! The fixtures of the adapters in memory.
+//! Runs the conformance suites against the in-memory adapters.
 
 use std::sync::Arc;
 use std::time::Duration;

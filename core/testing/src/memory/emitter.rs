@@ -1,4 +1,4 @@
-//! An emitter that keeps its messages in memory.
+//! Records emitted messages in memory; a test can make emits fail.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! A queue in memory.
+//! An in-memory queue whose receives and acknowledgements a test can make fail.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Changes to the history of one world: the store goes back to an earlier state, and clocks show another time.
+//! Simulates restores from a backup, failovers to a standby and clock jumps.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The texts of a record.
+//! The reference rules for a text field: its length and its forbidden characters.
 
 /// Says whether a text has so many characters, and none that is forbidden.
 pub(crate) fn is_text(text: &str, min: usize, max: usize) -> bool {

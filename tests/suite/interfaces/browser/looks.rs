@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tallyhouse_tests::browser::{Browser, Key};
-use tallyhouse_tests::data::month::month;
+use tallyhouse_tests::data::flights::month;
 use tallyhouse_tests::data::records::record_with;
 use tallyhouse_tests::servers::service::Service;
 

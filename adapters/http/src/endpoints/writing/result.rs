@@ -1,4 +1,4 @@
-//! The result of a write: the outcome of one record, by itself and within a batch.
+//! Serializes the outcome of one record: as a response, and as an element of a batch.
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};

@@ -1,4 +1,4 @@
-//! The activity of a connection, by which its deadlines are checked.
+//! Tracks a connection's activity, and decides when a timeout cuts it.
 //!
 //! hyper's own timer covers the head of a request only, starts while the connection is idle, and does not see clients
 //! that stop reading. So the socket and the requests record their activity here, in a few atomics, and a periodic check

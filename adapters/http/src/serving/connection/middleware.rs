@@ -28,8 +28,8 @@ use crate::exchange::response::problem::{Problem, ProblemCode};
 use crate::exchange::response::security_headers;
 use crate::exchange::response::stream::ReportsWrites;
 use crate::serving::connection::activity::{Activity, InFlight};
+use crate::serving::connection::http2_streams;
 use crate::serving::connection::request_ids::{REQUEST_ID, RequestIds};
-use crate::serving::connection::streams;
 use crate::serving::connection::transfer::{InPieces, Piece, Transfer, Transfers};
 
 /// Most headers of a request: as many as hyper takes by HTTP/1.1.
@@ -80,7 +80,7 @@ impl<R> Middleware<R> {
         R: Service<Request<B>, Response = warp::reply::Response, Error = Infallible, Future: Send>,
     {
         let in_flight = InFlight::begin(&self.activity);
-        let end = streams::current_end();
+        let end = http2_streams::current_end();
         let stream_reservation = end.as_ref().map(|_| self.reserve_for_stream()).transpose()?;
         let line = Line::begin(&request);
         let counted = self.requests.begin(request.method());

@@ -24,10 +24,10 @@ use crate::exchange::context::{ConnectionContext, LONG_LINES_MAX};
 use crate::exchange::observe::request_meter::RequestMeter;
 use crate::exchange::observe::tracer::RequestTracer;
 use crate::serving::connection::activity::{Activity, CutReason, Watched};
+use crate::serving::connection::http2_streams::StreamExecutor;
 use crate::serving::connection::malformed_request::MalformedRequests;
 use crate::serving::connection::middleware::{HEAD_BYTES_MAX, Middleware};
 use crate::serving::connection::request_ids::RequestIds;
-use crate::serving::connection::streams::StreamExecutor;
 use crate::serving::connection::transfer::{Progress, Transfers};
 use crate::settings::HttpSettings;
 

@@ -1,4 +1,4 @@
-//! The transfer of one response, from its head to the last byte that the socket has taken.
+//! Tracks how fast a client takes a response, and ends a transfer that is too slow.
 //!
 //! The body is handed out in small pieces, and each reports when it is sent. So the client's rate and the bytes in
 //! memory are known in HTTP/1 and HTTP/2 alike.

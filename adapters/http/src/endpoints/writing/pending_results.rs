@@ -1,4 +1,4 @@
-//! Outcomes of a batch that wait to be sent.
+//! Buffers the outcomes of a batch until they are sent; those that exceed the memory are read again from the store.
 //!
 //! A processed record's outcome has the summary before it, which may be a hundred times as large as the record, and a client
 //! may read slowly. Callers share the memory budget for outcomes. Outcomes of processed records beyond it are dropped, and read from

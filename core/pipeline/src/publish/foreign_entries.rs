@@ -1,5 +1,4 @@
-//! Counts and reports abandoned outbox entries of other emitters: their messages wait for an instance with that
-//! emitter.
+//! Counts and reports abandoned outbox entries that only an instance with another emitter may publish.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A month of real records, and what an independent script makes of it. See `data/README.md`.
+//! A data set of January 2013 flight delays, with reference totals computed by an independent script.
+//! See `data/README.md`.
 
 use std::io::Read as _;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The tasks of HTTP/2 streams, each of which can be ended alone.
+//! Runs each HTTP/2 stream in a task that can be cancelled by itself.
 //!
 //! hyper does not poll the body of a stream whose client opens no window, so the body can't end the stream. Dropping
 //! the stream's task can: the stream is reset, and its unsent frames are discarded.

@@ -1,4 +1,4 @@
-//! The totals of records per day, summed up in memory before they are added to the roll-ups.
+//! Accumulates records into daily totals in memory, before they are merged into the roll-ups.
 
 use std::collections::{BTreeMap, HashMap};
 

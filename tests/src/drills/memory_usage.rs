@@ -1,4 +1,4 @@
-//! The memory of processes over time.
+//! Samples the resident memory of processes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! A service with a database and a prefix of its own.
+//! A running service with its own database and Redis key prefix, and helpers to fill and watch its queues.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub enum Queue {
 
 /// A service, and where it keeps things.
 #[derive(Debug)]
-pub struct Lane {
+pub struct Deployment {
     /// The service, running.
     pub service: Service,
     /// The URL of its database.
@@ -35,7 +35,7 @@ pub struct Lane {
     pub prefix: String,
 }
 
-impl Lane {
+impl Deployment {
     /// Starts a service with the defaults.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What senders saw: how often each status was answered, and how long it took.
+//! Status counts and latency histograms of a load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
