@@ -63,7 +63,11 @@ pub(crate) async fn write(
         };
         let output =
             Output { body_writer, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
-        converse(&app, &caller, meter.as_ref(), grant.as_ref(), input, output).await
+        let ended = converse(&app, &caller, meter.as_ref(), grant.as_ref(), input, output).await;
+        if matches!(ended, Err(Broken::Malformed(_))) {
+            app.http.ingress.count_refused(1);
+        }
+        ended
     })
 }
 
