@@ -1,5 +1,6 @@
 //! The service: wires adapters to the pipeline, runs until a signal, and stops gracefully.
 
+mod instance_lock;
 mod no_op_emitter;
 pub(crate) mod preflight;
 pub(crate) mod queues;
@@ -22,6 +23,7 @@ use crate::database::{Database, Schema};
 use crate::settings::Settings;
 use crate::telemetry::metrics::{Metrics, ReloadedFiles};
 use crate::telemetry::traces::Traces;
+use instance_lock::InstanceLock;
 use no_op_emitter::NoOpEmitter;
 use preflight::Preflight;
 use queues::{Consumers, Queues};
@@ -51,6 +53,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         let versions = database.migrated().join(", ");
         tracing::info!(database = %settings.database, versions, "the database schema was migrated");
     }
+    let _lock = InstanceLock::acquire(&settings.database, &url);
     let traces = settings.otlp.as_ref().map(Traces::start).transpose()?;
     let mut running = Running::start(server, preflight, &database, traces.as_ref(), &settings);
     tracing::info!(
