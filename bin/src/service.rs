@@ -6,11 +6,11 @@ pub(crate) mod preflight;
 pub(crate) mod queues;
 pub(crate) mod signals;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tallyhouse_http::{AlertRules, HttpApp, HttpServer, RateHistory};
 use tallyhouse_pipeline::ports::{Clock, MessageEmitter, Owner, RecordRepository};
 use tallyhouse_pipeline::{Feed, Pipeline, PipelineParts, PipelineSettings, Publisher};
@@ -189,10 +189,14 @@ impl Running {
 async fn bind(settings: &Settings, preflight: &Preflight) -> anyhow::Result<HttpServer> {
     let listen = &settings.listen;
     let bound = HttpServer::bind(&*preflight.addresses, settings.http).await;
-    let server = bound.with_context(|| {
-        format!(
-            "can't listen on {listen}; stop the program that listens there, or choose another address with --listen"
-        )
+    let server = bound.map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse => "another program listens there; stop it, or choose another address with --listen",
+            ErrorKind::AddrNotAvailable => "this machine has no such address; choose one of its own with --listen",
+            ErrorKind::PermissionDenied => "this user may not; choose a port of 1024 or more with --listen",
+            _ => "choose another address with --listen",
+        };
+        anyhow::Error::new(error).context(format!("can't listen on {listen}: {remedy}"))
     })?;
     Ok(match &preflight.identity {
         Some(identity) => server.with_tls(Arc::clone(identity)),
