@@ -44,19 +44,19 @@ pub(crate) struct SettingsArgs {
     /// Settings file; without it tallyhouse.toml is read, if it is there
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Address and port to listen on
+    /// Address and port to listen on; by default 127.0.0.1:8080
     #[arg(long, global = true, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// Database: sqlite://FILE, sqlite::memory: or postgres://…
+    /// Database: sqlite://FILE, sqlite::memory: or postgres://…; by default sqlite://tallyhouse.db
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<Secret>,
-    /// Redis, for queues, published messages and dead letters
+    /// Redis, for queues, published messages and dead letters, e.g. redis://127.0.0.1; by default none
     #[arg(long, global = true, value_name = "URL")]
     redis_url: Option<Secret>,
     /// Which events are logged, e.g. debug or info,tallyhouse_pipeline=debug
     #[arg(long, global = true, value_name = "DIRECTIVES")]
     log_filter: Option<String>,
-    /// How the log is written: text or json
+    /// How the log is written: text or json; by default text on a terminal, else json
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
 }
@@ -104,18 +104,24 @@ pub(crate) enum Command {
     /// Follows messages: one CloudEvent per line, in JSON
     Watch(WatchArgs),
     /// Lists, replays or removes dead letters: refused queue payloads
+    ///
+    /// They are in Redis: redis.url must be set.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
     /// Migrates the database to the current schema (serve and import do so by themselves)
     Migrate,
-    /// Shows the effective settings as a settings file, secrets masked; or checks them
+    /// Shows the effective settings as a settings file, secrets masked; or checks them; or prints a template
     Config {
         #[command(subcommand)]
         command: Option<ConfigCommand>,
     },
     /// Exits with 0 if the service is ready, else with 1
     ///
-    /// Calls /readyz at the configured address, or at --url, and prints the answer.
+    /// Calls /readyz at the configured address, or at --url, and prints the answer. While Redis is away the service is ready,
+    /// and the answer says degraded. Without an answer within 2.5 seconds, it is not ready.
+    // The call needs no key. The flag stays valid: scripts may give it to every command with --url.
+    #[command(mut_arg("key", |key| key.hide(true)))]
+    #[command(mut_arg("url", |url| url.help("Call the service at this address instead of the configured one, e.g. http://127.0.0.1:8080")))]
     Health(RemoteArgs),
     /// Checks counts, sums, sequences and the outbox of the database; exits with 1 if anything is wrong
     Verify,
@@ -223,7 +229,7 @@ pub(crate) enum InputFormat {
 pub(crate) struct AggregateArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
-    /// How many destinations at most
+    /// Show at most so many destinations; all without it
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
     /// Whether to show the records behind the totals; without it, json shows them, as the HTTP API does, and the others
@@ -310,13 +316,13 @@ pub(crate) enum TopicName {
 pub(crate) enum DeadLettersCommand {
     /// Lists dead letters, oldest first, one JSON object per line
     List {
-        /// Most dead letters to list; all without it
+        /// List at most so many dead letters; all without it
         #[arg(long)]
         limit: Option<usize>,
     },
     /// Processes payloads again and removes those that succeed
     Replay(DeadLettersChoice),
-    /// Removes dead letters
+    /// Removes dead letters for good, without processing them
     Purge(DeadLettersChoice),
 }
 
@@ -364,7 +370,7 @@ pub(crate) struct NewKeyArgs {
 pub(crate) enum ScopeName {
     /// Writing records
     Ingest,
-    /// Reading everything but dead letters
+    /// Reading everything but dead letters and alert rules
     Read,
     /// Dead letters and alert rules
     Admin,

@@ -12,7 +12,7 @@ use tallyhouse_sqlite::{SqliteRepository, SqliteSettings};
 use tempfile::TempDir;
 
 use crate::settings::{DatabaseUrl, Settings};
-use tallyhouse_pipeline::TokioClock;
+use tallyhouse_pipeline::{ErrorChain, TokioClock};
 
 /// An open database.
 pub(crate) struct Database {
@@ -124,12 +124,6 @@ pub(crate) fn warn_of_clear_text(database: &DatabaseUrl, url: &str) {
 /// Makes the error of a database that can't be used. A command shows only the causes: the port's own text is meant for
 /// the log of a running service.
 fn unusable(database: &DatabaseUrl, error: &PortError) -> anyhow::Error {
-    let mut causes = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    let text = if causes.is_empty() { error.to_string() } else { causes.join(": ") };
+    let text = error.source().map_or_else(|| error.to_string(), |cause| ErrorChain(cause).to_string());
     anyhow!("the database {database} can't be used: {text}")
 }

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use output::{OutputClosed, printable};
 use overwrite::OutputRefused;
 use settings::SettingsError;
+use tallyhouse_pipeline::ErrorChain;
 use telemetry::logging;
 
 // Records are many small allocations, made and freed on several threads: mimalloc is faster at that than glibc.
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
 
 /// Formats an error in one line. Some causes, libpq's among them, have several.
 fn one_line(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
+    let text = ErrorChain(&**error).to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     // The text may quote a hostile service, so it is escaped.
     format!("error: {}\n", printable(&lines.join("; ")))

@@ -1,5 +1,8 @@
 //! A client of a running service, for commands with `--url`.
 
+mod retries;
+mod unreachable;
+
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +16,9 @@ use tallyhouse_http::pem_fault;
 
 use crate::cli::RemoteArgs;
 use crate::settings::{Environment, Secret, mask};
+
+pub(crate) use retries::{Retries, retry_after};
+pub(crate) use unreachable::is_lasting;
 
 /// The deadline of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,21 +117,36 @@ impl Remote {
         Ok(self.with_key(self.client.post(self.at(path)?).query(parameters)))
     }
 
-    /// Sends a request and returns a successful response.
+    /// Sends a request that reads, and returns a successful response. Sends it again when the service asks for that by
+    /// `Retry-After`.
     ///
     /// # Errors
     /// The service can't be reached, or refuses; then the error quotes its problem document.
-    pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
-        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+    pub(crate) async fn send(&self, mut request: RequestBuilder) -> anyhow::Result<Response> {
+        let mut retries = Retries::new();
+        loop {
+            let again = request.try_clone();
+            let response = request.send().await.map_err(|error| self.unreachable(error))?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let wait = retry_after(&response).and_then(|asked| retries.next(Some(asked)));
+            let error = self.refusal(response).await;
+            let (Some(wait), Some(next)) = (wait, again) else { return Err(error) };
+            tracing::warn!(error = format!("{error:#}"), "a request is sent again");
+            tokio::time::sleep(wait).await;
+            request = next;
+        }
     }
 
     /// Makes the error of a failed connection.
     pub(crate) fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
         // The context holds the masked address: the cause must not repeat it with its password.
-        let proxy_hint = self.proxy_hint();
-        anyhow::Error::new(error.without_url())
-            .context(format!("the service at {} can't be reached{proxy_hint}", self.address()))
+        let error = error.without_url();
+        // A remedy would be for the service, but a proxy may have failed.
+        let remedy = if self.proxy.is_none() { unreachable::remedy(&error) } else { None };
+        let cause = remedy.map_or_else(|| anyhow::Error::new(error), |remedy| anyhow!(remedy));
+        cause.context(format!("the service at {} can't be reached{}", self.address(), self.proxy_hint()))
     }
 
     /// Makes the error of an interrupted response.
@@ -144,7 +165,9 @@ impl Remote {
             None => None,
         };
         let hint = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; give a key with --key or TALLYHOUSE_KEY",
+            StatusCode::UNAUTHORIZED if self.key.is_some() => "; the key that was given is not known to the service",
+            StatusCode::UNAUTHORIZED => "; give a key with --key or TALLYHOUSE_KEY",
+            StatusCode::FORBIDDEN if self.key.is_some() => "; give another key with --key or TALLYHOUSE_KEY",
             StatusCode::NOT_FOUND => "; is there a Tallyhouse at that address?",
             _ => "",
         };

@@ -1,15 +1,16 @@
 //! The service: wires adapters to the pipeline, runs until a signal, and stops gracefully.
 
+mod instance_lock;
 mod no_op_emitter;
 pub(crate) mod preflight;
 pub(crate) mod queues;
 pub(crate) mod signals;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tallyhouse_http::{AlertRules, HttpApp, HttpServer, RateHistory};
 use tallyhouse_pipeline::ports::{Clock, MessageEmitter, Owner, RecordRepository};
 use tallyhouse_pipeline::{Feed, Pipeline, PipelineParts, PipelineSettings, Publisher};
@@ -22,6 +23,7 @@ use crate::database::{Database, Schema};
 use crate::settings::Settings;
 use crate::telemetry::metrics::{Metrics, ReloadedFiles};
 use crate::telemetry::traces::Traces;
+use instance_lock::InstanceLock;
 use no_op_emitter::NoOpEmitter;
 use preflight::Preflight;
 use queues::{Consumers, Queues};
@@ -51,6 +53,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         let versions = database.migrated().join(", ");
         tracing::info!(database = %settings.database, versions, "the database schema was migrated");
     }
+    let _lock = InstanceLock::acquire(&settings.database, &url);
     let traces = settings.otlp.as_ref().map(Traces::start).transpose()?;
     let mut running = Running::start(server, preflight, &database, traces.as_ref(), &settings);
     tracing::info!(
@@ -191,10 +194,14 @@ impl Running {
 async fn bind(settings: &Settings, preflight: &Preflight) -> anyhow::Result<HttpServer> {
     let listen = &settings.listen;
     let bound = HttpServer::bind(&*preflight.addresses, settings.http).await;
-    let server = bound.with_context(|| {
-        format!(
-            "can't listen on {listen}; stop the program that listens there, or choose another address with --listen"
-        )
+    let server = bound.map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse => "another program listens there; stop it, or choose another address with --listen",
+            ErrorKind::AddrNotAvailable => "this machine has no such address; choose one of its own with --listen",
+            ErrorKind::PermissionDenied => "this user may not; choose a port of 1024 or more with --listen",
+            _ => "choose another address with --listen",
+        };
+        anyhow::Error::new(error).context(format!("can't listen on {listen}: {remedy}"))
     })?;
     Ok(match &preflight.identity {
         Some(identity) => server.with_tls(Arc::clone(identity)),

@@ -43,6 +43,30 @@ const FILE_DEFAULT: &str = "tallyhouse.toml";
 #[error("{0}")]
 pub(crate) struct SettingsError(pub(crate) String);
 
+/// The faults of the settings, gathered so that one error names them all.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<String>);
+
+impl Faults {
+    /// Returns the value of a success, and keeps the fault of a failure.
+    pub(crate) fn keep<T>(&mut self, result: Result<T, SettingsError>) -> Option<T> {
+        result.map_err(|SettingsError(fault)| self.0.push(fault)).ok()
+    }
+
+    /// Returns the error that names all faults; `None` if there are none.
+    pub(crate) fn error(self) -> Option<SettingsError> {
+        match &*self.0 {
+            [] => None,
+            [fault] => Some(SettingsError(fault.clone())),
+            faults => {
+                let numbered = (1..).zip(faults).map(|(number, fault)| format!("({number}) {fault}"));
+                let numbered = numbered.collect::<Vec<_>>().join("; ");
+                Some(SettingsError(format!("{} settings are wrong: {numbered}", faults.len())))
+            }
+        }
+    }
+}
+
 /// The settings of the command line.
 #[derive(Clone, Default)]
 pub(crate) struct Overrides {
@@ -146,28 +170,48 @@ impl Settings {
     /// Reads all layers.
     ///
     /// # Errors
-    /// A setting is unknown or wrong. The error names it, its origin, and a right value.
+    /// Settings are unknown or wrong. The error names each of them, its origin, and a right value.
     pub(crate) fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, SettingsError> {
-        let resolved = Layers::read(overrides, environment)?.resolve()?;
-        let database = DatabaseUrl::of(&resolved)?;
+        let mut faults = Faults::default();
+        let resolved = Layers::read(overrides, environment, &mut faults)?.resolve(&mut faults)?;
+        let database = faults.keep(DatabaseUrl::of(&resolved));
+        let rate_limit = faults.keep(adapters::rate_limit(&resolved));
+        let proxies = faults.keep(adapters::proxies(&resolved));
+        let tls = faults.keep(adapters::tls(&resolved));
+        let redis = faults.keep(adapters::redis(&resolved));
+        let rules = alerts::rules(&resolved, &mut faults);
+        let messages = messages(&resolved, &mut faults);
+        let hosts = faults.keep(hosts(&resolved));
+        let otlp = faults.keep(otlp::otlp(&resolved));
+        if let Some(error) = faults.error() {
+            return Err(error);
+        }
+        let (Some(database), Some(rate_limit), Some(proxies), Some(tls), Some(redis)) =
+            (database, rate_limit, proxies, tls, redis)
+        else {
+            unreachable!("what is missing has left a fault")
+        };
+        let (Some(rules), Some(messages), Some(hosts), Some(otlp)) = (rules, messages, hosts, otlp) else {
+            unreachable!("what is missing has left a fault")
+        };
         Ok(Self {
             listen: resolved.text("listen"),
             sqlite: adapters::sqlite(&resolved),
             postgres: adapters::postgres(&resolved),
-            http: adapters::http(&resolved, &database)?,
+            http: adapters::http(&resolved, &database, rate_limit),
             database,
-            proxies: adapters::proxies(&resolved)?,
+            proxies,
             file: overrides.file.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT)),
-            tls: adapters::tls(&resolved)?,
-            redis: adapters::redis(&resolved)?,
+            tls,
+            redis,
             redis_consumers: resolved.count("redis.consumers"),
-            rules: alerts::rules(&resolved)?,
-            messages: messages(&resolved)?,
+            rules,
+            messages,
             keys_file: resolved.optional("auth.keys_file").map(PathBuf::from),
-            hosts: hosts(&resolved)?,
+            hosts,
             anonymous: resolved.flag("auth.anonymous"),
             log: log(&resolved),
-            otlp: otlp::otlp(&resolved)?,
+            otlp,
             pipeline: pipeline(&resolved),
             poll_interval: resolved.millis("feed.poll_interval_ms"),
             stop_deadline: resolved.millis("stop.deadline_ms"),
@@ -182,7 +226,7 @@ impl Settings {
     }
 }
 
-fn messages(resolved: &Resolved) -> Result<MessageFormat, SettingsError> {
+fn messages(resolved: &Resolved, faults: &mut Faults) -> Option<MessageFormat> {
     let source = |key| {
         let source = resolved.text(key);
         // CloudEvents 1.0: `source` is a non-empty URI-reference.
@@ -192,10 +236,9 @@ fn messages(resolved: &Resolved) -> Result<MessageFormat, SettingsError> {
         }
         Ok(source)
     };
-    Ok(MessageFormat {
-        records_source: source("messages.records_source")?,
-        alerts_source: source("messages.alerts_source")?,
-    })
+    let records_source = faults.keep(source("messages.records_source"));
+    let alerts_source = faults.keep(source("messages.alerts_source"));
+    Some(MessageFormat { records_source: records_source?, alerts_source: alerts_source? })
 }
 
 /// Returns the host names of a list.

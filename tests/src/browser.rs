@@ -238,6 +238,17 @@ impl Browser {
         self.command("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
+    /// Sets the language that pages are told from their next load on, well-formed or not.
+    ///
+    /// # Panics
+    /// The browser does not answer.
+    #[track_caller]
+    pub fn speak(&self, language: &str) {
+        let source =
+            format!("Object.defineProperty(Navigator.prototype, 'language', {{ get: () => {} }})", json!(language));
+        self.command("Page.addScriptToEvaluateOnNewDocument", &json!({"source": source}));
+    }
+
     /// Returns a picture of what is to be seen with nothing pointed at, as PNG.
     ///
     /// # Panics

@@ -88,6 +88,16 @@ fn the_scopes_of_a_key_are_separated_by_commas() {
 }
 
 #[test]
+fn the_help_of_health_speaks_of_the_configured_address_and_of_no_key() {
+    let help = command().try_get_matches_from(["tallyhouse", "health", "--help"]).unwrap_err().to_string();
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("instead of the configured one"), "{help}");
+    assert!(!words.contains("database") && !words.contains("--key"), "{help}");
+    // Scripts may give the key to every command with --url.
+    assert!(Cli::try_parse_from(["tallyhouse", "health", "--url", "http://h", "--key", "k"]).is_ok());
+}
+
+#[test]
 fn filters_are_the_parameters_of_the_api() {
     let line = "tallyhouse aggregate --start 2013-01-01T00:00:00.0000001Z --end 2013-01-02T00:00:00+01:00 --type negative \
                 --destination-id IAH --source-id UA --reference= --unit minute";

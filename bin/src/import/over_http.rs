@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tallyhouse_pipeline::{Field, FieldError, Outcome, OutcomeCounts, RecordId, Rejection, RejectionCode};
@@ -14,16 +14,12 @@ use tallyhouse_pipeline::{Field, FieldError, Outcome, OutcomeCounts, RecordId, R
 use super::chunks::Chunks;
 use super::input::{Chunk, Item};
 use super::report::Tally;
-use crate::remote::Remote;
+use crate::remote::{Remote, Retries, is_lasting, retry_after};
 
 /// Most records of a request, about.
 const REQUEST_RECORDS: usize = 10_000;
 /// Most bytes of a request, about.
 const REQUEST_BYTES: usize = 8 * 1024 * 1024;
-/// Most attempts to send a request.
-const ATTEMPTS: u32 = 6;
-/// Longest wait before a request is sent again.
-const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Sends all chunks.
 ///
@@ -113,11 +109,14 @@ impl Request {
             (_, _) => return Ok(()),
         };
         let sent = self.exchange(remote, tally).await;
-        sent.with_context(|| {
-            format!(
-                "of the records {range} it is not known which were stored; what is counted above is, and importing \
-                 everything again is safe"
-            )
+        sent.map_err(|error| {
+            let safe = "what is counted above is, and importing everything again is safe";
+            match error.downcast::<Unsent>() {
+                Ok(Unsent(error)) => error.context(format!("the records {range} were not stored; {safe}")),
+                Err(error) => {
+                    error.context(format!("of the records {range} it is not known which were stored; {safe}"))
+                }
+            }
         })?;
         tally.progress.show(&tally.counts);
         Ok(())
@@ -188,53 +187,60 @@ impl Answer<'_> {
     }
 }
 
+/// A failure before the service has read any record of the request.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+struct Unsent(anyhow::Error);
+
 /// A failed attempt to send a request.
 struct Failure {
     error: anyhow::Error,
     retry_after: Option<Duration>,
     is_final: bool,
+    /// Whether the service may have stored some of the records.
+    may_have_stored: bool,
 }
 
 /// Sends a request until the service answers it whole. Records that an attempt without a whole answer has stored are
 /// duplicates in the next one.
 async fn send_with_retries(remote: &Remote, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
-    let mut wait = Duration::from_millis(500);
-    for attempt in 1.. {
+    let mut retries = Retries::new();
+    let mut may_have_stored = false;
+    loop {
         let request = remote.post("v1/records/batch", &[("results", "failed".to_owned())])?;
         let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(body.clone());
-        let Failure { error, retry_after, is_final } = match send(remote, request).await {
+        let failure = match send(remote, request).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
-        if is_final || attempt >= ATTEMPTS {
-            return Err(error);
-        }
-        let wait_now = retry_after.unwrap_or(wait).min(WAIT_MAX);
-        tracing::warn!(error = format!("{error:#}"), "a request is sent again");
-        tokio::time::sleep(wait_now).await;
-        wait *= 2;
+        may_have_stored |= failure.may_have_stored;
+        let wait = if failure.is_final { None } else { retries.next(failure.retry_after) };
+        let Some(wait) = wait else {
+            return Err(if may_have_stored { failure.error } else { Unsent(failure.error).into() });
+        };
+        tracing::warn!(error = format!("{:#}", failure.error), "a request is sent again");
+        tokio::time::sleep(wait).await;
     }
-    unreachable!("the last attempt returns")
 }
 
 /// Sends a request, and reads the answer to its end.
 async fn send(remote: &Remote, request: RequestBuilder) -> Result<Vec<u8>, Failure> {
-    let broken = |error| Failure { error, retry_after: None, is_final: false };
-    let mut response = request.send().await.map_err(|error| broken(remote.unreachable(error)))?;
+    let broken = |error, is_final, may_have_stored| Failure { error, retry_after: None, is_final, may_have_stored };
+    let mut response = request.send().await.map_err(|error| {
+        let (is_final, may_have_stored) = (is_lasting(&error), !error.is_connect());
+        broken(remote.unreachable(error), is_final, may_have_stored)
+    })?;
     let status = response.status();
     if !status.is_success() {
         let retry_after = retry_after(&response);
         let is_final = !matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-        return Err(Failure { error: remote.refusal(response).await, retry_after, is_final });
+        // Other refusals come before the body is read.
+        let may_have_stored = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
+        return Err(Failure { error: remote.refusal(response).await, retry_after, is_final, may_have_stored });
     }
     let mut answer = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|error| broken(remote.interrupted(error)))? {
+    while let Some(part) = response.chunk().await.map_err(|error| broken(remote.interrupted(error), false, true))? {
         answer.extend_from_slice(&part);
     }
     Ok(answer)
-}
-
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }

@@ -16,7 +16,7 @@ use tokio::net::lookup_host;
 use super::queues::open_client;
 use crate::database::warn_of_clear_text;
 use crate::overwrite::folder_of;
-use crate::settings::{DatabaseUrl, Settings, SettingsError};
+use crate::settings::{DatabaseUrl, Faults, Settings, SettingsError};
 
 /// The parts of the service that exist before it has connected to anything.
 pub(crate) struct Preflight {
@@ -32,17 +32,20 @@ impl Preflight {
     /// # Errors
     /// A setting or a file is wrong.
     pub(crate) async fn of(settings: &Settings) -> Result<Self, SettingsError> {
+        let mut faults = Faults::default();
         let keys = settings.keys_file.as_ref().map(KeyRing::open).transpose();
-        let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is wrong: {error}")))?;
+        let keys = keys.map_err(|error| SettingsError(format!("the setting auth.keys_file is wrong: {error}")));
+        let keys = faults.keep(keys).flatten();
         let identity = settings.tls.as_ref().map(|files| TlsIdentity::open(&files.cert_file, &files.key_file));
         let identity = identity.transpose();
-        let identity = identity.map_err(|error| SettingsError(format!("the settings of tls are wrong: {error}")))?;
-        Ok(Self {
-            keys: keys.map(Arc::new),
-            identity: identity.map(Arc::new),
-            addresses: addresses(settings).await?,
-            redis: settings.redis.clone().map(open_client).transpose()?,
-        })
+        let identity = identity.map_err(|error| SettingsError(format!("the settings of tls are wrong: {error}")));
+        let identity = faults.keep(identity).flatten();
+        let addresses = faults.keep(addresses(settings).await).unwrap_or_default();
+        let redis = faults.keep(settings.redis.clone().map(open_client).transpose()).flatten();
+        match faults.error() {
+            Some(error) => Err(error),
+            None => Ok(Self { keys: keys.map(Arc::new), identity: identity.map(Arc::new), addresses, redis }),
+        }
     }
 }
 

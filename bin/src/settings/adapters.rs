@@ -80,12 +80,12 @@ fn check_redis_parameters(url: &str) -> Result<(), String> {
 }
 
 /// Returns the settings of the HTTP server.
-pub(super) fn http(resolved: &Resolved, database: &DatabaseUrl) -> Result<HttpSettings, SettingsError> {
+pub(super) fn http(resolved: &Resolved, database: &DatabaseUrl, rate_limit: Option<RateLimit>) -> HttpSettings {
     let readers = match database {
         DatabaseUrl::Sqlite(_) | DatabaseUrl::Temporary => "sqlite.readers",
         DatabaseUrl::Postgres(_) => "postgres.readers",
     };
-    Ok(HttpSettings {
+    HttpSettings {
         connections_max: resolved.count("http.connections_max"),
         handshake_timeout: resolved.millis("tls.handshake_timeout_ms"),
         head_timeout: resolved.millis("http.head_timeout_ms"),
@@ -112,8 +112,8 @@ pub(super) fn http(resolved: &Resolved, database: &DatabaseUrl) -> Result<HttpSe
         snapshot_age_max: resolved.millis("http.snapshot_age_max_ms"),
         cache_bytes: resolved.count("http.cache_bytes"),
         event_streams_max: resolved.count("http.event_streams_max"),
-        rate_limit: rate_limit(resolved)?,
-    })
+        rate_limit,
+    }
 }
 
 /// Returns the proxies in front.
@@ -132,16 +132,19 @@ pub(super) fn tls(resolved: &Resolved) -> Result<Option<TlsFiles>, SettingsError
     match (file("tls.cert_file"), file("tls.key_file")) {
         (Some(cert_file), Some(key_file)) => Ok(Some(TlsFiles { cert_file, key_file })),
         (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) if resolved.is_any_wrong(["tls.cert_file", "tls.key_file"]) => Ok(None),
         (Some(_), None) => Err(resolved.fault("tls.cert_file", "needs tls.key_file")),
         (None, Some(_)) => Err(resolved.fault("tls.key_file", "needs tls.cert_file")),
     }
 }
 
-fn rate_limit(resolved: &Resolved) -> Result<Option<RateLimit>, SettingsError> {
+/// Returns the rate limit, if it is set.
+pub(super) fn rate_limit(resolved: &Resolved) -> Result<Option<RateLimit>, SettingsError> {
     let set = |key| resolved.is_set(key).then(|| resolved.number(key));
     match (set("rate_limit.per_second"), set("rate_limit.burst")) {
         (Some(per_second), burst) => Ok(Some(RateLimit { per_second, burst: burst.unwrap_or(per_second) })),
         (None, None) => Ok(None),
+        (None, Some(_)) if resolved.is_any_wrong(["rate_limit.per_second"]) => Ok(None),
         (None, Some(_)) => Err(resolved.fault("rate_limit.burst", "needs rate_limit.per_second")),
     }
 }

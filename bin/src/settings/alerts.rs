@@ -3,7 +3,7 @@
 use config::{Value, ValueKind};
 use tallyhouse_pipeline::{Rule, RuleDraft, RuleSet};
 
-use super::SettingsError;
+use super::Faults;
 use super::resolved::Resolved;
 
 /// The name of the rule of `alerts.threshold`.
@@ -16,25 +16,27 @@ const NONE: &str = "none";
 const FIELDS: [&str; 8] = ["name", "threshold", "on", "unit", "type", "destinationId", "sourceId", "reference"];
 
 /// Returns the alert rules of the settings.
-pub(super) fn rules(resolved: &Resolved) -> Result<RuleSet, SettingsError> {
+pub(super) fn rules(resolved: &Resolved, faults: &mut Faults) -> Option<RuleSet> {
     let mut rules = Vec::new();
     let threshold = resolved.text("alerts.threshold");
     if threshold != NONE {
         let draft = RuleDraft { name: DEFAULT_RULE.to_owned(), threshold, ..RuleDraft::default() };
         let rule = Rule::new(draft)
-            .map_err(|error| resolved.fault("alerts.threshold", format!("is not a threshold: {error}")))?;
-        rules.push(rule);
+            .map_err(|error| resolved.fault("alerts.threshold", format!("is not a threshold: {error}")));
+        rules.push(faults.keep(rule));
     }
     let in_rules = |fault: String| resolved.fault("alerts.rules", fault);
     for (number, table) in (1..).zip(resolved.rules()) {
-        let draft = draft(table).map_err(|fault| in_rules(format!("has a fault in rule number {number}: {fault}")))?;
-        let rule = Rule::new(draft);
-        rules.push(rule.map_err(|error| in_rules(format!("has a fault in rule number {number}: {error}")))?);
+        let rule = draft(table).and_then(|draft| Rule::new(draft).map_err(|error| error.to_string()));
+        let rule = rule.map_err(|fault| in_rules(format!("has a fault in rule number {number}: {fault}")));
+        rules.push(faults.keep(rule));
     }
-    RuleSet::new(rules).map_err(|error| {
+    let rules = rules.into_iter().collect::<Option<Vec<Rule>>>()?;
+    let rules = RuleSet::new(rules).map_err(|error| {
         let hint = format!("; {DEFAULT_RULE:?} is the name of the rule of alerts.threshold");
         in_rules(format!("has a fault: {error}{hint}"))
-    })
+    });
+    faults.keep(rules)
 }
 
 /// Reads one rule.

@@ -8,7 +8,7 @@ use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKin
 use super::catalogue::{CATALOGUE, Kind, find, nearest};
 use super::environment::{Environment, Variable};
 use super::resolved::{Resolved, Sourced};
-use super::{FILE_DEFAULT, Overrides, SettingsError};
+use super::{FILE_DEFAULT, Faults, Overrides, SettingsError};
 
 /// The prefix of the program's variables.
 pub(super) const PREFIX: &str = "TALLYHOUSE_";
@@ -34,19 +34,24 @@ pub(super) struct Layers(Vec<Layer>);
 struct Layer(BTreeMap<String, Value>);
 
 impl Layers {
-    /// Reads every layer. Unknown names are refused.
-    pub(super) fn read(overrides: &Overrides, environment: &Environment) -> Result<Self, SettingsError> {
+    /// Reads every layer. Unknown names leave faults.
+    pub(super) fn read(
+        overrides: &Overrides,
+        environment: &Environment,
+        faults: &mut Faults,
+    ) -> Result<Self, SettingsError> {
         let file = match &overrides.file {
-            Some(file) => file_layer(file)?,
-            None if Path::new(FILE_DEFAULT).exists() => file_layer(&PathBuf::from(FILE_DEFAULT))?,
+            Some(file) => file_layer(file, faults)?,
+            None if Path::new(FILE_DEFAULT).exists() => file_layer(&PathBuf::from(FILE_DEFAULT), faults)?,
             None => Layer::default(),
         };
         let flags = overrides.values.iter().map(|(key, flag, text)| text_value(key, flag, text)).collect();
-        Ok(Self(vec![default_layer(), file, alias_layer(environment), environment_layer(environment)?, Layer(flags)]))
+        let variables = environment_layer(environment, faults);
+        Ok(Self(vec![default_layer(), file, alias_layer(environment), variables, Layer(flags)]))
     }
 
     /// Merges the layers.
-    pub(super) fn resolve(self) -> Result<Resolved, SettingsError> {
+    pub(super) fn resolve(self, faults: &mut Faults) -> Result<Resolved, SettingsError> {
         let mut builder = Config::builder();
         for layer in self.0 {
             builder = builder.add_source(layer);
@@ -55,11 +60,12 @@ impl Layers {
             builder.build().and_then(|config| config.collect()).map_err(|error| SettingsError(error.to_string()))?;
         let mut flat = BTreeMap::new();
         flatten("", merged, &mut flat);
-        Resolved::new(flat.into_iter().filter_map(|(key, value)| {
+        let values = flat.into_iter().filter_map(|(key, value)| {
             let setting = find(&key)?;
             let origin = value.origin().unwrap_or_default().to_owned();
             Some(Sourced { setting, origin, kind: value.kind })
-        }))
+        });
+        Ok(Resolved::new(values, faults))
     }
 }
 
@@ -78,7 +84,7 @@ fn default_layer() -> Layer {
     Layer(defaults.map(|(key, text)| text_value(key, "default", text)).collect())
 }
 
-fn file_layer(path: &Path) -> Result<Layer, SettingsError> {
+fn file_layer(path: &Path, faults: &mut Faults) -> Result<Layer, SettingsError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| SettingsError(format!("the settings file {name} can't be read: {error}")))?;
@@ -89,11 +95,10 @@ fn file_layer(path: &Path) -> Result<Layer, SettingsError> {
     let map = map.map_err(|_| SettingsError(format!("the settings file {name} can't be parsed")))?;
     let mut flat = BTreeMap::new();
     flatten("", map, &mut flat);
-    for key in flat.keys() {
-        if find(key).is_none() {
-            return Err(unknown(key, &format!("the settings file {name}"), nearest(key)));
-        }
-    }
+    flat.retain(|key, _| {
+        let known = find(key).ok_or_else(|| unknown(key, &format!("the settings file {name}"), nearest(key)));
+        faults.keep(known).is_some()
+    });
     Ok(Layer(flat.into_iter().map(|(key, value)| (key, Value::new(Some(&name), value.kind))).collect()))
 }
 
@@ -104,13 +109,26 @@ fn check_toml(text: &str) -> Result<(), String> {
         Err(error) => error,
     };
     let before = error.span().and_then(|span| text.get(..span.start));
-    let at = before.map(|before| format!(" at line {}", before.matches('\n').count() + 1)).unwrap_or_default();
+    let at = before.map(|before| {
+        let line = before.matches('\n').count();
+        let named = text.lines().nth(line).and_then(named_in).map(|name| format!(" ({name} = …)"));
+        format!(" at line {}{}", line + 1, named.unwrap_or_default())
+    });
+    let at = at.unwrap_or_default();
     let fault = match error.message().lines().next().unwrap_or_default() {
         // Of these faults, only this one quotes a value.
         fault if fault.starts_with("invalid type") => "number too large (write a number this large as a string)",
         fault => fault,
     };
     Err(format!("{at}: {fault}"))
+}
+
+/// Returns the name of the setting on a line. Only a known name is shown: any other text may be a part of a password.
+fn named_in(line: &str) -> Option<&str> {
+    let (name, _) = line.split_once('=')?;
+    let name = name.trim();
+    let is_known = |key: &str| key == name || key.rsplit_once('.').is_some_and(|(_, last)| last == name);
+    CATALOGUE.iter().any(|setting| is_known(setting.key)).then_some(name)
 }
 
 fn alias_layer(environment: &Environment) -> Layer {
@@ -121,19 +139,20 @@ fn alias_layer(environment: &Environment) -> Layer {
     Layer(values.collect())
 }
 
-fn environment_layer(environment: &Environment) -> Result<Layer, SettingsError> {
+fn environment_layer(environment: &Environment, faults: &mut Faults) -> Layer {
     let mut layer = Layer::default();
     for Variable { name, origin, value } in environment.iter().filter(|variable| variable.may_be_setting()) {
         let key = key_of(name).unwrap_or_default();
-        let Some(setting) = setting_of(name).and_then(find) else {
-            return Err(unknown(name, "the environment", &variable(nearest(&key))));
+        let known = match setting_of(name).and_then(find) {
+            None => Err(unknown(name, "the environment", &variable(nearest(&key)))),
+            Some(setting) if setting.kind == Kind::Rules => {
+                Err(SettingsError(format!("{name}: alert rules can only be given in the settings file")))
+            }
+            Some(_) => Ok(text_value(&key, origin, value)),
         };
-        if setting.kind == Kind::Rules {
-            return Err(SettingsError(format!("{name}: alert rules can only be given in the settings file")));
-        }
-        layer.0.extend([text_value(&key, origin, value)]);
+        layer.0.extend(faults.keep(known));
     }
-    Ok(layer)
+    layer
 }
 
 /// Returns the setting of an environment variable.

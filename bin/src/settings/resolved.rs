@@ -1,14 +1,14 @@
 //! The merged settings, checked against their kinds, each with its origin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use config::{Value, ValueKind};
 
-use super::SettingsError;
 use super::catalogue::{CATALOGUE, Kind, Setting};
 use super::secret::mask;
+use super::{Faults, SettingsError};
 
 /// A raw value of a setting.
 pub(super) struct Sourced {
@@ -29,24 +29,40 @@ pub(super) enum SettingValue {
 
 /// Every setting that has a value.
 #[derive(Clone)]
-pub(super) struct Resolved(BTreeMap<&'static str, (SettingValue, String)>);
+pub(super) struct Resolved {
+    values: BTreeMap<&'static str, (SettingValue, String)>,
+    /// The settings whose values are wrong; they have their defaults.
+    wrong: BTreeSet<&'static str>,
+}
 
 impl fmt::Debug for Resolved {
     /// Leaves out the values: passwords are among them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
 impl Resolved {
-    /// Checks each value against the kind of its setting.
-    pub(super) fn new(values: impl Iterator<Item = Sourced>) -> Result<Self, SettingsError> {
-        let checked = values.map(|Sourced { setting, origin, kind }| {
-            let given = read(setting.kind, &kind)
-                .map_err(|fault| fault_of(setting, &origin, &shown(setting, &kind), &fault))?;
-            Ok((setting.key, (given, origin)))
-        });
-        checked.collect::<Result<_, _>>().map(Self)
+    /// Checks each value against the kind of its setting. A wrong one leaves a fault, and the default in its place, so that
+    /// the other settings can be checked.
+    pub(super) fn new(values: impl Iterator<Item = Sourced>, faults: &mut Faults) -> Self {
+        let mut resolved = Self { values: BTreeMap::new(), wrong: BTreeSet::new() };
+        for Sourced { setting, origin, kind } in values {
+            let given =
+                read(setting.kind, &kind).map_err(|fault| fault_of(setting, &origin, &shown(setting, &kind), &fault));
+            let value = faults.keep(given).map(|given| (given, origin)).or_else(|| {
+                resolved.wrong.insert(setting.key);
+                let default = ValueKind::String(setting.default?.to_owned());
+                Some((read(setting.kind, &default).ok()?, "default".to_owned()))
+            });
+            resolved.values.extend(value.map(|value| (setting.key, value)));
+        }
+        resolved
+    }
+
+    /// Returns whether the value of any of these settings is wrong.
+    pub(super) fn is_any_wrong<const N: usize>(&self, keys: [&str; N]) -> bool {
+        keys.iter().any(|key| self.wrong.contains(key))
     }
 
     /// Returns a text with a default.
@@ -97,19 +113,19 @@ impl Resolved {
 
     /// Returns whether a layer above the defaults sets this.
     pub(super) fn is_set(&self, key: &str) -> bool {
-        self.0.get(key).is_some_and(|(_, origin)| origin != "default")
+        self.values.get(key).is_some_and(|(_, origin)| origin != "default")
     }
 
     /// Returns every setting with its value and origin, in the order of the catalogue.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static Setting, Option<(&SettingValue, &str)>)> {
-        let given = |setting: &Setting| self.0.get(setting.key).map(|(given, origin)| (given, origin.as_str()));
+        let given = |setting: &Setting| self.values.get(setting.key).map(|(given, origin)| (given, origin.as_str()));
         CATALOGUE.iter().map(move |setting| (setting, given(setting)))
     }
 
     /// Makes the error of a wrong value.
     pub(super) fn fault(&self, key: &'static str, fault: impl AsRef<str>) -> SettingsError {
         let setting = super::catalogue::find(key).expect("callers name settings of the catalogue");
-        let (value, origin) = match self.0.get(key) {
+        let (value, origin) = match self.values.get(key) {
             Some((SettingValue::Text(text), origin)) => (quoted(setting, text), origin.as_str()),
             Some((SettingValue::Number(_) | SettingValue::Flag(_) | SettingValue::Rules(_), origin)) => {
                 (String::new(), origin.as_str())
@@ -121,7 +137,7 @@ impl Resolved {
 
     fn value(&self, key: &'static str) -> Option<&SettingValue> {
         debug_assert!(super::catalogue::find(key).is_some(), "{key} is in the catalogue");
-        self.0.get(key).map(|(given, _)| given)
+        self.values.get(key).map(|(given, _)| given)
     }
 }
 

@@ -149,6 +149,36 @@ fn a_value_of_the_wrong_kind_is_an_error_that_says_what_would_be_right() {
 }
 
 #[test]
+fn all_wrong_settings_are_named_at_once() {
+    let file = "lisen = \"x\"\n[tls]\ncert_file = \"\"\nkey_file = \"k\"\n[rate_limit]\nper_second = -1\nburst = 5\n[messages]\n\
+                records_source = \"a b\"\nalerts_source = \"\"\n[[alerts.rules]]\nname = \"A\"\n[[alerts.rules]]\nname = \"b\"";
+    let variables = [
+        ("TALLYHOUSE_DATABASE__URL", "mysql://h"),
+        ("TALLYHOUSE_HTTP__PROXIES", "localhost"),
+        ("TALLYHOUSE_LISTENN", "1"),
+        ("TALLYHOUSE_ALERTS__RULES", "1"),
+    ];
+    let expect = [
+        "11 settings are wrong: (1) unknown setting lisen in the settings file",
+        "unknown setting TALLYHOUSE_LISTENN in the environment",
+        "TALLYHOUSE_ALERTS__RULES: alert rules can only",
+        "tls.cert_file",
+        "rate_limit.per_second = -1",
+        "messages.records_source = \"a b\"",
+        "messages.alerts_source",
+        "rule number 1",
+        "rule number 2",
+        "database.url = \"mysql://h\"",
+        "http.proxies = \"localhost\"",
+        "(11) ",
+    ];
+    check_error(file, &variables, &expect);
+    let error = load(file, &variables, &[]).unwrap_err();
+    // These follow from another fault.
+    assert!(!error.contains("needs tls.") && !error.contains("needs rate_limit."), "{error}");
+}
+
+#[test]
 fn a_certificate_and_its_key_are_set_together() {
     assert_eq!(load("", &[], &[]).unwrap().tls, None);
     let both = load("[tls]\ncert_file = \"c\"", &[("TALLYHOUSE_TLS__KEY_FILE", "/run/k")], &[]).unwrap();
@@ -252,7 +282,8 @@ fn no_secret_is_shown_by_debug_output() {
 fn a_file_that_is_not_toml_is_told_without_its_text() {
     for (file, line) in [
         ("[database]\nurl = \"postgres://u:hunter2@h/db\n", "line 2"),
-        ("[redis]\n\nurl = redis://:hunter2@h\n", "line 3"),
+        ("[redis]\n\nurl = redis://:hunter2@h\n", "line 3 (url = …)"),
+        ("listen = \"127.0.0.1:1\"\nlog.format = text\n", "line 2 (log.format = …)"),
         ("url = 'redis://:hunter2@h' hunter2", "line 1"),
         ("hunter2 = \"a\"\n= \"hunter2\"", "line 2"),
     ] {

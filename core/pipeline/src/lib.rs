@@ -28,6 +28,7 @@ mod test_harness;
 
 pub use consumer::{Consumer, PAYLOAD_BYTES_MAX};
 pub use dependency::breaker::{Breaker, BreakerState, Breakers};
+pub use dependency::error_chain::ErrorChain;
 pub use dependency::retry::RetryPolicy;
 pub use ingress::Ingress;
 pub use ingress::chunks::{OrderedChunks, Submission};

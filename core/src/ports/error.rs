@@ -54,12 +54,12 @@ impl PortError {
 impl fmt::Display for PortError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.kind {
-            PortErrorKind::Unavailable => "is unavailable",
-            PortErrorKind::Refused => "refused its input",
+            PortErrorKind::Unavailable => "is not possible now",
+            PortErrorKind::Refused => "was refused",
             PortErrorKind::Corrupt => "found corrupt data",
-            PortErrorKind::Misuse => "was misused",
+            PortErrorKind::Misuse => "was asked for wrongly",
         };
-        write!(f, "{}: the port {state}", self.what)
+        write!(f, "{} {state}", self.what)
     }
 }
 

@@ -12,6 +12,7 @@ texts: make `decimal.Decimal` of them.
 from __future__ import annotations
 
 import argparse
+import gzip
 import http.client
 import itertools
 import json
@@ -22,6 +23,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from decimal import Decimal
 from typing import TypedDict
 
@@ -153,28 +155,66 @@ class Client:
             raise problem from None
 
 
+class Line(dict):
+    """A record of a file, with its place: `records.ndjson:12`."""
+
+    def __init__(self, record, place):
+        super().__init__(record)
+        self.place = place
+
+
+def read(path):
+    """Yields the records of a file of NDJSON, which may be packed with gzip. Raises ValueError with the line that is no record."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    # A byte order mark is skipped, and lines end in "\n" alone.
+    with (gzip.open if packed else open)(path, "rt", encoding="utf-8-sig", newline="\n") as file:
+        number = 0
+        try:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    record = from_json(line)
+                    if not isinstance(record, dict):
+                        raise ValueError("the line is not a JSON object")
+                    yield Line(record, f"{path}:{number}")
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}:{number}: the line is not JSON: {error.msg} at character {error.colno}") from None
+        except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            # The line could not be read.
+            raise ValueError(f"{path}:{number + 1}: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}") from None
+
+
 def load(client, records):
     refused = False
     for entry in client.load(records):
-        if isinstance(entry, dict):
-            print("  ".join(f"{name} {count}" for name, count in entry.items()))
-        else:
-            _, result = entry
-            print(result["outcome"], result["recordId"], result["error"]["detail"], file=sys.stderr)
+        if isinstance(entry, tuple):
+            record, result = entry
+            print(f"{record.place}:", result["outcome"], result["recordId"], result["error"]["detail"], file=sys.stderr)
             refused = True
+        else:
+            print("  ".join(f"{name} {count}" for name, count in entry.items()))
     return 1 if refused else 0
 
 
 def write(client, records):
     for record in records:
-        print(client.write(record)["outcome"], record["recordId"])
+        try:
+            print(client.write(record)["outcome"], record["recordId"])
+        except Problem as problem:
+            sys.exit(f"tallyhouse.py: {record.place}: {problem}")
     return 0
 
 
 def totals(client, destination):
+    empty = True
     for group in client.groups(destinationId=destination):
         for total in group["totals"]:
+            empty = False
             print(group["destinationId"], total["unit"], total["count"], total["net"])
+    if empty:
+        print(f"tallyhouse.py: {destination} has no records", file=sys.stderr)
     return 0
 
 
@@ -182,10 +222,7 @@ def run(options):
     client = Client(options.url, os.environ.get("TALLYHOUSE_KEY"), tries=options.tries)
     if options.command == "totals":
         return totals(client, options.destination)
-    # A byte order mark is skipped, and lines end in "\n" alone.
-    with open(options.file, encoding="utf-8-sig", newline="\n") as file:
-        records = (from_json(line) for line in file if line.strip())
-        return {"load": load, "write": write}[options.command](client, records)
+    return {"load": load, "write": write}[options.command](client, read(options.file))
 
 
 def main():
@@ -193,7 +230,7 @@ def main():
     arguments.add_argument("--url", default="http://127.0.0.1:8080")
     arguments.add_argument("--tries", type=int, default=TRIES, help="how often a call is tried (default: %(default)s)")
     commands = arguments.add_subparsers(dest="command", required=True)
-    for name, help in [("load", "send a file of NDJSON in batches"), ("write", "send it record by record")]:
+    for name, help in [("load", "send a file of NDJSON in batches; .gz, too"), ("write", "send it record by record")]:
         commands.add_parser(name, help=help).add_argument("file")
     commands.add_parser("totals", help="show the exact totals of a destination").add_argument("destination")
     options = arguments.parse_args()

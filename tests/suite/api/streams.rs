@@ -200,12 +200,37 @@ fn a_body_that_stalls_is_not_held_for_ever_once_the_service_stops() {
     assert!(took < wait::PATIENCE);
 }
 
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(bytes).expect("memory");
+    gz.finish().expect("memory")
+}
+
+#[test]
+fn a_malformed_gzip_of_lines_breaks_the_answer_off_and_is_logged_and_counted() {
+    let service = Service::start();
+    let whole = packed(ndjson(&many("r", 3)).as_bytes());
+    let mut changed = whole.clone();
+    let sum = changed.len() - 8;
+    changed[sum] ^= 1;
+    let cases = [&b"not gzip"[..], &whole[..whole.len() / 2], &changed];
+    for body in cases {
+        let request = service.http().request("POST", "/v1/records/batch?results=failed");
+        let request = request.header("content-type", "application/x-ndjson").header("content-encoding", "gzip");
+        let answer = tallyhouse_tests::clients::http::try_send(request.body(body.to_vec()));
+        assert!(answer.is_err(), "{answer:?}");
+    }
+    let rejected = r#"tallyhouse_records_total{ingress="http",outcome="rejected"} 3"#;
+    wait::until("the count", || service.http().get("/metrics").text().contains(rejected).then_some(()));
+    let lines = || service.log().lines().filter(|line| line.contains("gzip is malformed")).count();
+    wait::until("the line", || (lines() > 0).then_some(()));
+    assert_eq!(lines(), 1, "one in ten seconds: {}", service.log());
+}
+
 #[test]
 fn a_gzip_body_is_unpacked_and_an_unknown_coding_refused_not_guessed() {
     let service = Service::start();
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gz.write_all(record("a").to_string().as_bytes()).expect("memory");
-    let packed = gz.finish().expect("memory");
+    let packed = packed(record("a").to_string().as_bytes());
     let send_as = |coding: &str| {
         let request = service.http().request("POST", "/v1/records");
         let request = request.header("content-type", "application/json").header("content-encoding", coding);

@@ -144,6 +144,58 @@ fn a_port_that_is_taken_is_told() {
     let ran = folder.run_with(&[("TALLYHOUSE_LISTEN", &address)], &["serve"], b"");
     assert!(ran.code.is_some_and(|code| code != 0));
     assert!(ran.stderr.contains(&address), "{}", ran.stderr);
+    assert!(ran.stderr.contains("another program listens there"), "{}", ran.stderr);
+    // An address for documents (RFC 5737), which no machine has.
+    let anonymous = [("TALLYHOUSE_LISTEN", "192.0.2.1:8080"), ("TALLYHOUSE_AUTH__ANONYMOUS", "true")];
+    let ran = folder.run_with(&anonymous, &["serve"], b"").exits(1);
+    assert!(ran.stderr.contains("this machine has no such address"), "{}", ran.stderr);
+}
+
+#[test]
+fn all_faults_of_a_start_are_told_at_once() {
+    refused(
+        "",
+        &[("TALLYHOUSE_LISTENN", "1"), ("TALLYHOUSE_LOG__FORMAT", "xml")],
+        &["LISTENN", "one of text, json", "(2)"],
+    );
+    let folder = Folder::new();
+    let env = [
+        ("TALLYHOUSE_AUTH__KEYS_FILE", "none.toml"),
+        ("TALLYHOUSE_TLS__CERT_FILE", "none.crt"),
+        ("TALLYHOUSE_TLS__KEY_FILE", "none.key"),
+        ("TALLYHOUSE_LISTEN", "nowhere"),
+        ("TALLYHOUSE_REDIS__URL", "ftp://h"),
+    ];
+    for command in [&["serve"][..], &["config", "check"]] {
+        let ran = folder.run_with(&env, command, b"").exits(2);
+        for word in ["4 settings are wrong: (1) ", "none.toml", "none.crt", "\"nowhere\"", "redis"] {
+            assert!(ran.stderr.contains(word), "{word}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_second_service_on_the_same_file_names_the_first() {
+    let warns = |service: &Service| service.log().contains("another service uses the same SQLite file");
+    let first = Service::start();
+    let mut second = Service::start_in(std::sync::Arc::clone(first.folder()), Options::new());
+    assert!(!warns(&first) && warns(&second), "{}", second.log());
+    assert!(second.log().contains(&first.url()), "{}", second.log());
+    for (service, id) in [(&first, "a"), (&second, "b"), (&first, "b"), (&second, "a")] {
+        let status = service.http().record(&record_with(id, json!({}))).status;
+        assert!([200, 201].contains(&status), "{status}");
+    }
+    second.kill();
+    let folder = std::sync::Arc::clone(first.folder());
+    let lock = || folder.path().join("tallyhouse.db-serve").exists();
+    assert!(lock(), "the file is the first one's");
+    let mut first = first;
+    first.kill();
+    let mut third = Service::start_in(std::sync::Arc::clone(&folder), Options::new());
+    assert!(!warns(&third), "a lock ends with its process: {}", third.log());
+    third.stop();
+    assert!(!lock(), "a stop leaves nothing behind");
+    folder.run(&["verify"]).ok();
 }
 
 #[test]

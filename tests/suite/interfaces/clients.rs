@@ -98,7 +98,7 @@ fn several_batches_are_sent_and_each_refused_record_is_named() {
         let file = service.folder().path().join("records.ndjson");
         let (code, out, err) = run(client, None, &["load", file.to_str().expect("a path of letters")]);
         assert_eq!((code, out.as_str()), (Some(1), "processed 2500  duplicates 0  conflicts 1  rejected 1\n"), "{err}");
-        assert!(err.contains("conflict r-000001 ") && err.contains("rejected bad /unit "), "{err}");
+        assert!(err.contains(":2501: conflict r-000001 ") && err.contains(":2502: rejected bad /unit "), "{err}");
     }
 }
 
@@ -159,6 +159,52 @@ fn a_line_separator_within_a_name_ends_no_line() {
         let (code, out, err) = run(client, None, &["load", file.to_str().expect("a path of letters")]);
         assert_eq!((code, out.as_str()), (Some(1), "processed 1  duplicates 0  conflicts 1  rejected 0\n"), "{err}");
         assert!(err.contains("conflict a\u{2028}b\u{2029}c "), "{err}");
+    }
+}
+
+#[test]
+fn the_line_that_stops_a_client_is_named() {
+    let good = record("good");
+    let cases =
+        [("{\"recordId\":\"a\"", "load"), ("{\"recordId\":\"a\"}", "write"), ("[]", "load"), ("nothing", "write")];
+    for number in 0..2 {
+        let service = Service::start();
+        let client = &clients(&service.url())[number];
+        for (bad, command) in cases {
+            service.folder().write("records.ndjson", format!("{good}\n\n{bad}\n{good}\n"));
+            let file = service.folder().path().join("records.ndjson");
+            let file = file.to_str().expect("a path of letters");
+            let (code, _, err) = run(client, None, &[command, file]);
+            assert_eq!((code, err.lines().count()), (Some(1), 1), "{bad}: {err}");
+            assert!(err.contains(&format!("{file}:3: ")), "{bad}: {err}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_packed_is_read_or_said_to_be_packed() {
+    let service = Service::start();
+    let sample = workspace().join("tests/data/flights-2013-01.ndjson.gz");
+    let sample = sample.to_str().expect("a path of letters");
+    let [python, rust] = clients(&service.url());
+    check(&python, None, &["load", sample], "processed 26398  duplicates 0  conflicts 0  rejected 0\n");
+    let (code, _, err) = run(&rust, None, &["load", sample]);
+    assert!(code == Some(1) && err.contains("packed with gzip") && err.contains("gunzip"), "{err}");
+    let packed = fs::read(sample).expect("it is there");
+    service.folder().write("cut.gz", &packed[..packed.len() / 2]);
+    let file = service.folder().path().join("cut.gz");
+    let (code, _, err) = run(&python, None, &["load", file.to_str().expect("a path of letters")]);
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+    assert!(err.contains("cut.gz:") && err.contains("ended before"), "{err}");
+}
+
+#[test]
+fn a_destination_without_records_is_said_to_have_none() {
+    let service = Service::start();
+    for client in clients(&service.url()) {
+        let (code, out, err) = run(&client, None, &["totals", "nowhere"]);
+        assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
+        assert!(err.contains("nowhere has no records"), "{err}");
     }
 }
 

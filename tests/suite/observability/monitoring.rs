@@ -39,6 +39,13 @@ fn promtool(args: &[&str], input: &str) -> String {
 #[test]
 fn the_files_for_prometheus_are_right_and_every_alert_fires_on_what_it_is_for() {
     promtool(&["check", "config", "prometheus.yml"], "");
+    // Debian's build knows no discovery by Kubernetes, and the file of the key is in the cluster alone.
+    let text = std::fs::read_to_string(deploy("prometheus/kubernetes.yml")).expect("the file is there");
+    let discovery = "kubernetes_sd_configs:\n      - role: pod\n        selectors: \
+                     [{ role: pod, label: app.kubernetes.io/name=tallyhouse }]\n";
+    assert!(text.contains(discovery), "{text}");
+    let known = text.replace(discovery, "static_configs: [{ targets: [\"127.0.0.1:8080\"] }]\n");
+    promtool(&["check", "config", "--syntax-only", "/dev/stdin"], &known);
     promtool(&["check", "rules", "tallyhouse.rules.yml"], "");
     promtool(&["test", "rules", "tallyhouse.tests.yml"], "");
     let read = |name: &str| std::fs::read_to_string(deploy(name)).expect("the file is there");

@@ -57,3 +57,21 @@ fn every_problem_is_explained() {
         assert!(api.contains(&format!("| `{code}` |")), "{code} is not explained");
     }
 }
+
+/// The directives of a text, without what is after them: `proxy_read_timeout 1h;` and so on.
+fn directives(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| line.ends_with(';') && !line.starts_with('#')).collect()
+}
+
+#[test]
+fn the_configuration_for_nginx_has_what_the_document_asks_for() {
+    let read = |path: &str| std::fs::read_to_string(workspace().join(path)).expect("the file is there");
+    let (document, whole) = (read("docs/PROXIES.md"), read("deploy/nginx.conf"));
+    let (_, block) = document.split_once("```nginx\n").expect("a block");
+    let (block, _) = block.split_once("```").expect("its end");
+    let asked = directives(block);
+    assert!(asked.len() > 6, "{asked:?}");
+    for directive in asked.into_iter().filter(|directive| !directive.starts_with("proxy_pass ")) {
+        assert!(directives(&whole).contains(&directive), "{directive}");
+    }
+}

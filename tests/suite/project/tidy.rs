@@ -84,8 +84,14 @@ fn the_service_fetches_nothing() {
             assert!(!own.contains(client), "{package} has a client of HTTP: {client}");
         }
     }
-    let commands =
-        ["bin/src/remote.rs", "bin/src/import/", "bin/src/aggregate/", "bin/src/export/", "bin/src/commands/watch/"];
+    let commands = [
+        "bin/src/remote.rs",
+        "bin/src/remote/",
+        "bin/src/import/",
+        "bin/src/aggregate/",
+        "bin/src/export/",
+        "bin/src/commands/watch/",
+    ];
     // What is traced goes to the one address of the setting otlp.endpoint.
     let traces = "bin/src/telemetry/traces/otlp_exporter.rs";
     let fetching: Vec<String> = with_extension("rs")

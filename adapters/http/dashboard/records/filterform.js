@@ -8,8 +8,11 @@ const LABELS = {
   start: "From", end: "Before", type: "Type", destinationId: "Destination", sourceId: "Source", reference: "Reference", unit: "Unit", rule: "Rule",
 };
 
+/** Below this width the filters are closed until somebody opens them: open, they fill the screen of a phone. */
+const NARROW = matchMedia("(max-width: 720px)");
+
 /** Makes the form of a view. `show(filters)` puts an address's filters into it. */
-export function filterForm(view) {
+export function filterForm(view, signal) {
   const names = filtersOf(view);
   const input = (name, attributes = {}) => h("input", { id: `filter-${name}`, name, autocomplete: "off", spellcheck: "false", ...attributes });
   const instant = { placeholder: "2013-01-31" };
@@ -45,6 +48,10 @@ export function filterForm(view) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     apply();
+    if (NARROW.matches) {
+      fold.open = false;
+      summary.focus();
+    }
   });
   inputs.type.addEventListener("change", apply);
   empty.addEventListener("change", () => {
@@ -64,7 +71,10 @@ export function filterForm(view) {
     inputs.end.value = "";
     apply();
   });
-  return { element: h("section", { class: "card filter-card" }, form, ranges, chips), show };
+  const summary = h("summary", {}, "Filters");
+  const fold = h("details", { class: "filter-fold", open: !NARROW.matches }, summary, form, ranges);
+  NARROW.addEventListener("change", () => { fold.open = !NARROW.matches; }, { signal });
+  return { element: h("section", { class: "card filter-card" }, fold, chips), show };
 }
 
 function chip(view, name, filters) {

@@ -16,7 +16,12 @@ let entries = [];
 function drawTools() {
   const keys = h("button", { type: "button", class: "button small", onclick: () => askForKey("It is sent with the calls that you try.") });
   const themes = h("button", { type: "button", class: "icon-button" });
-  const drawKey = () => fill(keys, icon("key"), key() === null ? "Give a key" : "Key in use");
+  let asked = false;
+  // Only an answer tells that the service has keys.
+  const drawKey = () => {
+    keys.hidden = key() === null && !asked;
+    fill(keys, icon("key"), key() === null ? "Give a key" : "Key in use");
+  };
   const drawTheme = () => {
     const chosen = theme.chosen();
     fill(themes, icon({ auto: "auto", light: "sun", dark: "moon" }[chosen]), h("span", { class: "hidden" }, `Colours: ${chosen}`));
@@ -24,6 +29,11 @@ function drawTools() {
   };
   themes.addEventListener("click", () => { theme.turn(); drawTheme(); });
   on("key", drawKey);
+  on("unauthorized", ({ hadKey }) => {
+    asked = true;
+    drawKey();
+    askForKey(hadKey ? "The service does not know this key." : "This call needs a key.");
+  });
   [drawKey, drawTheme].forEach((draw) => draw());
   fill(document.getElementById("tools"), keys, themes);
 }

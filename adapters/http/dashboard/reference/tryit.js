@@ -1,8 +1,8 @@
 // A form that makes the call for real, and shows the answer as it came.
 
 import { key, relative, root } from "../base/api.js";
+import { emit } from "../base/bus.js";
 import { fill, h, say } from "../base/dom.js";
-import { askForKey } from "../parts/keydialog.js";
 
 /** How much of an answer is shown, in characters. */
 const SHOWN_MAX = 100_000;
@@ -112,7 +112,7 @@ async function call(asked, answer, signal) {
     fill(head, status, ` in ${Math.round(performance.now() - began)} ms`);
     answer.append(h("pre", { class: "code quiet", tabindex: "0" }, headers.join("\n")), shown);
     say(`Answered with ${response.status}`);
-    if (response.status === 401) askForKey("This call needs a key.");
+    if (response.status === 401) emit("unauthorized", { hadKey: key() !== null });
     await show(response, shown);
   } catch (error) {
     const stopped = error.name === "AbortError";

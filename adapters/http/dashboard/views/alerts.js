@@ -9,7 +9,7 @@ import { showRecordList } from "../records/recordlist.js";
 import { section } from "../parts/section.js";
 
 export function alerts(signal) {
-  const form = filterForm("alerts");
+  const form = filterForm("alerts", signal);
   const news = h("div", { class: "news", role: "status" });
   const list = section("Alerts", h("button", { type: "button", class: "button small", onclick: () => show(true) }, "Refresh"));
   const element = h("div", { class: "records" },

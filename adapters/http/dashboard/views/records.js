@@ -15,7 +15,7 @@ import { UNIT_HEADS, unitCells } from "../records/totals.js";
 const GROUPS = 100;
 
 export function records(signal) {
-  const form = filterForm("records");
+  const form = filterForm("records", signal);
   const sections = { records: section("Records"), totals: section("Totals"), references: section("By reference") };
   const element = h("div", { class: "records" }, h("h1", {}, "Records"), form.element, Object.values(sections).map(({ card }) => card));
   let shown = null;

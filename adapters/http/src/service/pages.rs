@@ -66,7 +66,7 @@ const ROOT: &str = "{root}";
 const DEPTH_MAX: usize = 32;
 
 /// All assets of the pages.
-static ASSETS: [Asset; 54] = [
+static ASSETS: [Asset; 55] = [
     asset!("app.js", SCRIPT),
     asset!("icon.svg", IMAGE),
     asset!("base/address.js", SCRIPT),
@@ -74,6 +74,7 @@ static ASSETS: [Asset; 54] = [
     asset!("base/bus.js", SCRIPT),
     asset!("base/dom.js", SCRIPT),
     asset!("base/format.js", SCRIPT),
+    asset!("base/language.js", SCRIPT),
     asset!("base/poll.js", SCRIPT),
     asset!("base/theme.js", SCRIPT),
     asset!("letters/letter.js", SCRIPT),

@@ -1,16 +1,24 @@
 //! An error with all its causes, for one line of the log.
 
-/// Shows an error with all its causes in one line.
-pub(crate) struct ErrorChain<'a>(pub(crate) &'a dyn std::error::Error);
+/// Shows an error with all its causes in one line, each text once: some libraries repeat the text of a cause in their own.
+#[derive(Debug)]
+pub struct ErrorChain<'a>(pub &'a dyn std::error::Error);
 
 impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut text = self.0.to_string();
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let said = error.to_string();
+            if !text.ends_with(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
             cause = error.source();
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
+
+#[cfg(test)]
+mod tests;

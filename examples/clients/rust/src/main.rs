@@ -47,19 +47,23 @@ fn run() -> Result<ExitCode> {
 fn load(client: &Client, path: &str) -> Result<ExitCode> {
     let mut counts = Counts::default();
     let mut chunk = Vec::with_capacity(Client::CHUNK);
+    let mut numbers = Vec::with_capacity(Client::CHUNK);
     let mut records = records(path)?.peekable();
-    while let Some(record) = records.next().transpose()? {
+    while let Some((number, record)) = records.next().transpose()? {
         chunk.push(record);
+        numbers.push(number);
         if chunk.len() < Client::CHUNK && records.peek().is_some() {
             continue;
         }
         let answer = client.load(&chunk)?;
         for refused in &answer.refused {
             let id = chunk.get(refused.index).map_or("", |record| record.record_id.as_str());
-            eprintln!("{} {id} {}", refused.outcome, refused.error.detail);
+            let number = numbers.get(refused.index).copied().unwrap_or_default();
+            eprintln!("{path}:{number}: {} {id} {}", refused.outcome, refused.error.detail);
         }
         counts.add(&answer.counts);
         chunk.clear();
+        numbers.clear();
     }
     let Counts { processed, duplicates, conflicts, rejected } = counts;
     println!("processed {processed}  duplicates {duplicates}  conflicts {conflicts}  rejected {rejected}");
@@ -68,14 +72,19 @@ fn load(client: &Client, path: &str) -> Result<ExitCode> {
 
 fn write(client: &Client, path: &str) -> Result<ExitCode> {
     for record in records(path)? {
-        let record = record?;
-        println!("{} {}", client.write(&record)?.outcome, record.record_id);
+        let (number, record) = record?;
+        let written = client.write(&record).with_context(|| format!("{path}:{number}"))?;
+        println!("{} {}", written.outcome, record.record_id);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn totals(client: &Client, destination: &str) -> Result<ExitCode> {
-    for group in client.groups(&[("destinationId", destination)])? {
+    let groups = client.groups(&[("destinationId", destination)])?;
+    if groups.is_empty() {
+        eprintln!("tallyhouse-client: {destination} has no records");
+    }
+    for group in groups {
         for total in &group.totals {
             println!("{} {} {} {}", group.destination_id, total.unit, total.count, total.net);
         }
@@ -83,9 +92,15 @@ fn totals(client: &Client, destination: &str) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a file of NDJSON, line by line.
-fn records(path: &str) -> Result<impl Iterator<Item = Result<Record>>> {
-    let file = BufReader::new(File::open(path).with_context(|| path.to_owned())?);
+/// Reads a file of NDJSON, line by line: each record with the number of its line.
+fn records(path: &str) -> Result<impl Iterator<Item = Result<(usize, Record)>>> {
+    let mut file = BufReader::new(File::open(path).with_context(|| path.to_owned())?);
+    let packed = file.fill_buf().with_context(|| path.to_owned())?.starts_with(&[0x1f, 0x8b]);
+    anyhow::ensure!(!packed, "{path} is packed with gzip: unpack it first, with gunzip");
     let is_blank = |line: &std::io::Result<String>| line.as_ref().is_ok_and(|line| line.trim().is_empty());
-    Ok(file.lines().filter(move |line| !is_blank(line)).map(|line| Ok(serde_json::from_str(&line?)?)))
+    let lines = (1..).zip(file.lines()).filter(move |(_, line)| !is_blank(line));
+    Ok(lines.map(move |(number, line)| {
+        let record = line.map_err(anyhow::Error::new).and_then(|line| Ok(serde_json::from_str(&line)?));
+        Ok((number, record.with_context(|| format!("{path}:{number}"))?))
+    }))
 }

@@ -120,6 +120,33 @@ fn on_a_phone_nothing_reaches_beyond_the_side() {
     check_quiet(&browser, &service);
 }
 
+#[test]
+fn on_a_phone_filters_are_folded_until_they_are_asked_for() {
+    let service = busy();
+    let browser = open(&service, "/");
+    browser.resize(390, 844);
+    for place in ["/?view=records", "/?view=alerts"] {
+        browser.open(&format!("{}{place}", service.url()));
+        browser.until("a record", "return document.querySelector('.record-table .record-link')", &[]);
+        browser.lacks(".filters input");
+        let top =
+            "return document.querySelector('.record-table .record-link').getBoundingClientRect().top < innerHeight";
+        assert_eq!(browser.run(top, &[]), true, "the first record is on the first screen of {place}");
+        browser.choose("summary", "Filters");
+        browser.write("#filter-unit", "EUR");
+        assert_eq!(browser.run("return document.documentElement.scrollWidth", &[]), 390, "{place}");
+        browser.choose("form button", "Apply");
+        browser.lacks(".filters input");
+        browser.reads("#active-filters", "Unit EUR");
+        browser.until("the focus on what was folded", "return document.activeElement.matches('summary')", &[]);
+    }
+    // On a wider page they are open, and nothing folds them.
+    browser.resize(1280, 800);
+    browser.until("the filters", "return document.querySelector('#filter-unit').checkVisibility()", &[]);
+    browser.lacks(".filter-fold > summary");
+    check_quiet(&browser, &service);
+}
+
 /// The texts of cells that stand on more than one line.
 const BROKEN: &str = "const lines = (text) => {
         const range = document.createRange();

@@ -3,12 +3,15 @@
 use tallyhouse_tests::servers::service::Service;
 
 use super::{check_quiet, open};
+use crate::api::access::with_keys;
 
 #[test]
 fn a_call_is_tried_from_the_reference_and_its_answer_shown() {
     let service = Service::start();
     let browser = open(&service, "/docs");
     browser.reads("main h1", "Tallyhouse API");
+    // A service without keys asks for none.
+    browser.lacks("#tools .button");
     browser.reads(".contents", "dead letter");
     browser.write("#search", "writeRecord");
     browser.until(
@@ -35,4 +38,26 @@ fn a_call_is_tried_from_the_reference_and_its_answer_shown() {
     browser.choose(".brand span", "Tallyhouse");
     browser.reads("#totals", "1 destination, 1 record");
     check_quiet(&browser, &service);
+}
+
+#[test]
+fn a_key_is_asked_for_once_the_service_wants_one() {
+    let (service, [_, read, _]) = with_keys();
+    let browser = open(&service, "/docs#listRecords");
+    browser.reads("main h1", "Tallyhouse API");
+    browser.lacks("#tools .button");
+    browser.choose("#listRecords .try button", "Send");
+    browser.reads("dialog", "This call needs a key.");
+    browser.write("dialog #key", "th_unknown");
+    browser.choose("dialog button", "Use this key");
+    browser.reads("#tools", "Key in use");
+    browser.choose("#listRecords .try button", "Send");
+    browser.reads("dialog", "The service does not know this key.");
+    browser.write("dialog #key", &read);
+    browser.choose("dialog button", "Use this key");
+    browser.choose("#listRecords .try button", "Send");
+    browser.reads("#listRecords .answered", "\"records\": [");
+    browser.choose("#tools button", "Key in use");
+    browser.choose("dialog button", "Forget the key");
+    browser.reads("#tools", "Give a key");
 }

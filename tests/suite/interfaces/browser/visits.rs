@@ -1,6 +1,7 @@
 //! What a visitor finds who comes late, goes astray, or looks for a record.
 
 use serde_json::json;
+use tallyhouse_tests::browser::Browser;
 use tallyhouse_tests::data::records::{many, record};
 use tallyhouse_tests::servers::service::Service;
 use tallyhouse_tests::wait;
@@ -27,6 +28,26 @@ fn the_chart_has_what_was_before_the_page_was_opened() {
     assert!((100.0..=250.0).contains(&peak), "{peak}");
     browser.reads(".health-card .program", &format!("Version {} · up ", env!("CARGO_PKG_VERSION")));
     check_quiet(&browser, &service);
+}
+
+#[test]
+fn the_chart_is_drawn_in_a_language_that_the_browser_itself_refuses() {
+    let service = Service::start();
+    service.http().batch(&many("r", 5));
+    let browser = Browser::start();
+    // Chromium's name of the POSIX locale, and others that Intl refuses.
+    for language in ["en-US@posix", "C.UTF-8", ""] {
+        browser.speak(language);
+        browser.open(&service.url());
+        browser.until("the chart", "return document.querySelector('.chart canvas') !== null", &[]);
+        browser.reads("#totals", "5 records");
+        assert_eq!(browser.run("return navigator.language", &[]), "en-US", "{language:?} is replaced");
+        check_quiet(&browser, &service);
+    }
+    browser.speak("de-DE");
+    browser.open(&service.url());
+    browser.until("the chart", "return document.querySelector('.chart canvas') !== null", &[]);
+    assert_eq!(browser.run("return navigator.language", &[]), "de-DE");
 }
 
 #[test]

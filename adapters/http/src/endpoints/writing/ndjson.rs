@@ -75,7 +75,11 @@ pub(crate) async fn write(
             committing: OrderedChunks::new(ingress),
             output,
         };
-        exchange.run().await
+        let ended = exchange.run().await;
+        if matches!(ended, Err(Broken::Malformed(_))) {
+            app.http.ingress.count_refused(1);
+        }
+        ended
     })
 }
 

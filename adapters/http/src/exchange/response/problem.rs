@@ -2,7 +2,6 @@
 //! shown.
 
 use std::error::Error;
-use std::fmt::Write;
 
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -10,7 +9,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 use tallyhouse_pipeline::ports::{PortError, PortErrorKind};
-use tallyhouse_pipeline::{FeedError, SubmitError};
+use tallyhouse_pipeline::{ErrorChain, FeedError, SubmitError};
 use warp::reply::{Reply, Response};
 
 use crate::exchange::context::RequestContext;
@@ -340,14 +339,7 @@ impl From<SubmitError> for Problem {
 
 /// Formats an error with its sources, for the log.
 pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Writing to a String can't fail.
-        _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
+    ErrorChain(error).to_string()
 }
 
 #[cfg(test)]

@@ -38,6 +38,9 @@ const PIECES_WAITING: usize = 2;
 /// Throttles the log line of unavailable storage, which every stream would repeat.
 static BROKEN: LogThrottle = LogThrottle::new();
 
+/// Throttles the log line of malformed bodies, which a client could cause without end.
+static MALFORMED: LogThrottle = LogThrottle::new();
+
 enum Piece {
     Bytes(Bytes),
     End,
@@ -53,7 +56,9 @@ pub(crate) enum Broken {
     #[error("neither side moves")]
     Stalled,
     #[error("the body broke off")]
-    Body(#[from] io::Error),
+    Body(#[source] io::Error),
+    #[error("the body's gzip is malformed")]
+    Malformed(#[source] io::Error),
     #[error("the answer can't be continued")]
     Port(#[from] PortError),
     #[error("the history has changed under the stream")]
@@ -66,6 +71,17 @@ pub(crate) enum Broken {
     Revoked,
     #[error("a group's records are not those of its totals")]
     Inexact,
+}
+
+impl From<io::Error> for Broken {
+    /// Tells what the client has sent wrongly from what it has not sent: the connection's errors are of no kind, those of
+    /// the decoder have one.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::Other => Self::Body(error),
+            _ => Self::Malformed(error),
+        }
+    }
 }
 
 impl From<FeedError> for Broken {
@@ -92,6 +108,10 @@ impl Broken {
                 PortErrorKind::Refused | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
                     tracing::error!(request_id, trace_id, error, "an answer broke off");
                 }
+            },
+            Self::Malformed(_) => match MALFORMED.try_pass() {
+                Some(others) => tracing::warn!(request_id, trace_id, others, error, "an answer broke off"),
+                None => tracing::debug!(request_id, trace_id, error, "an answer broke off"),
             },
             // Caused by the client, or logged by the pipeline for a whole batch.
             Self::Disconnected | Self::Unread | Self::Stalled | Self::Body(_) | Self::Submit(_) => {

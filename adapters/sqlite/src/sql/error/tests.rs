@@ -72,7 +72,7 @@ fn an_error_keeps_its_cause_and_says_what_it_was_for() {
     let error = StoreError::from(unreadable).into_port("reading records");
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
-        (PortErrorKind::Corrupt, "reading records: the port found corrupt data")
+        (PortErrorKind::Corrupt, "reading records found corrupt data")
     );
     let source = std::error::Error::source(&error).unwrap();
     assert_eq!(source.to_string(), "table records, position 3: value \"x\"");
