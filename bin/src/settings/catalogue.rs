@@ -60,7 +60,12 @@ pub(crate) const CATALOGUE: &[Setting] = &[
         "5000",
         "Longest wait of a statement for another process's write lock.",
     ),
-    setting("sqlite.readers", Kind::Number(1, 64), "4", "Connections for short reads."),
+    setting(
+        "sqlite.readers",
+        Kind::Number(1, 64),
+        "2",
+        "Connections for short reads. Each may keep a core from the commits.",
+    ),
     setting("sqlite.streams", Kind::Number(1, 64), "4", "Connections for streamed answers."),
     setting("sqlite.reader_wait_ms", Kind::Number(1, DAY_MS), "5000", "Longest wait of a read for a free connection."),
     setting(

@@ -10,7 +10,8 @@ pub struct SqliteSettings {
     pub path: PathBuf,
     /// Longest wait of a statement for another process that writes: 5 s. Then the store counts as unavailable.
     pub busy_timeout: Duration,
-    /// Connections for short reads: 4. Opened on first use.
+    /// Connections for short reads: 2. Opened on first use. A read computes in this process, on a core that commits then
+    /// lack.
     pub readers: u32,
     /// Connections for streamed answers: 4. Opened on first use.
     pub streams: u32,
@@ -25,7 +26,7 @@ impl SqliteSettings {
         Self {
             path: path.into(),
             busy_timeout: Duration::from_secs(5),
-            readers: 4,
+            readers: 2,
             streams: 4,
             reader_wait: Duration::from_secs(5),
         }
