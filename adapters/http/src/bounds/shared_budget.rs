@@ -1,8 +1,8 @@
 //! A weighted semaphore that divides its permits, or bytes, fairly among callers.
 //!
-//! A caller may take more while it holds less than three times the free budget. Alone it can take three quarters; the more
-//! others take, the less it may. So no caller shuts the others out, and no share has to be set (dynamic thresholds:
-//! Choudhury and Hahne, 1998).
+//! A caller may take one more unit as long as it then holds at most three times the free budget, and in any case its first.
+//! Alone it can take three quarters; the more others take, the less it may. So no caller shuts the others out, and no share
+//! has to be set (dynamic thresholds: Choudhury and Hahne, 1998).
 //!
 //! Budget that becomes free goes to the waiting callers in turn, one request each: a caller with a thousand requests
 //! delays another caller's single one by one request at most. Rounds order the turns, as in start-time fair queueing
@@ -190,7 +190,9 @@ impl Shares {
         let own = self.by_caller.get(caller).map_or(0, |share| share.units);
         let is_within = match caller {
             Caller::Proxy(_) => true,
-            Caller::Key(_) | Caller::Peer(_) | Caller::Others => own < free.saturating_mul(FREE_FACTOR),
+            Caller::Key(_) | Caller::Peer(_) | Caller::Others => {
+                own == 0 || own < free.saturating_sub(1).saturating_mul(FREE_FACTOR)
+            }
         };
         free > 0 && is_within
     }

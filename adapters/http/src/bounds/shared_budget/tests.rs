@@ -31,7 +31,8 @@ fn check(size: usize, expect: [usize; 3]) {
 fn a_caller_alone_has_three_quarters_and_leaves_budget_to_the_others() {
     check(0, [0, 0, 0]);
     check(1, [1, 0, 0]);
-    check(2, [2, 0, 0]);
+    check(2, [1, 1, 0]);
+    check(3, [2, 1, 0]);
     check(4, [3, 1, 0]);
     check(256, [192, 48, 12]);
     check(1_024, [768, 192, 48]);

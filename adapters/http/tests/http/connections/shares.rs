@@ -79,10 +79,10 @@ async fn ask_from(from: &str, service: &Service, path: &str) -> String {
 
 #[tokio::test]
 async fn one_address_leaves_connections_to_the_others_and_probes_are_answered_to_all() {
-    let http = HttpSettings { connections_max: 8, ..HttpSettings::default() };
+    let http = HttpSettings { connections_max: 16, ..HttpSettings::default() };
     let service = Plan::http(http).start().await;
     let mut greedy = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..12 {
         let mut client = RawHttp2::connect(service.addr, 0).await;
         greedy.push((client.get("/v1/records").await.unwrap(), client));
     }
