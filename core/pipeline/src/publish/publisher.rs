@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tallyhouse_core::ports::{MessageEmitter, Outbox, Owner, RecordReader};
+use tallyhouse_core::ports::{MessageEmitter, Outbox, Owner, RecordReader, Store};
 
 /// Publishes the messages of the batches that this instance commits, and of those that a dead instance with the same
 /// emitter has committed.
@@ -20,11 +20,8 @@ pub struct Publisher {
 
 impl Publisher {
     /// Makes a publisher for a store that has both the outbox and the records.
-    pub fn new(
-        owner: Owner,
-        emitter: Arc<dyn MessageEmitter>,
-        store: Arc<impl Outbox + RecordReader + 'static>,
-    ) -> Self {
+    #[must_use]
+    pub fn new(owner: Owner, emitter: Arc<dyn MessageEmitter>, store: Arc<dyn Store>) -> Self {
         Self { owner, emitter, outbox: Arc::clone(&store) as _, reader: store }
     }
 }

@@ -86,7 +86,7 @@ impl std::fmt::Debug for Feed {
 
 impl Feed {
     /// Builds a feed of a store. While it has followers, it polls the store whenever `commits` changes (see
-    /// [`crate::Pipeline::commits`]) and every `poll_interval`.
+    /// [`crate::Pipeline::watch_commits`]) and every `poll_interval`.
     #[must_use]
     pub fn new(
         reader: Arc<dyn RecordReader>,

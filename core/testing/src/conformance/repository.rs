@@ -15,8 +15,9 @@
 //!   that they have checked nothing.
 //! - That memory stays bounded while a large answer is streamed, and that reading stops soon after the stream is
 //!   dropped. The suite only checks that the store stays usable.
-//! - That an answer is of one snapshot where its statements always run within the same microseconds: the cases read while
-//!   others commit, as often as there are commits, and may miss a rare interleaving.
+//! - That an answer is of one snapshot, or that two commits exclude each other, in every interleaving: the cases run calls
+//!   on two threads at once, and may miss a rare interleaving.
+//! - That a lease which ends further ahead than twice its length counts as lapsed: the suite can't set the store's clock.
 //! - That a failed commit leaves nothing behind: the suite can't make a store fail. It cancels commits instead.
 
 pub mod commits;
@@ -37,10 +38,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tallyhouse_core::ports::{Batch, Committed, Owner, RuleRepository, Store};
+use futures::future::BoxFuture;
+use tallyhouse_core::ports::{Batch, Committed, Owner, PortError, RuleRepository, Store};
 use tallyhouse_core::{
     Arrival, Outcome, Record, RecordId, Rule, RuleBook, RuleDraft, RuleSet, StoredRecord, Timestamp, rules_to_json,
 };
+use tokio::task::JoinSet;
+
+use crate::doubles::fault_injection::{Call, Gate, Gated};
 
 /// A store of its own for one case, with as many handles as the case wants.
 #[async_trait]
@@ -168,6 +173,29 @@ macro_rules! repository_conformance {
             snapshots::every_answer_is_one_snapshot_while_others_commit;
         }
     };
+}
+
+/// Runs each call in a task of its own, so that the calls of one case run on several threads. Within one task, a call of a
+/// store without an await point would run alone.
+#[derive(Debug)]
+struct OwnTask;
+
+#[async_trait]
+impl Gate for OwnTask {
+    async fn pass<T: Send + 'static>(
+        &self,
+        _: Call,
+        work: BoxFuture<'static, Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let mut task = JoinSet::new();
+        task.spawn(work);
+        task.join_next().await.expect("there is one task").expect("a call does not panic")
+    }
+}
+
+/// Returns a handle whose calls run beside those of other handles, each on any thread.
+async fn parallel_handle<F: RepositoryFixture>(fixture: &F) -> Arc<dyn Store> {
+    Arc::new(Gated { inner: fixture.handle().await, gate: OwnTask })
 }
 
 /// Returns the time of day `n` microseconds into 2026.

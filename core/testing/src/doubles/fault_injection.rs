@@ -1,4 +1,4 @@
-//! The in-memory repository with faults: a test delays, repeats, fails or loses each call.
+//! A repository with faults: a test delays, repeats, fails or loses each call.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tallyhouse_core::ports::{
     AuditPart, Backlog, Batch, ClaimScope, CommitOrder, Committed, Groups, HistoryQuery, Outbox, OutboxEntry, OutboxId,
-    Owner, Page, PartStream, PipelinedRepository, PortError, RecordReader, RecordRepository,
+    Owner, Page, PartStream, PipelinedRepository, PortError, RecordReader, RecordRepository, Store,
 };
 use tallyhouse_core::{GroupQuery, RecordId, RecordQuery, Reference, StoredRecord, Summary, SummaryQuery};
 
@@ -66,17 +66,17 @@ pub trait Gate: Send + Sync {
     }
 }
 
-/// A store in memory behind a gate.
+/// A store behind a gate: by default one in memory.
 #[derive(Debug)]
-pub struct Gated<G> {
+pub struct Gated<G, S: ?Sized = MemoryRepository> {
     /// The store behind the gate.
-    pub inner: Arc<MemoryRepository>,
+    pub inner: Arc<S>,
     /// The gate.
     pub gate: G,
 }
 
 /// Lets a test reach the gate through the store.
-impl<G> Deref for Gated<G> {
+impl<G, S: ?Sized> Deref for Gated<G, S> {
     type Target = G;
 
     fn deref(&self) -> &G {
@@ -93,7 +93,7 @@ macro_rules! pass {
 }
 
 #[async_trait]
-impl<G: Gate> RecordRepository for Gated<G> {
+impl<G: Gate, S: Store + ?Sized + 'static> RecordRepository for Gated<G, S> {
     async fn commit(&self, batch: Batch) -> Result<Committed, PortError> {
         pass!(self, Call::Commit(batch.clone()), |inner| inner.commit(batch))
     }
@@ -112,7 +112,7 @@ impl<G: Gate> RecordRepository for Gated<G> {
 }
 
 #[async_trait]
-impl<G: Gate> PipelinedRepository for Gated<G> {
+impl<G: Gate, S: Store + ?Sized + 'static> PipelinedRepository for Gated<G, S> {
     async fn commit_in_order(&self, batch: Batch, order: Arc<dyn CommitOrder>) -> Result<Option<Committed>, PortError> {
         let inner = Arc::clone(&self.inner);
         let passed = batch.clone();
@@ -121,7 +121,7 @@ impl<G: Gate> PipelinedRepository for Gated<G> {
 }
 
 #[async_trait]
-impl<G: Gate> RecordReader for Gated<G> {
+impl<G: Gate, S: Store + ?Sized + 'static> RecordReader for Gated<G, S> {
     async fn find(&self, id: &RecordId) -> Result<Option<StoredRecord>, PortError> {
         let id = id.clone();
         pass!(self, Call::Read("find"), |inner| inner.find(&id))
@@ -161,7 +161,7 @@ impl<G: Gate> RecordReader for Gated<G> {
 }
 
 #[async_trait]
-impl<G: Gate> Outbox for Gated<G> {
+impl<G: Gate, S: Store + ?Sized + 'static> Outbox for Gated<G, S> {
     async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError> {
         let owner = owner.clone();
         pass!(self, Call::Write("renew"), |inner| inner.renew(&owner, lease))

@@ -26,6 +26,8 @@ use crate::state::{State, Unpublished, rules_to};
 pub(crate) struct Toy {
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
+    /// A planted fault: between the plan of a commit and its write, the lock is released for so long.
+    pub(crate) unlocked_for: Duration,
 }
 
 struct Inner {
@@ -43,7 +45,8 @@ impl Toy {
             state.apply(&serde_json::from_str(line).unwrap());
         }
         let file = File::options().create(true).append(true).open(path).unwrap();
-        Self { clock, inner: Mutex::new(Inner { file, state, leases: HashMap::new() }) }
+        let inner = Mutex::new(Inner { file, state, leases: HashMap::new() });
+        Self { clock, inner, unlocked_for: Duration::ZERO }
     }
 
     /// The one lock is the whole of the toy's transactions.
@@ -69,6 +72,11 @@ impl RecordRepository for Toy {
         let managed = &inner.state.rules;
         let Ok(rules) = batch.rules.in_force(managed.version, || Ok::<_, Infallible>(managed.clone()));
         let plan = plan(&batch.arrivals, inner.state.known(), &rules, batch.now);
+        if !self.unlocked_for.is_zero() {
+            drop(inner);
+            std::thread::sleep(self.unlocked_for);
+            inner = self.inner.lock().unwrap();
+        }
         inner.write(&json!({
             "stored": plan.stored.iter().map(|stored| stored.to_stored()).collect::<Vec<_>>(),
             "owner": batch.owner.as_ref().map(Owner::as_str),

@@ -17,6 +17,7 @@ pub async fn an_empty_store_has_empty_answers<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let repository = fixture.handle().await;
     repository.ping().await.expect("the store answers");
+    repository.ping_write().await.expect("the store takes records");
     assert_eq!(repository.head().await.expect("the head is read"), 0);
     assert_eq!(repository.find(&id("nobody")).await.expect("a record is looked up"), None);
     let query = RecordQuery { limit: 10, ..RecordQuery::default() };

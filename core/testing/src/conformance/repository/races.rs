@@ -10,7 +10,7 @@ use futures::future::{join, join_all, select};
 
 use super::consistency::assert_consistent;
 use super::outbox::claim;
-use super::{RepositoryFixture, batch, commit, commit_records, exact, id, processed};
+use super::{RepositoryFixture, batch, commit, commit_records, exact, id, parallel_handle, processed};
 use crate::conformance::yield_now;
 use crate::doubles::generate::{Generator, record};
 
@@ -103,7 +103,7 @@ pub async fn one_id_raced_under_two_keys_has_one_effect<F: RepositoryFixture>() 
 pub async fn history_shows_every_position_in_order_while_others_commit<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
     let handles = handles(&fixture).await;
-    let reader = fixture.handle().await;
+    let reader = parallel_handle(&fixture).await;
     let writing = AtomicUsize::new(handles.len());
     let write = async |writer: usize| {
         let mut generator = Generator::new(writer as u64).over(30, 2);
@@ -192,7 +192,7 @@ pub async fn a_batch_sent_by_all_at_once_is_processed_once<F: RepositoryFixture>
 
 /// Two handles, each for several writers.
 async fn handles<F: RepositoryFixture>(fixture: &F) -> Vec<Arc<dyn Store>> {
-    let two = [fixture.handle().await, fixture.handle().await];
+    let two = [parallel_handle(fixture).await, parallel_handle(fixture).await];
     (0..2 * WRITERS).map(|writer| Arc::clone(&two[writer % 2])).collect()
 }
 

@@ -12,7 +12,7 @@ use futures::future::join;
 
 use super::consistency::assert_consistent;
 use super::groups::read_groups;
-use super::{RepositoryFixture, batch_of, commit, moment, rule};
+use super::{RepositoryFixture, batch_of, commit, moment, parallel_handle, rule};
 use crate::conformance::yield_now;
 use crate::doubles::generate::draft;
 
@@ -27,7 +27,8 @@ const BATCHES: u64 = 12;
 /// key and each time. The reader asks every question again and again while the batches are committed.
 pub async fn every_answer_is_one_snapshot_while_others_commit<F: RepositoryFixture>() {
     let fixture = F::fresh().await;
-    let (reader, writer, rules) = (fixture.handle().await, fixture.handle().await, fixture.rules().await);
+    let (reader, writer) = (parallel_handle(&fixture).await, parallel_handle(&fixture).await);
+    let rules = fixture.rules().await;
     let (me, is_writing) = (Owner::new("me"), AtomicBool::new(true));
     let write = async {
         let mut published = Vec::new();
