@@ -14,6 +14,21 @@
 //! | [`RecordSource`], [`DeadLetters`] | read a queue, keep its refused payloads | hosts with queues |
 //! | [`MessageEmitter`] | publishes messages | hosts that publish |
 //! | [`Clock`] | tells the time and waits | every host |
+//!
+//! An adapter needs two crates beside this one: `async-trait`, by which the traits have async methods, and `futures-core`
+//! or `futures`, for the streams of [`RecordReader`] ([`PartStream`]).
+//!
+//! The conformance suite of repositories needs all of [`RecordRepository`], [`RecordReader`], [`Outbox`] and
+//! [`RuleRepository`], though a host may need the first alone.
+//!
+//! An adapter that stores whole values as text uses the conversions of the core. Each has an inverse:
+//!
+//! | value | to text | from text |
+//! |---|---|---|
+//! | `StoredRecord` | [`to_stored`](crate::StoredRecord::to_stored) | [`from_stored`](crate::StoredRecord::from_stored) |
+//! | `Summary` | [`to_compact`](crate::Summary::to_compact) | [`from_compact`](crate::Summary::from_compact) |
+//! | `Rule` | [`to_stored`](crate::Rule::to_stored) | [`from_stored`](crate::Rule::from_stored) |
+//! | the rules that a record met | [`rules_to_json`](crate::rules_to_json) | [`rules_from_json`](crate::rules_from_json) |
 
 mod error;
 mod clock;

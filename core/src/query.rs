@@ -113,7 +113,7 @@ pub struct RecordQuery {
     pub order: RecordOrder,
     /// Only those after this place in the order.
     pub after: Option<(Timestamp, RecordId)>,
-    /// How many at most.
+    /// How many at most, at least 1.
     pub limit: usize,
 }
 
@@ -126,7 +126,7 @@ pub struct SummaryQuery {
     pub reference: Option<Reference>,
     /// Only those after this reference.
     pub after: Option<Reference>,
-    /// How many at most.
+    /// How many at most, at least 1.
     pub limit: usize,
 }
 
@@ -137,7 +137,7 @@ pub struct GroupQuery {
     pub filter: Filter,
     /// Only groups after this destination.
     pub after: Option<DestinationId>,
-    /// How many groups at most; `None` for all.
+    /// How many groups at most, at least 1; `None` for all.
     pub limit: Option<usize>,
     /// Whether to list the records of each group, beside its totals.
     pub records: bool,

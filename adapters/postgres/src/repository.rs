@@ -89,7 +89,7 @@ impl PostgresRepository {
     ///
     /// # Errors
     /// `Unavailable` if the database can't be reached; `Misuse` if its schema is older or newer than this version, or its
-    /// encoding is not UTF-8.
+    /// encoding is not UTF-8. [`PostgresRepository::migrate`] brings an older schema up to date.
     pub async fn check_schema(&self) -> Result<(), PortError> {
         self.on_own_connection("checking the schema", migrate::check).await
     }

@@ -112,7 +112,8 @@ impl SqliteRepository {
     /// Checks that the schema is the one of this version. Changes nothing; costs two short reads.
     ///
     /// # Errors
-    /// The schema is another one. The message is one line that says what to do.
+    /// The schema is another one; [`SqliteRepository::migrate`] brings an older one up to date. The message is one line
+    /// that says what to do.
     pub async fn check_schema(&self) -> Result<(), SqliteError> {
         let settings = Arc::clone(&self.settings);
         on_blocking_thread(&self.settings, move || migrate::check(&mut open_reader(&settings)?, &settings.path)).await

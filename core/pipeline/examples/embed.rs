@@ -31,10 +31,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         reference: "",
     };
     for expected in ["processed", "duplicate"] {
-        let outcome = pipeline.process(payment.check().map_err(|rejection| rejection.detail())?).await?;
+        let outcome = pipeline.process(payment.check()?).await?;
         assert_eq!(outcome.name(), expected);
         println!("{}", outcome.name());
     }
-    drop(pipeline); // The driver finishes what was accepted, and ends.
+    drop(pipeline); // The driver commits what was accepted, and ends.
     Ok(work.await?)
 }

@@ -91,8 +91,8 @@ pub struct Pipeline {
     commits: watch::Receiver<u64>,
 }
 
-/// The work of a pipeline: futures that the host spawns, and that end when the pipeline is closed and everything that it
-/// accepted is done.
+/// The work of a pipeline: futures that the host spawns, and that end when the pipeline is closed and every submission that
+/// it accepted has its answer. Some messages may then be left in the outbox: see [`Pipeline::close`].
 ///
 /// If one of them panics, or is dropped before it has ended, the pipeline stops: submissions that wait, and all further
 /// ones, fail with [`SubmitError::Stopped`].
@@ -208,8 +208,11 @@ impl Pipeline {
         self.intake.depth()
     }
 
-    /// Takes no more records. The records that wait are still committed, and their messages published; then the futures
-    /// of the [`Driver`] end.
+    /// Takes no more records. The records that wait are still committed; then the futures of the [`Driver`] end.
+    ///
+    /// From now on a failed attempt to publish is not repeated. Messages that the emitter does not take at once stay in the
+    /// outbox, and the next instance on the store publishes them. Followers of a [`Feed`](crate::Feed) do not end, since
+    /// other instances may commit: the host stops them.
     pub fn close(&self) {
         self.intake.close();
     }

@@ -3,6 +3,9 @@
 //! A commit writes one [`OutboxEntry`] for its whole batch; the messages themselves are rebuilt from the stored
 //! records. An entry belongs to the [`Owner`] that committed it for as long as that owner's lease lasts; afterwards any
 //! other instance may claim it whose emitter publishes to the same place.
+//!
+//! Ownership and leases go by the owner's name alone. A claim changes the owner of an entry, and never its emitter, which
+//! stays that of the commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +45,9 @@ pub trait Outbox: Send + Sync {
     /// Makes the owner's lease last `lease` from now, by a clock that all owners share (the store's, where it has one).
     /// A lease of zero ends it; an owner without a lease is no error.
     ///
+    /// The pipeline passes its `PipelineSettings::lease`, by default 10 s. The service passes a day at most, and the
+    /// conformance suite an hour. For an embedding host the setting has no upper limit.
+    ///
     /// A lease SHOULD outlive a restart of the store. If it does not, other owners claim the entries of an owner that is
     /// alive, and messages are published twice.
     ///
@@ -52,12 +58,12 @@ pub trait Outbox: Send + Sync {
     /// The store can't do it now.
     async fn renew(&self, owner: &Owner, lease: Duration) -> Result<(), PortError>;
 
-    /// Returns up to `entries_max` entries in `scope`, oldest first. Those of [`ClaimScope::Abandoned`] become this
-    /// owner's.
+    /// Returns up to `entries_max` entries in `scope`, oldest first: in the order of their first positions, not of
+    /// [`OutboxEntry::processed_at`]. Those of [`ClaimScope::Abandoned`] become this owner's, and keep their emitter.
     ///
     /// An adapter MUST hand an abandoned entry to one caller only, and MUST NOT keep a transaction open. It MUST store
-    /// the emitter of the committing owner with each entry. It MUST hand an entry with an emitter only to an owner with
-    /// the same one: another emitter would publish where the entry's subscribers do not listen.
+    /// the emitter of the committing owner with each entry. It MUST hand an abandoned entry with an emitter only to an owner
+    /// with the same one: another emitter would publish where the entry's subscribers do not listen.
     ///
     /// # Errors
     /// The store can't do it now. Abandoned entries may have become this owner's nevertheless.
@@ -85,7 +91,17 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Takes a name that no other instance has, e.g. a random UUID.
+    /// Takes a name that no other instance has, nor an earlier start of this one, e.g. a random UUID. With a name that is
+    /// the same at every start, an instance would share the lease and the entries of a process that is still stopping.
+    ///
+    /// ```
+    /// use std::hash::{BuildHasher as _, RandomState};
+    /// use tallyhouse_core::ports::Owner;
+    ///
+    /// // The keys of a `RandomState` are random, and no two of one process are the same.
+    /// let start = || Owner::new(&format!("instance-1-{:016x}", RandomState::new().hash_one("start")));
+    /// assert_ne!(start(), start());
+    /// ```
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self { name: Arc::from(name), emitter: None }
@@ -126,6 +142,9 @@ pub struct OutboxId {
 
 impl OutboxId {
     /// Combines the first position of the entry with a number that the adapter draws at random for each commit.
+    ///
+    /// The number may be any of 64 bits. An adapter whose database has only signed numbers stores the same bits, by
+    /// [`u64::cast_signed`]. The core brings no random numbers: an adapter uses e.g. the crate `getrandom`.
     #[must_use]
     pub const fn new(first: u64, nonce: u64) -> Self {
         Self { first, nonce }
@@ -176,14 +195,16 @@ pub struct Backlog {
     pub batches: u64,
     /// Number of records in them.
     pub records: u64,
-    /// When the oldest of them was processed.
+    /// The earliest [`OutboxEntry::processed_at`] of all entries; `None` without entries. The clocks of instances differ,
+    /// so this need not be that of the first position.
     pub oldest: Option<Timestamp>,
 }
 
 /// Which outbox entries are claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimScope {
-    /// The caller's own, whether or not its lease is live.
+    /// The caller's own, by its name, whether or not its lease is live. The emitter is not compared: an owner has entries of
+    /// another emitter only if it shares its name with another owner.
     Own,
     /// Those without an owner, and those of another owner without a live lease: its lease has lapsed, was ended, or
     /// never existed. Entries of another emitter are left out.

@@ -112,11 +112,12 @@ pub struct HistoryQuery {
     /// Only records that met a rule, and in any case the record at `after + 1`: a reader that resumes there learns from the
     /// same snapshot whether the history still has the record that it knows.
     pub alerting_only: bool,
-    /// The most records to return.
+    /// The most records to return, at least 1. The record at `after + 1` counts, also if it met no rule.
     pub limit: usize,
 }
 
-/// A stream of the parts of an answer, read in a snapshot of its own.
+/// A stream of the parts of an answer, read in a snapshot of its own. `Stream` is that of the crate `futures-core`, which
+/// `futures` re-exports; an adapter depends on either.
 pub type PartStream<T> = Pin<Box<dyn Stream<Item = Result<T, PortError>> + Send>>;
 
 /// The answer to a [`GroupQuery`]: one snapshot, in parts.

@@ -42,10 +42,11 @@ pub trait RecordRepository: Send + Sync {
     /// 1. lock every key of the batch, in the order of their bytes, so that no other commit changes it;
     /// 2. then read the records with the batch's ids, the summaries of its keys, and the version of the managed rules
     ///    (see [`RuleRepository`](crate::ports::RuleRepository));
-    /// 3. take the rules from [`RuleBook::in_force`] and call [`crate::plan`];
+    /// 3. take the rules from [`RuleBook::in_force`] and call [`crate::plan`]. `in_force` calls its closure synchronously,
+    ///    so an adapter whose reads are async reads the managed rules before the call;
     /// 4. write the plan, and give the stored records the next positions, in their order;
-    /// 5. add an [`OutboxEntry`] for these positions that belongs to `batch.owner`, and remove the entries in
-    ///    `batch.published` that are this owner's.
+    /// 5. add an [`OutboxEntry`] for these positions that belongs to `batch.owner`, with the emitter of that owner, and
+    ///    remove the entries in `batch.published` that are this owner's.
     ///
     /// On success all of it MUST be durable and visible; on an error none of it. When two commits race for one record
     /// id under different keys, the adapter MUST start the later one again.

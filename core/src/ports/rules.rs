@@ -19,8 +19,8 @@ pub trait RuleRepository: Send + Sync {
     /// An adapter MUST do all of this in one transaction: lock out every other change, read the rules and their
     /// version, call [`crate::amend`], and write its result. If the result has a [`version`](RuleEditOutcome::version),
     /// the adapter makes it the version of all managed rules, and replaces the rule of that name by the rule in the
-    /// result, or deletes it. Every commit that begins after this call has returned, on any instance, MUST see the new
-    /// version.
+    /// result, or deletes it. The text of a rule to store is [`Rule::to_stored`](crate::Rule::to_stored). Every commit
+    /// that begins after this call has returned, on any instance, MUST see the new version.
     ///
     /// # Errors
     /// The store can't do it now. The rule may be changed nevertheless, and the caller may repeat the change.

@@ -94,6 +94,10 @@ impl RuleBook {
     /// Returns the rules in force while the managed rules have this version. Calls `read` for the managed rules only if
     /// the version is not the one that was read last. A commit calls this with the version that its transaction sees.
     ///
+    /// `read` is called synchronously. An adapter whose reads are async first asks [`RuleBook::latest`]. If that has the
+    /// version, its rules are the result. Otherwise the adapter reads the managed rules in its transaction, calls this, and
+    /// `read` returns them.
+    ///
     /// # Errors
     /// Those of `read`.
     pub fn in_force<E>(&self, version: u64, read: impl FnOnce() -> Result<ManagedRules, E>) -> Result<Arc<RuleSet>, E> {

@@ -47,7 +47,8 @@ pub(crate) fn check(settings: &PostgresSettings) -> Result<(), StoreError> {
     check_encoding(&mut connection)?;
     warn_of_unsafe_settings(&mut connection)?;
     if !pending(&mut connection)?.is_empty() {
-        return Err(StoreError::Misuse("the schema is older than this version: run the migrations".to_owned()));
+        let advice = "run the migrations, by `tallyhouse migrate` or `migrate()`";
+        return Err(StoreError::Misuse(format!("the schema is older than this version: {advice}")));
     }
     Ok(())
 }

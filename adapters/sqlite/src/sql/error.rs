@@ -51,7 +51,7 @@ pub enum SqliteProblem {
     #[error("stays locked by another process; end that, or try again later")]
     Locked,
     /// The tables are missing or of an earlier version.
-    #[error("has no tables of this version yet; run `tallyhouse migrate`")]
+    #[error("has no tables of this version yet; run `tallyhouse migrate`, or call `migrate()`")]
     NotMigrated,
     /// The tables are of a later version.
     #[error("was migrated by a newer version of Tallyhouse (to {0}); run that one")]

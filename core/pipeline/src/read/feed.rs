@@ -97,7 +97,10 @@ impl Feed {
         Self(Arc::new(Inner { reader, clock, commits, poll_interval, last_read: [Mutex::new(None), Mutex::new(None)] }))
     }
 
-    /// Returns the cursor after the last message that there is now.
+    /// Returns the cursor after all messages of the last record that there is now.
+    ///
+    /// No message has this cursor, not even the last one. A reader has caught up when [`Feed::page`] after its own cursor is
+    /// empty.
     ///
     /// # Errors
     /// The store can't answer now.
@@ -115,7 +118,8 @@ impl Feed {
         Err(PortError::new(PortErrorKind::Unavailable, "reading the head", "the history keeps changing"))
     }
 
-    /// Returns up to `limit` messages after a cursor.
+    /// Returns up to `limit` messages after a cursor. The limit is at least 1: an empty page then means that there are no
+    /// more messages for now.
     ///
     /// # Errors
     /// [`FeedError::HistoryChanged`] if the cursor is one of a history that the store has lost: its position lies
@@ -148,7 +152,7 @@ impl Feed {
     }
 
     /// Follows a topic from a cursor on, or from the moment when this call returns. The stream has each message, in order,
-    /// without a gap, and no end.
+    /// without a gap, and no end: it goes on after the pipeline is closed, and the caller drops it.
     ///
     /// # Errors
     /// As for [`Feed::page`]; also in the stream, which then ends. The caller resumes it at the cursor of the last message.

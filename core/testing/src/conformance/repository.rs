@@ -48,6 +48,47 @@ use tokio::task::JoinSet;
 use crate::doubles::fault_injection::{Call, Gate, Gated};
 
 /// A store of its own for one case, with as many handles as the case wants.
+///
+/// The store implements all four ports: [`Store`] is three of them, and the suite needs [`RuleRepository`] as well, though
+/// three of the four are optional for a host.
+///
+/// ```
+/// # use tallyhouse_testing::MemoryRepository as MyRepository;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use async_trait::async_trait;
+/// use tallyhouse_core::ports::{RuleRepository, Store};
+/// use tallyhouse_testing::{RepositoryFixture, TestClock};
+///
+/// struct MyFixture {
+///     clock: Arc<TestClock>,
+///     repository: Arc<MyRepository>,
+/// }
+///
+/// #[async_trait]
+/// impl RepositoryFixture for MyFixture {
+///     async fn fresh() -> Self {
+///         let clock = Arc::new(TestClock::default());
+///         Self { repository: Arc::new(MyRepository::new(Arc::clone(&clock) as _)), clock }
+///     }
+///
+///     async fn handle(&self) -> Arc<dyn Store> {
+///         Arc::clone(&self.repository) as _
+///     }
+///
+///     async fn rules(&self) -> Arc<dyn RuleRepository> {
+///         Arc::clone(&self.repository) as _
+///     }
+///
+///     async fn let_lapse(&self, lease: Duration) {
+///         self.clock.advance(lease); // With a server's clock: sleep for the lease.
+///     }
+/// }
+///
+/// tallyhouse_testing::repository_conformance!(MyFixture);
+/// # fn main() {}
+/// ```
 #[async_trait]
 pub trait RepositoryFixture: Send + Sync + Sized {
     /// Makes a new, empty store that shares nothing with any other. Dropping the fixture removes the store.

@@ -15,7 +15,7 @@ async fn a_new_file_is_migrated_once() {
     let repository = SqliteRepository::open(settings, Database::new().clock as _).await.unwrap();
     let error = repository.check_schema().await.unwrap_err();
     assert_eq!(*error.problem(), SqliteProblem::NotMigrated);
-    assert!(error.to_string().contains("run `tallyhouse migrate`"), "{error}");
+    assert!(error.to_string().ends_with("run `tallyhouse migrate`, or call `migrate()`"), "{error}");
     assert_eq!(repository.migrate().await.unwrap(), ["00000000000001"]);
     assert_eq!(repository.migrate().await.unwrap(), Vec::<String>::new());
     repository.check_schema().await.unwrap();
