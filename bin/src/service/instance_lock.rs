@@ -1,11 +1,11 @@
 //! Warns of a second service on the same file of SQLite, by an advisory lock on a file beside the database.
 //!
 //! The lock refuses nothing: every commit takes SQLite's own lock, so several processes on one file are safe. The system
-//! releases it when its process ends.
+//! releases it when its process ends. A file of that name that is no lock file, e.g. another database, stays as it is.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,9 @@ use crate::settings::DatabaseUrl;
 
 /// The ending of the lock file's name, after that of the database.
 const SUFFIX: &str = "-serve";
+
+/// How the text of a lock file begins.
+const BEGINNING: &str = "process ";
 
 /// Longest text that is read from a lock file.
 const TEXT_BYTES_MAX: u64 = 256;
@@ -62,24 +65,33 @@ fn try_acquire(database: &Path, url: &str) -> io::Result<Result<InstanceLock, St
     name.push(SUFFIX);
     let path = PathBuf::from(name);
     loop {
+        if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::other("the lock's name leads to no regular file"));
+        }
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY).open(&path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                file.take(TEXT_BYTES_MAX).read_to_string(&mut text)?;
-                return Ok(Err(text));
+                let mut text = Vec::new();
+                file.take(TEXT_BYTES_MAX).read_to_end(&mut text)?;
+                return Ok(Err(String::from_utf8_lossy(&text).into_owned()));
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Its holder may have removed it between the two calls.
-        let (locked, named) = (file.metadata()?, fs::metadata(&path));
+        let (locked, named) = (file.metadata()?, fs::symlink_metadata(&path));
         if !named.is_ok_and(|named| (named.dev(), named.ino()) == (locked.dev(), locked.ino())) {
             continue;
         }
+        let mut text = Vec::new();
+        (&file).take(TEXT_BYTES_MAX).read_to_end(&mut text)?;
+        if !text.is_empty() && !text.starts_with(BEGINNING.as_bytes()) {
+            return Err(io::Error::other("the lock's name is that of another file"));
+        }
         file.set_len(0)?;
-        write!(file, "process {} at {url}", std::process::id())?;
+        file.rewind()?;
+        write!(file, "{BEGINNING}{} at {url}", std::process::id())?;
         return Ok(Ok(InstanceLock { path, _file: file }));
     }
 }

@@ -24,6 +24,25 @@ fn the_second_is_told_of_the_first_until_that_one_ends() {
     drop(next);
 }
 
+/// A second database may have the name of the lock, and a link may lead to any file.
+#[test]
+fn a_file_that_is_no_lock_file_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, other) = (folder.path().join("a"), folder.path().join("a-serve"));
+    fs::write(&database, "").unwrap();
+    fs::write(&other, "SQLite format 3").unwrap();
+    try_acquire(&database, "").unwrap_err();
+    assert_eq!(fs::read_to_string(&other).unwrap(), "SQLite format 3");
+    let precious = folder.path().join("precious");
+    fs::rename(&other, &precious).unwrap();
+    std::os::unix::fs::symlink(&precious, &other).unwrap();
+    try_acquire(&database, "").unwrap_err();
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "SQLite format 3");
+    fs::remove_file(&other).unwrap();
+    fs::create_dir(&other).unwrap();
+    try_acquire(&database, "").unwrap_err();
+}
+
 #[test]
 fn only_a_named_file_has_a_lock() {
     for database in [DatabaseUrl::Temporary, DatabaseUrl::Postgres("postgres://h/d".to_owned())] {
