@@ -126,6 +126,7 @@ impl Running {
         let consumers = queues.as_ref().map(|queues| queues.consume(settings, &pipeline, &database.store, traces));
         let app = HttpApp {
             ingress: pipeline.named_ingress("http"),
+            batch_ingress: pipeline.named_ingress("http"),
             reader: database.store.clone(),
             repository: database.store.clone(),
             alert_rules: Some(AlertRules {

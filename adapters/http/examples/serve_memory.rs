@@ -48,6 +48,7 @@ async fn main() -> std::io::Result<()> {
     let app = HttpApp {
         reader: repository.clone(),
         ingress: pipeline.ingress(),
+        batch_ingress: pipeline.ingress(),
         feed: Feed::new(repository.clone(), clock.clone(), pipeline.watch_commits(), Duration::from_millis(200)),
         alert_rules: Some(AlertRules { own: RuleSet::default(), repository: repository.clone(), clock: clock.clone() }),
         repository,

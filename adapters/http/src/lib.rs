@@ -9,6 +9,7 @@
 //!
 //! let app = HttpApp {
 //!     ingress: pipeline.ingress(),
+//!     batch_ingress: pipeline.ingress(),
 //!     breakers: pipeline.breakers(),
 //!     feed, reader, repository,
 //!     format: tallyhouse_pipeline::MessageFormat::default(),

@@ -1,6 +1,8 @@
 //! An export from a service over HTTP, copied part by part.
 
-use reqwest::header::ACCEPT;
+use anyhow::ensure;
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 
 use super::progress::Progress;
 use super::sink::Sink;
@@ -24,13 +26,22 @@ pub(super) async fn copy(
     };
     let request = remote.get("v1/export", &filter.parameters())?.header(ACCEPT, accept);
     let mut response = remote.send(request).await?;
-    let (mut bytes, mut lines) = (0, 0_u64);
+    let media_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    // Something else between here and the service may answer, e.g. with a page to log in.
+    ensure!(
+        response.status() == StatusCode::OK && media_type.starts_with(accept.as_bytes()),
+        "what answers at {} is no export; is it the service, and not a proxy before it?",
+        remote.address()
+    );
+    let (mut bytes, mut lines, mut last) = (0, 0_u64, b'\n');
     while let Some(part) = response.chunk().await.map_err(|error| remote.interrupted(error))? {
         sink.write(&part)?;
         bytes += part.len() as u64;
+        last = part.last().copied().unwrap_or(last);
         // Every row is one line: a field holds no line feed, because control characters are rejected.
         lines += part.iter().filter(|b| **b == b'\n').count() as u64;
         progress.show(bytes, lines.saturating_sub(lines_before));
     }
+    ensure!(last == b'\n' && lines >= lines_before, "the export breaks off within a line; repeat the command");
     Ok(lines.saturating_sub(lines_before))
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
@@ -138,6 +138,12 @@ impl Request {
         }
         // Without its last line the response is incomplete, and its outcomes are not counted.
         let counts = counts.ok_or_else(|| anyhow!("the service's answer has no end"))?;
+        let of_all = [counts.processed, counts.duplicates, counts.conflicts, counts.rejected];
+        let answered = of_all.into_iter().try_fold(0_u64, u64::checked_add);
+        ensure!(
+            answered == u64::try_from(items.len()).ok() && u64::try_from(refusals.len()).ok() == Some(counts.refused()),
+            "the service's answer does not count the records that were sent"
+        );
         for (item, outcome) in refusals {
             tally.refusals.keep(&tally.progress, &item.file, item.line, item.input.as_deref(), &outcome)?;
         }

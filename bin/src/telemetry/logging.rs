@@ -15,8 +15,9 @@ use queue::{FLUSH_TIMEOUT, LogQueue};
 const REQUESTS: &str = "tallyhouse_http::requests=debug";
 
 /// The libraries that talk to clients, and warn about clients' input: anyone who can connect could fill the log. So
-/// only their errors are logged; the service itself logs the consequences.
-const LIBRARIES: [&str; 5] = ["h2", "hyper", "hyper_util", "rustls", "tokio_rustls"];
+/// only their errors are logged; the service itself logs the consequences. `reqwest` would log the URL of the collector of
+/// traces, whose login is a secret.
+const LIBRARIES: [&str; 6] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls"];
 
 /// The queue of this process. The subscriber is global, too.
 static QUEUE: OnceLock<LogQueue> = OnceLock::new();

@@ -55,6 +55,7 @@ impl Service {
         let alert_rules = Some(AlertRules { own: rules(), repository: self.repository.clone(), clock });
         let (probes, keys) = (Vec::new(), None);
         let app = HttpApp {
+            batch_ingress: ingress.clone(),
             ingress,
             reader: repository.clone(),
             repository,

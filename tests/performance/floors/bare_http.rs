@@ -144,6 +144,7 @@ async fn serve_adapter() -> Result<()> {
     driver.into_tasks().into_iter().for_each(|task| drop(tokio::spawn(task)));
     let app = HttpApp {
         ingress: pipeline.ingress(),
+        batch_ingress: pipeline.ingress(),
         reader: repository.clone(),
         repository: repository.clone(),
         feed: Feed::new(repository, clock, pipeline.watch_commits(), LOOK_EVERY),

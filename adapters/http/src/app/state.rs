@@ -33,8 +33,10 @@ const AGGREGATE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The parts of the service that are reached by HTTP.
 #[derive(Clone)]
 pub struct HttpApp {
-    /// The pipeline's ingress for HTTP.
+    /// The ingress of single records.
     pub ingress: Ingress,
+    /// The ingress of batches: another one, so that uploads which fill its capacity leave single records theirs.
+    pub batch_ingress: Ingress,
     /// The reader that answers queries.
     pub reader: Arc<dyn RecordReader>,
     /// The repository that commits records; `/readyz` pings it.

@@ -98,9 +98,9 @@ async fn process(
 
     let traceparent = traceparent::of(headers);
     let mut results = WaitingResults::new(&app.result_budget, &context.caller, failed_only);
-    let chunk_records_max = app.http.ingress.chunk_records_max().max(1);
+    let chunk_records_max = app.http.batch_ingress.chunk_records_max().max(1);
     let mut records = records.into_iter().peekable();
-    let mut committing = OrderedChunks::new(&app.http.ingress);
+    let mut committing = OrderedChunks::new(&app.http.batch_ingress);
     loop {
         while committing.has_capacity() && records.peek().is_some() {
             let mut chunk = Chunk::default();
@@ -113,7 +113,7 @@ async fn process(
         }
         let Some((outcomes, refused)) = committing.next().await else { break };
         let outcomes = outcomes?.into_iter().map(|outcome| prefixes.redact(outcome)).collect();
-        app.http.ingress.count_refused(refused.count());
+        app.http.batch_ingress.count_refused(refused.count());
         results.add(refused.rejoin(outcomes));
     }
     Ok(results)

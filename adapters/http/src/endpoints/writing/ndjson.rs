@@ -63,7 +63,7 @@ pub(crate) async fn write(
         };
         let output =
             Output { body_writer, failed_only, index: 0, counts: OutcomeCounts::default(), gathered: Vec::new() };
-        let (meter, ingress) = (meter.as_ref(), &app.http.ingress);
+        let (meter, ingress) = (meter.as_ref(), &app.http.batch_ingress);
         let exchange = Exchange {
             app: &app,
             caller: &caller,
@@ -77,7 +77,7 @@ pub(crate) async fn write(
         };
         let ended = exchange.run().await;
         if matches!(ended, Err(Broken::Malformed(_))) {
-            app.http.ingress.count_refused(1);
+            app.http.batch_ingress.count_refused(1);
         }
         ended
     })
@@ -173,7 +173,7 @@ impl Exchange<'_> {
     fn submit(&mut self) {
         let Ready { chunk, units, prefixes } = self.gathered.take();
         let mut results = WaitingResults::new(&self.app.result_budget, self.caller, self.output.failed_only);
-        let (ingress, meter) = (self.app.http.ingress.clone(), self.meter.cloned());
+        let (ingress, meter) = (self.app.http.batch_ingress.clone(), self.meter.cloned());
         let refused = chunk.refused;
         self.committing.push(chunk.arrivals, |submission| async move {
             if let Some(meter) = meter.filter(|_| units > 0) {

@@ -231,6 +231,28 @@ async fn uploads_hold_room_for_what_has_arrived_and_not_for_what_they_announce()
     assert_eq!(batch(1, "b").await, 200);
 }
 
+#[tokio::test]
+async fn uploads_that_fill_the_intake_leave_single_records_their_own() {
+    let mut plan = Plan::default();
+    plan.pipeline.intake_records_max = 4;
+    let service = plan.start().await;
+    service.store.shut_gate();
+    let uploads = (0..4).map(|upload| {
+        let records: Vec<_> = (0..4).map(|n| record(&format!("{upload}-{n}"))).collect();
+        tokio::spawn(service.client.post(service.url("/v1/records/batch")).json(&records).send())
+    });
+    let uploads: Vec<_> = uploads.collect();
+    let waiting = || service.pipeline.readings().ingresses.iter().map(|ingress| ingress.waiting_records).sum::<u64>();
+    eventually("an upload has the whole capacity", || waiting() == 4).await;
+    let single = tokio::spawn(service.client.post(service.url("/v1/records")).json(&record("single")).send());
+    eventually("the single record waits, too", || waiting() == 5).await;
+    service.store.gate.add_permits(100);
+    assert_eq!(timeout(PATIENCE, single).await.expect("no answer").unwrap().unwrap().status(), 201);
+    for upload in uploads {
+        assert_eq!(upload.await.unwrap().unwrap().status(), 200);
+    }
+}
+
 /// The store lets one read through after the other, and tells which: no clock decides.
 #[tokio::test]
 async fn a_read_of_one_key_is_next_however_many_another_key_has_queued() {

@@ -77,6 +77,7 @@ impl Plan {
         let feed = Feed::new(store.clone(), Arc::clone(&clock), pipeline.watch_commits(), Duration::from_millis(50));
         let app = HttpApp {
             ingress: pipeline.ingress(),
+            batch_ingress: pipeline.ingress(),
             reader: store.clone(),
             repository: store.clone(),
             feed,
