@@ -151,6 +151,16 @@ impl Feed {
         Ok(found.into_iter().next().filter(|(record, _)| *record == position).map(|(_, stored)| stored))
     }
 
+    /// Returns a cursor that was written without a fingerprint with that of the record that is there now: a follower then
+    /// learns when the history changes.
+    async fn with_fingerprint(&self, cursor: Cursor) -> Result<Cursor, PortError> {
+        if cursor.fingerprint.is_some() || cursor.position.record == 0 {
+            return Ok(cursor);
+        }
+        let stored = self.record_at(cursor.position.record).await?;
+        Ok(stored.map_or(cursor, |stored| Cursor::at(cursor.position, &stored)))
+    }
+
     /// Follows a topic from a cursor on, or from the moment when this call returns. The stream has each message, in order,
     /// without a gap, and no end: it goes on after the pipeline is closed, and the caller drops it.
     ///
@@ -164,9 +174,9 @@ impl Feed {
         let mut follower = Follower { feed: self.clone(), topic, after: Cursor::START, read: VecDeque::new() };
         match after {
             Some(after) => {
-                follower.after = after;
+                follower.after = self.with_fingerprint(after).await?;
                 // A cursor of a lost history is refused here, and not only within the stream.
-                follower.read.extend(self.read(topic, after).await?.iter().cloned());
+                follower.read.extend(self.read(topic, follower.after).await?.iter().cloned());
             }
             None => follower.after = self.head().await?,
         }

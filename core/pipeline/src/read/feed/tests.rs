@@ -189,6 +189,28 @@ async fn a_cursor_of_what_was_kept_stays_good() {
     }
 }
 
+/// A cursor that is a number alone names no record, but the stream that begins there knows the one that it found.
+#[tokio::test(start_paused = true)]
+async fn a_stream_from_a_number_alone_ends_when_the_store_goes_back() {
+    for topic in Topic::ALL {
+        let instance = Instance::start(PipelineSettings::default());
+        process(&instance, 0..5, "5000").await;
+        let earlier = instance.repository.inner.snapshot();
+        process(&instance, 5..10, "5000").await;
+        let number = "10".parse::<Cursor>().unwrap();
+        let mut follower = pin!(feed(&instance).follow(topic, Some(number)).await.unwrap());
+        instance.repository.inner.restore(earlier);
+        process(&instance, 100..110, "5000").await;
+        loop {
+            match follower.next().await.unwrap() {
+                // The further alerts of the record at the cursor.
+                Ok(message) => assert_eq!(message.position().record, 10),
+                Err(error) => break assert!(matches!(error, FeedError::HistoryChanged { .. })),
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_open_stream_ends_when_the_store_goes_back() {
     for records in [0, 3, 10, 20] {
