@@ -97,7 +97,7 @@ fn the_service_fetches_nothing() {
     let fetching: Vec<String> = with_extension("rs")
         .iter()
         .map(|(path, text)| (path.display().to_string(), text))
-        .filter(|(path, text)| path.starts_with("bin/src/") && text.contains("reqwest"))
+        .filter(|(path, text)| path.starts_with("bin/src/") && text.contains("reqwest::"))
         .map(|(path, _)| path)
         .filter(|path| path != traces && !commands.iter().any(|command| path.starts_with(command)))
         .collect();
