@@ -88,7 +88,7 @@ async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
     let report = audit(&*database.store).await.context("the database could not be read completely")?;
     let mut out = Output::standard();
     out.line(format!(
-        "records {}  keys {}  messages owed for {} records",
+        "records {}  keys {}  records in the outbox {}",
         report.records, report.keys, report.backlog_records
     ))?;
     for finding in &report.findings {

@@ -18,8 +18,8 @@ use crate::settings::{DatabaseUrl, Environment, Settings};
 /// Most symbolic links that lead to one file, as Linux counts them (`path_resolution(7)`).
 const LINKS_MAX: usize = 40;
 
-/// The suffixes of a SQLite database and its journals (<https://sqlite.org/tempfiles.html>).
-const SQLITE_ENDINGS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+/// The suffixes of a SQLite database, its journals (<https://sqlite.org/tempfiles.html>) and the lock of its service.
+const SQLITE_ENDINGS: [&str; 5] = ["", "-wal", "-shm", "-journal", "-serve"];
 
 /// Permissions of a new file with records in it: its owner alone may read them.
 pub(crate) const OWNER_ONLY: u32 = 0o600;

@@ -95,6 +95,12 @@ impl Gaps {
         let place = self.0.entry(data.record.clone()).or_insert(new);
         if data.sequence >= place.next {
             place.ahead.insert(data.sequence, Instant::now());
+        } else {
+            let Key { destination_id, reference } = &data.record;
+            let sequence = data.sequence;
+            println!(
+                "back {destination_id:?} {reference:?}: {sequence} is late, or the database was restored: start over"
+            );
         }
         place.advance();
     }

@@ -37,7 +37,8 @@ fn the_defaults_are_those_of_the_crates() {
     assert_eq!(settings.redis, None);
     assert_eq!(settings.messages, MessageFormat::default());
     assert_eq!(settings.pipeline, PipelineSettings { writers: 0, ..PipelineSettings::default() });
-    assert_eq!(settings.http, HttpSettings::default());
+    // As many reads at once as SQLite has connections for them.
+    assert_eq!(settings.http, HttpSettings { reads_max: 2, ..HttpSettings::default() });
     assert_eq!(settings.sqlite, SqliteSettings::at(""));
     let url = "sqlite://tallyhouse.db".to_owned();
     assert_eq!(settings.postgres, PostgresSettings { url, ..PostgresSettings::default() });

@@ -102,12 +102,12 @@ fn what_cannot_be_read_is_named_not_skipped() {
 }
 
 #[test]
-fn a_wrong_alert_and_wrong_debts_are_found() {
+fn a_wrong_alert_and_a_wrong_outbox_are_found() {
     check(
         &["UPDATE records SET alerts = replace(alerts, '10000', '30000') WHERE record_id = 'b'"],
         &["\"b\"", "alert"],
     );
-    check(&["UPDATE outbox SET last = last + 7"], &["owed"]);
+    check(&["UPDATE outbox SET last = last + 7"], &["the outbox reaches position"]);
 }
 
 #[test]

@@ -85,8 +85,14 @@ fn no_output_overwrites_what_the_command_reads() {
     let (text, database) =
         (folder.read("x.ndjson"), fs::read(folder.path().join("tallyhouse.db")).expect("a database"));
     let absolute = folder.path().join("x.ndjson");
-    let database_files =
-        ["tallyhouse.db", "tallyhouse.db-wal", "tallyhouse.db-shm", "sub/../tallyhouse.db-journal", "soft.ndjson"];
+    let database_files = [
+        "tallyhouse.db",
+        "tallyhouse.db-wal",
+        "tallyhouse.db-shm",
+        "sub/../tallyhouse.db-journal",
+        "tallyhouse.db-serve",
+        "soft.ndjson",
+    ];
     let inputs = ["x.ndjson", "./x.ndjson", "sub/../x.ndjson", "soft", "hard", absolute.to_str().expect("text")];
     for errors in inputs.iter().chain(&database_files).chain(&["tallyhouse.toml"]) {
         for more in [&[][..], &["--dry-run"], &["--url", "http://127.0.0.1:1"]] {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tallyhouse_tests::clients::http::Client;
 use tallyhouse_tests::data::records::nth;
 use tallyhouse_tests::servers::fleet::{Fleet, PATIENCE};
-use tallyhouse_tests::servers::service::Service;
+use tallyhouse_tests::servers::postgres::PostgresServer;
+use tallyhouse_tests::servers::service::{Options, Service};
 use tallyhouse_tests::wait;
 
 const DATABASE: &str = "tallyhouse.db";
@@ -96,4 +97,20 @@ fn a_database_file_that_is_gone_is_named_by_readiness() {
     assert_eq!(problem["detail"], "Storage does not answer: the database file was replaced.");
     std::fs::rename(&away, &file).expect("it is back");
     await_ready(&client, &nth("after", 0));
+}
+
+/// A server that does not flush, and a database that takes no records.
+#[test]
+fn what_the_promise_of_durability_lacks_is_said_at_the_start() {
+    let server = PostgresServer::start().expect("Postgres starts");
+    let url = server.database().expect("a database");
+    let start = || Service::start_with(Options::new().env("DATABASE_URL", url.clone()));
+    let log = start().log();
+    assert!(log.contains("fsync") && log.contains("can lose or damage acknowledged records"), "{log}");
+    assert!(!log.contains("the database is read-only"), "{log}");
+    let (_, name) = url.rsplit_once('/').expect("a URL has a path");
+    let sql = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = on");
+    server.psql("postgres", &sql).expect("a setting");
+    let log = start().log();
+    assert!(log.contains("the database is read-only: every write is answered with 503"), "{log}");
 }

@@ -16,7 +16,7 @@ use tallyhouse_tests::wait;
 /// How long a server is unavailable. Long enough that a log that repeats itself is told from one that does not.
 const OUTAGE: Duration = Duration::from_secs(20);
 
-/// A write is refused within this time of a freeze: a commit is waited for as long as `pipeline.silence_max_ms`, and a
+/// A write is refused within this time of a freeze: a commit is waited for as long as `pipeline.ping_after_ms`, and a
 /// question beside it as long again, four seconds together. The rest is for a busy machine.
 const NOTICED: Duration = Duration::from_secs(10);
 

@@ -52,7 +52,7 @@ export function icon(name) {
   return svg;
 }
 
-/** Says something to those who don't see the page. Said seldom, it is heard. */
+/** Announces a text to screen readers. Few announcements are heard, many are not. */
 export function say(text) {
   document.getElementById("spoken").textContent = text;
 }

@@ -1,4 +1,4 @@
-// Asks again and again, as seldom as it will do: only while somebody looks, and less and less often while it fails.
+// Polls: only while the page is visible, and less and less often while it fails.
 
 import { Away, Refusal, quiet } from "./api.js";
 import { on } from "./bus.js";

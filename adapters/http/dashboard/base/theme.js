@@ -21,7 +21,7 @@
   globalThis.theme = {
     /** `auto`, `light` or `dark`. */
     chosen: () => root.dataset.theme ?? "auto",
-    /** Goes on to the next one, and tells whoever draws by themselves. */
+    /** Goes on to the next one, and tells the charts, which draw by themselves. */
     turn() {
       const chosen = next[this.chosen()];
       apply(chosen);

@@ -18,9 +18,10 @@ const REASONS = {
 /** Reasons that stay: the payload would be refused again. */
 const LASTING = ["not-json", "malformed", "conflict", "too-large"];
 
-/** Whether a replay may succeed. The detail of a record that breaks rules begins with the place of the first. */
+/** Whether a replay may succeed. Of rejected records, only those that storage refused may: the others break rules. */
 export function mayRecover({ reason, detail }) {
-  return !LASTING.includes(reason) && !(reason === "rejected" && detail.startsWith("/"));
+  const byStorage = !detail.startsWith("/") && detail.includes("storage");
+  return !LASTING.includes(reason) && (reason !== "rejected" || byStorage);
 }
 
 /** Makes a dead letter's element. `replay` and `remove` do so without asking, and throw where that fails; `changed` is called when it is gone. */

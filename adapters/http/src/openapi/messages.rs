@@ -148,7 +148,7 @@ fn notification() -> Schema {
     let id =
         record_id().description("The record's id: with `source` it never changes, so that a repeat is recognised.");
     event("tallyhouse.record.processed.v1", "urn:tallyhouse:records", id, data)
-        .description("Owed for every processed record: a CloudEvent 1.0 in JSON.")
+        .description("Published for every processed record: a CloudEvent 1.0 in JSON.")
         .example(
             r#"{"specversion":"1.0","type":"tallyhouse.record.processed.v1","source":"urn:tallyhouse:records","id":"2013-01-01-UA1714-LGA-IAH","subject":"IAH","time":"2026-01-01T00:00:00.000001Z","datacontenttype":"application/json","position":"1~2f91f9c8d3b43bcf","data":{"record":{"recordId":"2013-01-01-UA1714-LGA-IAH","time":"2013-01-01T10:00:00Z","sourceId":"UA","destinationId":"IAH","type":"positive","value":"20","unit":"minute","reference":"LGA"},"sequence":1,"previous":{"count":0,"firstTime":null,"lastTime":null,"totals":[]}}}"#,
         )
@@ -165,7 +165,7 @@ fn alert() -> Schema {
     let data = Schema::reference_to("AlertData");
     let id = Schema::text().description("The record's id and the rule's name, with a slash between.");
     event("tallyhouse.record.alert.v1", "urn:tallyhouse:alerts", id, data)
-        .description("Owed for every rule that a processed record met: a CloudEvent 1.0 in JSON.")
+        .description("Published for every rule that a processed record met: a CloudEvent 1.0 in JSON.")
         .example(
             r#"{"specversion":"1.0","type":"tallyhouse.record.alert.v1","source":"urn:tallyhouse:alerts","id":"2013-01-02-AA1141-JFK-MIA/late","subject":"MIA","time":"2026-01-01T00:00:00.000001Z","datacontenttype":"application/json","position":"2~fffe56f120267b62","data":{"record":{"recordId":"2013-01-02-AA1141-JFK-MIA","time":"2013-01-02T10:00:00Z","sourceId":"AA","destinationId":"MIA","type":"positive","value":"130","unit":"minute","reference":"JFK"},"sequence":2,"rule":{"name":"late","threshold":"120","unit":"minute","type":"positive"}}}"#,
         )

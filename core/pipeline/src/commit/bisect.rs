@@ -16,8 +16,8 @@ use crate::commit::order::BatchOrder;
 use crate::commit::writer::{CommitFailure, Writer};
 use crate::submit_error::{RecordResult, SubmitError};
 
-/// The most suspects that are kept: far more than there are poisonous records at a time, and a bound on memory.
-const SUSPECTS_MAX: usize = 1_024;
+/// The most records that are tracked: far more than there are poisonous records at a time, and a bound on memory.
+const TRACKED_MAX: usize = 1_024;
 
 /// One attempt to commit.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +36,8 @@ struct Attempts {
     begun: u64,
     /// The latest attempt that has stored something.
     stored: u64,
-    /// Each suspect, with the number of attempts that had begun when its refusal was known.
-    suspects: HashMap<RecordId, u64>,
+    /// Each tracked record, with the number of attempts that had begun when its refusal was known.
+    refused: HashMap<RecordId, u64>,
 }
 
 impl PoisonTracker {
@@ -61,14 +61,14 @@ impl PoisonTracker {
     /// Notes that a record was refused alone; returns whether it is poisonous.
     fn refused_alone(&self, id: &RecordId, refused: Attempt) -> bool {
         let mut attempts = self.attempts();
-        if let Some(before) = attempts.suspects.get(id) {
+        if let Some(before) = attempts.refused.get(id) {
             return *before < refused.stored_before;
         }
-        if attempts.suspects.len() >= SUSPECTS_MAX {
-            attempts.suspects.clear();
+        if attempts.refused.len() >= TRACKED_MAX {
+            attempts.refused.clear();
         }
         let begun = attempts.begun;
-        attempts.suspects.insert(id.clone(), begun);
+        attempts.refused.insert(id.clone(), begun);
         false
     }
 }
@@ -79,8 +79,8 @@ impl PoisonTracker {
 /// outcome this time; it is rejected when it is submitted again after another commit has stored something.
 pub(crate) async fn bisect(writer: &Writer, arrivals: &Arc<[Arrival]>) -> Vec<RecordResult> {
     let mut search = Search { writer, arrivals, results: vec![Err(SubmitError::Unavailable(None)); arrivals.len()] };
-    let Ok(suspects) = search.narrow_down(1..arrivals.len()).await else { return search.results };
-    for index in std::iter::once(0).chain(suspects) {
+    let Ok(refused) = search.narrow_down(1..arrivals.len()).await else { return search.results };
+    for index in std::iter::once(0).chain(refused) {
         if search.commit(index..index + 1).await == Err(PortErrorKind::Unavailable) {
             break;
         }
@@ -97,12 +97,12 @@ struct Search<'a> {
 impl Search<'_> {
     /// Halves a piece until every part is committed or a single record, and returns the records that were refused alone.
     async fn narrow_down(&mut self, piece: Range<usize>) -> Result<Vec<usize>, PortErrorKind> {
-        let (mut pieces, mut suspects) = (vec![piece], Vec::new());
+        let (mut pieces, mut refused) = (vec![piece], Vec::new());
         while let Some(piece) = pieces.pop() {
             match self.commit(piece.clone()).await {
                 Ok(()) => {}
                 Err(PortErrorKind::Unavailable) => return Err(PortErrorKind::Unavailable),
-                Err(_) if piece.len() == 1 => suspects.push(piece.start),
+                Err(_) if piece.len() == 1 => refused.push(piece.start),
                 Err(_) => {
                     let middle = piece.start + piece.len() / 2;
                     pieces.push(middle..piece.end);
@@ -110,7 +110,7 @@ impl Search<'_> {
                 }
             }
         }
-        Ok(suspects)
+        Ok(refused)
     }
 
     async fn commit(&mut self, piece: Range<usize>) -> Result<(), PortErrorKind> {

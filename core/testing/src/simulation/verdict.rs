@@ -56,7 +56,7 @@ fn judge_store(world: &World, stored: &Stored) -> Vec<String> {
     let report = audit(&*world.store).now_or_never().unwrap().unwrap();
     let mut wrong = report.findings;
     if report.backlog_records > 0 {
-        wrong.push(format!("the messages of {} records are still owed", report.backlog_records));
+        wrong.push(format!("the messages of {} records are still in the outbox", report.backlog_records));
     }
     let mut groups = world.store.groups(GroupQuery::default()).now_or_never().unwrap().unwrap();
     while let Some(part) = futures::StreamExt::next(&mut groups.parts).now_or_never().unwrap() {

@@ -94,6 +94,7 @@ fn dead_letters_are_worked_off_by_reason_and_one_that_was_forged_hides_no_other(
     for id in ["a", "b"] {
         xadd("rejected", "storage refuses the record", at, &record(id).to_string());
     }
+    xadd("rejected", "the record must be a JSON object", at, "[]");
     xadd("rejected", "/value must have no sign", at, &record_with("c", json!({"value": "-1"})).to_string());
     for payload in ["{", "[", "x"] {
         xadd("not-json", "is not well-formed JSON", at, payload);
@@ -102,25 +103,25 @@ fn dead_letters_are_worked_off_by_reason_and_one_that_was_forged_hides_no_other(
     xadd("<b>", "", "yesterday", "");
 
     let browser = open(&service, "/?view=dead-letters");
-    browser.reads("nav .badge", "7");
-    browser.reads("main h1", "Dead letters 7");
-    browser.reads(".reasons", "All 7 <b> 1 not-json 3 rejected 3");
+    browser.reads("nav .badge", "8");
+    browser.reads("main h1", "Dead letters 8");
+    browser.reads(".reasons", "All 8 <b> 1 not-json 3 rejected 4");
 
     browser.click("[data-reason=not-json]");
     browser.until("three letters", SHOWN, &[json!(3)]);
     browser.choose(".letter-bar button", "Delete 3 letters");
     browser.reads(".letter-bar", "This can't be undone.");
     browser.choose(".letter-bar button", "Delete");
-    browser.reads("nav .badge", "4");
-    browser.reads(".reasons", "All 4 <b> 1 rejected 3");
-    assert_eq!(http.get("/v1/dead-letters").json()["deadLetters"].as_array().map(Vec::len), Some(4));
+    browser.reads("nav .badge", "5");
+    browser.reads(".reasons", "All 5 <b> 1 rejected 4");
+    assert_eq!(http.get("/v1/dead-letters").json()["deadLetters"].as_array().map(Vec::len), Some(5));
 
-    // Of the three, the one that breaks a rule is left alone.
+    // Of the four, those that break a rule are left alone.
     browser.click("[data-reason=rejected]");
     browser.choose(".letter-bar button", "Replay 2 letters");
     browser.reads(".letter-bar .result", "Replayed 2 letters.");
-    browser.reads("nav .badge", "2");
-    browser.reads(".reasons", "All 2 <b> 1 rejected 1");
+    browser.reads("nav .badge", "3");
+    browser.reads(".reasons", "All 3 <b> 1 rejected 2");
     for id in ["a", "b"] {
         assert_eq!(http.get(&format!("/v1/records/{id}")).status, 200);
     }

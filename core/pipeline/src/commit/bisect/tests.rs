@@ -98,15 +98,15 @@ async fn corrupt_data_in_the_store_rejects_no_record_and_delays_no_other() {
 
 #[test]
 fn only_a_commit_strictly_between_two_refusals_proves_poison() {
-    let (suspects, id) = (PoisonTracker::default(), RecordId::new("r").unwrap());
-    let in_flight = suspects.begin();
-    assert!(!suspects.refused_alone(&id, suspects.begin()));
+    let (tracker, id) = (PoisonTracker::default(), RecordId::new("r").unwrap());
+    let in_flight = tracker.begin();
+    assert!(!tracker.refused_alone(&id, tracker.begin()));
     // Storage may have done it before it refused anything.
-    suspects.stored(in_flight);
-    assert!(!suspects.refused_alone(&id, suspects.begin()));
+    tracker.stored(in_flight);
+    assert!(!tracker.refused_alone(&id, tracker.begin()));
     // The refusal may be older than the commit that stored something.
-    let (between, beside) = (suspects.begin(), suspects.begin());
-    suspects.stored(between);
-    assert!(!suspects.refused_alone(&id, beside));
-    assert!(suspects.refused_alone(&id, suspects.begin()));
+    let (between, beside) = (tracker.begin(), tracker.begin());
+    tracker.stored(between);
+    assert!(!tracker.refused_alone(&id, beside));
+    assert!(tracker.refused_alone(&id, tracker.begin()));
 }

@@ -54,7 +54,7 @@ async fn tried(repository: &Arc<MemoryRepository>, rule: &Arc<Rule>, window: Fil
 }
 
 /// The expected alerts, in the order of processing.
-async fn owed(repository: &MemoryRepository) -> Vec<Message> {
+async fn expected_alerts(repository: &MemoryRepository) -> Vec<Message> {
     let query = HistoryQuery { after: 0, alerting_only: true, limit: usize::MAX };
     let stored = repository.history(query).await.unwrap();
     stored.iter().flat_map(|(position, stored)| Message::of(*position, stored, Topic::Alerts)).collect()
@@ -116,7 +116,7 @@ proptest! {
             let window = Filter { start: hour(start), end: hour(end), ..Filter::default() };
             let report = tried(&before, &rule, window.clone()).await;
             // Of the same records, and to the letter.
-            let mut raised = owed(&with_rule).await;
+            let mut raised = expected_alerts(&with_rule).await;
             let ids = with_rule_ids.iter().filter(|id| id.ends_with("/tried"));
             prop_assert!(ids.eq(raised.iter().map(Message::id).collect::<Vec<_>>().iter()));
             raised.retain(|alert| window.matches(&alert.stored().processed.record));
@@ -126,7 +126,7 @@ proptest! {
             prop_assert_eq!(report.records, all.filter(|record| window.matches(record)).count() as u64);
             // Nothing was written and nothing published.
             prop_assert_eq!(before_ids.len(), batches.iter().flatten().count());
-            prop_assert!(owed(&before).await.is_empty());
+            prop_assert!(expected_alerts(&before).await.is_empty());
             Ok(())
         })?;
     }

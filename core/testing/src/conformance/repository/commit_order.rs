@@ -70,14 +70,17 @@ pub async fn a_batch_whose_predecessor_has_not_started_is_not_committed<F: Repos
     let successor = predecessor.next();
     // Twice: the first commit of a process may take another path than later ones.
     for _ in 0..2 {
-        assert!(commit_once(&*repository, records(), &successor).await.is_none(), "the predecessor has not started");
+        assert!(
+            commit_in_order(&*repository, records(), &successor).await.is_none(),
+            "the predecessor has not started"
+        );
         assert_eq!(successor.stage(), Stage::Waiting, "the batch that was not committed has not started");
         assert_eq!(repository.head().await.expect("the head is read"), 0);
         assert_eq!(repository.find(&id("r-0")).await.expect("a record is looked up"), None);
         assert_eq!(repository.backlog().await.expect("the backlog is read"), Backlog::default());
     }
     predecessor.end();
-    let committed = commit_once(&*repository, records(), &successor).await.expect("the predecessor is done");
+    let committed = commit_in_order(&*repository, records(), &successor).await.expect("the predecessor is done");
     assert!(committed.outcomes.iter().all(|outcome| outcome.name() == "processed"));
     assert_eq!(assert_consistent(&*repository).await.len(), 20);
 }
@@ -101,12 +104,12 @@ pub async fn a_successor_is_committed_after_its_predecessor<F: RepositoryFixture
         let other_key = key + round % 3;
         let after = (0..few).map(|i| record(&format!("{round}-b-{i}"), &format!("d{other_key}"), "", "1", "EUR"));
         let second = async {
-            let second = commit_patiently(&*repository, after, &successor).await;
+            let second = commit_retrying(&*repository, after, &successor).await;
             let found = repository.find(&id(&format!("{round}-a-0"))).await.expect("a record is looked up");
             assert!(found.is_some(), "the predecessor is committed when its successor is");
             second
         };
-        let (second, first) = join(second, commit_patiently(&*repository, before, &predecessor)).await;
+        let (second, first) = join(second, commit_retrying(&*repository, before, &predecessor)).await;
         let (first, second) = (first.entry.expect("records are stored"), second.entry.expect("records are stored"));
         assert!(first.last < second.first, "{first:?} comes before {second:?}");
         last = successor;
@@ -123,7 +126,7 @@ pub async fn a_successor_of_a_cancelled_commit_is_not_committed_without_it<F: Re
         return;
     }
     // So that the store knows the keys.
-    commit_patiently(
+    commit_retrying(
         &*repository,
         (0..4).map(|i| record(&format!("d{i}"), &format!("d{i}"), "", "1", "EUR")),
         &Order::first(),
@@ -135,7 +138,7 @@ pub async fn a_successor_of_a_cancelled_commit_is_not_committed_without_it<F: Re
         let before = (0..30).map(|i| record(&format!("{round}-a-{i}"), &format!("d{}", i % 4), "", "1", "EUR"));
         let after = (0..3).map(|i| record(&format!("{round}-b-{i}"), &format!("d{i}"), "", "1", "EUR"));
         let first = async {
-            let mut commit = Box::pin(commit_once(&*repository, before, &predecessor));
+            let mut commit = Box::pin(commit_in_order(&*repository, before, &predecessor));
             for _ in 0..=round {
                 if futures::poll!(&mut commit).is_ready() {
                     break;
@@ -143,7 +146,7 @@ pub async fn a_successor_of_a_cancelled_commit_is_not_committed_without_it<F: Re
                 yield_now().await;
             }
         };
-        let ((), second) = join(first, commit_once(&*repository, after, &successor)).await;
+        let ((), second) = join(first, commit_in_order(&*repository, after, &successor)).await;
         if let Some(second) = second {
             let found = repository.find(&id(&format!("{round}-a-0"))).await.expect("a record is looked up");
             let found = found.expect("the predecessor is committed when its successor is");
@@ -165,11 +168,11 @@ pub async fn a_start_revoked_while_its_successor_asks_is_noticed<F: RepositoryFi
     }
     let one = |id: &str| [record(id, "D", "", "1", "EUR")];
     // So that the store knows the key.
-    commit_patiently(&*repository, one("first"), &Order::first()).await;
+    commit_retrying(&*repository, one("first"), &Order::first()).await;
     for round in 0..10 {
         let (predecessor, store) = (Order::first(), Arc::clone(&repository));
         let (successor, before, order) = (predecessor.next(), one(&format!("{round}-a")), predecessor.clone());
-        let mut commit = Box::pin(async move { commit_once(&*store, before, &order).await });
+        let mut commit = Box::pin(async move { commit_in_order(&*store, before, &order).await });
         let mut stage = predecessor.stage.subscribe();
         if let Either::Left(_) = select(&mut commit, pin!(stage.wait_for(|stage| *stage != Stage::Waiting))).await {
             // It was done as soon as it had started.
@@ -301,7 +304,7 @@ fn is_pipelined<F>(repository: &dyn Store) -> bool {
     is_pipelined
 }
 
-async fn commit_once(
+async fn commit_in_order(
     repository: &dyn Store,
     records: impl IntoIterator<Item = Record>,
     order: &Order,
@@ -311,17 +314,17 @@ async fn commit_once(
 }
 
 /// Commits as the pipeline does: where the store returns `None`, once more when the predecessor is done.
-async fn commit_patiently(
+async fn commit_retrying(
     repository: &dyn Store,
     records: impl IntoIterator<Item = Record>,
     order: &Order,
 ) -> Committed {
     let records: Vec<Record> = records.into_iter().collect();
-    let committed = match commit_once(repository, records.clone(), order).await {
+    let committed = match commit_in_order(repository, records.clone(), order).await {
         Some(committed) => committed,
         None => {
             order.predecessor_done().await;
-            commit_once(repository, records, order).await.expect("the predecessor is done")
+            commit_in_order(repository, records, order).await.expect("the predecessor is done")
         }
     };
     order.end();
