@@ -22,9 +22,8 @@ const BY_HTTP: usize = 400;
 /// Records that lie in each queue when Redis fails, and again when it is back.
 const QUEUED: usize = 2_000;
 
-/// How much the memory of an instance may grow while messages wait, in MiB. On a quiet machine it is 40; on a busy one more
-/// requests are in flight, and the allocator keeps what they had.
-const GROWTH_MIB_MAX: u64 = 96;
+/// How much the memory of an instance may grow while messages wait, in MiB.
+const GROWTH_MIB_MAX: u64 = 64;
 
 /// Kills Redis for as long as `outage` under a steady load by HTTP at two instances and with filled queues; drops the
 /// consumer group when it is back; and returns what was seen.
