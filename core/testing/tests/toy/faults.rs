@@ -11,13 +11,21 @@ use tallyhouse_testing::conformance::repository::{durability, races};
 
 use crate::fixture::ToyFixture;
 
-/// The toy on a file that is empty after the end of the process.
-struct Forgetful(ToyFixture);
+/// The toy with one of two faults: its file is empty after the end of the process, or its commits plan and write under two
+/// locks.
+struct Faulty<const FORGETS: bool>(ToyFixture);
+
+type Forgetful = Faulty<true>;
+type Racing = Faulty<false>;
 
 #[async_trait]
-impl RepositoryFixture for Forgetful {
+impl<const FORGETS: bool> RepositoryFixture for Faulty<FORGETS> {
     async fn fresh() -> Self {
-        Self(ToyFixture::fresh().await)
+        let mut fixture = ToyFixture::fresh().await;
+        if !FORGETS {
+            Arc::get_mut(&mut fixture.toy).unwrap().unlocked_for = Duration::from_millis(3);
+        }
+        Self(fixture)
     }
 
     async fn handle(&self) -> Arc<dyn Store> {
@@ -33,32 +41,10 @@ impl RepositoryFixture for Forgetful {
     }
 
     async fn reopen(&mut self) -> bool {
-        std::fs::write(self.0.file(), "").unwrap();
+        if FORGETS {
+            std::fs::write(self.0.file(), "").unwrap();
+        }
         self.0.reopen().await
-    }
-}
-
-/// The toy whose commits plan and write under two locks.
-struct Racing(ToyFixture);
-
-#[async_trait]
-impl RepositoryFixture for Racing {
-    async fn fresh() -> Self {
-        let mut fixture = ToyFixture::fresh().await;
-        Arc::get_mut(&mut fixture.toy).unwrap().unlocked_for = Duration::from_millis(3);
-        Self(fixture)
-    }
-
-    async fn handle(&self) -> Arc<dyn Store> {
-        self.0.handle().await
-    }
-
-    async fn rules(&self) -> Arc<dyn RuleRepository> {
-        self.0.rules().await
-    }
-
-    async fn let_lapse(&self, lease: Duration) {
-        self.0.let_lapse(lease).await;
     }
 }
 
