@@ -56,7 +56,8 @@ pub struct IngressReading {
     pub unavailable: u64,
     /// The number of records without an outcome because the pipeline was closed, or had stopped.
     pub stopped: u64,
-    /// The number of records that wait or are being committed.
+    /// The number of records that wait or are being committed. Of several ingresses with this name, the fullest counts, here
+    /// and in what follows.
     pub waiting_records: u64,
     /// The number of bytes of these records.
     pub waiting_bytes: u64,
@@ -252,10 +253,18 @@ impl IngressReading {
         self.overloaded += other.overloaded;
         self.unavailable += other.unavailable;
         self.stopped += other.stopped;
-        self.waiting_records += other.waiting_records;
-        self.waiting_bytes += other.waiting_bytes;
-        self.intake_records_max += other.intake_records_max;
-        self.intake_bytes_max += other.intake_bytes_max;
+        // A full ingress refuses records, however empty another of its name is.
+        let is_fuller = |[waiting, max]: [u64; 2], [own, own_max]: [u64; 2]| {
+            u128::from(waiting) * u128::from(own_max) > u128::from(own) * u128::from(max)
+        };
+        let records = [other.waiting_records, other.intake_records_max];
+        if is_fuller(records, [self.waiting_records, self.intake_records_max]) {
+            [self.waiting_records, self.intake_records_max] = records;
+        }
+        let bytes = [other.waiting_bytes, other.intake_bytes_max];
+        if is_fuller(bytes, [self.waiting_bytes, self.intake_bytes_max]) {
+            [self.waiting_bytes, self.intake_bytes_max] = bytes;
+        }
     }
 }
 

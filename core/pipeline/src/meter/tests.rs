@@ -6,6 +6,7 @@ use std::time::Duration;
 use tallyhouse_testing::generate;
 
 use super::*;
+use crate::ingress::Ingress;
 use crate::settings::PipelineSettings;
 use crate::test_harness::{Instance, arrivals, eventually};
 
@@ -58,6 +59,26 @@ async fn records_are_counted_by_ingress_and_outcome_and_times_by_record() {
     assert_eq!(readings.commit_to_publish_micros.count, 102);
     assert_eq!(readings.published, [(Topic::Notifications, 102), (Topic::Alerts, 1)]);
     assert_eq!((readings.commits_failed, readings.publishing_failed), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_ingresses_with_one_name_the_fuller_is_shown() {
+    let instance = Instance::start(PipelineSettings { intake_records_max: 10, ..PipelineSettings::default() });
+    *instance.repository.commit_takes.lock().unwrap() = Duration::from_secs(1);
+    for (first, second) in [(9, 2), (2, 9)] {
+        let ingresses = ["http"; 2].map(|name| instance.pipeline.named_ingress(name));
+        let submit = |ingress: &Ingress, records| {
+            let ingress = ingress.clone();
+            tokio::spawn(async move { ingress.submit(arrivals(&format!("{first}-{records}"), records)).await })
+        };
+        let submitted = [submit(&ingresses[0], first), submit(&ingresses[1], second)];
+        tokio::task::yield_now().await;
+        let reading = instance.pipeline.readings().ingresses.swap_remove(1);
+        assert_eq!((reading.waiting_records, reading.intake_records_max), (9, 10));
+        for submitted in submitted {
+            submitted.await.unwrap().unwrap();
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -163,7 +163,7 @@ fn joined(faults: Vec<FieldError>, record: Result<Record, Rejection>) -> Result<
     }
 }
 
-/// Points to the faults of a record that stands at this pointer_prefix.
+/// Puts a prefix before the pointers of a rejection: the place of the record in its event.
 pub(crate) fn with_pointer_prefix(pointer_prefix: &str, mut rejection: Rejection) -> Rejection {
     for error in &mut rejection.errors {
         error.pointer.insert_str(0, pointer_prefix);

@@ -77,7 +77,7 @@ impl Plan {
         let feed = Feed::new(store.clone(), Arc::clone(&clock), pipeline.watch_commits(), Duration::from_millis(50));
         let app = HttpApp {
             ingress: pipeline.ingress(),
-            batch_ingress: pipeline.ingress(),
+            batch_ingress: pipeline.named_ingress("batches"),
             reader: store.clone(),
             repository: store.clone(),
             feed,
